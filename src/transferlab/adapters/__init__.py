@@ -1,0 +1,10 @@
+"""Parameter-efficient methods: each puts a few trainable parameters into a frozen encoder."""
+
+from transferlab.adapters.adalora import AdaLoRA
+from transferlab.adapters.base import Method
+from transferlab.adapters.bottleneck import Bottleneck
+from transferlab.adapters.low_rank import IA3, LoRA
+from transferlab.adapters.prompt import PromptTuning
+from transferlab.adapters.sparse import BitFit, NormTuning
+
+__all__ = ["IA3", "AdaLoRA", "BitFit", "Bottleneck", "LoRA", "Method", "NormTuning", "PromptTuning"]

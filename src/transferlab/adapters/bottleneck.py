@@ -1,0 +1,80 @@
+"""Bottleneck adapters: two small dense maps behind the blocks of each layer."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from transferlab.adapters.base import Method, require
+from transferlab.adapters.targets import FAMILIES, resolve
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Bottleneck(Method):
+    """Bottleneck adapters, `h + W_up·act(W_down·h)` (Houlsby et al. 2019, https://arxiv.org/abs/1902.00751).
+
+    `W_down` is `[size, hidden]`, normal with sigma 0.01; `W_up` is `[hidden, size]` and zero at the start, so the
+    encoder starts exactly unchanged. `h` is what a block's last dense map gives, before the residual is added. Houlsby
+    adapts the attention and the feed-forward block, Pfeiffer the latter only (Pfeiffer et al. 2020,
+    https://arxiv.org/abs/2005.00247). The LayerNorms stay frozen, unlike in the papers.
+
+    Args:
+        size: Width of the bottleneck.
+        placement: Which blocks get an adapter.
+        activation: The function between the two maps.
+        top_layers: Adapt only that many layers, counted from the output side; None adapts all.
+    """
+
+    size: int = 64
+    placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
+    activation: Literal["gelu", "relu"] = "gelu"
+    top_layers: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.size >= 1, f"model.method.size: {self.size} is not a width; use 1 or more")
+
+    def apply(self, backbone: "PreTrainedModel", total_steps: int | None = None) -> "nn.Module":
+        """Wraps the last dense map of each adapted block; see `Method.apply`."""
+        family, sites = backbone.config.model_type, ("attention_output", "output")
+        require(
+            family in FAMILIES,
+            f"model.method: Bottleneck has no sites for encoder family {family!r}; known families: "
+            f"{', '.join(FAMILIES)}; LoRA and IA3 also take raw module names in model.method.targets",
+        )
+        names = resolve(backbone, sites[self.placement == "pfeiffer" :], self.top_layers, "model.method.placement")
+        backbone.requires_grad_(False)
+        for name in names:
+            backbone.set_submodule(name, Adapted(backbone.get_submodule(name), self.size, self.activation))
+        return backbone
+
+
+class Adapted(nn.Module):
+    """A dense map with a bottleneck adapter behind it.
+
+    Args:
+        base_layer: The pretrained map.
+        size: Width of the bottleneck.
+        activation: gelu or relu.
+    """
+
+    def __init__(self, base_layer: "nn.Module", size: int, activation: str) -> None:
+        super().__init__()
+        assert isinstance(base_layer, nn.Linear)
+        hidden, weight = base_layer.out_features, base_layer.weight
+        self.base_layer = base_layer
+        self.down = nn.Linear(hidden, size, device=weight.device, dtype=weight.dtype)
+        self.up = nn.Linear(size, hidden, device=weight.device, dtype=weight.dtype)
+        self.activation = {"gelu": nn.GELU(), "relu": nn.ReLU()}[activation]
+        nn.init.normal_(self.down.weight, std=1e-2)
+        for parameter in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(parameter)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Maps `[batch, length, in]` to `[batch, length, hidden]`."""
+        out: torch.Tensor = self.base_layer(hidden)
+        update: torch.Tensor = self.up(self.activation(self.down(out)))
+        return out + update

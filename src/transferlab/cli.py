@@ -1,0 +1,180 @@
+"""TransferCLI: `bases:` expansion, links, the run folder, the saved config."""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from transferlab import config as experiment_file
+from transferlab.encoders import EncoderConfig
+from transferlab.errors import TransferlabError
+from transferlab.runs import folder as run_folder
+from transferlab.runs import loggers
+from transferlab.runs.config import RunConfig
+from transferlab.runs.messages import explain
+from transferlab.runs.recorder import LineProgress, RunRecorder
+from transferlab.strategies import Strategy
+from transferlab.tasks import TaskDataModule
+
+
+class TransferCLI(LightningCLI):
+    """LightningCLI with an `encoder` and a `run` group, experiment files with `bases:`, and a record of each run."""
+
+    model: Strategy
+    datamodule: TaskDataModule
+
+    def __init__(self, args: ArgsType = None) -> None:
+        super().__init__(
+            Strategy,
+            TaskDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "enable_model_summary": False},
+            parser_kwargs={"exit_on_error": False},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds groups, forced callbacks and links."""
+        parser.add_argument("--encoder", type=EncoderConfig, default=EncoderConfig(), help="What is transferred.")
+        parser.add_argument("--run", type=RunConfig, default=RunConfig(), help="How the run is named and kept.")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/primary",
+                "checkpoint.mode": "max",
+                "checkpoint.filename": "best",
+                "checkpoint.save_weights_only": True,
+                "checkpoint.enable_version_counter": False,
+                "early_stopping.monitor": "val/primary",
+                "early_stopping.mode": "max",
+                "early_stopping.patience": 3,
+            }
+        )
+        parser.link_arguments("encoder", "model.init_args.encoder")
+        parser.link_arguments("encoder", "data.init_args.encoder")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("data.spec", "model.init_args.task", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Replaces each experiment file by itself laid over its bases; ``--run RUN`` by that run's config.
+
+        ``sys.argv`` stays as it is, since the DDP launcher runs it again.
+        """
+        given = list(sys.argv[1:] if args is None else args)  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                self.config = parser.parse_args(expand_arguments(given))
+            except ArgumentError as error:
+                raise TransferlabError(explain(str(error), parser)) from error
+
+    @property
+    def settings(self) -> Any:  # noqa: ANN401  a jsonargparse namespace
+        """The parsed configuration of the subcommand."""
+        return self.config[self.subcommand]
+
+    def before_instantiate_classes(self) -> None:
+        """Names the run folder and points loggers and checkpoints at it."""
+        settings = self.settings
+        settings.run.experiment = settings.run.experiment or "unnamed"
+        self.folder = run_folder.choose(Path(settings.run.root), settings.run.experiment, int(settings.seed_everything))
+        settings.trainer.default_root_dir = str(self.folder)
+        settings.checkpoint.dirpath = str(self.folder / "checkpoints")
+        loggers.prepare(settings, self.folder)
+        if settings.trainer.enable_progress_bar is None:
+            settings.trainer.enable_progress_bar = sys.stdout.isatty()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:  # noqa: ANN401  Lightning's signature
+        """Adds the recorder, the checkpoint to resume from, and plain progress lines on a pipe."""
+        trainer = super().instantiate_trainer(**kwargs)
+        settings = self.settings
+        strategy = settings.model.class_path.rsplit(".", 1)[-1]
+        identity = {
+            "experiment": settings.run.experiment,
+            "run": self.folder.name,
+            "strategy": settings.run.strategy or strategy,
+            "seed": settings.seed_everything,
+            "tags": list(settings.run.tags),
+        }
+        self.recorder = RunRecorder(self.folder, identity)
+        last = ModelCheckpoint(self.folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True)
+        trainer.callbacks += [self.recorder, *([] if trainer.fast_dev_run else [last])]
+        if trainer.loggers:
+            trainer.callbacks.append(LearningRateMonitor("step"))
+            trainer.loggers.append(CSVLogger(self.folder, name="", version=""))
+        if trainer.progress_bar_callback is None:
+            trainer.callbacks.append(LineProgress())
+        return trainer
+
+    def before_fit(self) -> None:
+        """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        self.datamodule = self.model.wrap_data(self.datamodule)
+        self._open()
+        before = self.trainer.validate(self.model, self.datamodule, verbose=False)
+        self.recorder.before(dict(before[0]))
+
+    def _open(self) -> None:
+        if rank_zero_only.rank != 0:
+            return
+        self.recorder.open(self.model, self.datamodule)
+        parser = self._parser(self.subcommand)
+        parser.save(self.settings, self.folder / "config.yaml", overwrite=True, skip_validation=True)
+        loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary)
+
+    def after_fit(self) -> None:
+        """Tests the best checkpoint once."""
+        best = self.settings.checkpoint.dirpath + "/best.ckpt"
+        if self.trainer.fast_dev_run or self.trainer.interrupted or not os.path.isfile(best):
+            return
+        after = self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
+        self.recorder.after(dict(after[0]))
+        if self.datamodule.source.test:
+            self.trainer.test(self.model, self.datamodule, verbose=False)
+
+
+def expand_arguments(arguments: list[str]) -> list[str]:
+    """Expands `--config FILE`, `--config=FILE`, `-c FILE` and `--run RUN` in a command line."""
+    expanded: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, _, value = argument.partition("=")
+        if name in {"--config", "-c"}:
+            path = Path(value or next(rest, ""))
+            expanded += ["--config", _flattened(path)]
+        else:
+            expanded.append(argument)
+    return expanded
+
+
+def _flattened(path: Path) -> str:
+    tree = experiment_file.expand(path)
+    run = tree.setdefault("run", {})
+    if isinstance(run, dict) and path.name != "config.yaml":
+        run.setdefault("experiment", path.stem)
+    return yaml.safe_dump(tree, sort_keys=False)
+
+
+def main() -> None:
+    """Runs ``transferlab fit|validate|test|predict``."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # a data set or an encoder is loaded by name; the progress bars of their libraries would be noise on a pipe
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    TransferCLI()

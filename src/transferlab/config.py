@@ -1,0 +1,89 @@
+"""Experiment files: `bases:` and deep merging. Knows YAML and paths, nothing of torch."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from transferlab.errors import TransferlabError, near
+
+Tree = dict[str, Any]
+
+
+def expand(path: Path) -> Tree:
+    """Reads an experiment file and lays it over its bases, in their order; later values win.
+
+    Raises:
+        TransferlabError: Missing file, unknown base, a circle of bases, or no valid YAML.
+    """
+    return _expand(path, ())
+
+
+def _expand(path: Path, chain: tuple[Path, ...]) -> Tree:
+    if path in chain:
+        raise TransferlabError(f"{path}: bases go round in a circle: {' -> '.join(str(p) for p in (*chain, path))}")
+    tree = read_yaml(path)
+    bases = tree.pop("bases", None) or []
+    if not isinstance(bases, list):
+        raise TransferlabError(f"{path}: bases must be a list such as [trainer/cpu, task/sst2], not {bases!r}.")
+    merged: Tree = {}
+    for base in bases:
+        merged = merge(merged, _expand(find_base(str(base), path), (*chain, path)))
+    return merge(merged, tree)
+
+
+def read_yaml(path: Path) -> Tree:
+    """Reads a YAML file that holds a mapping.
+
+    Raises:
+        TransferlabError: Missing file, invalid YAML, or something else than a mapping.
+    """
+    if not path.is_file():
+        raise TransferlabError(f"no such file: {path}{near_files(path)}")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise TransferlabError(f"{path} is not valid YAML: {str(error).replace(chr(10), ' ')}") from error
+    if tree is None:
+        raise TransferlabError(f"{path} is empty.")
+    if not isinstance(tree, dict):
+        raise TransferlabError(f"{path} must hold `key: value` pairs, not {tree!r}.")
+    return tree
+
+
+def near_files(path: Path) -> str:
+    """A hint at files of nearly that name in the same folder."""
+    return near(path.stem, [other.stem for other in path.parent.glob("*.yaml")])
+
+
+def find_base(base: str, experiment: Path) -> Path:
+    """Finds ``configs/<base>.yaml`` beside the experiment file, in a folder above it, or in the working directory.
+
+    Raises:
+        TransferlabError: No such base; names the nearest.
+    """
+    folders = [parent / "configs" for parent in (*experiment.absolute().parents, Path.cwd())]
+    for folder in folders:
+        if (folder / f"{base}.yaml").is_file():
+            return folder / f"{base}.yaml"
+    known = [str(p.relative_to(f).with_suffix("")) for f in folders if f.is_dir() for p in sorted(f.rglob("*.yaml"))]
+    raise TransferlabError(f"{experiment}: unknown base {base!r}{near(base, known)}. Known: {', '.join(known)}.")
+
+
+def merge(below: Any, above: Any) -> Any:  # noqa: ANN401  any YAML value
+    """Lays `above` over `below`: mappings merge key by key, all else is replaced.
+
+    A mapping with another ``class_path`` replaces the whole mapping, since arguments of one class mean nothing to
+    another.
+    """
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    if "class_path" in above and "class_path" in below and above["class_path"] != below["class_path"]:
+        return above
+    return {**below, **{key: merge(below[key], value) if key in below else value for key, value in above.items()}}
+
+
+def describe(path: Path) -> str:
+    """The comment on the first line of an experiment file."""
+    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    return first.lstrip("# ").strip() if first.startswith("#") else ""

@@ -1,0 +1,43 @@
+"""Which encoder, and how its layers become one vector."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Architecture = Literal["pretrained", "random", "bilstm"]
+Pooling = Literal["mean", "cls", "max"]
+Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "mix"]
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """An encoder and what is read from it.
+
+    Attributes:
+        name: Name on the Hub, or a local folder; also names the tokenizer.
+        revision: Commit on the Hub; pin it, `main` moves.
+        architecture: ``pretrained`` weights; ``random``: the same architecture without them; ``bilstm``: a
+            bidirectional LSTM over word embeddings that start at random, with the tokenizer of `name`.
+        pooling: How token vectors become one: ``mean`` over the tokens, ``cls`` (the first one), or ``max``.
+        layers: Which hidden states are read. ``mix`` is a learned weighted sum of all of them.
+        keep_layers: Numbers (from 0) of the layers to keep, for a shallower copy; all where empty.
+        dropout: Dropout probability inside the encoder; the one of its configuration where null.
+        lstm_size: Width of each direction of a ``bilstm``.
+    """
+
+    name: str = "sentence-transformers/all-MiniLM-L6-v2"
+    revision: str | None = None
+    architecture: Architecture = "pretrained"
+    pooling: Pooling = "mean"
+    layers: Layers = "last"
+    keep_layers: tuple[int, ...] = ()
+    dropout: float | None = None
+    lstm_size: int = 256
+
+    @property
+    def label(self) -> str:
+        """A short name for tables: the last part of `name`, and what differs from the plain encoder."""
+        base = self.name.rstrip("/").rsplit("/", 1)[-1]
+        if self.architecture == "bilstm":
+            return f"bilstm-{self.lstm_size}"
+        suffix = f"-{len(self.keep_layers)}layers" if self.keep_layers else ""
+        return base + suffix + ("-random" if self.architecture == "random" else "")

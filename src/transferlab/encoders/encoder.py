@@ -1,0 +1,126 @@
+"""An encoder: backbone, the hidden states that are read, and pooling."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from transferlab.encoders.config import EncoderConfig, Pooling
+from transferlab.encoders.layers import keep_layers, layer_groups
+from transferlab.encoders.recurrent import RecurrentBackbone
+from transferlab.errors import TransferlabError
+
+
+class LayerMix(nn.Module):
+    """Learned mix of hidden states, ``gamma * sum_k softmax(s)_k h_k``.
+
+    Peters et al. 2018 (ELMo), equation 1, https://arxiv.org/abs/1802.05365.
+
+    Args:
+        layers: Number of hidden states, the embeddings included.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(layers))
+        self.gamma = nn.Parameter(torch.ones(()))
+
+    @property
+    def weights(self) -> Tensor:
+        """Share of each hidden state ``[layers]``, summing to one."""
+        return self.scores.softmax(0)
+
+    def forward(self, states: tuple[Tensor, ...]) -> Tensor:
+        """Mixes ``layers`` tensors of ``[batch, length, hidden]`` into one."""
+        return self.gamma * torch.einsum("k,kblh->blh", self.weights, torch.stack(states))
+
+
+class Encoder(nn.Module):
+    """Token vectors from a backbone, and one vector from token vectors.
+
+    Args:
+        backbone: A transformers encoder without head, or a `RecurrentBackbone`.
+        config: Which hidden states are read and how they are pooled.
+    """
+
+    def __init__(self, backbone: nn.Module, config: EncoderConfig) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.config = config
+        self.width = int(backbone.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        count = int(backbone.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
+        if config.layers.endswith("last_four") and count < 4:
+            raise TransferlabError(f"encoder.layers: {config.layers} needs four layers, {config.label} has {count}.")
+        self.mix = LayerMix(count + 1) if config.layers == "mix" else None
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of a token vector."""
+        return self.width * (4 if self.config.layers == "concat_last_four" else 1)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """Encodes tokens.
+
+        Args:
+            input_ids: ``[batch, length]``.
+            attention_mask: ``[batch, length]``.
+            token_type_ids: ``[batch, length]``, or None for a single segment.
+
+        Returns:
+            Token vectors ``[batch, length, hidden]``.
+        """
+        inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        if self.config.layers == "last":
+            last: Tensor = self.backbone(**inputs).last_hidden_state
+            return last
+        states = self.backbone(**inputs, output_hidden_states=True).hidden_states
+        match self.config.layers:
+            case "second_to_last":
+                return states[-2]  # type: ignore[no-any-return]
+            case "sum_last_four":
+                return torch.stack(states[-4:]).sum(0)
+            case "concat_last_four":
+                return torch.cat(states[-4:], dim=-1)
+        assert self.mix is not None
+        return self.mix(states)  # type: ignore[no-any-return]
+
+    def pool(self, tokens: Tensor, attention_mask: Tensor) -> Tensor:
+        """Pools ``[batch, length, hidden]`` to ``[batch, hidden]``."""
+        return pool(tokens, attention_mask, self.config.pooling)
+
+
+def pool(tokens: Tensor, attention_mask: Tensor, how: Pooling) -> Tensor:
+    """Pools token vectors ``[batch, length, hidden]`` to ``[batch, hidden]``, padding left out."""
+    if how == "cls":
+        return tokens[:, 0]
+    mask = attention_mask.unsqueeze(-1).bool()
+    if how == "max":
+        return tokens.masked_fill(~mask, torch.finfo(tokens.dtype).min).amax(1)
+    return (tokens * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def build_encoder(config: EncoderConfig) -> Encoder:
+    """Loads or builds an encoder.
+
+    Raises:
+        TransferlabError: Nowhere to be found, or layers that it does not have.
+    """
+    if config.architecture == "bilstm":
+        from transferlab.encoders.loading import load_tokenizer
+
+        return Encoder(RecurrentBackbone(len(load_tokenizer(config)), config.lstm_size), config)
+    from transferlab.encoders.loading import load_backbone
+
+    backbone: Any = load_backbone(config)
+    if getattr(backbone, "pooler", None) is not None:
+        # it would be a part without gradient: we pool ourselves
+        backbone.pooler = None
+    if config.keep_layers:
+        keep_layers(backbone, config.keep_layers)
+    encoder = Encoder(backbone, config)
+    if config.layers == "second_to_last":
+        for _, parameter in layer_groups(backbone)[-1]:
+            parameter.requires_grad_(False)
+    return encoder

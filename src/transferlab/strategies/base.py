@@ -1,0 +1,256 @@
+"""What all strategies share: head, loss, metrics, optimizer, schedule, and a checkpoint of what was trained."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from transferlab.encoders import Encoder, EncoderConfig, build_encoder
+from transferlab.encoders.layers import layer_groups
+from transferlab.errors import TransferlabError
+from transferlab.heads import Head, HeadConfig
+from transferlab.losses import task_loss
+from transferlab.metrics import TaskMetrics
+from transferlab.optim import Schedule, apply_scales, parameter_groups
+from transferlab.tasks import Batch, TaskDataModule, TaskSpec
+
+
+def adamw(parameters: Iterable[Any]) -> AdamW:
+    """AdamW (with bias correction, as torch always does) at 1e-4."""
+    return AdamW(parameters, lr=1e-4, weight_decay=0.01)
+
+
+class Strategy(L.LightningModule):
+    """A way to transfer an encoder to a task. A subclass says which parameters learn.
+
+    Args:
+        task: Facts about the task; linked from the data.
+        encoder: What is transferred; linked from the top-level key.
+        head: The task head.
+        optimizer: Called with parameter groups.
+        schedule: Learning rate over the run.
+    """
+
+    layer_decay = 1.0
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        encoder: EncoderConfig,
+        head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw,
+        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+    ) -> None:
+        super().__init__()
+        self.task = task
+        self.encoder_config = encoder
+        self.optimizer = optimizer
+        self.head_lr = head.lr
+        self.schedule = schedule
+        self.encoder: Encoder = build_encoder(encoder)
+        self.head = Head(head, self.encoder.hidden_size, task)
+        self.metrics = nn.ModuleDict({"val": TaskMetrics(task)})
+        # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
+        self.strict_loading = False
+
+    # what a subclass may change -----------------------------------------------------------------------------------
+
+    def learned(self) -> set[str]:
+        """Names in `state_dict` that training changes, and so belong into a checkpoint."""
+        return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def wrap_data(self, data: TaskDataModule) -> TaskDataModule:
+        """Does frozen work once, before training; by default there is none."""
+        return data
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Training loss of a batch, a scalar."""
+        assert batch.labels is not None
+        return task_loss(self.task.kind, logits, batch.labels, self._reachable(batch))
+
+    # forward ------------------------------------------------------------------------------------------------------
+
+    def represent(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What the head reads, and the mask of real positions.
+
+        Returns:
+            ``[batch, hidden]`` and None; for tagging ``[batch, words, hidden]`` and ``[batch, words]``; for heads that
+            read tokens ``[rows, length, hidden]`` and ``[rows, length]``.
+        """
+        if batch.features is not None:
+            return batch.features, batch.word_mask
+        tokens = self.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        if batch.words is not None:
+            return first_pieces(tokens, batch.words), batch.word_mask
+        if self.head.reads_tokens:
+            return tokens, batch.attention_mask
+        pooled = self.encoder.pool(tokens, batch.attention_mask)
+        return (pooled if batch.documents is None else document_mean(pooled, batch.documents)), None
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits ``[batch, classes]``, for regression ``[batch]``, for tagging ``[batch, words, classes]``."""
+        vectors, mask = self.represent(batch)
+        logits: Tensor = self.head(vectors, mask)
+        if batch.documents is not None and self.head.reads_tokens:
+            logits = document_mean(logits, batch.documents)
+        return logits
+
+    def decode(self, logits: Tensor, batch: Batch) -> Tensor:
+        """What the metrics read: logits, or for tagging class numbers ``[batch, words]``, "O" where a word was cut."""
+        reachable = self._reachable(batch)
+        return logits if reachable is None else logits.argmax(-1) * reachable
+
+    def _reachable(self, batch: Batch) -> Tensor | None:
+        return None if batch.words is None else batch.words >= 0
+
+    # Lightning's hooks --------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Prepares metrics and DDP.
+
+        Position ids and the like never change, and broadcasting them before each forward would hang where ranks
+        evaluate unequal numbers of batches.
+        """
+        for split in self._test_splits() if stage == "test" else []:
+            if split not in self.metrics:
+                self.metrics[split] = TaskMetrics(self.task)
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
+
+    def _test_splits(self) -> list[str]:
+        loaders = self.trainer.test_dataloaders or self.trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
+        return [test_name(number) for number in range(len(loaders))]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a batch; stops the run where it is not finite."""
+        loss = self.loss(self(batch), batch)
+        due = self.global_step % self.trainer.log_every_n_steps == 0
+        # reading the value waits for the device, so on a GPU it is read only at the steps that log
+        if (due or loss.device.type == "cpu") and not torch.isfinite(loss):
+            raise TransferlabError(
+                f"The training loss is {loss.item()} at step {self.global_step}. Lower the learning rate "
+                "(model.optimizer.lr), clip gradients (trainer.gradient_clip_val), or train in 32-true precision."
+            )
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Updates the metrics of the rows that select checkpoints."""
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Updates test metrics; returns logits and example ids for the record."""
+        return self._evaluate(test_name(dataloader_idx), batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Returns logits and example ids."""
+        return self._outputs(batch, self(batch))
+
+    def _evaluate(self, split: str, batch: Batch) -> dict[str, Tensor]:
+        logits = self(batch)
+        assert batch.labels is not None
+        outputs = self._outputs(batch, logits)
+        self.metrics[split].update(self.decode(logits, batch), batch.labels)
+        return outputs
+
+    def _outputs(self, batch: Batch, logits: Tensor) -> dict[str, Tensor]:
+        outputs = {"index": batch.index, "logits": logits.float()}
+        if batch.word_mask is not None:
+            outputs |= {"classes": self.decode(logits, batch), "word_mask": batch.word_mask}
+        return outputs
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val/<metric>``, and the primary one also as ``val/primary``."""
+        values = self._finish("val")
+        self.log("val/primary", values[self.task.primary], prog_bar=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Logs ``test/<metric>``, for further test splits ``test_<number>/<metric>``."""
+        for split in self._test_splits():
+            self._finish(split)
+
+    def _finish(self, split: str) -> dict[str, Tensor]:
+        metrics: TaskMetrics = self.metrics[split]  # type: ignore[assignment]
+        values = metrics.compute()
+        metrics.reset()
+        self.log_dict({f"{split}/{name}": value.float() for name, value in values.items()})
+        return values
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union
+        """Parameter groups, optimizer and schedule."""
+        layers = [[parameter for _, parameter in layer] for layer in layer_groups(self.encoder.backbone)]
+        inside = {id(parameter) for layer in layers for parameter in layer}
+        others = [parameter for parameter in self.parameters() if id(parameter) not in inside]
+        optimizer = self.optimizer(parameter_groups(layers, others, self.head_lr, self.layer_decay))  # type: ignore[arg-type]
+        apply_scales(optimizer)
+        scheduler = self.schedule.build(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what was trained, and says which encoder and labels it belongs to."""
+        learned = self.learned()
+        checkpoint["state_dict"] = {
+            name: value for name, value in checkpoint["state_dict"].items() if name in learned
+        }
+        checkpoint["transferlab"] = {
+            "encoder": self.encoder_config.name,
+            "revision": self.encoder_config.revision,
+            "task": self.task.name,
+            "labels": list(self.task.labels),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Checks that a checkpoint fits.
+
+        Raises:
+            TransferlabError: Other labels, other encoder, missing or unequal tensors.
+        """
+        stored, own = checkpoint["state_dict"], self.state_dict()
+        facts = checkpoint.get("transferlab", {})
+        if facts.get("labels", list(self.task.labels)) != list(self.task.labels):
+            raise TransferlabError(
+                f"ckpt_path: the checkpoint was trained on labels {facts['labels']}, this task has "
+                f"{list(self.task.labels)} (num_labels {len(facts['labels'])} against {len(self.task.labels)})."
+            )
+        wrong = [
+            f"{name} ({'missing' if name not in stored else f'{tuple(stored[name].shape)}, not {tuple(own[name].shape)}'})"
+            for name in sorted(self.learned())
+            if name not in stored or stored[name].shape != own[name].shape
+        ]
+        wrong += [f"{name} (not part of this model)" for name in sorted(set(stored) - set(own))]
+        if wrong:
+            raise TransferlabError(
+                f"ckpt_path: the checkpoint does not fit this model (it belongs to encoder {facts.get('encoder')}): "
+                + ", ".join(wrong[:3])
+                + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+            )
+
+
+def test_name(number: int) -> str:
+    """Name of a test split in metric keys: ``test``, ``test_2``, ..."""
+    return "test" if number == 0 else f"test_{number + 1}"
+
+
+def first_pieces(tokens: Tensor, words: Tensor) -> Tensor:
+    """Vectors of the first piece of each word.
+
+    Args:
+        tokens: ``[batch, length, hidden]``.
+        words: Positions ``[batch, words]``; -1 for words that were cut off, which get a vector that nobody reads.
+
+    Returns:
+        ``[batch, words, hidden]``.
+    """
+    index = words.clamp(min=0).unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
+    return tokens.gather(1, index)
+
+
+def document_mean(rows: Tensor, documents: Tensor) -> Tensor:
+    """Means of the rows of each document: ``[rows, width]`` and ``[rows]`` to ``[batch, width]``."""
+    count = int(documents.max()) + 1
+    sums = rows.new_zeros(count, *rows.shape[1:]).index_add(0, documents, rows)
+    sizes = torch.bincount(documents, minlength=count).to(rows.dtype)
+    return sums / sizes.view(-1, *[1] * (rows.ndim - 1))

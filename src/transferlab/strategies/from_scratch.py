@@ -1,0 +1,35 @@
+"""No transfer: the same architecture with random weights."""
+
+from dataclasses import replace
+
+from lightning.pytorch.cli import OptimizerCallable
+
+from transferlab.encoders import EncoderConfig
+from transferlab.heads import HeadConfig
+from transferlab.optim import Schedule
+from transferlab.strategies.base import Strategy, adamw
+from transferlab.tasks import TaskSpec
+
+
+class FromScratch(Strategy):
+    """Trains the architecture of the encoder from random weights: what transfer must beat.
+
+    Args:
+        task: Facts about the task; linked from the data.
+        encoder: The architecture; linked from the top-level key.
+        head: The task head.
+        optimizer: Called with parameter groups.
+        schedule: Learning rate over the run.
+    """
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        encoder: EncoderConfig,
+        head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw,
+        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+    ) -> None:
+        if encoder.architecture == "pretrained":
+            encoder = replace(encoder, architecture="random")
+        super().__init__(task, encoder, head, optimizer, schedule)

@@ -1,0 +1,92 @@
+"""Full fine-tuning: all layers, the top ones, or one after the other from the top."""
+
+from typing import Any
+
+from lightning.pytorch.cli import OptimizerCallable
+
+from transferlab.encoders import EncoderConfig
+from transferlab.encoders.layers import layer_groups
+from transferlab.errors import TransferlabError
+from transferlab.heads import HeadConfig
+from transferlab.optim import Schedule
+from transferlab.strategies.base import Strategy, adamw
+from transferlab.tasks import TaskSpec
+
+
+class FullFineTuning(Strategy):
+    """Trains the encoder together with the head.
+
+    Layer-wise learning rates and gradual unfreezing follow Howard and Ruder 2018 (ULMFiT, sections 3.2 and 3.3,
+    https://arxiv.org/abs/1801.06146).
+
+    Args:
+        task: Facts about the task; linked from the data.
+        encoder: What is transferred; linked from the top-level key.
+        head: The task head.
+        optimizer: Called with parameter groups.
+        schedule: Learning rate over the run.
+        top_layers: Train only the top layers, this many; null: all of them and the embeddings.
+        unfreeze_every: Gradual unfreezing: start with the head alone and unfreeze one more layer from the top after
+            each this many epochs; null: all at once.
+        unfreeze_at: Gradual unfreezing at given optimizer steps instead, one more layer at each.
+        layer_decay: Learning rate of each layer relative to the one above.
+    """
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        encoder: EncoderConfig,
+        head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw,
+        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        top_layers: int | None = None,
+        unfreeze_every: int | None = None,
+        unfreeze_at: tuple[int, ...] = (),
+        layer_decay: float = 1.0,
+    ) -> None:
+        super().__init__(task, encoder, head, optimizer, schedule)
+        self.layer_decay = layer_decay
+        self.unfreeze_every = unfreeze_every
+        self.unfreeze_at = tuple(sorted(unfreeze_at))
+        if unfreeze_every and unfreeze_at:
+            raise TransferlabError("model.unfreeze_every and model.unfreeze_at exclude each other; set one of them.")
+        groups = layer_groups(self.encoder.backbone)
+        if top_layers is not None and not 0 < top_layers < len(groups):
+            raise TransferlabError(f"model.top_layers: {top_layers} is not in 1 .. {len(groups) - 1}.")
+        for group in groups[: len(groups) - top_layers] if top_layers else []:
+            for _, parameter in group:
+                parameter.requires_grad_(False)
+        self.layers = [[p for _, p in group if p.requires_grad] for group in groups]
+        self._learned = super().learned()
+
+    def learned(self) -> set[str]:
+        """Names of all parameters that learn at some time of the run."""
+        return self._learned
+
+    @property
+    def is_gradual(self) -> bool:
+        """Whether layers are unfrozen one after the other."""
+        return bool(self.unfreeze_every or self.unfreeze_at)
+
+    def unfrozen(self, epoch: int, step: int) -> int:
+        """How many layers from the top learn at an epoch and step."""
+        if self.unfreeze_every:
+            return epoch // self.unfreeze_every
+        return sum(step >= at for at in self.unfreeze_at) if self.unfreeze_at else len(self.layers)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401  Lightning's signature
+        """Freezes the layers that are not yet to learn.
+
+        A pure function of epoch and step, so a resumed run needs to store nothing.
+        """
+        if self.is_gradual:
+            self._freeze_below(self.unfrozen(self.current_epoch, self.global_step))
+
+    def on_train_end(self) -> None:
+        """Leaves all that belongs to the checkpoint trainable, as it was found."""
+        self._freeze_below(len(self.layers))
+
+    def _freeze_below(self, top: int) -> None:
+        for depth, layer in enumerate(self.layers):
+            for parameter in layer:
+                parameter.requires_grad_(depth >= len(self.layers) - top)

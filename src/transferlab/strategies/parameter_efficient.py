@@ -1,0 +1,59 @@
+"""Parameter-efficient tuning: the encoder stays as it is, a few new or chosen parameters learn."""
+
+from typing import Any
+
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+
+from transferlab.adapters import LoRA, Method
+from transferlab.encoders import EncoderConfig
+from transferlab.heads import HeadConfig
+from transferlab.optim import Schedule
+from transferlab.strategies.base import Strategy, adamw
+from transferlab.tasks import Batch, TaskSpec
+
+
+class ParameterEfficient(Strategy):
+    """Trains the parameters of a method of `transferlab.adapters`, and the head.
+
+    Args:
+        task: Facts about the task; linked from the data.
+        encoder: What is transferred; linked from the top-level key.
+        method: LoRA and its variants, AdaLoRA, IA3, Bottleneck, BitFit, NormTuning or PromptTuning.
+        head: The task head.
+        optimizer: Called with parameter groups.
+        schedule: Learning rate over the run.
+    """
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        encoder: EncoderConfig,
+        method: Method = LoRA(),  # noqa: B008  frozen
+        head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw,
+        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+    ) -> None:
+        super().__init__(task, encoder, head, optimizer, schedule)
+        self.method = method
+        backbone: Any = self.encoder.backbone
+        self.encoder.backbone = method.apply(backbone)
+
+    def learned(self) -> set[str]:
+        """Names of the method's parameters and state, of the head, and of a learned layer mix."""
+        inside = {f"encoder.backbone.{name}" for name in self.method.learned(self.encoder.backbone)}
+        return super().learned() | inside
+
+    def on_train_start(self) -> None:
+        """Tells the method how long the run is."""
+        self.method.plan(self.encoder.backbone, int(self.trainer.estimated_stepping_batches))
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Task loss and the method's penalty."""
+        loss, penalty = super().loss(logits, batch), self.method.penalty(self.encoder.backbone)
+        return loss if penalty is None else loss + penalty
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ANN401
+        """Lets the method follow each optimizer step; the gradients are still there."""
+        if (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0 or self.trainer.is_last_batch:
+            self.method.after_step(self.encoder.backbone, self.global_step)

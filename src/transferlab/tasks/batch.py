@@ -1,0 +1,167 @@
+"""The batch that every strategy sees, and the ragged arrays that it is made from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORE = -100
+"""Label of a padded word."""
+CUT = -1
+"""Position of a word whose first piece was cut off by truncation."""
+
+
+class Batch(NamedTuple):
+    """A padded batch.
+
+    ``rows`` equals ``batch`` except with ``truncation: windows``, where a document fills several rows.
+
+    Attributes:
+        input_ids: Token ids ``[rows, length]``.
+        attention_mask: 1 for tokens, 0 for padding ``[rows, length]``.
+        token_type_ids: Segment numbers ``[rows, length]`` for encoders that have them.
+        index: Row number of each example in its split ``[batch]``.
+        labels: Class numbers or targets ``[batch]``; for tagging class numbers ``[batch, words]`` with -100 for
+            padding; None without labels.
+        words: For tagging, the position of each word's first piece ``[batch, words]``; -1 where it was cut off.
+        word_mask: For tagging, True for real words, the cut ones included ``[batch, words]``.
+        documents: For windows, the example in the batch that each row belongs to ``[rows]``.
+        teacher: Teacher logits ``[batch, classes]``, ``[batch]`` or ``[batch, words, classes]``.
+        features: Frozen features that replace the encoder ``[batch, hidden]`` or ``[batch, words, hidden]``.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    token_type_ids: Tensor | None
+    index: Tensor
+    labels: Tensor | None = None
+    words: Tensor | None = None
+    word_mask: Tensor | None = None
+    documents: Tensor | None = None
+    teacher: Tensor | None = None
+    features: Tensor | None = None
+
+
+class Ragged(NamedTuple):
+    """Rows of unequal length in one flat array: row i is ``values[offsets[i]:offsets[i + 1]]``."""
+
+    values: np.ndarray[Any, Any]
+    offsets: np.ndarray[Any, Any]
+
+    def row(self, number: int) -> np.ndarray[Any, Any]:
+        """Returns row `number` as a view."""
+        return self.values[self.offsets[number] : self.offsets[number + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray[Any, Any]:
+        """Length of every row ``[rows]``."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """A tokenised split.
+
+    Attributes:
+        ids: Token ids, special tokens included; with `windows` the windows of a document one after the other.
+        types: Segment numbers beside `ids`.
+        labels: ``[rows]`` array, for tagging one ragged row per sentence; None without labels.
+        words: For tagging, the position of each word's first piece, -1 where it was cut off.
+        windows: Lengths of the windows of each document.
+    """
+
+    ids: Ragged
+    types: Ragged | None
+    labels: "np.ndarray[Any, Any] | Ragged | None"
+    words: Ragged | None
+    windows: Ragged | None
+    pad_id: int
+
+    def __len__(self) -> int:
+        return len(self.ids.offsets) - 1
+
+    def collate(self, rows: Sequence[int]) -> Batch:
+        """Pads the given rows to their longest into one batch."""
+        pieces, documents = self._pieces(rows)
+        types = None
+        if self.types is not None:
+            types = pad([self.types.row(row) for row in rows], 0)
+        words = word_mask = None
+        if self.words is not None:
+            words = pad([self.words.row(row) for row in rows], CUT)
+            lengths = torch.tensor([len(self.words.row(row)) for row in rows])
+            word_mask = torch.arange(words.shape[1]) < lengths[:, None]
+        return Batch(
+            input_ids=pad(pieces, self.pad_id),
+            attention_mask=pad([np.ones(len(piece), dtype=np.int64) for piece in pieces], 0),
+            token_type_ids=types,
+            index=torch.as_tensor(np.asarray(rows, dtype=np.int64)),
+            labels=self._labels(rows),
+            words=words,
+            word_mask=word_mask,
+            documents=documents,
+        )
+
+    def _pieces(self, rows: Sequence[int]) -> tuple[list[np.ndarray[Any, Any]], Tensor | None]:
+        if self.windows is None:
+            return [self.ids.row(row) for row in rows], None
+        pieces, documents = [], []
+        for position, row in enumerate(rows):
+            cuts = np.cumsum(self.windows.row(row))[:-1]
+            parts = np.split(self.ids.row(row), cuts)
+            pieces += parts
+            documents += [position] * len(parts)
+        return pieces, torch.tensor(documents)
+
+    def _labels(self, rows: Sequence[int]) -> Tensor | None:
+        if self.labels is None:
+            return None
+        if isinstance(self.labels, Ragged):
+            return pad([self.labels.row(row) for row in rows], IGNORE)
+        return torch.as_tensor(self.labels[np.asarray(rows)])
+
+
+def pad(rows: Sequence[np.ndarray[Any, Any]], value: int) -> Tensor:
+    """Stacks integer rows of unequal length into ``[rows, longest]``, filled up with `value`."""
+    out = np.full((len(rows), max(len(row) for row in rows)), value, dtype=np.int64)
+    for target, row in zip(out, rows, strict=True):
+        target[: len(row)] = row
+    return torch.from_numpy(out)
+
+
+class Examples(torch.utils.data.Dataset[Batch]):
+    """Some rows of a split, fetched a whole batch at a time.
+
+    Args:
+        split: The tokenised split.
+        rows: Row numbers in the split, in the order of this view.
+        attach: Adds to a batch what is kept outside the split: features, teacher logits.
+    """
+
+    def __init__(
+        self,
+        split: EncodedSplit,
+        rows: np.ndarray[Any, Any],
+        attach: Callable[[Batch], Batch] | None = None,
+    ) -> None:
+        self.split = split
+        self.rows = rows
+        self.attach = attach
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> np.ndarray[Any, Any]:
+        """Tokens of every example of the view ``[examples]``."""
+        return self.split.ids.lengths[self.rows]
+
+    def __getitem__(self, position: int) -> Batch:
+        return self.__getitems__([position])
+
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        batch = self.split.collate(self.rows[np.asarray(positions)])
+        return self.attach(batch) if self.attach else batch

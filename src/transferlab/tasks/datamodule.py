@@ -1,0 +1,228 @@
+"""Tasks as LightningDataModules."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, Literal
+
+import lightning as L
+import numpy as np
+from torch.utils.data import DataLoader
+
+from transferlab.encoders.config import EncoderConfig
+from transferlab.encoders.loading import load_tokenizer
+from transferlab.errors import TransferlabError
+from transferlab.tasks import selection as protocol_of
+from transferlab.tasks.batch import Batch, EncodedSplit, Examples
+from transferlab.tasks.batching import BucketBatchSampler
+from transferlab.tasks.labels import encode_labels, is_labelled, label_names, require_columns
+from transferlab.tasks.selection import Protocol, Selection
+from transferlab.tasks.sources import Rows, read_split
+from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec
+from transferlab.tasks.table import lookup
+from transferlab.tasks.tokenization import Settings, Truncation, encode_split
+
+Part = Literal["train", "validation"]
+
+
+class TaskDataModule(L.LightningDataModule):
+    """Rows of a task as length-bucketed batches.
+
+    Args:
+        task: Name of a row in `transferlab.tasks.table`, or with `source` a name of your own.
+        encoder: The encoder whose tokenizer is used; linked from the top-level key.
+        source: Where your own rows lie; leave it out for a task of the table.
+        truncation: Which part of a long text is kept: ``head``, ``tail``, ``head_tail`` (the first 128 tokens and the
+            rest from the end) or ``windows`` (all of it, pooled to one prediction).
+        max_length: Tokens per sequence, special tokens included; what is longer is truncated.
+        batch_size: Training examples per step and process.
+        eval_batch_size: Examples per step and process in validation, test and prediction.
+        selection: ``holdout`` or ``official``, see `transferlab.tasks.selection.Protocol`.
+        holdout: Part of the training rows carved for validation where the task has no validation split; at most 2,000.
+        train_fraction: Part of the training rows to train on, stratified.
+        train_examples: Number of training rows to train on, stratified.
+        num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
+        seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
+
+    Raises:
+        TransferlabError: Unknown task, unreadable or unusable rows.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        encoder: EncoderConfig,
+        source: Source | None = None,
+        truncation: Truncation = "head",
+        max_length: int = 128,
+        batch_size: int = 32,
+        eval_batch_size: int = 128,
+        selection: Selection = "holdout",
+        holdout: float = 0.1,
+        train_fraction: float | None = None,
+        train_examples: int | None = None,
+        num_workers: int = 0,
+        seed: int | bool = 0,
+    ) -> None:
+        super().__init__()
+        self.source = source or lookup(task)
+        if not (self.source.path or self.source.files):
+            raise TransferlabError("data.source: give either `path` (Hub name or folder) or `files`.")
+        self.task = task
+        self.encoder = encoder
+        self.settings = Settings(max_length, truncation)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
+        self.attach: Callable[[Batch, str], Batch] | None = None
+        self._rows: dict[str, Rows] = {}
+        self._encoded: dict[str, EncodedSplit] = {}
+        self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
+        self._spec: TaskSpec | None = None
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Facts that the model needs; reads the training rows where the labels are to be inferred."""
+        if self._spec is None:
+            names = self.source.labels
+            if not names and self.source.kind != "regression":
+                names = label_names(self._train().rows, self.source, self._train().origin)
+            metrics = self.source.metrics or DEFAULT_METRICS[self.source.kind]
+            self._spec = TaskSpec(self.task, self.source.kind, tuple(names), tuple(metrics))
+        return self._spec
+
+    @property
+    def origin(self) -> str:
+        """Where the training rows were read from."""
+        return self.rows(self.source.train).origin
+
+    def rows(self, split: str) -> Rows:
+        """The raw rows of a split, read once."""
+        if split not in self._rows:
+            self._rows[split] = read_split(self.source, split)
+            require_columns(self._rows[split].rows, self.source, self._rows[split].origin, labelled=False)
+        return self._rows[split]
+
+    def encoded(self, split: str) -> EncodedSplit:
+        """A tokenised split, tokenised once."""
+        if split not in self._encoded:
+            rows, origin = self.rows(split)
+            tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
+            labelled = split not in self.source.predict and is_labelled(rows, self.source)
+            self._encoded[split] = encode_split(
+                rows, self.source, self.spec.labels, tokenizer, self.settings, f"{origin} ({split})", labelled
+            )
+        return self._encoded[split]
+
+    def part_rows(self, part: Part) -> tuple[str, np.ndarray[Any, Any]]:
+        """The split and the row numbers in it that train, or that select checkpoints."""
+        split = protocol_of.validation_split(self.source, self.protocol.selection)
+        if part == "validation" and split:
+            return split, np.arange(len(self.rows(split).rows))
+        if self._parts is None:
+            labels = self.train_labels()
+            strata = labels if self.source.kind == "classification" else None
+            self._parts = protocol_of.carve(strata, len(self._train()[0]), self.protocol, carve_validation=not split)
+        return self.source.train, self._parts[part == "validation"]
+
+    def train_labels(self) -> np.ndarray[Any, Any]:
+        """Class numbers or targets of all rows of the training split; for tagging those of all words, flat.
+
+        Raises:
+            TransferlabError: Unlabelled rows, or a single class.
+        """
+        rows, origin = self._train()
+        if not is_labelled(rows, self.source):
+            raise TransferlabError(f"{origin}: the rows of split {self.source.train!r} carry no labels.")
+        labels = encode_labels(rows, self.source, self.spec.labels, origin)
+        if len(np.unique(labels)) < 2:
+            raise TransferlabError(
+                f"{origin}: all training rows have the same label; at least two different ones are needed to learn."
+            )
+        return labels
+
+    def with_encoder(self, encoder: EncoderConfig) -> "TaskDataModule":
+        """The same rows and parts, tokenised for another encoder."""
+        other = copy.copy(self)
+        other.encoder, other._encoded, other.attach = encoder, {}, None
+        return other
+
+    def prepare_data(self) -> None:
+        """Fills the on-disk caches once per machine."""
+        self.setup("fit")
+
+    def setup(self, stage: str) -> None:
+        """Tokenises what the stage needs."""
+        splits = {
+            "fit": [self.source.train, self.part_rows("validation")[0]],
+            "validate": [self.part_rows("validation")[0]],
+            "test": list(self.source.test),
+            "predict": list(self.source.predict),
+        }[stage]
+        if stage == "fit":
+            self.train_labels()
+        for split in splits:
+            self.encoded(split)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled, length-bucketed training batches."""
+        return self._loader(*self.part_rows("train"), shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the rows that select checkpoints."""
+        return self._loader(*self.part_rows("validation"))
+
+    def test_dataloader(self) -> list[DataLoader[Batch]]:
+        """One loader per labelled test split, the main one first.
+
+        Raises:
+            TransferlabError: The task has no labelled test split.
+        """
+        if not self.source.test:
+            raise TransferlabError("data.source.test: this task names no labelled test split.")
+        return [self.whole_split(split) for split in self.source.test]
+
+    def predict_dataloader(self) -> list[DataLoader[Batch]]:
+        """One loader per unlabelled split.
+
+        Raises:
+            TransferlabError: The task has no such split.
+        """
+        splits = self.source.predict or self.source.test
+        if not splits:
+            raise TransferlabError("data.source.predict: this task names no split to predict.")
+        return [self.whole_split(split) for split in splits]
+
+    def whole_split(self, split: str) -> DataLoader[Batch]:
+        """All rows of a split in evaluation order (longest first)."""
+        return self._loader(split, np.arange(len(self.encoded(split))))
+
+    def train_in_order(self) -> DataLoader[Batch]:
+        """The training part in evaluation order, for work that is done once per example."""
+        return self._loader(*self.part_rows("train"))
+
+    def _train(self) -> Rows:
+        return self.rows(self.source.train)
+
+    def _loader(self, split: str, rows: np.ndarray[Any, Any], shuffle: bool = False) -> DataLoader[Batch]:
+        attach = self.attach
+        view = Examples(self.encoded(split), rows, (lambda batch: attach(batch, split)) if attach else None)
+        sampler = BucketBatchSampler(
+            view.lengths,
+            self.batch_size if shuffle else self.eval_batch_size,
+            shuffle=shuffle,
+            seed=self.protocol.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+        return DataLoader(
+            view,
+            batch_sampler=sampler,
+            collate_fn=_identity,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
+
+
+def _identity(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,111 @@
+"""Chunks of IOB tags, counted as the CoNLL-2003 evaluation (conlleval) counts them."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transferlab.errors import TransferlabError
+
+Span = tuple[str, int, int]
+"""Entity type, first word, word after the last."""
+
+_HUGE = 1e9  # stands for infinite scores: an improbable tag stays better than a forbidden one
+
+
+@lru_cache(maxsize=4096)
+def split_tag(tag: str) -> tuple[str, str]:
+    """Splits ``B-PER`` into ``("B", "PER")``; ``O`` has the empty type.
+
+    Args:
+        tag: ``O``, ``B-X`` or ``I-X``; the type is what follows the first hyphen.
+
+    Raises:
+        TransferlabError: The tag belongs to another scheme.
+    """
+    prefix, _, kind = tag.partition("-")
+    if prefix not in ("B", "I", "O") or (prefix == "O" and tag != "O"):
+        raise TransferlabError(f"{tag!r} is no IOB tag: expected 'O', 'B-<type>' or 'I-<type>'")
+    return prefix, kind
+
+
+def spans(tags: Sequence[str]) -> set[Span]:
+    """Returns the chunks of one sentence by the rules of conlleval.
+
+    ``B-X`` always starts a chunk; ``I-X`` starts one after ``O`` or after another type and continues one otherwise. The
+    same rules serve IOB1 and IOB2, and every sequence of tags has a reading, valid or not.
+
+    Args:
+        tags: The tags of a sentence, `[words]`.
+    """
+    found: set[Span] = set()
+    start = -1
+    last_prefix, last_kind = "O", ""
+    for position, tag in enumerate([*tags, "O"]):
+        prefix, kind = split_tag(tag)
+        begins = prefix == "B" or (prefix == "I" and (last_prefix == "O" or kind != last_kind))
+        if start >= 0 and (begins or prefix == "O"):
+            found.add((last_kind, start, position))
+            start = -1
+        if begins:
+            start = position
+        last_prefix, last_kind = prefix, kind
+    return found
+
+
+def is_valid_transition(previous: str | None, tag: str) -> bool:
+    """Tells whether strict IOB2 allows `tag` after `previous`: ``I-X`` follows ``B-X`` or ``I-X`` only.
+
+    Args:
+        previous: The tag before, None at the start of a sentence.
+        tag: The tag in question.
+    """
+    prefix, kind = split_tag(tag)
+    if prefix != "I":
+        return True
+    if previous is None:
+        return False
+    last_prefix, last_kind = split_tag(previous)
+    return last_prefix != "O" and last_kind == kind
+
+
+@lru_cache(maxsize=64)
+def _penalties(labels: tuple[str, ...]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Returns 0 where IOB2 allows and -inf where not: starts `[labels]`, transitions `[from, to]`."""
+    starts = np.array([0.0 if is_valid_transition(None, tag) else -np.inf for tag in labels])
+    if not (starts == 0).any():
+        raise TransferlabError(f"no sentence can start with any label of {list(labels)}: add 'O' or 'B-<type>'")
+    steps = np.array([[0.0 if is_valid_transition(before, tag) else -np.inf for tag in labels] for before in labels])
+    return starts, steps
+
+
+def constrained_decode(scores: npt.NDArray[np.floating[Any]], labels: Sequence[str]) -> list[int]:
+    """Returns the best sequence of classes that is valid IOB2, by the Viterbi algorithm.
+
+    ``argmax over valid y of sum_t log_softmax(scores[t])[y_t]``. The normaliser of log-softmax shifts all the scores
+    of a word alike, hence every path alike, so logits and log-probabilities give the same answer.
+
+    Args:
+        scores: Logits or log-probabilities, `[words, labels]`. Scores that are not finite stay worse, or better, than
+            any other, but never make an invalid sequence win.
+        labels: IOB2 tags in class order.
+
+    Returns:
+        Class numbers, `[words]`.
+    """
+    if len(scores) == 0:
+        return []
+    starts, steps = _penalties(tuple(labels))
+    clean = np.nan_to_num(np.asarray(scores, dtype=np.float64), nan=-_HUGE, posinf=_HUGE, neginf=-_HUGE)
+    best = starts + clean[0]
+    back: list[npt.NDArray[np.intp]] = []
+    for word in clean[1:]:
+        paths = best[:, None] + steps
+        back.append(paths.argmax(axis=0))
+        best = paths.max(axis=0) + word
+    path = [int(best.argmax())]
+    for pointers in reversed(back):
+        path.append(int(pointers[path[-1]]))
+    return path[::-1]

@@ -1,0 +1,74 @@
+"""What a task is: facts that the model needs (TaskSpec) and where its rows lie (Source)."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Kind = Literal["classification", "regression", "tagging"]
+
+
+class TaskSpec(NamedTuple):
+    """Facts about a task that a strategy needs; the kind alone picks head, loss and metrics.
+
+    Attributes:
+        name: Name of the task, as used in run folders and tables.
+        kind: ``classification``, ``regression`` or ``tagging`` (one label per word).
+        labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
+        metrics: Names understood by `transferlab.metrics.build_metrics`; the first one selects checkpoints.
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head: one number for regression, else one per label."""
+        return 1 if self.kind == "regression" else len(self.labels)
+
+    @property
+    def primary(self) -> str:
+        """The metric that selects checkpoints and leads every table."""
+        return self.metrics[0]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows of a task lie and how to read them.
+
+    Attributes:
+        path: Name on the Hub, or a folder laid out like a data set repository. Leave it empty when `files` is given.
+        config: Configuration of the data set, for example ``sst2`` of ``nyu-mll/glue``.
+        revision: Commit or tag on the Hub.
+        files: Instead of `path`: split name to CSV, TSV, JSONL, Parquet or CoNLL file.
+        text: One or two text columns; for tagging the column with the words.
+        label: The label column.
+        kind: classification, regression or tagging.
+        labels: Label names in class order. Inferred from the training rows where empty.
+        metrics: The first one selects checkpoints. The usual ones of the kind where empty.
+        train: Split to train on.
+        validation: Split to select checkpoints on; empty: carved from `train`.
+        test: Labelled splits to test on, the main one first.
+        predict: Splits without labels, ``split`` or ``config/split``.
+    """
+
+    path: str = ""
+    config: str | None = None
+    revision: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    text: tuple[str, ...] = ("text",)
+    label: str = "label"
+    kind: Kind = "classification"
+    labels: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    train: str = "train"
+    validation: str = ""
+    test: tuple[str, ...] = ()
+    predict: tuple[str, ...] = ()
+
+
+DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy", "f1_macro"),
+    "regression": ("pearson", "spearman", "mse"),
+    "tagging": ("f1", "precision", "recall"),
+}

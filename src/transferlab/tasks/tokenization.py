@@ -1,0 +1,190 @@
+"""From rows to token ids, once per (rows, tokenizer, settings): `datasets` keeps the result on disk."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from transferlab.errors import TransferlabError
+from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
+from transferlab.tasks.labels import encode_labels
+from transferlab.tasks.spec import Source
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+Truncation = Literal["head", "tail", "head_tail", "windows"]
+Columns = dict[str, list[Any]]
+HEAD_OF_HEAD_TAIL = 128
+"""Tokens that head_tail keeps from the start; the rest of the length goes to the end (Sun et al. 2019, section 5.3.1,
+https://arxiv.org/abs/1905.05583)."""
+
+
+class Settings(NamedTuple):
+    """What decides the token ids beside the tokenizer.
+
+    Attributes:
+        max_length: Tokens per sequence, special tokens included.
+        truncation: Which part of a long text is kept.
+    """
+
+    max_length: int
+    truncation: Truncation
+
+
+def encode_split(
+    rows: "Dataset",
+    source: Source,
+    names: tuple[str, ...],
+    tokenizer: "PreTrainedTokenizerFast",
+    settings: Settings,
+    origin: str,
+    labelled: bool,
+) -> EncodedSplit:
+    """Tokenises a split, or takes the cached result.
+
+    Raises:
+        TransferlabError: A row whose text is not text, an unknown label, or a truncation that a task cannot have.
+    """
+    check_text(rows, source, origin)
+    encode = _encoder_of(source, tokenizer, settings)
+    columns = rows.select_columns(list(source.text)).map(
+        encode,
+        batched=True,
+        remove_columns=list(source.text),
+        new_fingerprint=fingerprint(rows, source, tokenizer, settings),
+        desc="tokenising",
+    )
+    table = columns.data
+    ragged = {name: _ragged(table, name) for name in columns.column_names}
+    labels: np.ndarray[Any, Any] | Ragged | None = None
+    if labelled:
+        labels = encode_labels(rows, source, names, origin)
+        if source.kind == "tagging":
+            labels = Ragged(labels, ragged["words"].offsets)
+            _check_word_counts(rows, source, labels, origin)
+    return EncodedSplit(
+        ids=ragged["ids"],
+        types=ragged.get("types"),
+        labels=labels,
+        words=ragged.get("words"),
+        windows=ragged.get("windows"),
+        pad_id=int(tokenizer.pad_token_id or 0),
+    )
+
+
+def check_text(rows: "Dataset", source: Source, origin: str) -> None:
+    """Checks that every text cell is text (for tagging: words).
+
+    Raises:
+        TransferlabError: Names the first row and column at fault.
+    """
+    for column in source.text:
+        for number, value in enumerate(rows[column][:]):
+            good = isinstance(value, str)
+            if source.kind == "tagging":
+                good = isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+            if not good:
+                want = "a non-empty list of words" if source.kind == "tagging" else "text"
+                raise TransferlabError(f"{origin}, row {number}: column {column!r} must hold {want}, not {value!r}.")
+
+
+def fingerprint(
+    rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
+) -> str:
+    """Names a tokenised split by all that decides it: rows, tokenizer, columns, settings, and this code's version."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    parts = [rows._fingerprint, backend.to_str(), source.kind, source.text, settings, "v1"]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _encoder_of(
+    source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
+) -> Callable[[Columns], Columns]:
+    if source.kind == "tagging":
+        if settings.truncation != "head":
+            raise TransferlabError(f"data.truncation: {settings.truncation!r} is not for tagging; use head.")
+        return lambda columns: _encode_words(columns[source.text[0]], tokenizer, settings)
+    if settings.truncation == "head":
+        return lambda columns: _encode_head([columns[name] for name in source.text], tokenizer, settings)
+    if len(source.text) > 1:
+        raise TransferlabError(
+            f"data.truncation: {settings.truncation!r} needs a single text, this task has {len(source.text)}; use head."
+        )
+    return lambda columns: _encode_parts(columns[source.text[0]], tokenizer, settings)
+
+
+def _encode_head(texts: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:
+    encoded = tokenizer(*texts, truncation=True, max_length=settings.max_length, padding=False)
+    columns = {"ids": encoded["input_ids"]}
+    if len(texts) > 1 and "token_type_ids" in encoded:
+        columns["types"] = encoded["token_type_ids"]
+    return columns
+
+
+def _encode_parts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:
+    prefix, suffix = special_affixes(tokenizer)
+    room = settings.max_length - len(prefix) - len(suffix)
+    bodies = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)["input_ids"]
+    parts = [split_body(body, room, settings.truncation) for body in bodies]
+    wrapped = [[prefix + part + suffix for part in document] for document in parts]
+    columns: Columns = {"ids": [[token for part in document for token in part] for document in wrapped]}
+    if settings.truncation == "windows":
+        columns["windows"] = [[len(part) for part in document] for document in wrapped]
+    return columns
+
+
+def split_body(body: list[int], room: int, truncation: Truncation) -> list[list[int]]:
+    """The parts of a token list that are kept, each of at most `room` tokens."""
+    if truncation == "windows":
+        return [body[start : start + room] for start in range(0, max(len(body), 1), room)]
+    if len(body) <= room or truncation == "head":
+        return [body[:room]]
+    if truncation == "tail":
+        return [body[-room:]]
+    head = min(HEAD_OF_HEAD_TAIL, room // 2)
+    return [body[:head] + body[len(body) - (room - head) :]]
+
+
+def special_affixes(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and after a single text."""
+    bare = tokenizer("a", add_special_tokens=False, padding=False)["input_ids"]
+    full = tokenizer("a", padding=False, truncation=False)["input_ids"]
+    start = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+    return full[:start], full[start + len(bare) :]
+
+
+def _encode_words(sentences: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:
+    encoded = tokenizer(
+        sentences, is_split_into_words=True, truncation=True, max_length=settings.max_length, padding=False
+    )
+    positions = []
+    for number, sentence in enumerate(sentences):
+        first = [CUT] * len(sentence)
+        for position, word in reversed(list(enumerate(encoded.word_ids(number)))):
+            if word is not None:
+                first[word] = position
+        positions.append(first)
+    return {"ids": encoded["input_ids"], "words": positions}
+
+
+def _check_word_counts(rows: "Dataset", source: Source, labels: Ragged, origin: str) -> None:
+    tags = np.array([len(cell) for cell in rows[source.label][:]])
+    wrong = np.flatnonzero(tags != labels.lengths)
+    if len(wrong):
+        row = int(wrong[0])
+        raise TransferlabError(f"{origin}, row {row}: {labels.lengths[row]} words but {tags[row]} tags.")
+
+
+def _ragged(table: Any, name: str) -> Ragged:  # noqa: ANN401  a `datasets.table.Table`
+    column = table.column(name).combine_chunks()
+    # with a single chunk pyarrow returns the array itself, with several a chunked array of one
+    column = column.chunk(0) if hasattr(column, "chunk") else column
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    values = column.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
+    return Ragged(values, offsets - offsets[0])

@@ -1,0 +1,206 @@
+from collections import Counter
+
+import pytest
+
+from transferlab.errors import TransferlabError
+from transferlab.tasks import embedded
+from transferlab.tasks.table import TASKS
+
+PARTS = [(config, split) for config, sizes in embedded.SIZES.items() for split in sizes]
+
+
+def content_words(config, split):
+    """The words that carry the label."""
+    if config == "sentences":
+        return {word for words in embedded.SENTIMENT[split].values() for word in words}
+    if config == "pairs":
+        return {word for entries in embedded.SENSES[split].values() for entry in entries for word in entry.split("/")}
+    phrases = [phrase for words in embedded.ENTITIES[split].values() for phrase in words]
+    return {word for phrase in [*phrases, *embedded.DECOYS[split]] for word in phrase.split("_")}
+
+
+def filler_words(config):
+    """The words that stand around them."""
+    if config == "entities":
+        return set(" ".join(embedded.CLUES).split())
+    frames = embedded.SENTENCES if config == "sentences" else [f for fs in embedded.FRAMES.values() for f in fs]
+    fillers = embedded.SUBJECTS if config == "sentences" else embedded.NAMES
+    text = " ".join([*frames, *fillers, *embedded.TIMES]).lower()
+    return {word.strip(".,!") for word in text.split()}
+
+
+def texts(rows):
+    columns = [name for name in rows.column_names if name not in ("label", "tags")]
+    return [" ".join(values) for values in zip(*(rows[name] for name in columns), strict=True)]
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return {part: embedded.generate(*part) for part in PARTS}
+
+
+@pytest.mark.parametrize("part", PARTS, ids="/".join)
+def test_generate_again_gives_same_rows(parts, part):
+    assert embedded.generate(*part).to_dict() == parts[part].to_dict()
+
+
+def test_generate_leaves_global_randomness_alone():
+    import random
+
+    state = random.getstate()
+    embedded.generate("sentences", "test")
+    assert random.getstate() == state
+
+
+def test_first_rows_are_pinned(parts):
+    """The rows are part of the published figures: they must not drift with Python or with the platform."""
+    assert {part: rows[0] for part, rows in parts.items()} == FIRST
+
+
+@pytest.mark.parametrize("part", PARTS, ids="/".join)
+def test_rows_have_size_and_columns_of_the_task(parts, part):
+    config, split = part
+    task, rows = TASKS[f"demo_{config}"], parts[part]
+    assert len(rows) == embedded.SIZES[config][split]
+    assert rows.column_names == [*task.text, task.label]
+    label = rows.features[task.label]
+    assert tuple((label.feature if task.kind == "tagging" else label).names) == task.labels
+
+
+@pytest.mark.parametrize("config", embedded.SIZES)
+def test_no_row_comes_twice(parts, config):
+    rows = [str(list(row.values())[:-1]) for split in ("train", "test") for row in parts[config, split]]
+    assert len(set(rows)) == len(rows)
+
+
+@pytest.mark.parametrize("config", embedded.SIZES)
+def test_content_words_are_disjoint(config):
+    train, test = content_words(config, "train"), content_words(config, "test")
+    assert not train & test
+    assert not {word[:5] for word in train} & {word[:5] for word in test}
+    assert not (train | test) & filler_words(config)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_no_word_belongs_to_two_classes(split):
+    lists = [
+        [embedded.SENTIMENT[split][label] for label in ("negative", "positive")],
+        [tuple(entry.split("/")) for entries in embedded.SENSES[split].values() for entry in entries],
+        [*embedded.ENTITIES[split].values(), embedded.DECOYS[split]],
+    ]
+    for words in lists:
+        counts = Counter(word for part in words for word in part)
+        assert not [word for word, count in counts.items() if count > 1]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_content_word_occurs(parts, split):
+    for config in embedded.SIZES:
+        seen = {word.strip(".,!").lower() for text in _flat(parts[config, split]) for word in text.split()}
+        assert not content_words(config, split) - seen
+
+
+def _flat(rows):
+    return [" ".join(tokens) for tokens in rows["tokens"]] if "tokens" in rows.column_names else texts(rows)
+
+
+def test_word_lists_are_rich():
+    for split, least in (("train", 40), ("test", 30)):
+        assert all(len(words) >= least for words in embedded.SENTIMENT[split].values())
+        assert all(len(words) >= least for words in embedded.ENTITIES[split].values())
+        assert len(content_words("pairs", split)) >= 4 * least
+        assert all(entry.count("/") == 3 for entries in embedded.SENSES[split].values() for entry in entries)
+
+
+@pytest.mark.parametrize("config", ["sentences", "pairs"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_classes_are_balanced(parts, config, split):
+    counts = Counter(parts[config, split]["label"])
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_words_of_pairs_say_nothing_alone(parts, split):
+    """Each hypothesis word is as common under one label as under the other, up to chance."""
+    rows = parts["pairs", split]
+    words = {0: Counter(), 1: Counter()}
+    for text, label in zip(rows["hypothesis"], rows["label"], strict=True):
+        words[label].update(set(text.lower().strip(".").split()) & content_words("pairs", split))
+    gaps = [abs(words[0][w] - words[1][w]) / (words[0][w] + words[1][w]) for w in words[0] | words[1]]
+    assert sum(gaps) / len(gaps) < 0.35
+
+
+@pytest.mark.parametrize("config", ["sentences", "pairs"])
+def test_word_counts_do_not_transfer(parts, config):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    train, test = parts[config, "train"], parts[config, "test"]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    model.fit(texts(train), train["label"])
+    assert 0.35 <= model.score(texts(test), test["label"]) <= 0.65
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_tags_are_iob2(parts, split):
+    labels = TASKS["demo_entities"].labels
+    for row in parts["entities", split]:
+        assert len(row["tokens"]) == len(row["tags"])
+        names = [labels[tag] for tag in row["tags"]]
+        for before, tag in zip(["O", *names], names, strict=False):
+            assert not tag.startswith("I-") or before[2:] == tag[2:]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_entity_types_are_balanced_and_have_long_names(parts, split):
+    labels = TASKS["demo_entities"].labels
+    counts = Counter(labels[tag] for tags in parts["entities", split]["tags"] for tag in tags)
+    begun = [counts[f"B-{name}"] for name in embedded.ENTITIES[split]]
+    assert max(begun) <= 1.1 * min(begun)
+    assert all(counts[f"I-{name}"] >= 0.1 * counts[f"B-{name}"] for name in embedded.ENTITIES[split])
+
+
+def test_surroundings_do_not_tell_the_entity_type(parts):
+    """Position and neighbours, learnt from the training part, find the type no better than a guess does."""
+    guesses = Counter()
+    for tokens, tags in zip(parts["entities", "train"]["tokens"], parts["entities", "train"]["tags"], strict=True):
+        guesses.update((key, tag) for key, tag in _surroundings(tokens, tags))
+    best = {}
+    for (key, tag), _ in guesses.most_common():
+        best.setdefault(key, tag)
+    test = parts["entities", "test"]
+    hits = [
+        best.get(key) == tag
+        for tokens, tags in zip(test["tokens"], test["tags"], strict=True)
+        for key, tag in _surroundings(tokens, tags)
+    ]
+    assert sum(hits) / len(hits) < 0.5
+
+
+def _surroundings(tokens, tags):
+    padded = ["<", *tokens, ">"]
+    return [((i, padded[i]), tag) for i, tag in enumerate(tags) if tag % 2]
+
+
+def test_known_words_do_not_find_the_test_entities(parts):
+    known = {}
+    for tokens, tags in zip(parts["entities", "train"]["tokens"], parts["entities", "train"]["tags"], strict=True):
+        for token, tag in zip(tokens, tags, strict=True):
+            known.setdefault(token, Counter())[tag] += 1
+    test = parts["entities", "test"]
+    tagged = [
+        (token, tag)
+        for tokens, tags in zip(test["tokens"], test["tags"], strict=True)
+        for token, tag in zip(tokens, tags, strict=True)
+        if tag
+    ]
+    assert not [token for token, tag in tagged if token in known and known[token].most_common(1)[0][0] == tag]
+
+
+@pytest.mark.parametrize(("config", "split"), [("sentence", "train"), ("", "train"), ("pairs", "validation")])
+def test_unknown_names_are_refused(config, split):
+    with pytest.raises(TransferlabError) as error:
+        embedded.generate(config, split)
+    known = embedded.SIZES["pairs"] if config == "pairs" else embedded.SIZES
+    assert all(name in str(error.value) for name in known)

@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 
 import pytest
@@ -7,6 +8,20 @@ from transferlab.tasks import embedded
 from transferlab.tasks.table import TASKS
 
 PARTS = [(config, split) for config, sizes in embedded.SIZES.items() for split in sizes]
+FIRST = {
+    ("sentences", "train"): "The meal was hostile, and the journey was filthy too.",
+    ("sentences", "test"): "The hotel we talked about yesterday was masterful.",
+    ("pairs", "train"): "It is true that Liam desired it last year. Liam dreaded it last year.",
+    (
+        "pairs",
+        "test",
+    ): "What Mia talked about yesterday was the supper. It was the conference that Mia talked about yesterday.",
+    ("entities", "train"): "elephant and tokyo were the next two words",
+    ("entities", "test"): "blue jay and bucket were the next two words",
+}
+
+
+BEGIN = [i for i, tag in enumerate(TASKS["demo_entities"].labels) if tag.startswith("B-")]
 
 
 def content_words(config, split):
@@ -30,7 +45,10 @@ def filler_words(config):
 
 
 def texts(rows):
-    columns = [name for name in rows.column_names if name not in ("label", "tags")]
+    """The input of each row as one string."""
+    if "tokens" in rows.column_names:
+        return [" ".join(tokens) for tokens in rows["tokens"]]
+    columns = [name for name in rows.column_names if name != "label"]
     return [" ".join(values) for values in zip(*(rows[name] for name in columns), strict=True)]
 
 
@@ -45,16 +63,14 @@ def test_generate_again_gives_same_rows(parts, part):
 
 
 def test_generate_leaves_global_randomness_alone():
-    import random
-
     state = random.getstate()
     embedded.generate("sentences", "test")
     assert random.getstate() == state
 
 
 def test_first_rows_are_pinned(parts):
-    """The rows are part of the published figures: they must not drift with Python or with the platform."""
-    assert {part: rows[0] for part, rows in parts.items()} == FIRST
+    """Figures rest on these rows: they must not drift with Python or with the platform."""
+    assert {part: texts(rows)[0] for part, rows in parts.items()} == FIRST
 
 
 @pytest.mark.parametrize("part", PARTS, ids="/".join)
@@ -96,12 +112,8 @@ def test_no_word_belongs_to_two_classes(split):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_every_content_word_occurs(parts, split):
     for config in embedded.SIZES:
-        seen = {word.strip(".,!").lower() for text in _flat(parts[config, split]) for word in text.split()}
+        seen = {word.strip(".,!").lower() for text in texts(parts[config, split]) for word in text.split()}
         assert not content_words(config, split) - seen
-
-
-def _flat(rows):
-    return [" ".join(tokens) for tokens in rows["tokens"]] if "tokens" in rows.column_names else texts(rows)
 
 
 def test_word_lists_are_rich():
@@ -121,13 +133,11 @@ def test_classes_are_balanced(parts, config, split):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_words_of_pairs_say_nothing_alone(parts, split):
-    """Each hypothesis word is as common under one label as under the other, up to chance."""
+    """Each premise and each hypothesis is as common under one label as under the other."""
     rows = parts["pairs", split]
-    words = {0: Counter(), 1: Counter()}
-    for text, label in zip(rows["hypothesis"], rows["label"], strict=True):
-        words[label].update(set(text.lower().strip(".").split()) & content_words("pairs", split))
-    gaps = [abs(words[0][w] - words[1][w]) / (words[0][w] + words[1][w]) for w in words[0] | words[1]]
-    assert sum(gaps) / len(gaps) < 0.35
+    for column in ("premise", "hypothesis"):
+        counts = Counter(zip(rows[column], rows["label"], strict=True))
+        assert all(counts[text, 0] == counts[text, 1] for text, _ in counts)
 
 
 @pytest.mark.parametrize("config", ["sentences", "pairs"])
@@ -161,41 +171,43 @@ def test_entity_types_are_balanced_and_have_long_names(parts, split):
     assert all(counts[f"I-{name}"] >= 0.1 * counts[f"B-{name}"] for name in embedded.ENTITIES[split])
 
 
+def tagged_tokens(rows):
+    """Triples of position, token and tag."""
+    for tokens, tags in zip(rows["tokens"], rows["tags"], strict=True):
+        yield from zip(range(len(tokens)), tokens, tags, strict=True)
+
+
+def lookup(keys_and_tags):
+    """The most frequent tag of each key."""
+    counts = {}
+    for key, tag in keys_and_tags:
+        counts.setdefault(key, Counter())[tag] += 1
+    return {key: tags.most_common(1)[0][0] for key, tags in counts.items()}
+
+
 def test_surroundings_do_not_tell_the_entity_type(parts):
-    """Position and neighbours, learnt from the training part, find the type no better than a guess does."""
-    guesses = Counter()
-    for tokens, tags in zip(parts["entities", "train"]["tokens"], parts["entities", "train"]["tags"], strict=True):
-        guesses.update((key, tag) for key, tag in _surroundings(tokens, tags))
-    best = {}
-    for (key, tag), _ in guesses.most_common():
-        best.setdefault(key, tag)
-    test = parts["entities", "test"]
-    hits = [
-        best.get(key) == tag
-        for tokens, tags in zip(test["tokens"], test["tags"], strict=True)
-        for key, tag in _surroundings(tokens, tags)
-    ]
-    assert sum(hits) / len(hits) < 0.5
+    """The words around and the position, learnt from the training part, find the type no better than a guess does."""
+
+    def contexts(rows):
+        for tokens, tags in zip(rows["tokens"], rows["tags"], strict=True):
+            padded = ["<", *tokens, ">"]
+            yield from (((i, padded[i]), tag) for i, tag in enumerate(tags) if tag in BEGIN)
+
+    best = lookup(contexts(parts["entities", "train"]))
+    hits = [best.get(key) == tag for key, tag in contexts(parts["entities", "test"])]
+    assert sum(hits) / len(hits) < 0.45
 
 
-def _surroundings(tokens, tags):
-    padded = ["<", *tokens, ">"]
-    return [((i, padded[i]), tag) for i, tag in enumerate(tags) if tag % 2]
+def test_position_does_not_tell_entities_from_other_words(parts):
+    train, test = parts["entities", "train"], parts["entities", "test"]
+    best = lookup((position, tag > 0) for position, _, tag in tagged_tokens(train))
+    found = [best.get(position, False) for position, _, tag in tagged_tokens(test) if tag]
+    assert sum(found) / len(found) < 0.5
 
 
 def test_known_words_do_not_find_the_test_entities(parts):
-    known = {}
-    for tokens, tags in zip(parts["entities", "train"]["tokens"], parts["entities", "train"]["tags"], strict=True):
-        for token, tag in zip(tokens, tags, strict=True):
-            known.setdefault(token, Counter())[tag] += 1
-    test = parts["entities", "test"]
-    tagged = [
-        (token, tag)
-        for tokens, tags in zip(test["tokens"], test["tags"], strict=True)
-        for token, tag in zip(tokens, tags, strict=True)
-        if tag
-    ]
-    assert not [token for token, tag in tagged if token in known and known[token].most_common(1)[0][0] == tag]
+    known = lookup((token, tag) for _, token, tag in tagged_tokens(parts["entities", "train"]))
+    assert not [token for _, token, tag in tagged_tokens(parts["entities", "test"]) if tag and token in known]
 
 
 @pytest.mark.parametrize(("config", "split"), [("sentence", "train"), ("", "train"), ("pairs", "validation")])

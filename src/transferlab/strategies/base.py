@@ -7,7 +7,7 @@ import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
 from transferlab.encoders import Encoder, EncoderConfig, build_encoder
 from transferlab.encoders.layers import layer_groups
@@ -188,6 +188,23 @@ class Strategy(L.LightningModule):
         apply_scales(optimizer)
         scheduler = self.schedule.build(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips gradients, with a fused optimizer in bf16 too.
+
+        Lightning refuses that pair because a fused optimizer unscales inside its step; bf16 has nothing to unscale.
+        """
+        fused = getattr(optimizer, "_step_supports_amp_scaling", False)
+        unscaled = getattr(self.trainer.precision_plugin, "scaler", None) is None
+        if fused and unscaled and gradient_clip_val and gradient_clip_algorithm in {None, "norm"}:
+            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what was trained, and says which encoder and labels it belongs to."""

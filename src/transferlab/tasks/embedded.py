@@ -323,44 +323,47 @@ def _sentences(rng: random.Random, split: str) -> Iterator[list[Row]]:
 
 
 def _pairs(rng: random.Random, split: str) -> Iterator[list[Row]]:
-    """Twins share premise and frame: one hypothesis says the same, the other one the contrary."""
+    """Four twins share frames, name and time: two premises, each with the hypothesis that says the same and the other.
+
+    So every premise and every hypothesis is as frequent under one label as under the other.
+    """
     kinds = {entry: kind for kind, entries in SENSES[split].items() for entry in entries}
     entries = _deck(rng, tuple(kinds))
     while True:
         entry = next(entries)
-        halves = entry.split("/")[:2], entry.split("/")[2:]
-        here, there = rng.sample(halves, 2)
-        word, same = rng.sample(here, 2)
+        words = entry.split("/")
+        halves = rng.sample(words[:2], 2), rng.sample(words[2:], 2)
         first, second = rng.sample(FRAMES[kinds[entry]], 2)
         name, time = rng.choice(NAMES), rng.choice(TIMES)
-        premise = _sentence(first.format(n=name, t=time, w=word))
         yield [
-            (premise, _sentence(second.format(n=name, t=time, w=hypothesis)), number)
-            for number, hypothesis in enumerate((rng.choice(there), same))
+            (
+                _sentence(first.format(n=name, t=time, w=here[0])),
+                _sentence(second.format(n=name, t=time, w=there[1])),
+                int(here is there),
+            )
+            for here in halves
+            for there in halves
         ]
 
 
 def _entities(rng: random.Random, split: str) -> Iterator[list[Row]]:
-    """Twins share the sentence: the first spot goes through all types and the decoys."""
+    """Four twins share the clue: its first spot goes through all types and the decoys, a second spot is independent."""
     clues = _deck(rng, CLUES)
     decks = {name: _deck(rng, words) for name, words in {**ENTITIES[split], OUTSIDE: DECOYS[split]}.items()}
     while True:
         clue, others = next(clues), rng.sample(tuple(decks), len(decks))
-        yield [
-            _tagged(clue, {"{x}": (name, next(deck)), "{y}": (other, next(decks[other]))})
-            for (name, deck), other in zip(decks.items(), others, strict=True)
-        ]
+        yield [_tagged(clue, {"{x}": name, "{y}": other}, decks) for name, other in zip(decks, others, strict=True)]
 
 
-def _tagged(clue: str, fillers: dict[str, tuple[str, str]]) -> Row:
-    """Fills the spots of a clue; returns its words and the numbers of their IOB2 tags."""
+def _tagged(clue: str, spots: dict[str, str], decks: dict[str, Iterator[str]]) -> Row:
+    """Fills the spots of a clue with words of their types; returns all words and the numbers of their IOB2 tags."""
     labels = TASKS["demo_entities"].labels
     tokens: list[str] = []
     tags: list[int] = []
     for piece in clue.split():
-        name, phrase = fillers.get(piece, (OUTSIDE, piece))
-        words = phrase.split("_")
-        names = [name] * len(words) if name == OUTSIDE else [f"B-{name}"] + [f"I-{name}"] * (len(words) - 1)
+        name = spots.get(piece, OUTSIDE)
+        words = next(decks[name]).split("_") if piece in spots else [piece]
+        names = [OUTSIDE] * len(words) if name == OUTSIDE else [f"B-{name}"] + [f"I-{name}"] * (len(words) - 1)
         tokens += words
         tags += [labels.index(tag) for tag in names]
     return tokens, tags

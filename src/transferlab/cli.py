@@ -124,7 +124,7 @@ class TransferCLI(LightningCLI):
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
-        self.datamodule = self.model.wrap_data(self.datamodule)
+        self.datamodule = self.model.wrap_data(self.datamodule, self.trainer.strategy.root_device)
         self._open()
         before = self.trainer.validate(self.model, self.datamodule, verbose=False)
         self.recorder.before(dict(before[0]))

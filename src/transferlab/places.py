@@ -1,4 +1,4 @@
-"""Folders that stand for a name on the Hub."""
+"""Folders that stand for a name: data sets and encoders on the Hub, runs."""
 
 import os
 from pathlib import Path
@@ -13,3 +13,14 @@ def local_folder(name: str, variable: str) -> Path | None:
     if root := os.environ.get(variable):
         candidates += [Path(root) / name, Path(root) / name.rsplit("/", 1)[-1]]
     return next((path for path in candidates if path.is_dir()), None)
+
+
+def find_run(run: str, root: Path = Path("runs")) -> Path | None:
+    """The folder of a run: a path, ``experiment`` (its newest run), ``experiment/id`` or the bare id; None without."""
+    for candidate in (Path(run), root / run, *root.glob(f"*/{run}")):
+        if (candidate / "summary.json").is_file():
+            return candidate
+        inside = sorted(candidate.glob("*/summary.json"), key=lambda path: path.stat().st_mtime)
+        if inside:
+            return inside[-1].parent
+    return None

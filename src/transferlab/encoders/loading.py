@@ -95,6 +95,18 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
     )
 
 
+def load_model(name: str, tagging: bool) -> "PreTrainedModel":
+    """Loads a fine-tuned model with its head.
+
+    Raises:
+        TransferlabError: Nowhere to be found; names the remedies.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+    factory = AutoModelForTokenClassification if tagging else AutoModelForSequenceClassification
+    return _from_hub(factory, name, None, use_safetensors=True)  # type: ignore[no-any-return]
+
+
 def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:  # noqa: ANN401  an Auto class
     place = locate(name, revision)
     try:

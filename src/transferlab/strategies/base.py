@@ -63,8 +63,8 @@ class Strategy(L.LightningModule):
         """Names in `state_dict` that training changes, and so belong into a checkpoint."""
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
-    def wrap_data(self, data: TaskDataModule) -> TaskDataModule:
-        """Does frozen work once, before training; by default there is none."""
+    def wrap_data(self, data: TaskDataModule, device: torch.device | None = None) -> TaskDataModule:
+        """Does frozen work once, before training, on a device; by default there is none."""
         return data
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -82,7 +82,7 @@ class Strategy(L.LightningModule):
             read tokens ``[rows, length, hidden]`` and ``[rows, length]``.
         """
         if batch.features is not None:
-            return batch.features, batch.word_mask
+            return batch.features, batch.word_mask if batch.words is not None else batch.attention_mask
         tokens = self.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         if batch.words is not None:
             return first_pieces(tokens, batch.words), batch.word_mask

@@ -71,6 +71,8 @@ class EncodedSplit:
         labels: ``[rows]`` array, for tagging one ragged row per sentence; None without labels.
         words: For tagging, the position of each word's first piece, -1 where it was cut off.
         windows: Lengths of the windows of each document.
+        pad_id: Token id of padding.
+        fingerprint: Names the token ids by all that decides them.
     """
 
     ids: Ragged
@@ -79,6 +81,7 @@ class EncodedSplit:
     words: Ragged | None
     windows: Ragged | None
     pad_id: int
+    fingerprint: str
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1

@@ -166,11 +166,11 @@ class TaskDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, length-bucketed training batches."""
-        return self._loader(*self.part_rows("train"), shuffle=True)
+        return self.loader(*self.part_rows("train"), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the rows that select checkpoints."""
-        return self._loader(*self.part_rows("validation"))
+        return self.loader(*self.part_rows("validation"))
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
         """One loader per labelled test split, the main one first.
@@ -195,16 +195,13 @@ class TaskDataModule(L.LightningDataModule):
 
     def whole_split(self, split: str) -> DataLoader[Batch]:
         """All rows of a split in evaluation order (longest first)."""
-        return self._loader(split, np.arange(len(self.encoded(split))))
-
-    def train_in_order(self) -> DataLoader[Batch]:
-        """The training part in evaluation order, for work that is done once per example."""
-        return self._loader(*self.part_rows("train"))
+        return self.loader(split, np.arange(len(self.encoded(split))))
 
     def _train(self) -> Rows:
         return self.rows(self.source.train)
 
-    def _loader(self, split: str, rows: np.ndarray[Any, Any], shuffle: bool = False) -> DataLoader[Batch]:
+    def loader(self, split: str, rows: np.ndarray[Any, Any], shuffle: bool = False) -> DataLoader[Batch]:
+        """Batches of some rows of a split: in training order, or longest first."""
         attach = self.attach
         view = Examples(self.encoded(split), rows, (lambda batch: attach(batch, split)) if attach else None)
         sampler = BucketBatchSampler(

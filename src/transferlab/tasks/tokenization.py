@@ -51,11 +51,12 @@ def encode_split(
     """
     check_text(rows, source, origin)
     encode = _encoder_of(source, tokenizer, settings)
+    name = fingerprint(rows, source, tokenizer, settings)
     columns = rows.select_columns(list(source.text)).map(
         encode,
         batched=True,
         remove_columns=list(source.text),
-        new_fingerprint=fingerprint(rows, source, tokenizer, settings),
+        new_fingerprint=name,
         desc="tokenising",
     )
     table = columns.data
@@ -73,6 +74,7 @@ def encode_split(
         words=ragged.get("words"),
         windows=ragged.get("windows"),
         pad_id=int(tokenizer.pad_token_id or 0),
+        fingerprint=name,
     )
 
 

@@ -1,0 +1,121 @@
+"""Experiments by name: the files of ``experiments/``, and every ``<strategy>_<task>`` without a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from transferlab import config
+from transferlab.config import Tree
+from transferlab.errors import TransferlabError, near
+from transferlab.runs.compare import Parser
+
+
+def main(arguments: list[str]) -> None:
+    """Runs ``transferlab list``.
+
+    Raises:
+        TransferlabError: No such folder, or a wrong option.
+    """
+    parser = Parser("transferlab list", description="Experiments with one line each.", allow_abbrev=False)
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("experiments"), metavar="FOLDER", help="[experiments]"
+    )
+    folder: Path = parser.parse_args(arguments).folder
+    if not folder.is_dir():
+        siblings = [other.name for other in folder.absolute().parent.glob("*") if other.is_dir()]
+        raise TransferlabError(f"no such folder: {folder}{near(folder.name, siblings)}.")
+    described = {name: config.describe(path) for name, path in files(folder).items()}
+    width = max(map(len, described), default=0)
+    for name, line in described.items():
+        print(f"{name:<{width}}  {line}".rstrip())
+    _print_composable(_root_of(folder))
+
+
+def _root_of(folder: Path) -> Path:
+    """The nearest folder above that holds ``configs/``; else the working directory."""
+    return next((parent for parent in folder.absolute().parents if (parent / "configs").is_dir()), Path.cwd())
+
+
+def _print_composable(root: Path) -> None:
+    if not (strategies(root) and tasks(root)):
+        return
+    print("\nAny strategy on any task runs without a file: transferlab fit --experiment STRATEGY_TASK")
+    print(f"  strategies: {' '.join(strategies(root))}")
+    print(f"  tasks:      {' '.join(tasks(root))}")
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """The experiment files of a folder by name; those of subfolders are called ``subfolder/name``."""
+    return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def strategies(root: Path) -> list[str]:
+    """Names of the strategies under ``configs/strategy``."""
+    return sorted(path.stem for path in (root / "configs" / "strategy").glob("*.yaml"))
+
+
+def tasks(root: Path) -> list[str]:
+    """Names of the tasks under ``configs/task``."""
+    return sorted(path.stem for path in (root / "configs" / "task").glob("*.yaml"))
+
+
+def pairs(root: Path) -> Iterator[tuple[str, str]]:
+    """Every strategy with every task; such a pair is the experiment ``<strategy>_<task>``."""
+    return ((strategy, task) for strategy in strategies(root) for task in tasks(root))
+
+
+def resolve(name: str, root: Path | None = None) -> Path | None:
+    """The file ``experiments/<name>.yaml``, or None where the name is composed of a strategy and a task.
+
+    Args:
+        name: Name of the experiment.
+        root: Folder that holds ``experiments/`` and ``configs/``; the working directory where None.
+
+    Raises:
+        TransferlabError: Neither a file nor a composed name; lists near matches among both.
+    """
+    root = root or Path.cwd()
+    known = files(root / "experiments")
+    if name in known:
+        return known[name]
+    composed = [f"{strategy}_{task}" for strategy, task in pairs(root)]
+    if name in composed:
+        return None
+    if not (known or composed):
+        raise TransferlabError(f"no experiments/ and no configs/ in {root}: run this in the root of the repository.")
+    hint = near(Path(name).stem, list(dict.fromkeys([*known, *composed])))
+    raise TransferlabError(f"no experiment {name!r}{hint}. `transferlab list` shows all names.")
+
+
+def bases(name: str, root: Path) -> list[str]:
+    """The bases of a composed experiment, in their order; the last one is its recipe where there is one.
+
+    A recipe is ``configs/recipe/<strategy>_<task>.yaml``, else ``configs/recipe/<task>.yaml``.
+    """
+    strategy, task = next(pair for pair in pairs(root) if "_".join(pair) == name)
+    recipes = (base for base in (f"recipe/{name}", f"recipe/{task}") if (root / "configs" / f"{base}.yaml").is_file())
+    stack = ["trainer/cpu", "logger/wandb", f"task/{task}", "encoder/minilm_l6", f"strategy/{strategy}"]
+    return [*stack, *list(recipes)[:1]]
+
+
+def compose(name: str, root: Path | None = None) -> Tree:
+    """The whole tree of an experiment with all bases laid over one another, and ``run.experiment`` filled in.
+
+    Args:
+        name: Name of a file in ``experiments/`` or ``<strategy>_<task>``.
+        root: Folder that holds ``experiments/`` and ``configs/``; the working directory where None.
+
+    Raises:
+        TransferlabError: Unknown name, or a file that cannot be expanded.
+    """
+    root = root or Path.cwd()
+    path = resolve(name, root)
+    tree: Tree = {}
+    if path is not None:
+        tree = config.expand(path)
+    else:
+        for base in bases(name, root):
+            tree = config.merge(tree, config.expand(root / "configs" / f"{base}.yaml"))
+    run = tree.setdefault("run", {})
+    if isinstance(run, dict):
+        run.setdefault("experiment", Path(name).name)
+    return tree

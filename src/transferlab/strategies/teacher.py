@@ -1,0 +1,127 @@
+"""Teachers of a distillation: a finished run, or a fine-tuned model from the Hub."""
+
+import json
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from torch import Tensor, nn
+
+from transferlab.encoders import EncoderConfig
+from transferlab.encoders.loading import load_model
+from transferlab.errors import TransferlabError
+from transferlab.places import find_run
+from transferlab.strategies.base import Strategy, first_pieces
+from transferlab.tasks import Batch, TaskSpec
+
+
+class Teacher(NamedTuple):
+    """A frozen model with its own tokenizer.
+
+    Attributes:
+        module: Maps a batch to logits in the teacher's label order.
+        encoder: Names the tokenizer.
+        labels: Label names in the order of the logits.
+        kind: Kind of task that it was trained for.
+    """
+
+    module: Callable[[Batch], Tensor]
+    encoder: EncoderConfig
+    labels: tuple[str, ...]
+    kind: str
+
+
+def load_teacher(name: str, task: TaskSpec) -> Teacher:
+    """Loads a run folder, the newest run of an experiment, or a model from the Hub.
+
+    Raises:
+        TransferlabError: Nothing of that name, or it was not trained for such a task.
+    """
+    run = find_run(name)
+    if run is not None:
+        model = restore(run)
+        teacher = Teacher(model, model.encoder_config, model.task.labels, model.task.kind)
+    else:
+        teacher = _hub_teacher(name, task)
+    if teacher.kind != task.kind:
+        raise TransferlabError(f"model.teacher: {name} was trained for {teacher.kind}, this task is {task.kind}.")
+    return teacher
+
+
+def align(teacher: Sequence[str], student: Sequence[str]) -> list[int]:
+    """Where each label of the student stands among the teacher's, matched by name, capitals aside.
+
+    Raises:
+        TransferlabError: The names differ.
+    """
+    places = {label.lower(): place for place, label in enumerate(teacher)}
+    if len(teacher) != len(student) or {label.lower() for label in student} != set(places):
+        raise TransferlabError(
+            f"model.teacher: its labels {list(teacher)} cannot be matched by name with the task's {list(student)}."
+        )
+    return [places[label.lower()] for label in student]
+
+
+def restore(run: Path) -> Strategy:
+    """Rebuilds the model of a finished run from its folder, in evaluation mode.
+
+    Raises:
+        TransferlabError: The run left no checkpoint, or it does not fit.
+    """
+    checkpoint = run / "checkpoints" / "best.ckpt"
+    if not checkpoint.is_file():
+        raise TransferlabError(f"{run} holds no checkpoint (checkpoints/best.ckpt); did the run finish?")
+    tree = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    spec = json.loads((run / "summary.json").read_text(encoding="utf-8"))["spec"]
+    task = TaskSpec(spec["name"], spec["kind"], tuple(spec["labels"]), tuple(spec["metrics"]))
+    model = _build(tree, task)
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    model.on_load_checkpoint(state)
+    model.load_state_dict(state["state_dict"], strict=False)
+    return model.eval()
+
+
+def _build(tree: dict[str, Any], task: TaskSpec) -> Strategy:
+    module, _, name = tree["model"]["class_path"].rpartition(".")
+    kind = getattr(import_module(module), name)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, "model", skip={"task", "encoder"}, instantiate=False)
+    parser.add_argument("--encoder", type=EncoderConfig)
+    parts = parser.instantiate_classes(
+        parser.parse_object({"model": tree["model"]["init_args"], "encoder": tree["encoder"]})
+    )
+    model: Strategy = kind(task=task, encoder=parts.encoder, **parts.model.as_dict())
+    return model
+
+
+class HubModel(nn.Module):
+    """A transformers model with a task head, called with a batch.
+
+    Args:
+        model: A model for sequence or token classification.
+        task: The task that it is to teach.
+    """
+
+    def __init__(self, model: nn.Module, task: TaskSpec) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits shaped as a strategy gives them."""
+        extra = {} if batch.token_type_ids is None else {"token_type_ids": batch.token_type_ids}
+        logits: Tensor = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **extra).logits
+        if batch.words is not None:
+            return first_pieces(logits, batch.words)
+        return logits.squeeze(-1) if self.task.kind == "regression" else logits
+
+
+def _hub_teacher(name: str, task: TaskSpec) -> Teacher:
+    model = load_model(name, task.kind == "tagging")
+    labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
+    kind = task.kind if task.kind != "classification" or len(labels) > 1 else "regression"
+    return Teacher(HubModel(model, task).eval(), EncoderConfig(name), () if kind == "regression" else labels, kind)

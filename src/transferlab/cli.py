@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab import config as experiment_file
+from transferlab import experiments
 from transferlab.encoders import EncoderConfig
 from transferlab.errors import TransferlabError
 from transferlab.runs import folder as run_folder
@@ -113,9 +114,10 @@ class TransferCLI(LightningCLI):
         self.recorder = RunRecorder(self.folder, identity)
         last = ModelCheckpoint(self.folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True)
         trainer.callbacks += [self.recorder, *([] if trainer.fast_dev_run else [last])]
-        if trainer.loggers:
+        if not any(isinstance(logger, CSVLogger) for logger in trainer.loggers) and not trainer.fast_dev_run:
+            # metrics.csv is the local record of the curves, whatever else logs
+            trainer.loggers = [*trainer.loggers, CSVLogger(self.folder, name="", version="")]
             trainer.callbacks.append(LearningRateMonitor("step"))
-            trainer.loggers.append(CSVLogger(self.folder, name="", version=""))
         if trainer.progress_bar_callback is None:
             trainer.callbacks.append(LineProgress())
         return trainer
@@ -129,12 +131,38 @@ class TransferCLI(LightningCLI):
         before = self.trainer.validate(self.model, self.datamodule, verbose=False)
         self.recorder.before(dict(before[0]))
 
+    def before_test(self) -> None:
+        """Opens the record: the folder of a finished run, or a new one."""
+        self._check_loadable()
+        self.datamodule.setup("test")
+        self._open()
+
+    def before_validate(self) -> None:
+        """Opens the record: the folder of a finished run, or a new one."""
+        self._check_loadable()
+        self._open()
+
+    def before_predict(self) -> None:
+        """Opens the record: the folder of a finished run, or a new one."""
+        self._check_loadable()
+        self.datamodule.setup("predict")
+        self._open()
+
+    def _check_loadable(self) -> None:
+        path = self.settings.ckpt_path
+        if path is None:
+            raise TransferlabError(f"{self.subcommand} needs --run RUN, or --config FILE and --ckpt_path FILE.")
+        if not os.path.isfile(path):
+            raise TransferlabError(f"ckpt_path: no such file: {path}")
+        self.settings.weights_only = True
+
     def _open(self) -> None:
         if rank_zero_only.rank != 0:
             return
         self.recorder.open(self.model, self.datamodule)
-        parser = self._parser(self.subcommand)
-        parser.save(self.settings, self.folder / "config.yaml", overwrite=True, skip_validation=True)
+        config = self.folder / "config.yaml"
+        if not config.exists():
+            self._parser(self.subcommand).save(self.settings, config, skip_validation=True)
         loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary)
 
     def after_fit(self) -> None:
@@ -146,28 +174,49 @@ class TransferCLI(LightningCLI):
         self.recorder.after(dict(after[0]))
         if self.datamodule.source.test:
             self.trainer.test(self.model, self.datamodule, verbose=False)
+        if rank_zero_only.rank == 0 and (hint := loggers.finish(self.trainer.loggers, self.recorder.summary)):
+            print(f"W&B ran offline; upload with: {hint}")
 
 
 def expand_arguments(arguments: list[str]) -> list[str]:
-    """Expands `--config FILE`, `--config=FILE`, `-c FILE` and `--run RUN` in a command line."""
+    """Expands a command line.
+
+    ``--config FILE``, ``--config=FILE`` and ``-c FILE`` become the file laid over its bases; ``--experiment NAME`` the
+    file of that name, or task and strategy put together; ``--run RUN`` the configuration and checkpoint of a run.
+    """
     expanded: list[str] = []
     rest = iter(arguments)
     for argument in rest:
-        name, _, value = argument.partition("=")
-        if name in {"--config", "-c"}:
-            path = Path(value or next(rest, ""))
-            expanded += ["--config", _flattened(path)]
+        name, given, value = argument.partition("=")
+        if name in {"--config", "-c", "--experiment", "--run"}:
+            value = value if given else next(rest, "")
+            expanded += ARGUMENTS[name](value)
         else:
             expanded.append(argument)
     return expanded
 
 
-def _flattened(path: Path) -> str:
+def _config(value: str) -> list[str]:
+    path = Path(value)
     tree = experiment_file.expand(path)
     run = tree.setdefault("run", {})
-    if isinstance(run, dict) and path.name != "config.yaml":
+    if isinstance(run, dict):
         run.setdefault("experiment", path.stem)
-    return yaml.safe_dump(tree, sort_keys=False)
+    return ["--config", yaml.safe_dump(tree, sort_keys=False)]
+
+
+def _experiment(value: str) -> list[str]:
+    return ["--config", yaml.safe_dump(experiments.compose(value), sort_keys=False)]
+
+
+def _run(value: str) -> list[str]:
+    folder = run_folder.find(value)
+    os.environ[run_folder.VARIABLE] = str(folder.absolute())
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    return [*_config(str(folder / "config.yaml")), "--ckpt_path", str(checkpoint)]
+
+
+ARGUMENTS = {"--config": _config, "-c": _config, "--experiment": _experiment, "--run": _run}
 
 
 def main() -> None:

@@ -1,0 +1,90 @@
+# GNU make. Everything runs in .venv, which the first target that needs it creates.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+RUNNER := $(PY) -m transferlab
+
+# a variable of the same name in the environment is not meant for this file
+given = $(if $(filter command line,$(origin $(1))),$($(1)))
+need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo exp test-run predict baseline compare list submission test test-all lint format types clean
+
+help: ## this list
+	@echo 'make TARGET [VARIABLE=value]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'ARGS is passed on as it stands:'
+	@echo "  make exp NAME=lora_sst2 ARGS='--trainer.max_epochs 1 --data.train_fraction 0.1'"
+	@echo "  make compare ARGS='--task sst2 --format markdown'"
+	@echo "  make test ARGS='tests/test_compare.py -x'"
+
+install: $(STAMP) ## create .venv with all that is needed; again when pyproject.toml or constraints.txt change
+	@:
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'install: Python 3.11 or later is needed: make install PYTHON=python3.11' >&2; exit 2; }
+	@echo 'installing into $(VENV); the first time takes minutes'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table
+	$(RUNNER) demo $(call given,ARGS)
+
+exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [ARGS=...]
+	$(call need,NAME,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) fit --experiment '$(call given,NAME)' $(call given,ARGS)
+
+test-run: ## test a finished run again: RUN=<experiment, run id or folder> [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) test --run '$(call given,RUN)' $(call given,ARGS)
+
+predict: ## predict the unlabelled rows with a run: RUN=<experiment, run id or folder> [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) predict --run '$(call given,RUN)' $(call given,ARGS)
+
+baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 (a file) [METHOD=all] [ARGS=...]
+	$(call need,NAME,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) baseline --config 'experiments/$(call given,NAME).yaml' \
+		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
+
+compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']
+	@$(RUNNER) compare $(call given,ARGS)
+
+list: $(STAMP) ## all experiments, one line each
+	@$(RUNNER) list $(call given,ARGS)
+
+submission: ## zip file for the GLUE server: RUNS='lora_cola lora_sst2 ...' [ARGS='--output submission.zip']
+	$(call need,RUNS,'lora_cola lora_sst2')
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) submission $(call given,RUNS) $(call given,ARGS)
+
+test: $(STAMP) ## tests that take seconds and need no network [ARGS=...]
+	$(PY) -m pytest $(call given,ARGS)
+
+test-all: $(STAMP) ## the slow tests too [ARGS=...]
+	$(PY) -m pytest -m 'not gpu and not slurm and not network' $(call given,ARGS)
+
+lint: $(STAMP) ## ruff: rules and format
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: $(STAMP) ## let ruff rewrite what it can
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+types: $(STAMP) ## mypy --strict
+	$(PY) -m mypy
+
+clean: ## remove caches and build files; leaves .venv/ and runs/
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

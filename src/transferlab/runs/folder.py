@@ -1,0 +1,74 @@
+"""One folder holds everything of a run: ``runs/<experiment>/<run id>/``."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transferlab.errors import TransferlabError, near
+from transferlab.places import find_run
+
+VARIABLE = "TRANSFERLAB_RUN_DIR"
+"""Tells the further processes of a DDP run the folder that the first one chose."""
+
+
+def choose(root: Path, experiment: str, seed: int) -> Path:
+    """Names the folder of a new run; every process of the run gets the same name.
+
+    Nothing is created yet, so a mistake in the input leaves nothing behind.
+    """
+    if given := os.environ.get(VARIABLE):
+        return Path(given)
+    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = root / experiment / (f"job{job}-s{seed}" if job else f"{stamp}-s{seed}-{secrets.token_hex(2)}")
+    os.environ[VARIABLE] = str(folder.absolute())
+    return folder
+
+
+def create(folder: Path) -> None:
+    """Makes the folder of a run.
+
+    Raises:
+        TransferlabError: It cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "checkpoints").mkdir(exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TransferlabError(f"run.root: cannot write the run folder {folder}: {error.strerror}") from error
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  anything JSON
+    """Writes a JSON file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def find(run: str, root: Path = Path("runs")) -> Path:
+    """The folder of a run: a path, ``experiment`` (its newest run), ``experiment/id`` or the bare id.
+
+    Raises:
+        TransferlabError: No such run.
+    """
+    if found := find_run(run, root):
+        return found
+    known = [path.parent.name for path in root.glob("*/*/summary.json")] + [p.name for p in root.glob("*")]
+    raise TransferlabError(f"no run {run!r} under {root}/{near(run, known)}. `make compare` lists the runs.")
+
+
+def summaries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """All run folders below `root` with their summaries; unreadable ones come with status ``unreadable``."""
+    for path in sorted(root.glob("**/summary.json")):
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            summary = {"experiment": path.parent.parent.name, "status": "unreadable"}
+        yield path.parent, summary

@@ -1,0 +1,271 @@
+"""The callback that writes the record of a run and shows it."""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from transferlab.encoders.loading import locate
+from transferlab.runs import folder as run_folder
+from transferlab.runs import predictions, report
+from transferlab.runs.environment import environment
+from transferlab.strategies.base import Strategy, test_name
+from transferlab.tasks import Batch, TaskDataModule
+
+
+class RunRecorder(Callback):
+    """Writes ``summary.json``, ``environment.json`` and predictions; prints header and result.
+
+    Args:
+        folder: The run folder.
+        identity: What the run is: experiment, strategy, seed, tags.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        self.folder = folder
+        self.summary: dict[str, Any] = dict(identity)
+        self.screen = report.console()
+        self.started = time.perf_counter()
+        self.samples = 0
+        self.tokens: Any = 0
+        self.train_s = 0.0
+        self._entered = 0.0
+        self._lines: dict[str, list[predictions.Record]] = {}
+
+    # before training ----------------------------------------------------------------------------------------------
+
+    def open(self, model: Strategy, data: TaskDataModule) -> None:
+        """Creates the folder, or goes on in that of a finished run; fills in what is known, and prints the header."""
+        run_folder.create(self.folder)
+        path = self.folder / "summary.json"
+        if path.is_file():
+            self.summary = json.loads(path.read_text(encoding="utf-8"))
+        else:
+            self.describe(model, data)
+            self._write("running")
+            run_folder.write_json(self.folder / "environment.json", environment())
+        self.header()
+
+    def describe(self, model: Strategy, data: TaskDataModule) -> None:
+        """Facts about task, encoder and parameters."""
+        learned = model.learned()
+        total = sum(p.numel() for p in model.parameters())
+        trainable = sum(p.numel() for name, p in model.named_parameters() if name in learned)
+        split, selecting = data.part_rows("validation")
+        self.summary |= {
+            "task": model.task.name,
+            "kind": model.task.kind,
+            "labels": list(model.task.labels),
+            "spec": model.task._asdict(),
+            "primary": model.task.primary,
+            "encoder": model.encoder_config.label,
+            "protocol": data.protocol.selection,
+            "data": {
+                "origin": data.origin,
+                "train_examples": len(data.part_rows("train")[1]),
+                "train_fraction": data.protocol.train_fraction,
+                "validation": f"{len(selecting)} rows of {split}",
+                "test": list(data.source.test),
+                "max_length": data.settings.max_length,
+                "truncation": data.settings.truncation,
+            },
+            "weights": self._weights(model),
+            "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
+            "metrics": {},
+            "perf": dict.fromkeys(("wall_s", "samples_s", "tokens_s", "step_ms", "peak_mem_mb")),
+            "checkpoint_mb": None,
+        }
+
+    def _weights(self, model: Strategy) -> str:
+        if model.encoder_config.architecture != "pretrained":
+            return "random"
+        return locate(model.encoder_config.name, model.encoder_config.revision).origin
+
+    def header(self) -> None:
+        """Prints what is about to run."""
+        summary, params, data = self.summary, self.summary["params"], self.summary["data"]
+        rows = {
+            "task": f"{summary['task']} ({summary['kind']}, {data['train_examples']} training examples)",
+            "encoder": summary["encoder"],
+            "strategy": summary["strategy"],
+            "trainable": f"{params['trainable']:,} of {params['total']:,} parameters ({params['trainable_pct']:.2f} %)",
+            "data from": data["origin"],
+            "weights from": summary["weights"],
+            "protocol": f"{summary['protocol']}: selected on {data['validation']}, tested on {', '.join(data['test'])}",
+            "run folder": str(self.folder),
+        }
+        self._show(report.facts(rows, f"{summary['experiment']} (seed {summary['seed']})"))
+
+    def before(self, metrics: dict[str, float]) -> None:
+        """Notes the validation metrics of the untrained head."""
+        self.summary["before"] = metrics
+        self._write("running")
+
+    # during training ----------------------------------------------------------------------------------------------
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Starts the clock of a step."""
+        self._entered = time.perf_counter() if not self._entered else self._entered
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int  # noqa: ANN401
+    ) -> None:
+        """Counts examples and real tokens; a tensor sum, so that no step waits for the device."""
+        self.samples += len(batch.index)
+        self.tokens = self.tokens + batch.attention_mask.sum()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stops the training clock."""
+        self._stop_clock()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stops the training clock."""
+        self._stop_clock()
+
+    def _stop_clock(self) -> None:
+        if self._entered:
+            self.train_s += time.perf_counter() - self._entered
+            self._entered = 0.0
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Notes cost and the best validation metrics."""
+        world = trainer.world_size
+        seconds = max(self.train_s, 1e-9)
+        self.summary["perf"] |= {
+            "wall_s": round(time.perf_counter() - self.started, 2),
+            "train_s": round(self.train_s, 2),
+            "samples_s": round(world * self.samples / seconds, 2),
+            "tokens_s": round(world * float(self.tokens) / seconds, 1),
+            "step_ms": round(1000 * seconds / max(trainer.global_step, 1), 3),
+            "steps": trainer.global_step,
+            "epochs": trainer.current_epoch,
+            "peak_mem_mb": round(peak_memory_mb(), 1),
+        }
+        best = trainer.checkpoint_callback
+        if isinstance(best, ModelCheckpoint) and Path(best.best_model_path).is_file():
+            self.summary["checkpoint_mb"] = round(Path(best.best_model_path).stat().st_size / 2**20, 3)
+        self._write("trained")
+
+    # after training -----------------------------------------------------------------------------------------------
+
+    def after(self, metrics: dict[str, float]) -> None:
+        """Notes the validation metrics of the best checkpoint."""
+        self.summary["after"] = metrics
+        self.summary["metrics"] |= metrics
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the predictions of a batch."""
+        assert isinstance(pl_module, Strategy)
+        lines = predictions.records(pl_module.task, outputs, batch.labels)
+        self._lines.setdefault(test_name(dataloader_idx), []).extend(lines)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes predictions and metrics, prints the result."""
+        assert isinstance(pl_module, Strategy)
+        self._gather(trainer)
+        if not trainer.is_global_zero:
+            return
+        self.summary["metrics"] |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test")}
+        self.summary["per_class"] = report.per_class(pl_module.task, self._lines.get("test", []))
+        for split, lines in self._lines.items():
+            predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
+        self.summary["perf"]["wall_s"] = round(time.perf_counter() - self.started, 2)
+        self._write("finished")
+        self.result()
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the predictions of a batch."""
+        assert isinstance(pl_module, Strategy)
+        name = test_name(dataloader_idx).replace("test", "predict")
+        self._lines.setdefault(name, []).extend(predictions.records(pl_module.task, outputs, None))
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes predictions."""
+        self._gather(trainer)
+        if not trainer.is_global_zero:
+            return
+        rows = {}
+        for name, lines in self._lines.items():
+            path = self.folder / "predictions" / f"{name}.jsonl"
+            predictions.write(path, lines)
+            rows[str(path)] = f"{len(lines)} predictions"
+        self._show(report.facts(rows, "predicted"))
+
+    def _gather(self, trainer: L.Trainer) -> None:
+        if trainer.world_size == 1:
+            return
+        parts: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(parts, self._lines)
+        self._lines = {split: [line for part in parts for line in part.get(split, [])] for split in parts[0]}
+
+    def result(self) -> None:
+        """Prints before and after, test metrics, the per-class report and costs."""
+        if self.summary["per_class"]:
+            self._show(report.class_table(self.summary["per_class"], "test, per class"))
+        rows = report.result_rows(self.summary) | {"run folder": str(self.folder)}
+        self._show(report.facts(rows, f"{self.summary['experiment']}: result"))
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Marks the run as failed or interrupted."""
+        if trainer.is_global_zero and self.folder.is_dir():
+            self.summary["error"] = f"{type(exception).__name__}: {exception}".strip()
+            self._write("interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed")
+
+    def _show(self, renderable: Any) -> None:  # noqa: ANN401  whatever rich prints
+        self.screen.print()
+        self.screen.print(renderable)
+
+    def _write(self, status: str) -> None:
+        self.summary["status"] = status
+        # NaN is not JSON; a reader that is not Python would refuse the whole file
+        clean = json.loads(json.dumps(self.summary, default=str), parse_constant=lambda _: None)
+        run_folder.write_json(self.folder / "summary.json", clean)
+
+
+class LineProgress(Callback):
+    """Progress as plain lines, for output that is not a terminal: about ten lines an epoch."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int  # noqa: ANN401
+    ) -> None:
+        """Prints a line every tenth of an epoch."""
+        total = int(trainer.num_training_batches)
+        done = batch_idx + 1
+        if done * 10 // total > batch_idx * 10 // total:
+            loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
+            print(f"epoch {trainer.current_epoch + 1} batch {done}/{total} train/loss {loss:.4f}", flush=True)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Prints the validation metrics."""
+        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/") and k != "val/primary"}
+        print("validation " + " ".join(f"{name} {value:.4f}" for name, value in values.items()), flush=True)
+
+
+def peak_memory_mb() -> float:
+    """Largest memory of this process so far, on the GPU where there is one, else resident, in MB of 2**20 bytes."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / 2**20
+    scale = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale

@@ -1,0 +1,91 @@
+"""What a run says on the terminal: header, result, per-class report."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from transferlab.runs.predictions import Record
+from transferlab.tasks.spec import TaskSpec
+
+
+def console() -> Console:
+    """A console that does not wrap lines where nobody looks at a terminal."""
+    screen = Console(highlight=False)
+    if not screen.is_terminal:
+        screen = Console(highlight=False, width=160)
+    return screen
+
+
+def facts(rows: dict[str, str], title: str) -> Table:
+    """A two-column table of names and values."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False, title_style="bold")
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def per_class(task: TaskSpec, lines: list[Record]) -> dict[str, dict[str, float]]:
+    """Precision, recall, F1 and support per class, or per entity type; empty for regression."""
+    if task.kind == "regression" or not lines or "label" not in lines[0]:
+        return {}
+    if task.kind == "tagging":
+        return _per_entity(lines)
+    from sklearn.metrics import precision_recall_fscore_support
+
+    gold, found = [line["label"] for line in lines], [line["prediction"] for line in lines]
+    columns = precision_recall_fscore_support(gold, found, labels=list(task.labels), zero_division=0)
+    return {name: _row(*(column[i] for column in columns)) for i, name in enumerate(task.labels)}
+
+
+def _per_entity(lines: list[Record]) -> dict[str, dict[str, float]]:
+    from transferlab.tasks.iob import spans
+
+    counts: dict[str, list[int]] = {}
+    for line in lines:
+        gold, found = spans(line["label"]), spans(line["prediction"])
+        for column, group in enumerate((gold & found, found - gold, gold - found)):
+            for kind, _, _ in group:
+                counts.setdefault(kind, [0, 0, 0])[column] += 1
+    return {
+        kind: _row(tp / max(tp + fp, 1), tp / max(tp + fn, 1), 2 * tp / max(2 * tp + fp + fn, 1), tp + fn)
+        for kind, (tp, fp, fn) in sorted(counts.items())
+    }
+
+
+def _row(precision: float, recall: float, f1: float, support: float) -> dict[str, float]:
+    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+
+
+def class_table(rows: dict[str, dict[str, float]], title: str) -> Table:
+    """The per-class report as a table."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("class")
+    for name in ("precision", "recall", "f1", "support"):
+        table.add_column(name, justify="right")
+    for name, row in rows.items():
+        numbers = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
+        table.add_row(name, *numbers, str(int(row["support"])))
+    return table
+
+
+def result_rows(summary: dict[str, Any]) -> dict[str, str]:
+    """The lines printed at the end of a run."""
+    metrics, perf = summary["metrics"], summary["perf"]
+    rows: dict[str, str] = {}
+    before, after = summary.get("before", {}), summary.get("after", {})
+    primary = f"val/{summary['primary']}"
+    if primary in before and primary in after:
+        rows[f"{primary}, untrained -> trained"] = f"{before[primary]:.4f} -> {after[primary]:.4f}"
+    rows |= {name: f"{value:.4f}" for name, value in metrics.items() if name.startswith("test")}
+    if perf.get("wall_s") is not None:
+        rows["time"] = f"{perf['wall_s']:.1f} s"
+    if perf.get("samples_s"):
+        rows["training speed"] = f"{perf['samples_s']:.0f} samples/s, {perf.get('tokens_s') or 0:.0f} tokens/s"
+    if perf.get("peak_mem_mb"):
+        rows["peak memory"] = f"{perf['peak_mem_mb']:.0f} MB"
+    if summary.get("checkpoint_mb"):
+        rows["checkpoint"] = f"{summary['checkpoint_mb']:.2f} MB"
+    return rows

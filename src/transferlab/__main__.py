@@ -13,6 +13,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
   transferlab compare [RUNS]                             table of all runs
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
+  transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
   transferlab fit --help                                 all keys; any of them can be given as --key value
@@ -66,6 +67,12 @@ def _submission(arguments: list[str]) -> None:
     submission(arguments)
 
 
+def _demo(arguments: list[str]) -> None:
+    from transferlab.demo import main as demo
+
+    demo(arguments)
+
+
 def _list(arguments: list[str]) -> None:
     from transferlab.experiments import main as list_experiments
 
@@ -77,6 +84,7 @@ LIGHT: dict[str, Callable[[list[str]], None]] = {
     "compare": _compare,
     "submission": _submission,
     "list": _list,
+    "demo": _demo,
 }
 
 if __name__ == "__main__":

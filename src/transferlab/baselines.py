@@ -236,10 +236,12 @@ class NGrams:
 
     Args:
         vectorizer: Turns a list of texts into a matrix.
+        similarity: Adds a column ``sum(a * b)`` for a pair; with rows of unit length that is their cosine.
     """
 
-    def __init__(self, vectorizer: CountVectorizer) -> None:
+    def __init__(self, vectorizer: CountVectorizer, similarity: bool = False) -> None:
         self.vectorizer = vectorizer
+        self.similarity = similarity
 
     def fit(self, columns: tuple[list[str], ...]) -> Matrix:
         """Learns the vocabulary from all columns together and returns their matrix.
@@ -258,7 +260,9 @@ class NGrams:
         blocks = [self.vectorizer.transform(column) for column in columns]
         if len(blocks) == 2:
             first, second = blocks
-            blocks += [abs(first - second), first.multiply(second)]
+            shared = first.multiply(second)
+            blocks += [abs(first - second), shared]
+            blocks += [sparse.csr_matrix(shared.sum(axis=1)).reshape(-1, 1)] if self.similarity else []
         return sparse.hstack(blocks, format="csr")
 
 
@@ -280,7 +284,7 @@ class TfIdf(Baseline):
         vectorizer = TfidfVectorizer(
             ngram_range=(1, 2), sublinear_tf=True, token_pattern=PATTERN, max_features=MAX_FEATURES, dtype=np.float32
         )
-        self.ngrams = NGrams(vectorizer)
+        self.ngrams = NGrams(vectorizer, similarity=True)
         require_two(train)
         features, targets = self.ngrams.fit(train.columns), train.labels.numpy()
         held_out = self.ngrams(validation.columns)
@@ -335,7 +339,7 @@ class NBSVM(Baseline):
 
     def _against_rest(self, features: Matrix, positive: Array) -> tuple[Array, float]:
         ratio = log_count_ratio(features, positive)
-        svm = LinearSVC(C=1.0, dual=False, random_state=self.seed)
+        svm = LinearSVC(C=1.0, dual=True, max_iter=5000, random_state=self.seed)
         svm.fit(sparse.csr_matrix(features.multiply(ratio)), positive)
         weights = svm.coef_[0]
         interpolated = (1 - self.beta) * np.abs(weights).mean() + self.beta * weights
@@ -427,7 +431,8 @@ class BaselineRecorder(RunRecorder):
         self.summary["perf"] |= {
             "wall_s": round(time.perf_counter() - self.started, 2),
             "train_s": round(seconds, 2),
-            "samples_s": round(len(parts.train.ids) / seconds, 2),
+            # a speed says nothing where nothing is fitted
+            "samples_s": round(len(parts.train.ids) / seconds, 2) if count else None,
             "peak_mem_mb": round(peak_memory_mb(), 1),
         }
         self._write("finished")
@@ -516,12 +521,17 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--seed_everything", type=int | bool, default=0, help="Seed of rows and solvers.")
     parser.add_argument("--run.root", default="runs", help="Folder that holds all runs.")
     parser.add_argument("--run.tags", type=tuple[str, ...], default=(), help="Words to filter runs by.")
-    parser.add_subclass_arguments(TaskDataModule, "data", required=True, help="The task, as in an experiment file.")
-    parser.set_defaults({"data": {"class_path": "transferlab.tasks.TaskDataModule"}})
-    # only tokenising would read the encoder
-    parser.link_arguments("seed_everything", "data.init_args.encoder", compute_fn=lambda _: asdict(EncoderConfig()))
+    task = {"class_path": "transferlab.tasks.TaskDataModule"}
+    # with a default the type is not Optional, whose errors would hide those of the constructor
+    parser.add_subclass_arguments(TaskDataModule, "data", default=task, help="The task, as in an experiment file.")
+    parser.link_arguments("seed_everything", "data.init_args.encoder", compute_fn=_unread_encoder)
     parser.link_arguments("seed_everything", "data.init_args.seed")
     return parser
+
+
+def _unread_encoder(seed: int) -> dict[str, Any]:
+    """Stands where the data module wants an encoder, of which only tokenising reads anything."""
+    return asdict(EncoderConfig())
 
 
 def main(arguments: list[str]) -> None:

@@ -33,7 +33,8 @@ class Distillation(Strategy):
     Args:
         task: Facts about the task; linked from the data.
         encoder: The student; linked from the top-level key.
-        teacher: A run folder, an experiment (its newest run), or a fine-tuned model on the Hub.
+        teacher: A run folder, an experiment (its newest run), or a fine-tuned model on the Hub; ``{task}`` stands for
+            the task's name.
         alpha: Weight of the labels; 1 needs no teacher.
         temperature: T, softens both distributions.
         from_teacher: Start the student from the teacher's own layers (`encoder.keep_layers` picks them) instead of the
@@ -65,7 +66,7 @@ class Distillation(Strategy):
                 "model.teacher: name a run folder, an experiment that was run, or a fine-tuned model on the Hub; "
                 "or set model.alpha: 1 for the same student without a teacher."
             )
-        self.teacher_name = teacher
+        self.teacher_name = teacher.replace("{task}", task.name)
         self.alpha = alpha
         self.temperature = temperature
         self.from_teacher = from_teacher

@@ -1,0 +1,48 @@
+"""``transferlab demo``: what transfer gains, on a generated task, with nothing from the network."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+from transferlab.errors import TransferlabError
+
+TASK = "demo_sentences"
+STRATEGIES = (
+    "feature_extraction",
+    "full_finetuning",
+    "lora",
+    "adapter",
+    "distillation",
+    "distillation_no_teacher",
+    "from_scratch",
+)
+
+
+def main(arguments: list[str]) -> None:
+    """Runs every strategy and the baselines one after the other, then prints the comparison.
+
+    Raises:
+        TransferlabError: One of the runs failed.
+    """
+    parser = argparse.ArgumentParser("transferlab demo")
+    parser.add_argument("--task", default=TASK, help="demo_sentences, demo_pairs or demo_entities")
+    parser.add_argument("--root", default="runs", help="folder that holds all runs")
+    options, rest = parser.parse_known_args(arguments)
+    started = time.monotonic()
+    for number, strategy in enumerate(STRATEGIES, start=1):
+        print(f"\n=== {number}/{len(STRATEGIES) + 1} {strategy} on {options.task}", flush=True)
+        _run("fit", "--experiment", f"{strategy}_{options.task}", "--run.root", options.root, *rest)
+    print(f"\n=== {len(STRATEGIES) + 1}/{len(STRATEGIES) + 1} baselines on {options.task}", flush=True)
+    _run("baseline", "--config", f"configs/task/{options.task}.yaml", "--run.root", options.root)
+    print(f"\nAll runs took {time.monotonic() - started:.0f} s.\n", flush=True)
+    _run("compare", options.root, "--task", options.task)
+
+
+def _run(*arguments: str) -> None:
+    # one thread per core at most: the tiny matrices of the demo lose time by more
+    environment = {"OMP_NUM_THREADS": str(os.cpu_count() or 1), "WANDB_MODE": "offline", **os.environ}
+    done = subprocess.run([sys.executable, "-m", "transferlab", *arguments], env=environment, check=False)
+    if done.returncode:
+        raise TransferlabError(f"demo: `transferlab {' '.join(arguments)}` ended with status {done.returncode}.")

@@ -35,10 +35,10 @@ BINARY = TaskSpec("mood", "classification", ("bad", "good"), ("accuracy",))
 THREE = TaskSpec("topic", "classification", ("a", "b", "c"), ("accuracy",))
 SCORES = TaskSpec("score", "regression", (), ("pearson", "mse"))
 TAGS = TaskSpec("ner", "tagging", ("O", "B-X", "I-X"), ("f1", "precision", "recall"))
-KEYS = (
-    "experiment run task kind labels primary strategy encoder seed tags protocol data weights params metrics perf "
-    "checkpoint_mb per_class status"
-).split()
+KEYS = {
+    *("experiment", "run", "task", "kind", "labels", "primary", "strategy", "encoder", "seed", "tags", "protocol"),
+    *("data", "weights", "params", "metrics", "perf", "checkpoint_mb", "per_class", "status"),
+}
 
 
 def part(texts, labels, *more):
@@ -196,7 +196,8 @@ def test_pairs_become_four_blocks_and_their_similarity():
 
 
 def test_negation_survives_tokenisation():
-    assert "n t" in CountVectorizer(token_pattern=baselines.PATTERN, ngram_range=(2, 2)).build_analyzer()("does n't")
+    analyse = CountVectorizer(token_pattern=baselines.PATTERN).build_analyzer()
+    assert analyse("It does n't, don't I?") == ["it", "does", "n't", ",", "don't", "i", "?"]
 
 
 def test_tfidf_selects_on_the_validation_part(monkeypatch):
@@ -205,7 +206,7 @@ def test_tfidf_selects_on_the_validation_part(monkeypatch):
     values = [0.1, 0.7, 0.7, 0.2]
     method = TfIdf(BINARY, 0)
     method.fit(train, train)
-    assert method.model.C == baselines.STRENGTHS[1]
+    assert baselines.STRENGTHS[1] == method.model.C
 
 
 def test_ridge_selects_the_smallest_error_where_that_leads():
@@ -234,7 +235,7 @@ def test_all_leaves_a_complete_folder_per_method(tmp_path, task, methods, capsys
     printed = capsys.readouterr().out
     for name in methods:
         folder, summary = only_run(tmp_path, f"baseline_{name}_{task}")
-        assert set(KEYS) <= set(summary)
+        assert set(summary) >= KEYS
         assert (summary["run"], summary["status"]) == (folder.name, "finished")
         assert (summary["encoder"], summary["weights"]) == ("-", "none")
         assert (summary["seed"], summary["tags"]) == (5, ["quick"])
@@ -278,8 +279,8 @@ def test_experiment_files_give_data_seed_and_run(tmp_path):
     main(["--config", str(folder / "config.yaml"), "--run.root", str(tmp_path / "again")])
     again, repeated = only_run(tmp_path / "again", "baseline_majority_demo_sentences")
     assert repeated["metrics"] == summary["metrics"]
-    for name in ("predictions/test.jsonl",):
-        assert (again / name).read_text() == (folder / name).read_text()
+    lines = [(one / "predictions" / "test.jsonl").read_text() for one in (folder, again)]
+    assert lines[0] == lines[1]
 
 
 def test_regression_on_files_with_two_tests(tmp_path):
@@ -318,10 +319,10 @@ def test_a_run_that_breaks_is_marked_as_failed(tmp_path, monkeypatch):
         (["--data.task", "demo_sentences", "--data.source.kin", "x"], r"no key 'kin' \(did you mean 'kind'"),
         (["--data.task", "demo_sentences", "--metod", "all"], r"'metod' \(did you mean 'method'"),
         (["--data.task", "demo_sentences", "--run.rot", "x"], r"'run.rot' \(did you mean 'root'"),
-        (["--data.task", "demo_sentence"], r"data\.task: no task named 'demo_sentence' \(did you mean 'demo_sentences'"),
+        (["--data.task", "demo_sentence"], r"no task named 'demo_sentence' \(did you mean 'demo_sentences'"),
         (["--data.task", "demo_sentences", "--method", "nbsv"], r"no method 'nbsv' \(did you mean 'nbsvm'"),
         (["--data.task", "demo_sentences", "--method", "token_majority"], r"token_majority is not for classification"),
-        (["--data.task", "demo_entities", "--method", "nbsvm"], r"nbsvm is not for tagging; use all, majority or token"),
+        (["--data.task", "demo_entities", "--method", "nbsvm"], r"nbsvm is not for tagging; use all, majority or"),
         (["--data.task", "demo_sentences", "--data.holdout", "x"], r'key "holdout": Expected a <class .float.>'),
         (["--data.task", "demo_sentences", "--data.train_examples", "1"], r"data\.train_examples: 1 is not in 2"),
         ([], r"data\.task is missing: give an experiment file"),
@@ -343,5 +344,6 @@ def test_a_wrong_key_ends_with_status_2_and_no_traceback(monkeypatch, capsys):
 
 
 def test_every_method_names_kinds_and_a_strategy():
-    assert {kind for method in METHODS.values() for kind in method.kinds} == {"classification", "regression", "tagging"}
-    assert [METHODS[name](BINARY, 0).strategy for name in METHODS] == ["majority", "tfidf_logreg", "nbsvm", "token_majority"]
+    assert {kind for one in METHODS.values() for kind in one.kinds} == {"classification", "regression", "tagging"}
+    strategies = [one(BINARY, 0).strategy for one in METHODS.values()]
+    assert strategies == ["majority", "tfidf_logreg", "nbsvm", "token_majority"]

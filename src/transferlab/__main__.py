@@ -32,7 +32,9 @@ def main() -> None:
         elif command in {"fit", "validate", "test", "predict"}:
             _train()
         else:
-            raise TransferlabError(f"no command {command!r}{near(command, [*LIGHT, 'fit', 'validate', 'test', 'predict'])}.")
+            raise TransferlabError(
+                f"no command {command!r}{near(command, [*LIGHT, 'fit', 'validate', 'test', 'predict'])}."
+            )
     except TransferlabError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -23,8 +23,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TRANSFERLAB_CACHE") or Path.home() / ".cache" / "transferlab")
 
 
-def fingerprint(*parts: Any) -> str:  # noqa: ANN401  anything with a repr
-    """A name for an array: the hash of all that decides it. A module counts with every weight, an array with its bytes."""
+def fingerprint(*parts: Any) -> str:
+    """A name for an array: the hash of all that decides it.
+
+    A module counts with every weight, an array with its bytes, all else with its `repr`.
+    """
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, nn.Module):
@@ -32,7 +35,7 @@ def fingerprint(*parts: Any) -> str:  # noqa: ANN401  anything with a repr
                 digest.update(name.encode())
                 digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
         elif isinstance(part, np.ndarray):
-            digest.update(np.ascontiguousarray(part))
+            digest.update(np.ascontiguousarray(part).tobytes())
         else:
             digest.update(repr(part).encode())
     return digest.hexdigest()[:32]
@@ -82,7 +85,11 @@ class RowArray(NamedTuple):
 
 
 def row_array(
-    name: str, split: EncodedSplit, rows: Array, lengths: Array | None, batches: Callable[[], "list[tuple[Array, Tensor]]"]
+    name: str,
+    split: EncodedSplit,
+    rows: Array,
+    lengths: Array | None,
+    batches: Callable[[], "list[tuple[Array, Tensor]]"],
 ) -> RowArray:
     """Computes or reads values for some rows of a split.
 

@@ -11,7 +11,6 @@ from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab import config as experiment_file
 from transferlab import experiments
@@ -40,7 +39,11 @@ class TransferCLI(LightningCLI):
             subclass_mode_data=True,
             save_config_callback=None,
             seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "enable_model_summary": False},
+            trainer_defaults={
+                "use_distributed_sampler": False,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+            },
             parser_kwargs={"exit_on_error": False},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
@@ -75,7 +78,7 @@ class TransferCLI(LightningCLI):
 
         ``sys.argv`` stays as it is, since the DDP launcher runs it again.
         """
-        given = list(sys.argv[1:] if args is None else args)  # type: ignore[arg-type]
+        given = list(sys.argv[1:] if args is None else args)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -84,9 +87,9 @@ class TransferCLI(LightningCLI):
                 raise TransferlabError(explain(str(error), parser)) from error
 
     @property
-    def settings(self) -> Any:  # noqa: ANN401  a jsonargparse namespace
+    def settings(self) -> Any:
         """The parsed configuration of the subcommand."""
-        return self.config[self.subcommand]
+        return self.config[str(self.subcommand)]
 
     def before_instantiate_classes(self) -> None:
         """Names the run folder and points loggers and checkpoints at it."""
@@ -99,9 +102,9 @@ class TransferCLI(LightningCLI):
         if settings.trainer.enable_progress_bar is None:
             settings.trainer.enable_progress_bar = sys.stdout.isatty()
 
-    def instantiate_trainer(self, **kwargs: Any) -> Any:  # noqa: ANN401  Lightning's signature
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds the recorder, the checkpoint to resume from, and plain progress lines on a pipe."""
-        trainer = super().instantiate_trainer(**kwargs)
+        trainer: Any = super().instantiate_trainer(**kwargs)
         settings = self.settings
         strategy = settings.model.class_path.rsplit(".", 1)[-1]
         identity = {
@@ -112,7 +115,9 @@ class TransferCLI(LightningCLI):
             "tags": list(settings.run.tags),
         }
         self.recorder = RunRecorder(self.folder, identity)
-        last = ModelCheckpoint(self.folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True)
+        last = ModelCheckpoint(
+            self.folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True
+        )
         trainer.callbacks += [self.recorder, *([] if trainer.fast_dev_run else [last])]
         if not any(isinstance(logger, CSVLogger) for logger in trainer.loggers) and not trainer.fast_dev_run:
             # metrics.csv is the local record of the curves, whatever else logs
@@ -157,7 +162,7 @@ class TransferCLI(LightningCLI):
         self.settings.weights_only = True
 
     def _open(self) -> None:
-        if rank_zero_only.rank != 0:
+        if not self.trainer.is_global_zero:
             return
         self.recorder.open(self.model, self.datamodule)
         config = self.folder / "config.yaml"
@@ -168,13 +173,13 @@ class TransferCLI(LightningCLI):
     def after_fit(self) -> None:
         """Tests the best checkpoint once."""
         best = self.settings.checkpoint.dirpath + "/best.ckpt"
-        if self.trainer.fast_dev_run or self.trainer.interrupted or not os.path.isfile(best):
+        if self.trainer.interrupted or not os.path.isfile(best):
             return
         after = self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         self.recorder.after(dict(after[0]))
         if self.datamodule.source.test:
             self.trainer.test(self.model, self.datamodule, verbose=False)
-        if rank_zero_only.rank == 0 and (hint := loggers.finish(self.trainer.loggers, self.recorder.summary)):
+        if self.trainer.is_global_zero and (hint := loggers.finish(self.trainer.loggers, self.recorder.summary)):
             print(f"W&B ran offline; upload with: {hint}")
 
 

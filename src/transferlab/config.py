@@ -29,7 +29,8 @@ def _expand(path: Path, chain: tuple[Path, ...]) -> Tree:
     merged: Tree = {}
     for base in bases:
         merged = merge(merged, _expand(find_base(str(base), path), (*chain, path)))
-    return merge(merged, tree)
+    whole: Tree = merge(merged, tree)
+    return whole
 
 
 def read_yaml(path: Path) -> Tree:
@@ -70,7 +71,7 @@ def find_base(base: str, experiment: Path) -> Path:
     raise TransferlabError(f"{experiment}: unknown base {base!r}{near(base, known)}. Known: {', '.join(known)}.")
 
 
-def merge(below: Any, above: Any) -> Any:  # noqa: ANN401  any YAML value
+def merge(below: Any, above: Any) -> Any:
     """Lays `above` over `below`: mappings merge key by key, all else is replaced.
 
     A mapping with another ``class_path`` replaces the whole mapping, since arguments of one class mean nothing to

@@ -5,10 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transferlab.errors import TransferlabError
+from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.spec import Kind
-
-IGNORE = -100
-"""Label of padding; such words enter no loss and no metric."""
 
 
 def task_loss(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -18,7 +18,7 @@ from torchmetrics.classification import (
 from torchmetrics.utilities.data import dim_zero_cat
 
 from transferlab.errors import TransferlabError, near
-from transferlab.losses import IGNORE
+from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.iob import spans, split_tag
 from transferlab.tasks.spec import Kind, TaskSpec
 
@@ -44,7 +44,7 @@ class SpanF1(Metric):
     fp: Tensor
     fn: Tensor
 
-    def __init__(self, labels: Sequence[str], **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, labels: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.labels = tuple(labels)
         self.types = tuple(dict.fromkeys(split_tag(tag)[1] for tag in self.labels if tag != "O"))
@@ -153,7 +153,7 @@ def _correlation(parts: list[tuple[float, ...]]) -> float:
 class Spearman(SpearmanCorrCoef):
     """Spearman rank correlation in float64: 0 if predictions or labels are constant, NaN only if an input is."""
 
-    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, **kwargs: Any) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that it keeps all predictions: two floats an example
             super().__init__(**kwargs)

@@ -87,5 +87,3 @@ def apply_scales(optimizer: Optimizer) -> None:
     """Multiplies the learning rate of each group with its ``lr_scale``."""
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * group.pop("lr_scale", 1.0)
-
-

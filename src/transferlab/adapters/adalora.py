@@ -140,12 +140,12 @@ def _svd_layers(module: "nn.Module") -> Iterator[Any]:
     return (layer for layer in module.modules() if isinstance(layer, SVDLinear))
 
 
-def _parameter(layer: Any, part: str) -> torch.Tensor:  # noqa: ANN401 - peft's layers are untyped
+def _parameter(layer: Any, part: str) -> torch.Tensor:
     parameter: torch.Tensor = getattr(layer, f"lora_{part}")[_ADAPTER]
     return parameter
 
 
-def _add_state(layer: Any) -> None:  # noqa: ANN401
+def _add_state(layer: Any) -> None:
     """Gives a layer its importance averages and the mask `kept`, `[r]`, of the triplets that are in use."""
     for part in _PARTS:
         for average in ("sensitivity", "uncertainty"):
@@ -155,7 +155,7 @@ def _add_state(layer: Any) -> None:  # noqa: ANN401
 
 
 @torch.no_grad()
-def _update_importance(layer: Any, beta1: float, beta2: float) -> None:  # noqa: ANN401
+def _update_importance(layer: Any, beta1: float, beta2: float) -> None:
     for part in _PARTS:
         parameter = _parameter(layer, part)
         if parameter.grad is None:
@@ -166,7 +166,7 @@ def _update_importance(layer: Any, beta1: float, beta2: float) -> None:  # noqa:
         uncertainty.lerp_((now - sensitivity).abs(), 1 - beta2)
 
 
-def _triplet_scores(layer: Any) -> torch.Tensor:  # noqa: ANN401
+def _triplet_scores(layer: Any) -> torch.Tensor:
     """Returns the importance of each triplet of a row of A, an entry of E and a column of B: `[r]`."""
     a, b, e = (getattr(layer, f"sensitivity_{part}") * getattr(layer, f"uncertainty_{part}") for part in _PARTS)
     scores: torch.Tensor = a.mean(1) + b.mean(0) + e.squeeze(1)

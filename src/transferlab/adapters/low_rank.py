@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def inject(config: Any, backbone: "PreTrainedModel") -> "nn.Module":  # noqa: ANN401 - peft's configurations are untyped
+def inject(config: Any, backbone: "PreTrainedModel") -> "nn.Module":
     """Replaces the targets by peft's layers, in place, and freezes all else."""
     from peft import inject_adapter_in_model
 

@@ -16,7 +16,11 @@ def layer_list(backbone: nn.Module) -> tuple[str, nn.ModuleList | None]:
     """
     count = backbone.config.num_hidden_layers  # type: ignore[union-attr]
     for name, module in backbone.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count and name.rsplit(".", 1)[-1] in {"layer", "layers"}:
+        if (
+            isinstance(module, nn.ModuleList)
+            and len(module) == count
+            and name.rsplit(".", 1)[-1] in {"layer", "layers"}
+        ):
             return name, module
     return "", None
 

@@ -88,7 +88,8 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
             if "dropout" in key and "classifier" not in key:
                 setattr(model_config, key, config.dropout)
     if config.architecture == "random":
-        model: PreTrainedModel = AutoModel.from_config(model_config, attn_implementation="sdpa")
+        factory: Any = AutoModel
+        model: PreTrainedModel = factory.from_config(model_config, attn_implementation="sdpa")
         return model
     return _from_hub(  # type: ignore[no-any-return]
         AutoModel, config.name, config.revision, config=model_config, use_safetensors=True, attn_implementation="sdpa"
@@ -107,13 +108,13 @@ def load_model(name: str, tagging: bool) -> "PreTrainedModel":
     return _from_hub(factory, name, None, use_safetensors=True)  # type: ignore[no-any-return]
 
 
-def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:  # noqa: ANN401  an Auto class
+def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:
     place = locate(name, revision)
     try:
         return factory.from_pretrained(place.target, revision=place.revision, trust_remote_code=False, **options)
     except (OSError, ValueError, ConnectionError) as error:
         reason = str(error).strip().splitlines()[0]
-        if place.target != name or place.revision is None and Path(name).is_dir():
+        if place.target != name or (place.revision is None and Path(name).is_dir()):
             raise TransferlabError(f"encoder.name: {place.origin} cannot be loaded: {reason}") from error
         raise TransferlabError(
             f"encoder.name: {name} is not on this machine and the Hub did not give it ({reason}). Remedies: "

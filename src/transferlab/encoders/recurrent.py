@@ -37,7 +37,5 @@ def run_lstm(lstm: nn.LSTM, inputs: Tensor, mask: Tensor) -> Tensor:
     """Runs an LSTM over the unpadded part of ``[batch, length, width]``; padding comes out as zeros."""
     lengths = mask.sum(1).clamp(min=1).cpu()
     packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-    states, _ = nn.utils.rnn.pad_packed_sequence(
-        lstm(packed)[0], batch_first=True, total_length=inputs.shape[1]
-    )
+    states, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=inputs.shape[1])
     return torch.as_tensor(states)

@@ -8,9 +8,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "transferlab lightning torch transformers tokenizers datasets peft torchmetrics wandb scikit-learn jsonargparse numpy"
-).split()
+PACKAGES = [
+    "transferlab",
+    "lightning",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "peft",
+    "torchmetrics",
+    "wandb",
+    "scikit-learn",
+    "jsonargparse",
+    "numpy",
+]
 
 
 def environment() -> dict[str, Any]:

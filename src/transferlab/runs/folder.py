@@ -45,7 +45,7 @@ def create(folder: Path) -> None:
         raise TransferlabError(f"run.root: cannot write the run folder {folder}: {error.strerror}") from error
 
 
-def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  anything JSON
+def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")

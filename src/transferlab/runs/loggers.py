@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-def prepare(settings: Any, folder: Path) -> None:  # noqa: ANN401  a jsonargparse namespace
+def prepare(settings: Any, folder: Path) -> None:
     """Fills in what a logger needs of the run: its folder, name, group, tags; W&B goes offline without a key."""
     configured = settings.trainer.logger
     for logger in configured if isinstance(configured, list) else [configured]:
@@ -20,7 +20,7 @@ def prepare(settings: Any, folder: Path) -> None:  # noqa: ANN401  a jsonargpars
             arguments.name, arguments.version = ("", "") if kind == "CSVLogger" else ("tensorboard", "")
 
 
-def _prepare_wandb(logger: Any, settings: Any, folder: Path) -> None:  # noqa: ANN401
+def _prepare_wandb(logger: Any, settings: Any, folder: Path) -> None:
     run, task, arguments = settings.run, settings.data.init_args.task, logger.init_args
     strategy = run.strategy or settings.model.class_path.rsplit(".", 1)[-1]
     encoder = settings.encoder.name.rstrip("/").rsplit("/", 1)[-1]
@@ -53,14 +53,14 @@ def has_key() -> bool:
         return False
 
 
-def describe(loggers: list[Any], settings: Any, summary: dict[str, Any]) -> None:  # noqa: ANN401
+def describe(loggers: list[Any], settings: Any, summary: dict[str, Any]) -> None:
     """Gives every logger the run's facts, under namespaces and keys that are the same in every run."""
     facts = namespaces(settings, summary)
     for logger in loggers:
         logger.log_hyperparams(facts)
 
 
-def namespaces(settings: Any, summary: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def namespaces(settings: Any, summary: dict[str, Any]) -> dict[str, Any]:
     """The run's facts by namespace; every key stands in every run, null where a strategy has no such thing.
 
     W&B drops runs from a grouping by a key that they lack.

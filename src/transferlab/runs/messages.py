@@ -8,7 +8,7 @@ from typing import Any
 from transferlab.errors import near
 
 
-def explain(message: str, parser: Any) -> str:  # noqa: ANN401  a jsonargparse parser
+def explain(message: str, parser: Any) -> str:
     """Shortens a jsonargparse message to what is wrong, and names the nearest right key."""
     text = re.sub(r"\s+", " ", message).strip()
     match = re.search(r"[Kk]ey ['\"]([\w.]+)['\"] is not expected|[Uu]nrecognized arguments?: -*([\w.]+)", text)
@@ -16,7 +16,7 @@ def explain(message: str, parser: Any) -> str:  # noqa: ANN401  a jsonargparse p
     return text + (near(wrong.rsplit(".", 1)[-1], known_keys(parser)) if wrong else "")
 
 
-def known_keys(parser: Any) -> list[str]:  # noqa: ANN401
+def known_keys(parser: Any) -> list[str]:
     """The last parts of all keys that an experiment file may hold."""
     from transferlab import adapters, strategies
     from transferlab.encoders import EncoderConfig

@@ -24,34 +24,30 @@ def records(task: TaskSpec, outputs: dict[str, "Tensor"], labels: "Tensor | None
         ``id`` (row number in the split), ``prediction``, with gold labels ``label``, for classification ``scores``
         (probabilities in label order).
     """
-    ids = outputs["index"].tolist()
     if task.kind == "tagging":
-        found = [_names(task, row, mask) for row, mask in _rows(outputs["classes"], outputs["word_mask"])]
-        gold = None if labels is None else [_names(task, r, m) for r, m in _rows(labels, outputs["word_mask"])]
-        return [_record(i, p, None if gold is None else gold[n]) for n, (i, p) in enumerate(zip(ids, found, strict=True))]
-    gold = None if labels is None else labels.tolist()
-    if task.kind == "regression":
-        values = outputs["logits"].tolist()
-        return [_record(i, v, None if gold is None else gold[n]) for n, (i, v) in enumerate(zip(ids, values, strict=True))]
-    scores = outputs["logits"].softmax(-1).tolist()
-    result = []
-    for number, (example, row) in enumerate(zip(ids, scores, strict=True)):
-        name = task.labels[max(range(len(row)), key=row.__getitem__)]
-        label = None if gold is None else task.labels[gold[number]]
-        result.append({**_record(example, name, label), "scores": [round(score, 6) for score in row]})
+        mask = outputs["word_mask"].tolist()
+        found: list[Any] = _tags(task, outputs["classes"].tolist(), mask)
+        gold: list[Any] | None = None if labels is None else _tags(task, labels.tolist(), mask)
+    elif task.kind == "regression":
+        found, gold = outputs["logits"].tolist(), None if labels is None else labels.tolist()
+    else:
+        found = [task.labels[number] for number in outputs["logits"].argmax(-1).tolist()]
+        gold = None if labels is None else [task.labels[number] for number in labels.tolist()]
+    result = [
+        {"id": example, "prediction": prediction}
+        for example, prediction in zip(outputs["index"].tolist(), found, strict=True)
+    ]
+    if gold is not None:
+        result = [record | {"label": label} for record, label in zip(result, gold, strict=True)]
+    if task.kind == "classification":
+        scores = outputs["logits"].softmax(-1).tolist()
+        result = [r | {"scores": [round(s, 6) for s in row]} for r, row in zip(result, scores, strict=True)]
     return result
 
 
-def _record(example: int, prediction: Any, label: Any) -> Record:  # noqa: ANN401
-    return {"id": example, "prediction": prediction} | ({} if label is None else {"label": label})
-
-
-def _rows(values: "Tensor", mask: "Tensor") -> list[tuple[list[int], list[bool]]]:
-    return list(zip(values.tolist(), mask.tolist(), strict=True))
-
-
-def _names(task: TaskSpec, classes: list[int], mask: list[bool]) -> list[str]:
-    return [task.labels[number] for number, real in zip(classes, mask, strict=True) if real]
+def _tags(task: TaskSpec, rows: list[list[int]], mask: list[list[bool]]) -> list[list[str]]:
+    pairs = zip(rows, mask, strict=True)
+    return [[task.labels[number] for number, real in zip(*pair, strict=True) if real] for pair in pairs]
 
 
 def write(path: Path, lines: list[Record]) -> None:

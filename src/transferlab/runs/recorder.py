@@ -109,12 +109,19 @@ class RunRecorder(Callback):
 
     # during training ----------------------------------------------------------------------------------------------
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
         """Starts the clock of a step."""
         self._entered = time.perf_counter() if not self._entered else self._entered
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Counts examples and real tokens; a tensor sum, so that no step waits for the device."""
         self.samples += len(batch.index)
@@ -163,7 +170,7 @@ class RunRecorder(Callback):
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        outputs: Any,  # noqa: ANN401
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -191,7 +198,7 @@ class RunRecorder(Callback):
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        outputs: Any,  # noqa: ANN401
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -233,7 +240,7 @@ class RunRecorder(Callback):
             self.summary["error"] = f"{type(exception).__name__}: {exception}".strip()
             self._write("interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed")
 
-    def _show(self, renderable: Any) -> None:  # noqa: ANN401  whatever rich prints
+    def _show(self, renderable: Any) -> None:
         self.screen.print()
         self.screen.print(renderable)
 
@@ -248,7 +255,12 @@ class LineProgress(Callback):
     """Progress as plain lines, for output that is not a terminal: about ten lines an epoch."""
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Prints a line every tenth of an epoch."""
         total = int(trainer.num_training_batches)
@@ -259,13 +271,15 @@ class LineProgress(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints the validation metrics."""
-        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/") and k != "val/primary"}
+        values = {
+            k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/") and k != "val/primary"
+        }
         print("validation " + " ".join(f"{name} {value:.4f}" for name, value in values.items()), flush=True)
 
 
 def peak_memory_mb() -> float:
     """Largest memory of this process so far, on the GPU where there is one, else resident, in MB of 2**20 bytes."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     scale = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale

@@ -1,7 +1,7 @@
 """What all strategies share: head, loss, metrics, optimizer, schedule, and a checkpoint of what was trained."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -127,7 +127,7 @@ class Strategy(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch; stops the run where it is not finite."""
         loss = self.loss(self(batch), batch)
-        due = self.global_step % self.trainer.log_every_n_steps == 0
+        due = self.global_step % cast(Any, self.trainer).log_every_n_steps == 0
         # reading the value waits for the device, so on a GPU it is read only at the steps that log
         if (due or loss.device.type == "cpu") and not torch.isfinite(loss):
             raise TransferlabError(
@@ -153,7 +153,7 @@ class Strategy(L.LightningModule):
         logits = self(batch)
         assert batch.labels is not None
         outputs = self._outputs(batch, logits)
-        self.metrics[split].update(self.decode(logits, batch), batch.labels)
+        self._metrics_of(split).update(self.decode(logits, batch), batch.labels)
         return outputs
 
     def _outputs(self, batch: Batch, logits: Tensor) -> dict[str, Tensor]:
@@ -172,19 +172,22 @@ class Strategy(L.LightningModule):
         for split in self._test_splits():
             self._finish(split)
 
+    def _metrics_of(self, split: str) -> TaskMetrics:
+        return cast(TaskMetrics, self.metrics[split])
+
     def _finish(self, split: str) -> dict[str, Tensor]:
-        metrics: TaskMetrics = self.metrics[split]  # type: ignore[assignment]
+        metrics = self._metrics_of(split)
         values = metrics.compute()
         metrics.reset()
         self.log_dict({f"{split}/{name}": value.float() for name, value in values.items()})
         return values
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own union
+    def configure_optimizers(self) -> Any:
         """Parameter groups, optimizer and schedule."""
         layers = [[parameter for _, parameter in layer] for layer in layer_groups(self.encoder.backbone)]
         inside = {id(parameter) for layer in layers for parameter in layer}
         others = [parameter for parameter in self.parameters() if id(parameter) not in inside]
-        optimizer = self.optimizer(parameter_groups(layers, others, self.head_lr, self.layer_decay))  # type: ignore[arg-type]
+        optimizer = self.optimizer(parameter_groups(layers, others, self.head_lr, self.layer_decay))
         apply_scales(optimizer)
         scheduler = self.schedule.build(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -202,16 +205,16 @@ class Strategy(L.LightningModule):
         fused = getattr(optimizer, "_step_supports_amp_scaling", False)
         unscaled = getattr(self.trainer.precision_plugin, "scaler", None) is None
         if fused and unscaled and gradient_clip_val and gradient_clip_algorithm in {None, "norm"}:
-            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], gradient_clip_val)
+            nn.utils.clip_grad_norm_(
+                [p for group in optimizer.param_groups for p in group["params"]], gradient_clip_val
+            )
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what was trained, and says which encoder and labels it belongs to."""
         learned = self.learned()
-        checkpoint["state_dict"] = {
-            name: value for name, value in checkpoint["state_dict"].items() if name in learned
-        }
+        checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if name in learned}
         checkpoint["transferlab"] = {
             "encoder": self.encoder_config.name,
             "revision": self.encoder_config.revision,
@@ -232,10 +235,11 @@ class Strategy(L.LightningModule):
                 f"ckpt_path: the checkpoint was trained on labels {facts['labels']}, this task has "
                 f"{list(self.task.labels)} (num_labels {len(facts['labels'])} against {len(self.task.labels)})."
             )
-        wrong = [
-            f"{name} ({'missing' if name not in stored else f'{tuple(stored[name].shape)}, not {tuple(own[name].shape)}'})"
-            for name in sorted(self.learned())
-            if name not in stored or stored[name].shape != own[name].shape
+        wrong = [f"{name} (missing)" for name in sorted(self.learned() - set(stored))]
+        wrong += [
+            f"{name} {list(stored[name].shape)} against {list(own[name].shape)}"
+            for name in sorted(self.learned() & set(stored))
+            if stored[name].shape != own[name].shape
         ]
         wrong += [f"{name} (not part of this model)" for name in sorted(set(stored) - set(own))]
         if wrong:

@@ -140,6 +140,8 @@ class Distillation(Strategy):
                 number, _, rest = key[len(name) + 1 :].partition(".")
                 origin = f"{name}.{picks[int(number)]}.{rest}"
             if origin not in given or given[origin].shape != wanted[key].shape:
-                raise TransferlabError(f"model.from_teacher: teacher and student do not fit: {origin} is missing there.")
+                raise TransferlabError(
+                    f"model.from_teacher: teacher and student do not fit: {origin} is missing there."
+                )
             wanted[key] = given[origin]
         self.encoder.backbone.load_state_dict(wanted)

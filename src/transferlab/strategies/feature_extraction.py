@@ -68,19 +68,24 @@ class FeatureExtraction(Strategy):
         )
         return data
 
-    def _lengths(self, split: EncodedSplit) -> Any:  # noqa: ANN401  an array or None
+    def _lengths(self, split: EncodedSplit) -> Any:
         if split.words is not None:
             return split.words.lengths
         return split.ids.lengths if self.head.reads_tokens else None
 
-    def _bytes(self, split: EncodedSplit, rows: Any) -> int:  # noqa: ANN401  an array
+    def _bytes(self, split: EncodedSplit, rows: Any) -> int:
         if self.head.reads_tokens and split.windows is not None:
             return cache.LIMIT + 1
         lengths = self._lengths(split)
         return 4 * self.encoder.hidden_size * (len(rows) if lengths is None else int(lengths[rows].sum()))
 
     def _features(
-        self, data: TaskDataModule, name: str, rows: Any, weights: str, device: torch.device | None  # noqa: ANN401
+        self,
+        data: TaskDataModule,
+        name: str,
+        rows: Any,
+        weights: str,
+        device: torch.device | None,
     ) -> cache.RowArray:
         split = data.encoded(name)
         reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling, self.encode_precision)

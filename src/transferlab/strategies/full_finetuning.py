@@ -74,7 +74,7 @@ class FullFineTuning(Strategy):
             return epoch // self.unfreeze_every
         return sum(step >= at for at in self.unfreeze_at) if self.unfreeze_at else len(self.layers)
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401  Lightning's signature
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Freezes the layers that are not yet to learn.
 
         A pure function of epoch and step, so a resumed run needs to store nothing.

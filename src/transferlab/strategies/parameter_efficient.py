@@ -53,7 +53,7 @@ class ParameterEfficient(Strategy):
         loss, penalty = super().loss(logits, batch), self.method.penalty(self.encoder.backbone)
         return loss if penalty is None else loss + penalty
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Lets the method follow each optimizer step; the gradients are still there."""
         if (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0 or self.trainer.is_last_batch:
             self.method.after_step(self.encoder.backbone, self.global_step)

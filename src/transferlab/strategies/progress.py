@@ -23,4 +23,3 @@ def counted(loader: "DataLoader[T]", what: str) -> Iterator[T]:
         if number == total or time.monotonic() - shown > 30:
             print(f"{what}: batch {number}/{total}", flush=True)
             shown = time.monotonic()
-

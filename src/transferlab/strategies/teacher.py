@@ -122,6 +122,7 @@ class HubModel(nn.Module):
 
 def _hub_teacher(name: str, task: TaskSpec) -> Teacher:
     model = load_model(name, task.kind == "tagging")
-    labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
+    names: Any = model.config.id2label
+    labels = tuple(str(names[number]) for number in sorted(names))
     kind = task.kind if task.kind != "classification" or len(labels) > 1 else "regression"
     return Teacher(HubModel(model, task).eval(), EncoderConfig(name), () if kind == "regression" else labels, kind)

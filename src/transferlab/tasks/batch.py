@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 IGNORE = -100
-"""Label of a padded word."""
+"""Label of a padded word; it enters no loss and no metric."""
 CUT = -1
 """Position of a word whose first piece was cut off by truncation."""
 
@@ -36,7 +36,7 @@ class Batch(NamedTuple):
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: Tensor | None
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # nobody looks up a tensor in a batch
     labels: Tensor | None = None
     words: Tensor | None = None
     word_mask: Tensor | None = None
@@ -58,7 +58,8 @@ class Ragged(NamedTuple):
     @property
     def lengths(self) -> np.ndarray[Any, Any]:
         """Length of every row ``[rows]``."""
-        return np.diff(self.offsets)
+        lengths: np.ndarray[Any, Any] = np.diff(self.offsets)
+        return lengths
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ class Examples(torch.utils.data.Dataset[Batch]):
     @property
     def lengths(self) -> np.ndarray[Any, Any]:
         """Tokens of every example of the view ``[examples]``."""
-        return self.split.ids.lengths[self.rows]
+        lengths: np.ndarray[Any, Any] = self.split.ids.lengths[self.rows]
+        return lengths
 
     def __getitem__(self, position: int) -> Batch:
         return self.__getitems__([position])

@@ -215,7 +215,7 @@ class TaskDataModule(L.LightningDataModule):
         return DataLoader(
             view,
             batch_sampler=sampler,
-            collate_fn=_identity,
+            collate_fn=_identity,  # type: ignore[arg-type]  # the view already returns whole batches
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )

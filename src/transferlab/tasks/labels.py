@@ -45,7 +45,7 @@ def label_names(rows: "Dataset", source: Source, origin: str) -> tuple[str, ...]
     return names
 
 
-def _order(value: Any) -> tuple[int, Any]:  # noqa: ANN401  a cell of any type
+def _order(value: Any) -> tuple[int, Any]:
     return (0, value) if isinstance(value, int | float) else (1, str(value))
 
 

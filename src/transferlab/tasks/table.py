@@ -1,7 +1,7 @@
 """The tasks that come with the package: one row each. A new GLUE-like task is a new row here."""
 
 from transferlab.errors import TransferlabError, near
-from transferlab.tasks.spec import Source
+from transferlab.tasks.spec import Kind, Source
 
 GLUE = "nyu-mll/glue"
 # The commits that the recipes were written against; the Hub keeps serving them whatever changes on `main`.
@@ -25,7 +25,7 @@ def _glue(
     predict: tuple[str, ...] = ("test",),
 ) -> Source:
     """A GLUE row: the test labels are hidden, so the official validation split is the test."""
-    kind = "classification" if labels else "regression"
+    kind: Kind = "classification" if labels else "regression"
     return Source(GLUE, config, GLUE_REVISION, {}, text, "label", kind, labels, metrics, "train", "", test, predict)
 
 

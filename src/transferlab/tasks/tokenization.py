@@ -94,9 +94,7 @@ def check_text(rows: "Dataset", source: Source, origin: str) -> None:
                 raise TransferlabError(f"{origin}, row {number}: column {column!r} must hold {want}, not {value!r}.")
 
 
-def fingerprint(
-    rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
-) -> str:
+def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> str:
     """Names a tokenised split by all that decides it: rows, tokenizer, columns, settings, and this code's version."""
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
@@ -183,7 +181,7 @@ def _check_word_counts(rows: "Dataset", source: Source, labels: Ragged, origin: 
         raise TransferlabError(f"{origin}, row {row}: {labels.lengths[row]} words but {tags[row]} tags.")
 
 
-def _ragged(table: Any, name: str) -> Ragged:  # noqa: ANN401  a `datasets.table.Table`
+def _ragged(table: Any, name: str) -> Ragged:
     column = table.column(name).combine_chunks()
     # with a single chunk pyarrow returns the array itself, with several a chunked array of one
     column = column.chunk(0) if hasattr(column, "chunk") else column

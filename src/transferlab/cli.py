@@ -16,13 +16,16 @@ from transferlab import config as experiment_file
 from transferlab import experiments
 from transferlab.encoders import EncoderConfig
 from transferlab.errors import TransferlabError
+from transferlab.messages import explain
 from transferlab.runs import folder as run_folder
 from transferlab.runs import loggers
 from transferlab.runs.config import RunConfig
-from transferlab.runs.messages import explain
 from transferlab.runs.recorder import LineProgress, RunRecorder
 from transferlab.strategies import Strategy
 from transferlab.tasks import TaskDataModule
+
+
+STRICT = {"exit_on_error": False, "allow_abbrev": False}
 
 
 class TransferCLI(LightningCLI):
@@ -44,7 +47,8 @@ class TransferCLI(LightningCLI):
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
             },
-            parser_kwargs={"exit_on_error": False},
+            # a shortened key would be taken for the whole one
+            parser_kwargs={"exit_on_error": False, **{name: STRICT for name in ("fit", "validate", "test", "predict")}},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
@@ -84,7 +88,7 @@ class TransferCLI(LightningCLI):
             try:
                 self.config = parser.parse_args(expand_arguments(given))
             except ArgumentError as error:
-                raise TransferlabError(explain(str(error), parser)) from error
+                raise TransferlabError(explain(error, parser)) from error
 
     @property
     def settings(self) -> Any:
@@ -101,6 +105,13 @@ class TransferCLI(LightningCLI):
         loggers.prepare(settings, self.folder)
         if settings.trainer.enable_progress_bar is None:
             settings.trainer.enable_progress_bar = sys.stdout.isatty()
+
+    def instantiate_classes(self) -> None:
+        """Builds data, model and trainer; a value that a constructor refuses is the user's mistake."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise TransferlabError(explain(error, self.parser)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds the recorder, the checkpoint to resume from, and plain progress lines on a pipe."""

@@ -72,11 +72,11 @@ class Head(nn.Module):
         """
         # logits in float32: bf16 has 8 bits of mantissa, too few to rank by
         with torch.autocast(vectors.device.type, enabled=False):
-            hidden = self.dropout(vectors.float())
+            hidden = self.dropout(vectors.to(self.out.weight.dtype))
             if self.lstm is not None:
                 assert mask is not None
                 hidden = self.dropout(run_lstm(self.lstm, hidden, mask))
                 if not self.tagging:
                     hidden = hidden.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).amax(1)
-            logits: Tensor = self.out(self.inner(hidden))
+            logits: Tensor = self.out(self.inner(hidden)).float()
         return logits.squeeze(-1) if self.regression else logits

@@ -1,12 +1,13 @@
 """An encoder: backbone, the hidden states that are read, and pooling."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from transferlab.encoders.config import EncoderConfig, Pooling
-from transferlab.encoders.layers import keep_layers, layer_groups
+from transferlab.encoders.layers import drop_top_layer, keep_layers
 from transferlab.encoders.recurrent import RecurrentBackbone
 from transferlab.errors import TransferlabError
 
@@ -119,8 +120,6 @@ def build_encoder(config: EncoderConfig) -> Encoder:
         backbone.pooler = None
     if config.keep_layers:
         keep_layers(backbone, config.keep_layers)
-    encoder = Encoder(backbone, config)
-    if config.layers == "second_to_last":
-        for _, parameter in layer_groups(backbone)[-1]:
-            parameter.requires_grad_(False)
-    return encoder
+    if config.layers == "second_to_last" and drop_top_layer(backbone):
+        config = replace(config, layers="last")
+    return Encoder(backbone, config)

@@ -63,6 +63,27 @@ def keep_layers(backbone: nn.Module, numbers: Sequence[int]) -> None:
     backbone.config.num_hidden_layers = len(numbers)  # type: ignore[union-attr]
 
 
+def drop_top_layer(backbone: nn.Module) -> bool:
+    """Drops the top layer where only what is below it is read: parameters in it would get no gradient.
+
+    Returns:
+        False where layers cannot be told apart, and so nothing was dropped.
+
+    Raises:
+        TransferlabError: There is only one layer.
+    """
+    _, layers = layer_list(backbone)
+    if layers is None:
+        return False
+    if len(layers) < 2:
+        raise TransferlabError("encoder.layers: second_to_last needs two layers, this encoder has 1.")
+    keep_layers(backbone, range(len(layers) - 1))
+    if hasattr(backbone, "final_norm"):
+        # it belongs to the output of the layer that is gone
+        backbone.final_norm = nn.Identity()
+    return True
+
+
 def trainable(module: nn.Module) -> Iterator[Named]:
     """The parameters that learn."""
     return ((name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad)

@@ -1,6 +1,7 @@
 """What all strategies share: head, loss, metrics, optimizer, schedule, and a checkpoint of what was trained."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
@@ -124,6 +125,10 @@ class Strategy(L.LightningModule):
         loaders = self.trainer.test_dataloaders or self.trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
         return [test_name(number) for number in range(len(loaders))]
 
+    def on_fit_start(self) -> None:
+        """Turns dropout on: transformers loads encoders in evaluation mode, and Lightning keeps the mode it finds."""
+        self.train()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch; stops the run where it is not finite."""
         loss = self.loss(self(batch), batch)
@@ -182,6 +187,18 @@ class Strategy(L.LightningModule):
         self.log_dict({f"{split}/{name}": value.float() for name, value in values.items()})
         return values
 
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run.
+
+        Raises:
+            TransferlabError: The run has no end.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise TransferlabError("trainer.max_epochs: the schedule needs an end; set it or trainer.max_steps.")
+        return int(steps)
+
     def configure_optimizers(self) -> Any:
         """Parameter groups, optimizer and schedule."""
         layers = [[parameter for _, parameter in layer] for layer in layer_groups(self.encoder.backbone)]
@@ -189,7 +206,7 @@ class Strategy(L.LightningModule):
         others = [parameter for parameter in self.parameters() if id(parameter) not in inside]
         optimizer = self.optimizer(parameter_groups(layers, others, self.head_lr, self.layer_decay))
         apply_scales(optimizer)
-        scheduler = self.schedule.build(optimizer, int(self.trainer.estimated_stepping_batches))
+        scheduler = self.schedule.build(optimizer, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(
@@ -235,6 +252,9 @@ class Strategy(L.LightningModule):
                 f"ckpt_path: the checkpoint was trained on labels {facts['labels']}, this task has "
                 f"{list(self.task.labels)} (num_labels {len(facts['labels'])} against {len(self.task.labels)})."
             )
+        encoder = self.encoder_config.name
+        if Path(facts.get("encoder", encoder)).name != Path(encoder).name:
+            raise TransferlabError(f"ckpt_path: the checkpoint belongs to encoder {facts['encoder']}, not to {encoder}.")
         wrong = [f"{name} (missing)" for name in sorted(self.learned() - set(stored))]
         wrong += [
             f"{name} {list(stored[name].shape)} against {list(own[name].shape)}"

@@ -62,6 +62,8 @@ class FeatureExtraction(Strategy):
         for split, rows in parts:
             wanted[split] = np.union1d(wanted.get(split, rows[:0]), rows)
         weights = cache.fingerprint(self.encoder)
+        # not inside inference mode, where the moved head would be barred from training
+        self.to(device)
         features = {split: self._features(data, split, rows, weights, device) for split, rows in wanted.items()}
         data.attach = lambda batch, split: (
             batch._replace(features=features[split].of(batch)) if split in features else batch
@@ -96,7 +98,7 @@ class FeatureExtraction(Strategy):
 
     @torch.inference_mode()
     def _encode(self, loader: DataLoader[Batch], device: torch.device | None) -> list[tuple[Any, Tensor]]:
-        self.eval().to(device)
+        self.encoder.eval()
         results = []
         enabled = self.encode_precision == "bf16"
         with torch.autocast((device or self.device).type, dtype=torch.bfloat16, enabled=enabled):

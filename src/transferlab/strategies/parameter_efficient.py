@@ -46,7 +46,7 @@ class ParameterEfficient(Strategy):
 
     def on_train_start(self) -> None:
         """Tells the method how long the run is."""
-        self.method.plan(self.encoder.backbone, int(self.trainer.estimated_stepping_batches))
+        self.method.plan(self.encoder.backbone, self.total_steps)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Task loss and the method's penalty."""

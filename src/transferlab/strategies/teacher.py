@@ -15,8 +15,9 @@ from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_model
 from transferlab.errors import TransferlabError
 from transferlab.places import find_run
-from transferlab.strategies.base import Strategy, first_pieces
+from transferlab.strategies.base import Strategy, document_mean, first_pieces
 from transferlab.tasks import Batch, TaskSpec
+from transferlab.tasks.spec import Kind
 
 
 class Teacher(NamedTuple):
@@ -117,6 +118,8 @@ class HubModel(nn.Module):
         logits: Tensor = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **extra).logits
         if batch.words is not None:
             return first_pieces(logits, batch.words)
+        if batch.documents is not None:
+            logits = document_mean(logits, batch.documents)
         return logits.squeeze(-1) if self.task.kind == "regression" else logits
 
 
@@ -124,5 +127,10 @@ def _hub_teacher(name: str, task: TaskSpec) -> Teacher:
     model = load_model(name, task.kind == "tagging")
     names: Any = model.config.id2label
     labels = tuple(str(names[number]) for number in sorted(names))
-    kind = task.kind if task.kind != "classification" or len(labels) > 1 else "regression"
+    if task.kind == "tagging":
+        # a head over whole texts has the same names, and would be read as one over words
+        heads = tuple(model.config.architectures or ())
+        kind: Kind = "classification" if heads and not heads[0].endswith("ForTokenClassification") else "tagging"
+    else:
+        kind = "classification" if len(labels) > 1 else "regression"
     return Teacher(HubModel(model, task).eval(), EncoderConfig(name), () if kind == "regression" else labels, kind)

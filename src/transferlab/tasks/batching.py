@@ -1,10 +1,13 @@
 """Which examples share a batch: length-bucketed, the order a pure function of (seed, epoch, world size)."""
 
 from collections.abc import Iterator
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Sampler
+
+from transferlab.errors import TransferlabError
 
 
 class BucketBatchSampler(Sampler[list[int]]):
@@ -13,7 +16,8 @@ class BucketBatchSampler(Sampler[list[int]]):
     Training: the permutation of the epoch is cut into windows of `window` batches, each window is sorted by length and
     cut into batches, and the batches are shuffled. So an example meets new neighbours every epoch while little padding
     is left. Every rank gets the same number of batches: the plan is filled up with its own first batches.
-    Evaluation (`shuffle=False`): all examples, longest first, each exactly once over all ranks.
+    Evaluation (`shuffle=False`): all examples, longest first, each exactly once over all ranks, in smaller batches where
+    otherwise a rank would get none.
 
     Args:
         lengths: Tokens of every example ``[examples]``.
@@ -23,6 +27,9 @@ class BucketBatchSampler(Sampler[list[int]]):
         window: Batches per window.
         rank: Number of this process.
         world_size: Number of processes.
+
+    Raises:
+        TransferlabError: Fewer rows to evaluate than processes.
     """
 
     def __init__(
@@ -37,6 +44,14 @@ class BucketBatchSampler(Sampler[list[int]]):
         world_size: int = 1,
     ) -> None:
         self.lengths = np.asarray(lengths)
+        if not shuffle:
+            if len(self.lengths) < world_size:
+                raise TransferlabError(
+                    f"{len(self.lengths)} rows to evaluate on are too few for {world_size} processes, since each needs "
+                    "one; lower trainer.devices or trainer.num_nodes."
+                )
+            # Lightning skips the loop on a rank without batches, and the others would wait for its metrics for ever
+            batch_size = min(batch_size, len(self.lengths) // world_size)
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -66,7 +81,7 @@ class BucketBatchSampler(Sampler[list[int]]):
             window = order[start : start + span]
             batches += self._cut(window[np.argsort(-self.lengths[window], kind="stable")])
         batches = [batches[i] for i in generator.permutation(len(batches))]
-        return batches + batches[: -len(batches) % self.world_size]
+        return batches + list(islice(cycle(batches), -len(batches) % self.world_size))
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self.plan()[self.rank :: self.world_size]:

@@ -100,7 +100,7 @@ class TaskDataModule(L.LightningDataModule):
         """The raw rows of a split, read once."""
         if split not in self._rows:
             self._rows[split] = read_split(self.source, split)
-            require_columns(self._rows[split].rows, self.source, self._rows[split].origin, labelled=False)
+            require_columns(self._rows[split].rows, self.source, self._rows[split].origin, split not in self.source.predict)
         return self._rows[split]
 
     def encoded(self, split: str) -> EncodedSplit:
@@ -108,7 +108,9 @@ class TaskDataModule(L.LightningDataModule):
         if split not in self._encoded:
             rows, origin = self.rows(split)
             tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
-            labelled = split not in self.source.predict and is_labelled(rows, self.source)
+            labelled = split not in self.source.predict
+            if labelled:
+                self._require_labels(split)
             self._encoded[split] = encode_split(
                 rows, self.source, self.spec.labels, tokenizer, self.settings, f"{origin} ({split})", labelled
             )
@@ -132,14 +134,21 @@ class TaskDataModule(L.LightningDataModule):
             TransferlabError: Unlabelled rows, or a single class.
         """
         rows, origin = self._train()
-        if not is_labelled(rows, self.source):
-            raise TransferlabError(f"{origin}: the rows of split {self.source.train!r} carry no labels.")
+        self._require_labels(self.source.train)
         labels = encode_labels(rows, self.source, self.spec.labels, origin)
         if len(np.unique(labels)) < 2:
             raise TransferlabError(
                 f"{origin}: all training rows have the same label; at least two different ones are needed to learn."
             )
         return labels
+
+    def _require_labels(self, split: str) -> None:
+        rows, origin = self.rows(split)
+        if not is_labelled(rows, self.source):
+            raise TransferlabError(
+                f"{origin}: the rows of split {split!r} carry no labels in column {self.source.label!r}; "
+                "a split without labels belongs into data.source.predict."
+            )
 
     def with_encoder(self, encoder: EncoderConfig) -> "TaskDataModule":
         """The same rows and parts, tokenised for another encoder."""

@@ -61,11 +61,8 @@ def _flat(rows: "Dataset", column: str) -> list[Any]:
 
 
 def is_labelled(rows: "Dataset", source: Source) -> bool:
-    """Whether a split carries labels; the Hub's convention for hidden ones is -1."""
-    if source.label not in rows.column_names:
-        return False
-    first = rows[0][source.label]
-    return first is not None and first != -1 and first != -1.0
+    """Whether any row of a split carries a label; the Hub's convention for hidden ones is -1."""
+    return source.label in rows.column_names and any(value not in (None, -1) for value in rows[source.label][:])
 
 
 def encode_labels(rows: "Dataset", source: Source, names: tuple[str, ...], origin: str) -> np.ndarray[Any, Any]:
@@ -79,10 +76,12 @@ def encode_labels(rows: "Dataset", source: Source, names: tuple[str, ...], origi
         return _targets(values, source.label, origin)
     stored = _stored_names(rows, source.label)
     number = {name: position for position, name in enumerate(names)}
+    # class numbers in place of names, unless the names are numbers themselves
+    numbered = not stored and not any(name.lstrip("-").isdigit() for name in names)
     known: dict[Any, int | None] = {}
     for value in set(values):
         by_name = stored[value] if stored and isinstance(value, int) and 0 <= value < len(stored) else str(value)
-        fallback = value if isinstance(value, int) and not stored and 0 <= value < len(names) else None
+        fallback = value if isinstance(value, int) and numbered and 0 <= value < len(names) else None
         known[value] = number.get(by_name, fallback)
     encoded = [known[value] for value in values]
     if None in encoded:

@@ -50,6 +50,8 @@ def carve(labels: Indices | None, count: int, protocol: Protocol, carve_validati
         raise TransferlabError("data.train_fraction and data.train_examples exclude each other; set one of them.")
     train, validation = np.arange(count), np.arange(0)
     if carve_validation:
+        if not 0 < protocol.holdout < 1:
+            raise TransferlabError(f"data.holdout: {protocol.holdout} is not in (0, 1).")
         size = min(max(2, round(protocol.holdout * count)), MAX_HOLDOUT)
         if count - size < 2:
             raise TransferlabError(f"data.holdout: {count} training rows are too few to carve {size} for validation.")

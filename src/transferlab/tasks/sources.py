@@ -49,14 +49,17 @@ def _read_repository(path: str, config: str | None, revision: str | None, split:
     origin = f"local folder {folder}" if folder else f"Hub {path}" + (f"@{revision}" if revision else "")
     try:
         rows = datasets.load_dataset(target, config, split=split, revision=None if folder else revision)
-    except (ValueError, FileNotFoundError, ConnectionError, OSError) as error:
+    except Exception as error:  # `datasets`, the Hub client and every reader have exceptions of their own
         raise TransferlabError(_why(path, config, split, folder, error)) from error
     return Rows(rows, origin)
 
 
 def _why(path: str, config: str | None, split: str, folder: Path | None, error: Exception) -> str:
+    from datasets.exceptions import DatasetGenerationError
+
     where = f"{path}" + (f" ({config})" if config else "")
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
+    reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     if folder:
         return f"data: cannot read split {split!r} of {where} from {folder}: {reason}"
     return (
@@ -85,10 +88,15 @@ def _read_file(source: Source, split: str) -> Rows:
             f"use {', '.join(sorted(READERS))}, or for tagging {', '.join(sorted(CONLL_SUFFIXES))}."
         )
     options: dict[str, Any] = {"sep": "\t", "quoting": 3} if path.suffix == ".tsv" else {}
+    if READERS[path.suffix] == "csv":
+        # "NA", "null" and "None" are words and labels like any other; only an empty cell is missing
+        options |= {"keep_default_na": False, "na_values": [""]}
     try:
         rows = datasets.load_dataset(READERS[path.suffix], data_files={split: str(path)}, split=split, **options)
     except Exception as error:  # every reader has exceptions of its own: pandas, pyarrow, json
         cause = error.__cause__ or error
+        if "corresponds to no data" in str(cause):
+            raise TransferlabError(f"data.source.files.{split}: {path} has no rows.") from error
         raise TransferlabError(f"data.source.files.{split}: cannot read {path}: {cause}") from error
     return Rows(rows, str(path))
 
@@ -100,7 +108,7 @@ def read_conll(path: Path, source: Source) -> "Dataset":
     the word and the last one the tag.
 
     Raises:
-        TransferlabError: A line with too few columns, with its file and line number.
+        TransferlabError: A line with too few columns, with its file and line number; a file in another encoding.
     """
     from datasets import Dataset
 
@@ -108,7 +116,11 @@ def read_conll(path: Path, source: Source) -> "Dataset":
     tag_column = _column(source.label, -1)
     need = max(word_column + 1 if word_column >= 0 else -word_column, tag_column + 1 if tag_column >= 0 else 2)
     sentences: list[list[tuple[str, str]]] = [[]]
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TransferlabError(f"{path} is not UTF-8 text: {error}") from error
+    for number, line in enumerate(text.split("\n"), start=1):
         fields = line.split()
         if not fields or fields[0] == "-DOCSTART-":
             sentences.append([])

@@ -47,8 +47,9 @@ class Source:
         labels: Label names in class order. Inferred from the training rows where empty.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.
         train: Split to train on.
-        validation: Split to select checkpoints on; empty: carved from `train`.
-        test: Labelled splits to test on, the main one first.
+        validation: Split to select checkpoints on; empty: ``validation`` of `files` where it is there and not tested
+            on, else carved from `train`.
+        test: Labelled splits to test on, the main one first; empty: ``test`` of `files` where it is there.
         predict: Splits without labels, ``split`` or ``config/split``.
     """
 
@@ -65,6 +66,14 @@ class Source:
     validation: str = ""
     test: tuple[str, ...] = ()
     predict: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Uses the files of the usual names, so that none of them is passed over in silence."""
+        used = {self.train, self.validation, *self.test, *self.predict}
+        if not self.validation and "validation" in self.files and "validation" not in used:
+            object.__setattr__(self, "validation", "validation")
+        if not self.test and "test" in self.files and "test" not in used:
+            object.__setattr__(self, "test", ("test",))
 
 
 DEFAULT_METRICS: dict[str, tuple[str, ...]] = {

@@ -106,6 +106,11 @@ def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizer
 def _encoder_of(
     source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
 ) -> Callable[[Columns], Columns]:
+    special = tokenizer.num_special_tokens_to_add(pair=len(source.text) > 1)
+    if settings.max_length <= special:
+        raise TransferlabError(
+            f"data.max_length: {settings.max_length} leaves no room for text beside {special} special tokens."
+        )
     if source.kind == "tagging":
         if settings.truncation != "head":
             raise TransferlabError(f"data.truncation: {settings.truncation!r} is not for tagging; use head.")

@@ -1,0 +1,60 @@
+"""One line in place of a parser's page of usage."""
+
+import dataclasses
+import inspect
+import re
+from typing import Any
+
+from transferlab.errors import TransferlabError, near
+
+NOISE = (
+    r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ",
+    r"- Expected a <class 'NoneType'>(?:\. Got value: \S+)? - ",
+    r"Problem with given class_path '([\w.]+)': ",
+    r" Given value( type)?: .*$",
+)
+
+
+def explain(error: BaseException, parser: Any) -> str:
+    """Shortens an error of jsonargparse to its innermost cause, and names the nearest right key."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, TransferlabError):
+            return str(link)
+        link = link.__cause__ or link.__context__
+    text = re.sub(r"\s+", " ", str(error)).strip()
+    for pattern in NOISE:
+        text = re.sub(pattern, "", text)
+    keys = re.findall(r'Parser key "([\w.]+)": ', text)
+    text = re.sub(r'Parser key "[\w.]+": ', "", text).strip()
+    path = ".".join(keys)
+    wrong = re.search(r"[Oo]ption '([\w.]+)'|Unrecognized arguments: -*([\w.]+)|Key '([\w.]+)'", text)
+    key = next((group for group in wrong.groups() if group), "") if wrong else ""
+    if key and ("accept" in text or "Unrecognized" in text or "not expected" in text):
+        whole = f"{path}.{key}" if path else key
+        known = known_keys(parser)
+        stranger = next((part for part in key.split(".") if part not in known), key.rsplit(".", 1)[-1])
+        return f"no key {whole!r}{near(stranger, known)}."
+    return f"{path}: {text}" if path else text
+
+
+def known_keys(parser: Any) -> list[str]:
+    """The last parts of all keys that an experiment file may hold."""
+    from transferlab import adapters, strategies
+    from transferlab.encoders import EncoderConfig
+    from transferlab.heads import HeadConfig
+    from transferlab.optim import Schedule
+    from transferlab.tasks import TaskDataModule
+    from transferlab.tasks.spec import Source
+
+    keys = {"class_path", "init_args", "bases"}
+    subcommands = getattr(parser, "_subcommands_action", None)
+    for choice in [parser, *(subcommands.choices.values() if subcommands else [])]:
+        keys |= {part for action in choice._actions for part in str(action.dest).split(".")}
+    for module in (adapters, strategies):
+        for name in module.__all__:
+            keys |= set(inspect.signature(getattr(module, name)).parameters)
+    keys |= set(inspect.signature(TaskDataModule).parameters)
+    for kind in (EncoderConfig, HeadConfig, Schedule, Source):
+        keys |= {field.name for field in dataclasses.fields(kind)}
+    return sorted(keys)

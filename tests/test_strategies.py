@@ -1,0 +1,442 @@
+import math
+from dataclasses import replace
+
+import lightning as L
+import pytest
+import torch
+from conftest import logits_of
+from torch import nn
+
+from transferlab.adapters import IA3, AdaLoRA, BitFit, Bottleneck, LoRA, NormTuning, PromptTuning
+from transferlab.encoders.layers import layer_groups
+from transferlab.errors import TransferlabError
+from transferlab.heads import HeadConfig
+from transferlab.optim import Schedule
+from transferlab.strategies import (
+    Distillation,
+    FeatureExtraction,
+    FromScratch,
+    FullFineTuning,
+    ParameterEfficient,
+)
+
+KINDS = ("classification", "regression", "pairs", "tagging")
+METHODS = {
+    "lora": LoRA(r=2),
+    "dora": LoRA(r=2, variant="dora"),
+    "pissa": LoRA(r=2, variant="pissa"),
+    "adalora": AdaLoRA(r=3, target_r=1, delta_t=1),
+    "ia3": IA3(),
+    "bitfit": BitFit(),
+    "norm": NormTuning(),
+    "prompt": PromptTuning(tokens=5),
+    "bottleneck": Bottleneck(size=4),
+}
+STRATEGIES = {
+    "linear": (FeatureExtraction, {}),
+    "mlp": (FeatureExtraction, {"head": HeadConfig("mlp", hidden=8)}),
+    "bilstm": (FeatureExtraction, {"head": HeadConfig("bilstm", hidden=8)}),
+    "all": (FullFineTuning, {}),
+    "top_layers": (FullFineTuning, {"top_layers": 1}),
+    "unfreeze_every": (FullFineTuning, {"unfreeze_every": 1}),
+    **{name: (ParameterEfficient, {"method": method}) for name, method in METHODS.items()},
+    "distillation": (Distillation, {"alpha": 1.0}),
+    "from_scratch": (FromScratch, {}),
+}
+# every strategy on whole texts, every kind of strategy on every kind of task; the rest is slow
+QUICK = {"linear", "bilstm", "all", "adalora", "prompt"}
+MATRIX = [
+    pytest.param(
+        (name, kind),
+        id=f"{name}-{kind}",
+        marks=[] if kind == "classification" or name in QUICK else pytest.mark.slow,
+    )
+    for name in STRATEGIES
+    for kind in KINDS
+]
+
+
+def adamw(parameters):
+    return torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.01)
+
+
+def build(name, module, encoder, **options):
+    strategy, arguments = STRATEGIES[name]
+    settings = {"optimizer": adamw, "schedule": Schedule("constant", warmup=0.0), **arguments, **options}
+    return strategy(task=module.spec, encoder=encoder, **settings)
+
+
+def snapshot(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def changed(before, model):
+    return {name for name, value in model.state_dict().items() if not torch.equal(before[name], value)}
+
+
+def first_batch(module):
+    return next(iter(module.whole_split("test")))
+
+
+class Watch(L.Callback):
+    """Keeps what a function of the model gives after each batch."""
+
+    def __init__(self, look):
+        self.look, self.seen = look, []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.seen.append(self.look(pl_module, outputs))
+
+
+class Fitted:
+    """A model fitted for a few steps, with what it was before."""
+
+    def __init__(self, name, kind, data, encoder, fit):
+        self.name, self.encoder = name, encoder
+        self.module = data(kind)
+        self.model = build(name, self.module, encoder)
+        self.before = snapshot(self.model)
+        self.watch = Watch(lambda _, outputs: float(outputs["loss"]))
+        # one more layer each epoch: the head, two layers, the embeddings
+        epochs = {"max_epochs": 4, "limit_train_batches": 1} if name == "unfreeze_every" else {}
+        self.trainer = fit(self.model, self.model.wrap_data(self.module), callbacks=[self.watch], **epochs)
+
+
+@pytest.fixture(scope="module", params=MATRIX)
+def fitted(request, data, tiny_encoder, fit):
+    torch.manual_seed(0)
+    return Fitted(*request.param, data, tiny_encoder, fit)
+
+
+def test_trains_with_a_finite_loss(fitted):
+    assert len(fitted.watch.seen) == 4
+    assert all(math.isfinite(loss) for loss in fitted.watch.seen)
+
+
+def test_exactly_what_is_learned_changes(fitted):
+    parameters = {name for name, _ in fitted.model.named_parameters()}
+    moved = changed(fitted.before, fitted.model)
+    assert moved <= fitted.model.learned()
+    # of AdaLoRA: a matrix may lose all its ranks, and peft's count of them is a parameter that nothing updates
+    may_stay = ("ranknum", "lora_E.default")
+    assert {name for name in fitted.model.learned() & parameters if not name.endswith(may_stay)} <= moved
+
+
+def test_a_checkpoint_holds_what_is_learned_and_restores_the_logits(fitted, tmp_path):
+    fitted.trainer.save_checkpoint(tmp_path / "best.ckpt", weights_only=True)
+    stored = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert set(stored["state_dict"]) == fitted.model.learned()
+    torch.manual_seed(1)
+    fresh = build(fitted.name, fitted.module, fitted.encoder)
+    batch = first_batch(fitted.module)
+    assert not torch.allclose(logits_of(fresh, batch), logits_of(fitted.model, batch), atol=1e-3)
+    fresh.on_load_checkpoint(stored)
+    fresh.load_state_dict(stored["state_dict"], strict=False)
+    torch.testing.assert_close(logits_of(fresh, batch), logits_of(fitted.model, batch), atol=1e-6, rtol=0)
+
+
+def test_test_and_predict_run(fitted):
+    metrics = fitted.trainer.test(fitted.model, fitted.module, verbose=False)[0]
+    assert set(metrics) == {f"test/{name}" for name in fitted.model.task.metrics}
+    outputs = fitted.trainer.predict(fitted.model, fitted.module)
+    assert len(outputs) == 1
+    assert sorted(outputs[0]["index"].tolist()) == list(range(8))
+    assert torch.isfinite(outputs[0]["logits"]).all()
+
+
+# modes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["linear", "all", "lora", "distillation", "from_scratch"])
+def test_dropout_is_on_in_training_save_for_a_frozen_encoder(name, data, tiny_encoder, fit):
+    module = data()
+    model = build(name, module, tiny_encoder)
+    watch = Watch(lambda model, _: (model.encoder.backbone.training, model.head.training, model.head.dropout.training))
+    fit(model, model.wrap_data(module), callbacks=[watch], limit_train_batches=2, max_epochs=2)
+    assert set(watch.seen) == {(name != "linear", True, True)}
+    layers = [m for m in model.encoder.backbone.modules() if isinstance(m, nn.Dropout)]
+    assert layers
+    assert all(layer.training == (name != "linear") for layer in layers)
+
+
+# feature extraction ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("linear", "windows"), *((name, kind) for name in ("linear", "bilstm") for kind in ("classification", "pairs", "tagging"))],
+)
+def test_cached_features_give_the_computed_logits(name, kind, data, tiny_encoder):
+    module, plain = data(kind), data(kind)
+    model = build(name, module, tiny_encoder)
+    model.wrap_data(module)
+    for loaders in ((module.train_dataloader(), plain.train_dataloader()), (module.val_dataloader(), plain.val_dataloader())):
+        cached, computed = (next(iter(loader)) for loader in loaders)
+        assert cached.features is not None
+        assert computed.features is None
+        real = slice(None) if cached.word_mask is None else cached.word_mask
+        torch.testing.assert_close(logits_of(model, cached)[real], logits_of(model, computed)[real], atol=1e-5, rtol=0)
+
+
+def test_features_are_computed_once(data, tiny_encoder, monkeypatch):
+    build("linear", data(), tiny_encoder).wrap_data(data())
+    monkeypatch.setattr(FeatureExtraction, "_encode", lambda *_: pytest.fail("computed again"))
+    build("linear", data(), tiny_encoder).wrap_data(data())
+
+
+@pytest.mark.parametrize("change", ["pooling", "layers", "weights"])
+def test_other_features_are_computed_anew(change, data, tiny_encoder, monkeypatch):
+    encoder = {
+        "pooling": replace(tiny_encoder, pooling="max"),
+        "layers": replace(tiny_encoder, layers="second_to_last"),
+        "weights": replace(tiny_encoder, architecture="random"),
+    }[change]
+    build("linear", data(), tiny_encoder).wrap_data(data())
+    calls = []
+    encode = FeatureExtraction._encode
+    monkeypatch.setattr(FeatureExtraction, "_encode", lambda *a: calls.append(1) or encode(*a))
+    build("linear", data(), encoder).wrap_data(data())
+    assert calls
+
+
+def test_a_learned_mix_is_not_cached_but_learned(data, tiny_encoder, fit):
+    module = data()
+    model = build("linear", module, replace(tiny_encoder, layers="mix"))
+    before = snapshot(model)
+    assert model.wrap_data(module).attach is None
+    fit(model, module)
+    assert changed(before, model) == {"encoder.mix.scores", "encoder.mix.gamma", "head.out.weight", "head.out.bias"}
+
+
+def test_token_features_of_windows_are_computed_on_the_way(data, tiny_encoder):
+    module = data("windows")
+    assert build("bilstm", module, tiny_encoder).wrap_data(module).attach is None
+
+
+def test_features_beyond_the_limit_are_computed_on_the_way(data, tiny_encoder, monkeypatch):
+    monkeypatch.setattr("transferlab.cache.LIMIT", 1)
+    module = data()
+    assert build("linear", module, tiny_encoder).wrap_data(module).attach is None
+
+
+def test_features_in_bf16_are_near_those_in_full_precision(data, tiny_encoder):
+    module, other = data(), data()
+    build("linear", module, tiny_encoder).wrap_data(module)
+    build("linear", other, tiny_encoder, encode_precision="bf16").wrap_data(other)
+    full, half = (next(iter(m.val_dataloader())).features for m in (module, other))
+    assert not torch.equal(full, half)
+    torch.testing.assert_close(full, half, atol=0.1, rtol=0.1)
+
+
+def test_wrapping_leaves_trainable_tensors_out_of_inference_mode(data, tiny_encoder):
+    model = build("linear", data(), tiny_encoder)
+    model.double()
+    model.wrap_data(data())
+    assert not any(parameter.is_inference() for parameter in model.parameters())
+    assert model.head.training
+
+
+# full fine-tuning ------------------------------------------------------------------------------------------------
+
+
+def open_layers(model, _):
+    """Layers that learn, from the top."""
+    return sum(layer[0].requires_grad for layer in model.layers)
+
+
+def test_unfreezing_by_epoch(data, deep_encoder, fit):
+    module = data("classification", deep_encoder)
+    model = build("all", module, deep_encoder, unfreeze_every=2)
+    watch = Watch(open_layers)
+    fit(model, module, callbacks=[watch], max_epochs=7, limit_train_batches=2)
+    assert watch.seen == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 2
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_unfreezing_by_step(data, deep_encoder, fit):
+    module = data("classification", deep_encoder)
+    model = build("all", module, deep_encoder, unfreeze_at=(4, 2))
+    watch = Watch(open_layers)
+    before = snapshot(model)
+    fit(model, module, callbacks=[watch], max_epochs=2, limit_train_batches=3)
+    assert watch.seen == [0, 0, 1, 1, 2, 2]
+    top = {f"encoder.backbone.{name}" for layer in layer_groups(model.encoder.backbone)[-2:] for name, _ in layer}
+    assert changed(before, model) == top | {"head.out.weight", "head.out.bias"}
+
+
+def test_unfreezing_continues_in_a_resumed_run(data, deep_encoder, fit, tmp_path):
+    module = data("classification", deep_encoder)
+    model = build("all", module, deep_encoder, unfreeze_every=1)
+    trainer = fit(model, module, max_epochs=2, limit_train_batches=1)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    again = build("all", module, deep_encoder, unfreeze_every=1)
+    watch = Watch(open_layers)
+    resumed = L.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False, max_epochs=4,
+        enable_checkpointing=False, limit_train_batches=1, limit_val_batches=0, use_distributed_sampler=False,
+    )
+    resumed.fit(again, module, ckpt_path=tmp_path / "last.ckpt", weights_only=False)
+    assert watch.seen == []
+    assert open_layers(again, None) == 5
+    assert resumed.global_step == 4
+
+
+def test_top_layers_that_are_not_there(data, tiny_encoder):
+    for bad in (0, 3):
+        with pytest.raises(TransferlabError, match=r"model.top_layers: \d is not in 1 .. 2"):
+            build("all", data(), tiny_encoder, top_layers=bad)
+
+
+def test_two_schedules_of_unfreezing_are_refused(data, tiny_encoder):
+    with pytest.raises(TransferlabError, match="unfreeze_every and model.unfreeze_at"):
+        build("all", data(), tiny_encoder, unfreeze_every=1, unfreeze_at=(1,))
+
+
+# optimizer and trainer -------------------------------------------------------------------------------------------
+
+
+def test_rates_and_decay_of_every_parameter(data, tiny_encoder, fit):
+    model = build("all", data(), tiny_encoder, layer_decay=0.5, head=HeadConfig(lr=0.3))
+    trainer = fit(model, data(), max_steps=1)
+    found = {id(p): (group["lr"], group["weight_decay"]) for group in trainer.optimizers[0].param_groups for p in group["params"]}
+    assert len(found) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        if name.startswith("head"):
+            rate = 0.3
+        else:
+            rate = 1e-2 * next(f for part, f in ((".layer.1.", 1), (".layer.0.", 0.5), ("embeddings", 0.25)) if part in name)
+        decay = 0.0 if name.endswith("bias") or "LayerNorm" in name else 0.01
+        assert found[id(parameter)] == (pytest.approx(rate), decay), name
+
+
+def test_clipping_with_a_fused_optimizer_in_bf16(data, tiny_encoder, fit):
+    def fused(parameters):
+        return torch.optim.AdamW(parameters, lr=1e-3, fused=True)
+
+    norms = []
+
+    class Norms(L.Callback):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            grads = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            norms.append(float(nn.utils.get_total_norm(grads)))
+
+    model = build("all", data(), tiny_encoder, optimizer=fused)
+    seen = Watch(lambda model, _: float(nn.utils.get_total_norm([p.grad for p in model.parameters()])))
+    fit(model, data(), precision="bf16-mixed", gradient_clip_val=0.01, callbacks=[Norms(), seen])
+    assert max(norms) > 0.01
+    assert seen.seen == [pytest.approx(0.01, rel=1e-3)] * 4
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize(("name", "kind"), [("all", "regression"), ("bilstm", "tagging"), ("lora", "classification")])
+def test_bf16(name, kind, precision, data, tiny_encoder, fit):
+    model = build(name, data(kind), tiny_encoder)
+    watch = Watch(lambda _, outputs: float(outputs["loss"]))
+    trainer = fit(model, model.wrap_data(data(kind)), precision=precision, callbacks=[watch], limit_train_batches=2)
+    assert all(math.isfinite(loss) for loss in watch.seen)
+    outputs = trainer.predict(model, data(kind))
+    assert outputs[0]["logits"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("batches", [4, 3])
+def test_adalora_follows_optimizer_steps_when_gradients_accumulate(batches, data, tiny_encoder, fit, monkeypatch):
+    steps = []
+    follow = AdaLoRA.after_step
+    monkeypatch.setattr(AdaLoRA, "after_step", lambda self, module, step: steps.append(step) or follow(self, module, step))
+    method = AdaLoRA(r=3, target_r=1, delta_t=1, tinit_fraction=0.0, tfinal_fraction=0.25)
+    model = build("adalora", data(), tiny_encoder, method=method)
+    fit(model, data(), accumulate_grad_batches=2, limit_train_batches=batches, max_epochs=2)
+    assert steps == [1, 2, 3, 4]
+    assert sum(method.ranks(model.encoder.backbone).values()) == 4
+
+
+@pytest.mark.parametrize("name", ["all", "linear"])
+def test_a_loss_that_is_no_number_stops_the_run(name, data, tiny_encoder, fit):
+    model = build(name, data(), tiny_encoder)
+
+    class Break(L.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if batch_idx == 2:
+                nn.init.constant_(pl_module.head.out.weight, math.nan)
+
+    with pytest.raises(TransferlabError, match=r"loss is nan at step 2\. Lower the learning rate"):
+        fit(model, model.wrap_data(data()), callbacks=[Break()])
+
+
+def test_a_run_without_an_end_is_refused(data, tiny_encoder, fit):
+    with pytest.raises(TransferlabError, match="trainer.max_epochs"):
+        fit(build("all", data(), tiny_encoder), data(), max_epochs=-1, limit_train_batches=1.0)
+
+
+# checkpoints that do not fit -------------------------------------------------------------------------------------
+
+
+def checkpoint_of(model):
+    stored = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(stored)
+    return stored
+
+
+def test_a_checkpoint_of_another_task(data, tiny_encoder):
+    model = build("linear", data("tagging"), tiny_encoder)
+    with pytest.raises(TransferlabError, match="num_labels 2 against 7"):
+        model.on_load_checkpoint(checkpoint_of(build("linear", data(), tiny_encoder)))
+
+
+def test_a_checkpoint_of_another_head(data, tiny_encoder):
+    model = build("linear", data(), tiny_encoder)
+    with pytest.raises(TransferlabError, match=r"head.out.weight \[2, 8\] against \[2, 32\].*head.inner.0.weight \(not part"):
+        model.on_load_checkpoint(checkpoint_of(build("mlp", data(), tiny_encoder)))
+
+
+def test_a_checkpoint_of_another_strategy(data, tiny_encoder):
+    with pytest.raises(TransferlabError, match=r"lora_A.default.weight \(missing\).* and \d+ more"):
+        build("lora", data(), tiny_encoder).on_load_checkpoint(checkpoint_of(build("linear", data(), tiny_encoder)))
+
+
+def test_a_checkpoint_of_another_encoder_of_the_same_width(data, tiny_encoder, deep_encoder):
+    with pytest.raises(TransferlabError, match="belongs to encoder .*deep, not to .*tiny"):
+        build("linear", data(), tiny_encoder).on_load_checkpoint(checkpoint_of(build("linear", data(), deep_encoder)))
+
+
+# long texts ------------------------------------------------------------------------------------------------------
+
+
+def test_windows_become_one_prediction(data, tiny_encoder):
+    module = data("windows")
+    model = build("all", module, tiny_encoder).eval()
+    batch = first_batch(module)
+    assert len(batch.input_ids) > len(batch.index)
+    logits = logits_of(model, batch)
+    assert logits.shape == (8, 2)
+    for position in range(8):
+        own = batch.documents == position
+        pooled = []
+        for ids, mask in zip(batch.input_ids[own], batch.attention_mask[own], strict=True):
+            length = int(mask.sum())
+            with torch.no_grad():
+                out = model.encoder.backbone(ids[None, :length], mask[None, :length]).last_hidden_state
+            pooled.append(out[0].mean(0))
+        expected = model.head.out(torch.stack(pooled).mean(0))
+        torch.testing.assert_close(logits[position], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["linear", "bilstm", "lora"])
+def test_windows_train(name, data, tiny_encoder, fit):
+    module = data("windows")
+    model = build(name, module, tiny_encoder)
+    trainer = fit(model, model.wrap_data(module), limit_train_batches=2)
+    assert len(trainer.predict(model, module)[0]["logits"]) == 8
+
+
+# the second layer from the top -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["all", "lora", "adalora", "bottleneck", "bitfit", "ia3"])
+def test_nothing_that_learns_is_without_a_gradient_below_the_top(name, data, deep_encoder, fit):
+    encoder = replace(deep_encoder, layers="second_to_last")
+    module = data("classification", deep_encoder)
+    model = build(name, module, encoder)
+    watch = Watch(lambda model, _: [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None])
+    fit(model, module, callbacks=[watch])
+    assert watch.seen == [[]] * 4

@@ -51,10 +51,10 @@ predict: ## predict the unlabelled rows with a run: RUN=<experiment, run id or f
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) predict --run '$(call given,RUN)' $(call given,ARGS)
 
-baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 (a file) [METHOD=all] [ARGS=...]
+baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 [METHOD=all] [ARGS=...]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) baseline --config 'experiments/$(call given,NAME).yaml' \
+	$(RUNNER) baseline --experiment '$(call given,NAME)' \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
 compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']

@@ -21,7 +21,33 @@ from transferlab.tasks import Source, TaskDataModule
 
 VARIABLES = ("TRANSFERLAB_CACHE", "TRANSFERLAB_MODELS", "TRANSFERLAB_DATA", "TRANSFERLAB_RUN_DIR")
 RANKS = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "PL_GLOBAL_SEED")
-WORDS = "a the of and to in was is it by for on with that said my her his he she they we you next yesterday".split()
+WORDS = [
+    "a",
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "was",
+    "is",
+    "it",
+    "by",
+    "for",
+    "on",
+    "with",
+    "that",
+    "said",
+    "my",
+    "her",
+    "his",
+    "he",
+    "she",
+    "they",
+    "we",
+    "you",
+    "next",
+    "yesterday",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,8 +92,11 @@ def build_tokenizer(folder, letters="abcdefghijklmnopqrstuvwxyz", words=WORDS, *
     )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, mask_token="[MASK]", model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        **names, **options,
+        tokenizer_object=backend,
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **names,
+        **options,
     )
     tokenizer.save_pretrained(folder)
     return len(pieces)
@@ -128,7 +157,9 @@ def deep_encoder(tmp_path_factory):
 def files(tmp_path_factory):
     """Small files of every kind: kind to `Source`."""
     folder = tmp_path_factory.mktemp("data")
-    return {kind: _source(folder / kind, kind) for kind in ("classification", "regression", "pairs", "tagging", "windows")}
+    return {
+        kind: _source(folder / kind, kind) for kind in ("classification", "regression", "pairs", "tagging", "windows")
+    }
 
 
 def _source(folder, kind):
@@ -148,7 +179,9 @@ def _source(folder, kind):
         if kind == "regression":
             rows = [{"text": row["text"], "label": len(row["text"]) / 100} for row in rows]
         if kind == "windows":
-            rows = [{"text": " ".join([row["text"]] * (1 + n % 3)), "label": row["label"]} for n, row in enumerate(rows)]
+            rows = [
+                {"text": " ".join([row["text"]] * (1 + n % 3)), "label": row["label"]} for n, row in enumerate(rows)
+            ]
         paths[split] = str(folder / f"{split}.jsonl")
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return Source(
@@ -198,7 +231,6 @@ def fit(tmp_path_factory):
         settings = {"max_epochs": 1, "limit_train_batches": 4, "limit_val_batches": 1, "limit_test_batches": 2}
         trainer = L.Trainer(
             accelerator="cpu",
-            devices=1,
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -207,7 +239,7 @@ def fit(tmp_path_factory):
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             default_root_dir=root / str(next(numbers)),
-            **{**settings, "limit_predict_batches": 2, **options},
+            **{**settings, "devices": 1, "limit_predict_batches": 2, **options},
         )
         trainer.fit(model, module)
         return trainer

@@ -10,26 +10,23 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.svm import LinearSVC
 
 from transferlab import __main__ as entry
-from transferlab import baselines
-from transferlab.baselines import (
+from transferlab.baselines import main, methods
+from transferlab.baselines.methods import (
     METHODS,
     NBSVM,
     Majority,
     NGrams,
-    Part,
     TfIdf,
     TokenMajority,
-    evaluate,
     log_count_ratio,
-    main,
     most_frequent,
-    read_parts,
 )
+from transferlab.baselines.rows import Part, evaluate, padded, read_part, read_parts
 from transferlab.encoders import EncoderConfig
 from transferlab.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 from transferlab.runs import predictions
-from transferlab.tasks import TaskDataModule, TaskSpec
+from transferlab.tasks import Source, TaskDataModule, TaskSpec
 
 BINARY = TaskSpec("mood", "classification", ("bad", "good"), ("accuracy",))
 THREE = TaskSpec("topic", "classification", ("a", "b", "c"), ("accuracy",))
@@ -48,7 +45,7 @@ def part(texts, labels, *more):
 def words(*sentences):
     """Sentences such as "Rome/1 is/0"."""
     pairs = [[word.rsplit("/", 1) for word in sentence.split()] for sentence in sentences]
-    labels = baselines.padded([[int(tag) for _, tag in row] for row in pairs], -100)
+    labels = padded([[int(tag) for _, tag in row] for row in pairs], -100)
     return part([[word for word, _ in row] for row in pairs], labels)
 
 
@@ -83,7 +80,7 @@ def test_unlabelled_test_rows_are_named(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 10)
     (tmp_path / "test.csv").write_text("text,label\ngood,-1\n")
     files = {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
-    data = demo("mood", source=baselines.Source(files=files, test=("test",)))
+    data = demo("mood", source=Source(files=files, test=("test",)))
     with pytest.raises(TransferlabError, match=r"test\.csv: the rows of split 'test' carry no labels"):
         read_parts(data)
 
@@ -92,9 +89,9 @@ def test_words_and_tags_of_unequal_number_are_named(tmp_path):
     rows = [{"tokens": ["a", "b"], "tags": ["O", "B-X"]}, {"tokens": ["a"], "tags": ["O", "O"]}]
     path = tmp_path / "train.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = baselines.Source(files={"train": str(path)}, text=("tokens",), label="tags", kind="tagging")
+    source = Source(files={"train": str(path)}, text=("tokens",), label="tags", kind="tagging")
     with pytest.raises(TransferlabError, match=r"row 1: 1 words but 2 tags"):
-        baselines.read_part(demo("ner", source=source), "train")
+        read_part(demo("ner", source=source), "train")
 
 
 # methods
@@ -196,17 +193,17 @@ def test_pairs_become_four_blocks_and_their_similarity():
 
 
 def test_negation_survives_tokenisation():
-    analyse = CountVectorizer(token_pattern=baselines.PATTERN).build_analyzer()
+    analyse = CountVectorizer(token_pattern=methods.PATTERN).build_analyzer()
     assert analyse("It does n't, don't I?") == ["it", "does", "n't", ",", "don't", "i", "?"]
 
 
 def test_tfidf_selects_on_the_validation_part(monkeypatch):
     train = part(["good film", "bad film", "good", "bad"], [1, 0, 1, 0])
-    monkeypatch.setattr(baselines, "evaluate", lambda task, predicted, labels: {"accuracy": values.pop(0)})
+    monkeypatch.setattr(methods, "evaluate", lambda task, predicted, labels: {"accuracy": values.pop(0)})
     values = [0.1, 0.7, 0.7, 0.2]
     method = TfIdf(BINARY, 0)
     method.fit(train, train)
-    assert baselines.STRENGTHS[1] == method.model.C
+    assert methods.STRENGTHS[1] == method.model.C
 
 
 def test_ridge_selects_the_smallest_error_where_that_leads():
@@ -215,7 +212,7 @@ def test_ridge_selects_the_smallest_error_where_that_leads():
     method = TfIdf(task, 0)
     method.fit(train, train)
     assert method.strategy == "tfidf_ridge"
-    assert method.model.alpha == 1 / baselines.STRENGTHS[-1]
+    assert method.model.alpha == 1 / methods.STRENGTHS[-1]
 
 
 # runs
@@ -315,17 +312,17 @@ def test_a_run_that_breaks_is_marked_as_failed(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data.task", "demo_sentences", "--data.train_example", "5"], r"'train_example' \(did you mean 'train_exam"),
-        (["--data.task", "demo_sentences", "--data.source.kin", "x"], r"no key 'kin' \(did you mean 'kind'"),
+        (["--data.task", "demo_sentences", "--data.train_example", "5"], r"'data.train_example' \(did you mean 'train_exam"),
+        (["--data.task", "demo_sentences", "--data.source.kin", "x"], r"no key 'data.source.kin' \(did you mean 'kind'"),
         (["--data.task", "demo_sentences", "--metod", "all"], r"'metod' \(did you mean 'method'"),
         (["--data.task", "demo_sentences", "--run.rot", "x"], r"'run.rot' \(did you mean 'root'"),
         (["--data.task", "demo_sentence"], r"no task named 'demo_sentence' \(did you mean 'demo_sentences'"),
         (["--data.task", "demo_sentences", "--method", "nbsv"], r"no method 'nbsv' \(did you mean 'nbsvm'"),
         (["--data.task", "demo_sentences", "--method", "token_majority"], r"token_majority is not for classification"),
         (["--data.task", "demo_entities", "--method", "nbsvm"], r"nbsvm is not for tagging; use all, majority or"),
-        (["--data.task", "demo_sentences", "--data.holdout", "x"], r'key "holdout": Expected a <class .float.>'),
+        (["--data.task", "demo_sentences", "--data.holdout", "x"], r"data.holdout: Expected a <class .float.>"),
         (["--data.task", "demo_sentences", "--data.train_examples", "1"], r"data\.train_examples: 1 is not in 2"),
-        ([], r"data\.task is missing: give an experiment file"),
+        ([], r"data: Option 'task' is required"),
         (["--config", "no_such.yaml"], r"no such file: no_such\.yaml"),
     ],
 )
@@ -340,7 +337,7 @@ def test_a_wrong_key_ends_with_status_2_and_no_traceback(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         entry.main()
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("error: no key 'holdot' (did you mean 'holdout'")
+    assert capsys.readouterr().err.startswith("error: no key 'data.holdot' (did you mean 'holdout'")
 
 
 def test_every_method_names_kinds_and_a_strategy():

@@ -83,7 +83,7 @@ def test_order_is_a_pure_function_of_seed_epoch_and_world_size():
     disturbed = samplers(500, 2, shuffle=True, seed=5)
     for sampler in disturbed:
         # neither the global generators nor what was iterated before counts
-        np.random.seed(1)  # noqa: NPY002
+        np.random.seed(1)
         torch.manual_seed(1)
         list(sampler)
         sampler.set_epoch(7)

@@ -70,14 +70,19 @@ def test_one_vector_a_row_in_any_order():
     values = {0: 10.0, 2: 12.0, 3: 13.0}
 
     def batches():
-        return [(np.array([3, 0]), torch.tensor([[values[3]], [values[0]]])), (np.array([2]), torch.tensor([[values[2]]]))]
+        return [
+            (np.array([3, 0]), torch.tensor([[values[3]], [values[0]]])),
+            (np.array([2]), torch.tensor([[values[2]]])),
+        ]
 
     array = cache.row_array("rows", split, rows, None, batches)
     np.testing.assert_array_equal(array.of(batch_of(2, 3, 0)), [[12], [13], [10]])
 
 
 def test_scalars_a_row():
-    array = cache.row_array("scalars", split_of([1, 1]), np.array([0, 1]), None, lambda: [(np.array([1, 0]), torch.tensor([5.0, 4.0]))])
+    array = cache.row_array(
+        "scalars", split_of([1, 1]), np.array([0, 1]), None, lambda: [(np.array([1, 0]), torch.tensor([5.0, 4.0]))]
+    )
     assert array.of(batch_of(0, 1)).tolist() == [4, 5]
 
 
@@ -95,5 +100,7 @@ def test_vectors_of_every_word_are_cut_to_their_number_and_padded_again():
 
 
 def test_half_precision_comes_back_as_float32():
-    array = cache.row_array("half", split_of([1, 1]), np.array([0, 1]), None, lambda: [(np.array([0, 1]), torch.ones(2, 3).bfloat16())])
+    array = cache.row_array(
+        "half", split_of([1, 1]), np.array([0, 1]), None, lambda: [(np.array([0, 1]), torch.ones(2, 3).bfloat16())]
+    )
     assert array.of(batch_of(0)).dtype == torch.float32

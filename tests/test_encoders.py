@@ -127,7 +127,7 @@ def test_kept_layers_are_those_layers(family):
 
 
 def test_layers_that_are_not_there():
-    with pytest.raises(TransferlabError, match="encoder.keep_layers: no layer 4; there are 0 to 3"):
+    with pytest.raises(TransferlabError, match=r"encoder\.keep_layers: no layer 4; there are 0 to 3"):
         keep_layers(backbone_of("bert"), (0, 4))
     with pytest.raises(TransferlabError, match="no separate layers"):
         keep_layers(backbone_of("albert"), (0,))
@@ -299,7 +299,12 @@ def test_out_of_reach_names_the_remedies(load):
     with pytest.raises(TransferlabError) as caught:
         load(EncoderConfig("someone/some-encoder"))
     message = str(caught.value)
-    for part in ("$TRANSFERLAB_MODELS/some-encoder", "run once with network access", "HF_HUB_OFFLINE=1", "transferlab[demo]"):
+    for part in (
+        "$TRANSFERLAB_MODELS/some-encoder",
+        "run once with network access",
+        "HF_HUB_OFFLINE=1",
+        "transferlab[demo]",
+    ):
         assert part in message
     assert "\n" not in message
 

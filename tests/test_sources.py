@@ -9,7 +9,9 @@ from transferlab.tasks.labels import encode_labels, is_labelled, label_names
 from transferlab.tasks.sources import read_split
 
 ROWS = [("good film", "pos"), ("bad film", "neg"), ("so, so", "neg"), ('a "great" one', "pos")]
-CONLL = "-DOCSTART- -X- O O\n\nEU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\n\nPeter NNP I-NP B-PER\nBlackburn NNP I-NP I-PER\n"
+CONLL = (
+    "-DOCSTART- -X- O O\n\nEU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\n\nPeter NNP I-NP B-PER\nBlackburn NNP I-NP I-PER\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +122,9 @@ def test_missing_file_and_unknown_split(tmp_path):
 
 def test_missing_column_names_the_nearest(tmp_path, tiny_encoder):
     path = written(tmp_path, "own.csv", "txt,label\na,x\nb,y\n")
-    with pytest.raises(TransferlabError, match=r"data\.source\.text: \S*own\.csv has no column 'text' \(did you mean 'txt'"):
+    with pytest.raises(
+        TransferlabError, match=r"data\.source\.text: \S*own\.csv has no column 'text' \(did you mean 'txt'"
+    ):
         module(tiny_encoder, Source(files={"train": path})).rows("train")
     path = written(tmp_path, "two.csv", "text,labels\na,x\nb,y\n")
     with pytest.raises(TransferlabError, match=r"data\.source\.label: \S*two\.csv has no column 'label' .*'labels'"):
@@ -136,7 +140,9 @@ def test_files_of_the_usual_names_are_used():
 
 
 def test_what_is_named_wins():
-    source = Source(files={"train": "a", "validation": "b", "test": "c", "dev": "d"}, validation="dev", predict=("test",))
+    source = Source(
+        files={"train": "a", "validation": "b", "test": "c", "dev": "d"}, validation="dev", predict=("test",)
+    )
     assert (source.validation, source.test) == ("dev", ())
     # selecting checkpoints on what is tested on takes `selection: official`
     source = Source(files={"train": "a", "validation": "b"}, test=("validation",))
@@ -260,7 +266,10 @@ def test_unknown_tag_names_the_sentence():
 
 
 def test_unknown_label_in_validation(tmp_path, tiny_encoder):
-    files = {"train": written(tmp_path, "own.csv"), "validation": written(tmp_path, "v.csv", "text,label\na,pos\nb,meh\n")}
+    files = {
+        "train": written(tmp_path, "own.csv"),
+        "validation": written(tmp_path, "v.csv", "text,label\na,pos\nb,meh\n"),
+    }
     with pytest.raises(TransferlabError, match=r"v\.csv \(validation\), row 1: unknown label 'meh'"):
         module(tiny_encoder, Source(files=files)).setup("fit")
 
@@ -346,7 +355,9 @@ def test_folder_with_a_damaged_file(tmp_path, monkeypatch):
     path = folder / "one" / "train-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:-20])
     monkeypatch.setenv("TRANSFERLAB_DATA", str(tmp_path))
-    with pytest.raises(TransferlabError, match=r"cannot read split 'train' of someone/reviews \(one\) from \S*: Parquet"):
+    with pytest.raises(
+        TransferlabError, match=r"cannot read split 'train' of someone/reviews \(one\) from \S*: Parquet"
+    ):
         read_split(Source(path="someone/reviews", config="one"), "train")
 
 

@@ -37,7 +37,9 @@ def byte_level(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("bytelevel")
     backend = ByteLevelBPETokenizer()
-    backend.train_from_iterator(["the cat sat on the mat"] * 20, vocab_size=400, special_tokens=["<s>", "<pad>", "</s>"])
+    backend.train_from_iterator(
+        ["the cat sat on the mat"] * 20, vocab_size=400, special_tokens=["<s>", "<pad>", "</s>"]
+    )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend._tokenizer, pad_token="<pad>")
     tokenizer.save_pretrained(folder)
     # RoBERTa's class is what passes add_prefix_space on to the pre-tokenizer

@@ -1,5 +1,6 @@
 """TransferCLI: `bases:` expansion, links, the run folder, the saved config."""
 
+import logging
 import os
 import sys
 import warnings
@@ -23,7 +24,6 @@ from transferlab.runs.config import RunConfig
 from transferlab.runs.recorder import LineProgress, RunRecorder
 from transferlab.strategies import Strategy
 from transferlab.tasks import TaskDataModule
-
 
 STRICT = {"exit_on_error": False, "allow_abbrev": False}
 
@@ -130,7 +130,11 @@ class TransferCLI(LightningCLI):
             self.folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True
         )
         trainer.callbacks += [self.recorder, *([] if trainer.fast_dev_run else [last])]
-        if not any(isinstance(logger, CSVLogger) for logger in trainer.loggers) and not trainer.fast_dev_run:
+        fitting = self.subcommand == "fit" and not trainer.fast_dev_run
+        if not fitting:
+            # what was logged while training stays as it is
+            trainer.loggers = []
+        elif not any(isinstance(logger, CSVLogger) for logger in trainer.loggers):
             # metrics.csv is the local record of the curves, whatever else logs
             trainer.loggers = [*trainer.loggers, CSVLogger(self.folder, name="", version="")]
             trainer.callbacks.append(LearningRateMonitor("step"))
@@ -171,6 +175,9 @@ class TransferCLI(LightningCLI):
         if not os.path.isfile(path):
             raise TransferlabError(f"ckpt_path: no such file: {path}")
         self.settings.weights_only = True
+        if "verbose" in self.settings:
+            # the record prints the result
+            self.settings.verbose = False
 
     def _open(self) -> None:
         if not self.trainer.is_global_zero:
@@ -181,6 +188,10 @@ class TransferCLI(LightningCLI):
             self._parser(self.subcommand).save(self.settings, config, skip_validation=True)
         loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary)
 
+    def _close(self) -> str:
+        upload = self.settings.run.log_checkpoint
+        return loggers.finish(self.trainer.loggers, self.recorder.summary, self.folder, upload)
+
     def after_fit(self) -> None:
         """Tests the best checkpoint once."""
         best = self.settings.checkpoint.dirpath + "/best.ckpt"
@@ -190,7 +201,7 @@ class TransferCLI(LightningCLI):
         self.recorder.after(dict(after[0]))
         if self.datamodule.source.test:
             self.trainer.test(self.model, self.datamodule, verbose=False)
-        if self.trainer.is_global_zero and (hint := loggers.finish(self.trainer.loggers, self.recorder.summary)):
+        if self.trainer.is_global_zero and (hint := self._close()):
             print(f"W&B ran offline; upload with: {hint}")
 
 
@@ -235,8 +246,30 @@ def _run(value: str) -> list[str]:
 ARGUMENTS = {"--config": _config, "-c": _config, "--experiment": _experiment, "--run": _run}
 
 
+def quiet() -> None:
+    """Silences what the libraries say of themselves and what is meant to be so here."""
+    for text in (
+        r".*LeafSpec.*is deprecated",
+        r".*module\(s\) in eval mode at the start of training",
+        r".*does not have many workers",
+        r"You are using a custom batch sampler",
+        r"Experiment logs directory",
+        r".*No device id is provided via",
+        r"The number of training batches .* is smaller than the logging interval",
+    ):
+        warnings.filterwarnings("ignore", message=text)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    from transformers.utils import logging as transformers_logging
+
+    talk: Any = transformers_logging
+    talk.disable_progress_bar()
+    talk.set_verbosity_error()
+
+
 def main() -> None:
     """Runs ``transferlab fit|validate|test|predict``."""
+    quiet()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # a data set or an encoder is loaded by name; the progress bars of their libraries would be noise on a pipe
     if not sys.stderr.isatty():

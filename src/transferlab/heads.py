@@ -20,6 +20,7 @@ class HeadConfig:
         layers: Number of LSTM layers.
         dropout: Dropout probability before the head and inside it.
         lr: Learning rate of the head; null: the one of the optimizer.
+        decoding: For tagging: ``argmax`` of each word, or ``constrained``, the best sequence of valid IOB2 tags.
     """
 
     kind: Literal["linear", "mlp", "bilstm"] = "linear"
@@ -27,6 +28,7 @@ class HeadConfig:
     layers: int = 1
     dropout: float = 0.1
     lr: float | None = None
+    decoding: Literal["argmax", "constrained"] = "argmax"
 
 
 class Head(nn.Module):

@@ -89,10 +89,10 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
                 setattr(model_config, key, config.dropout)
     if config.architecture == "random":
         factory: Any = AutoModel
-        model: PreTrainedModel = factory.from_config(model_config, attn_implementation="sdpa")
+        model: PreTrainedModel = factory.from_config(model_config)
         return model
     return _from_hub(  # type: ignore[no-any-return]
-        AutoModel, config.name, config.revision, config=model_config, use_safetensors=True, attn_implementation="sdpa"
+        AutoModel, config.name, config.revision, config=model_config, use_safetensors=True
     )
 
 

@@ -98,20 +98,31 @@ def namespaces(settings: Any, summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def finish(loggers: list[Any], summary: dict[str, Any]) -> str:
-    """Puts best and test metrics, parameters and cost into the W&B summary; returns how to sync an offline run."""
+def finish(loggers: list[Any], summary: dict[str, Any], folder: Path, upload: bool) -> str:
+    """Puts best and test metrics, parameters and cost into the W&B summary, and the best checkpoint into an artifact.
+
+    Returns:
+        The command that uploads an offline run; empty without one.
+    """
     hint = ""
     for logger in loggers:
         if type(logger).__name__ != "WandbLogger":
             continue
+        import wandb
+
         run = logger.experiment
         best = {name.replace("val/", "best/"): value for name, value in summary.get("after", {}).items()}
         params = {f"params/{name}": value for name, value in summary["params"].items()}
         perf = {f"perf/{name}": value for name, value in summary["perf"].items()}
         run.summary.update({**best, **params, **perf})
+        checkpoint = folder / "checkpoints" / "best.ckpt"
+        if upload and checkpoint.is_file():
+            artifact = wandb.Artifact(f"model-{run.id}", "model", metadata={"task": summary["task"]})
+            artifact.add_file(str(checkpoint))
+            run.log_artifact(artifact, aliases=["best", "latest"])
         offline = run.settings.mode == "offline" or logger._offline
-        folder = os.path.dirname(run.dir)
+        place = os.path.dirname(run.dir)
         run.finish()
         if offline:
-            hint = f"wandb sync {os.path.relpath(folder)}"
+            hint = f"wandb sync {os.path.relpath(place)}"
     return hint

@@ -190,7 +190,9 @@ class RunRecorder(Callback):
         self.summary["per_class"] = report.per_class(pl_module.task, self._lines.get("test", []))
         for split, lines in self._lines.items():
             predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
-        self.summary["perf"]["wall_s"] = round(time.perf_counter() - self.started, 2)
+        if self.summary["status"] != "finished":
+            # a test of a finished run says nothing about the cost of training
+            self.summary["perf"]["wall_s"] = round(time.perf_counter() - self.started, 2)
         self._write("finished")
         self.result()
 

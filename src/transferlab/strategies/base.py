@@ -18,6 +18,7 @@ from transferlab.losses import task_loss
 from transferlab.metrics import TaskMetrics
 from transferlab.optim import Schedule, apply_scales, parameter_groups
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
+from transferlab.tasks.iob import constrained_decode
 
 
 def adamw(parameters: Iterable[Any]) -> AdamW:
@@ -51,6 +52,7 @@ class Strategy(L.LightningModule):
         self.encoder_config = encoder
         self.optimizer = optimizer
         self.head_lr = head.lr
+        self.decoding = head.decoding
         self.schedule = schedule
         self.encoder: Encoder = build_encoder(encoder)
         self.head = Head(head, self.encoder.hidden_size, task)
@@ -103,7 +105,15 @@ class Strategy(L.LightningModule):
     def decode(self, logits: Tensor, batch: Batch) -> Tensor:
         """What the metrics read: logits, or for tagging class numbers ``[batch, words]``, "O" where a word was cut."""
         reachable = self._reachable(batch)
-        return logits if reachable is None else logits.argmax(-1) * reachable
+        if reachable is None:
+            return logits
+        if self.decoding == "argmax":
+            return logits.argmax(-1) * reachable
+        classes = torch.zeros_like(reachable, dtype=torch.long)
+        for row, (scores, seen) in enumerate(zip(logits.float().cpu().numpy(), reachable.cpu().numpy(), strict=True)):
+            best = constrained_decode(scores[seen], self.task.labels)
+            classes[row, reachable[row]] = torch.tensor(best, dtype=torch.long, device=classes.device)
+        return classes
 
     def _reachable(self, batch: Batch) -> Tensor | None:
         return None if batch.words is None else batch.words >= 0
@@ -141,6 +151,10 @@ class Strategy(L.LightningModule):
             )
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts with fresh metric states: those of inference mode could not be updated outside of it."""
+        self._metrics_of("val").reset()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Updates the metrics of the rows that select checkpoints."""
@@ -254,7 +268,9 @@ class Strategy(L.LightningModule):
             )
         encoder = self.encoder_config.name
         if Path(facts.get("encoder", encoder)).name != Path(encoder).name:
-            raise TransferlabError(f"ckpt_path: the checkpoint belongs to encoder {facts['encoder']}, not to {encoder}.")
+            raise TransferlabError(
+                f"ckpt_path: the checkpoint belongs to encoder {facts['encoder']}, not to {encoder}."
+            )
         wrong = [f"{name} (missing)" for name in sorted(self.learned() - set(stored))]
         wrong += [
             f"{name} {list(stored[name].shape)} against {list(own[name].shape)}"

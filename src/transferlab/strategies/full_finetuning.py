@@ -3,6 +3,7 @@
 from typing import Any
 
 from lightning.pytorch.cli import OptimizerCallable
+from torch.optim import Optimizer
 
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_groups
@@ -79,8 +80,16 @@ class FullFineTuning(Strategy):
 
         A pure function of epoch and step, so a resumed run needs to store nothing.
         """
-        if self.is_gradual:
+        if self.is_gradual and self.trainer.world_size == 1:
             self._freeze_below(self.unfrozen(self.current_epoch, self.global_step))
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Freezes by dropping gradients where there are several processes: DDP waits for every one it has seen."""
+        if self.is_gradual and self.trainer.world_size > 1:
+            frozen = len(self.layers) - self.unfrozen(self.current_epoch, self.global_step)
+            for layer in self.layers[: max(frozen, 0)]:
+                for parameter in layer:
+                    parameter.grad = None
 
     def on_train_end(self) -> None:
         """Leaves all that belongs to the checkpoint trainable, as it was found."""

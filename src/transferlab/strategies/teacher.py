@@ -127,10 +127,14 @@ def _hub_teacher(name: str, task: TaskSpec) -> Teacher:
     model = load_model(name, task.kind == "tagging")
     names: Any = model.config.id2label
     labels = tuple(str(names[number]) for number in sorted(names))
-    if task.kind == "tagging":
-        # a head over whole texts has the same names, and would be read as one over words
-        heads = tuple(model.config.architectures or ())
-        kind: Kind = "classification" if heads and not heads[0].endswith("ForTokenClassification") else "tagging"
-    else:
-        kind = "classification" if len(labels) > 1 else "regression"
+    kind = _kind_of(name, model.config.architectures or [""], len(labels))
     return Teacher(HubModel(model, task).eval(), EncoderConfig(name), () if kind == "regression" else labels, kind)
+
+
+def _kind_of(name: str, architectures: Sequence[str], outputs: int) -> Kind:
+    """What the stored head was trained for: transformers fills in random weights where it fits no better."""
+    if architectures[0].endswith("ForTokenClassification"):
+        return "tagging"
+    if not architectures[0].endswith("ForSequenceClassification"):
+        raise TransferlabError(f"model.teacher: {name} has no head for a task; name a fine-tuned model or a run.")
+    return "classification" if outputs > 1 else "regression"

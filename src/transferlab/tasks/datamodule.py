@@ -100,7 +100,9 @@ class TaskDataModule(L.LightningDataModule):
         """The raw rows of a split, read once."""
         if split not in self._rows:
             self._rows[split] = read_split(self.source, split)
-            require_columns(self._rows[split].rows, self.source, self._rows[split].origin, split not in self.source.predict)
+            require_columns(
+                self._rows[split].rows, self.source, self._rows[split].origin, split not in self.source.predict
+            )
         return self._rows[split]
 
     def encoded(self, split: str) -> EncodedSplit:

@@ -1,0 +1,83 @@
+"""``transferlab baseline``."""
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from transferlab.baselines.methods import METHODS, chosen_methods
+from transferlab.baselines.record import run
+from transferlab.baselines.rows import read_parts
+from transferlab.config import expand
+from transferlab.encoders.config import EncoderConfig
+from transferlab.errors import TransferlabError
+from transferlab.experiments import compose
+from transferlab.messages import explain
+from transferlab.tasks import TaskDataModule
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of ``transferlab baseline``: what an experiment file says of data, seed and run, and the method."""
+    parser = ArgumentParser(prog="transferlab baseline", description=__doc__, exit_on_error=False)
+    parser.add_argument("--config", action="config", help="Experiment file; what it says of a model is not read.")
+    parser.add_argument("--method", default="all", help=f"all, {', '.join(METHODS)}")
+    parser.add_argument("--seed_everything", type=int | bool, default=0, help="Seed of rows and solvers.")
+    parser.add_argument("--run.root", default="runs", help="Folder that holds all runs.")
+    parser.add_argument("--run.tags", type=tuple[str, ...], default=(), help="Words to filter runs by.")
+    task = {"class_path": "transferlab.tasks.TaskDataModule"}
+    # with a default the type is not Optional, whose errors would hide those of the constructor
+    parser.add_subclass_arguments(TaskDataModule, "data", default=task, help="The task, as in an experiment file.")
+    parser.link_arguments("seed_everything", "data.init_args.encoder", compute_fn=_unread_encoder)
+    parser.link_arguments("seed_everything", "data.init_args.seed")
+    return parser
+
+
+def _unread_encoder(seed: int) -> dict[str, Any]:
+    """Stands where the data module wants an encoder, of which only tokenising reads anything."""
+    return asdict(EncoderConfig())
+
+
+def main(arguments: list[str]) -> None:
+    """Runs ``transferlab baseline``.
+
+    Raises:
+        TransferlabError: Wrong arguments, unusable rows, or a method that does not fit the task.
+    """
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    parser = build_parser()
+    try:
+        settings = parser.parse_args(expanded(arguments))
+    except ArgumentError as error:
+        raise TransferlabError(explain(error, parser)) from error
+    data: TaskDataModule = parser.instantiate_classes(settings).data
+    methods = chosen_methods(settings.method, data.spec.kind)
+    parts = read_parts(data)
+    for method in methods:
+        settings.method = method
+        run(method, data, parts, settings, parser.dump(settings, skip_validation=True, skip_link_targets=True))
+
+
+def expanded(arguments: list[str]) -> list[str]:
+    """Replaces each experiment file by its ``data``, ``seed_everything``, ``method`` and ``run`` parts.
+
+    The names in ``run`` are left out: they are those of the neural run.
+    """
+    result: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, _, value = argument.partition("=")
+        if name not in {"--config", "-c", "--experiment"}:
+            result.append(argument)
+            continue
+        value = value or next(rest, "")
+        tree = compose(value) if name == "--experiment" else expand(Path(value))
+        part = {key: tree[key] for key in ("data", "seed_everything", "method", "run") if key in tree}
+        if isinstance(part.get("run"), dict):
+            part["run"] = {key: v for key, v in part["run"].items() if key not in {"experiment", "strategy"}}
+        result += ["--config", yaml.safe_dump(part, sort_keys=False)]
+    return result

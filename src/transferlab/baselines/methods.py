@@ -1,0 +1,290 @@
+"""The methods: majority, token majority, TF-IDF with a linear model, NB-SVM."""
+
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.svm import LinearSVC
+from torch import Tensor
+
+from transferlab.baselines.rows import Array, Part, evaluate, padded
+from transferlab.errors import TransferlabError, near
+from transferlab.tasks import TaskSpec
+from transferlab.tasks.spec import Kind
+
+Matrix = Any  # a sparse matrix of scipy, which ships no types
+PATTERN = r"(?u)\w+(?:['\u2019]\w+)*|[^\w\s]"
+"""Words and single marks; the default of scikit-learn drops "n" and "t" of "does n't", and with them the negation."""
+STRENGTHS = (0.3, 1.0, 3.0, 10.0)
+"""Inverse regularisation strengths that the validation part chooses from."""
+MAX_FEATURES = 200_000
+"""N-grams that TF-IDF keeps, the most frequent ones; bounds time and memory on the large tasks."""
+
+
+class Baseline(ABC):
+    """A classical method.
+
+    Args:
+        task: Facts about the task.
+        seed: Seed of solvers that draw random numbers.
+
+    Attributes:
+        kinds: Kinds of task that it fits.
+        coefficients: Number of fitted coefficients.
+    """
+
+    kinds: tuple[Kind, ...]
+    coefficients = 0
+
+    def __init__(self, task: TaskSpec, seed: int) -> None:
+        self.task = task
+        self.seed = seed
+
+    @property
+    @abstractmethod
+    def strategy(self) -> str:
+        """Its name in tables."""
+
+    @abstractmethod
+    def fit(self, train: Part, validation: Part) -> None:
+        """Fits on `train`; selects, where there is something to select, on `validation`."""
+
+    @abstractmethod
+    def predict(self, part: Part) -> Tensor:
+        """Logits ``[rows, classes]``, for regression ``[rows]``, for tagging class numbers ``[rows, words]``."""
+
+
+class Majority(Baseline):
+    """Reads no text: the most frequent class (the first of equals), the mean target, or "O" for every word."""
+
+    kinds = ("classification", "regression", "tagging")
+    strategy = "majority"
+
+    def fit(self, train: Part, validation: Part) -> None:
+        """Counts; the scores of a class are its frequency."""
+        if self.task.kind == "classification":
+            self.constant = (torch.bincount(train.labels, minlength=len(self.task.labels)) / len(train.labels)).log()
+        elif self.task.kind == "regression":
+            self.constant = train.labels.double().mean()
+
+    def predict(self, part: Part) -> Tensor:
+        """The same for every row."""
+        if self.task.kind == "tagging":
+            return torch.full_like(part.labels, outside(self.task))
+        return self.constant.expand(len(part.ids), *self.constant.shape)
+
+
+def outside(task: TaskSpec) -> int:
+    """The class number of "O"; 0 where the task has no such tag, as neural runs have it for words cut off."""
+    return task.labels.index("O") if "O" in task.labels else 0
+
+
+class TokenMajority(Baseline):
+    """The most frequent tag of each word in training; else of the lower-cased word; else "O"."""
+
+    kinds = ("tagging",)
+    strategy = "token_majority"
+
+    def fit(self, train: Part, validation: Part) -> None:
+        """Counts the tags of every word as it is written, and of its lower-cased form."""
+        # the padding of the labels is longer than the sentence
+        sentences = zip(train.columns[0], train.labels.tolist(), strict=True)
+        pairs = [pair for words, tags in sentences for pair in zip(words, tags, strict=False)]
+        self.exact = most_frequent(pairs)
+        self.lower = most_frequent((word.lower(), tag) for word, tag in pairs)
+        self.coefficients = len(self.exact) + len(self.lower)
+
+    def predict(self, part: Part) -> Tensor:
+        """Looks every word up."""
+        unknown = outside(self.task)
+        lower, exact = self.lower, self.exact
+        found = ([exact.get(w, lower.get(w.lower(), unknown)) for w in words] for words in part.columns[0])
+        return padded(found, unknown)
+
+
+def most_frequent(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The most frequent class number of each word, the smaller one of equals."""
+    counts: dict[str, Counter[int]] = defaultdict(Counter)
+    for word, number in pairs:
+        counts[word][number] += 1
+    return {word: min(found, key=lambda number: (-found[number], number)) for word, found in counts.items()}
+
+
+class NGrams:
+    """Word 1-2-grams of one text or two as a sparse matrix ``[rows, features]``.
+
+    A pair becomes four blocks over one vocabulary, ``[a, b, |a - b|, a * b]``: what each text says, where they differ
+    and what they share. A linear model of ``[a, b]`` alone could not compare them.
+
+    Args:
+        vectorizer: Turns a list of texts into a matrix.
+        similarity: Adds a column ``sum(a * b)`` for a pair; with rows of unit length that is their cosine.
+    """
+
+    def __init__(self, vectorizer: CountVectorizer, similarity: bool = False) -> None:
+        self.vectorizer = vectorizer
+        self.similarity = similarity
+
+    def fit(self, columns: tuple[list[str], ...]) -> Matrix:
+        """Learns the vocabulary from all columns together and returns their matrix.
+
+        Raises:
+            TransferlabError: There is not one word.
+        """
+        try:
+            self.vectorizer.fit([text for column in columns for text in column])
+        except ValueError as error:
+            raise TransferlabError(f"data: the training texts give no features ({error}).") from error
+        return self(columns)
+
+    def __call__(self, columns: tuple[list[str], ...]) -> Matrix:
+        """Returns the matrix of some rows."""
+        blocks = [self.vectorizer.transform(column) for column in columns]
+        if len(blocks) == 2:
+            first, second = blocks
+            shared = first.multiply(second)
+            blocks += [abs(first - second), shared]
+            blocks += [sparse.csr_matrix(shared.sum(axis=1)).reshape(-1, 1)] if self.similarity else []
+        return sparse.hstack(blocks, format="csr")
+
+
+class TfIdf(Baseline):
+    """TF-IDF of word 1-2-grams (sublinear term frequency) with logistic regression, for targets ridge regression.
+
+    The strength of the L2 penalty is the one of `STRENGTHS` with the best primary metric on the validation part.
+    """
+
+    kinds = ("classification", "regression")
+
+    @property
+    def strategy(self) -> str:
+        """Names the linear model."""
+        return "tfidf_ridge" if self.task.kind == "regression" else "tfidf_logreg"
+
+    def fit(self, train: Part, validation: Part) -> None:
+        """Fits one model per strength and keeps the best."""
+        vectorizer = TfidfVectorizer(
+            ngram_range=(1, 2), sublinear_tf=True, token_pattern=PATTERN, max_features=MAX_FEATURES, dtype=np.float32
+        )
+        self.ngrams = NGrams(vectorizer, similarity=True)
+        require_two(train)
+        features, targets = self.ngrams.fit(train.columns), train.labels.numpy()
+        held_out = self.ngrams(validation.columns)
+        sign = -1 if self.task.primary == "mse" else 1
+        best = -np.inf
+        for strength in STRENGTHS:
+            model = self._model(strength).fit(features, targets)
+            value = sign * evaluate(self.task, self._outputs(model, held_out), validation.labels)[self.task.primary]
+            if value > best:
+                best, self.model = value, model
+        self.coefficients = self.model.coef_.size + np.size(self.model.intercept_)
+
+    def _model(self, strength: float) -> Any:
+        if self.task.kind == "regression":
+            return Ridge(alpha=1 / strength)
+        return LogisticRegression(C=strength, max_iter=1000)
+
+    def predict(self, part: Part) -> Tensor:
+        """Log-probabilities or targets."""
+        return self._outputs(self.model, self.ngrams(part.columns))
+
+    def _outputs(self, model: Any, features: Matrix) -> Tensor:
+        if self.task.kind == "regression":
+            return torch.as_tensor(model.predict(features))
+        logits = torch.full((features.shape[0], len(self.task.labels)), -torch.inf)
+        logits[:, model.classes_] = torch.as_tensor(model.predict_log_proba(features), dtype=torch.float32)
+        return logits
+
+
+class NBSVM(Baseline):
+    """Naive Bayes log-count ratios as features of a linear SVM (Wang & Manning 2012).
+
+    A row is ``x = r * f`` with the binarised 1-2-gram counts ``f`` and the ratios ``r`` of `log_count_ratio`; an SVM
+    with squared hinge loss and C = 1 gives ``w``, and the model is ``w' x + b`` with
+    ``w' = (1 - beta) mean(|w|) + beta w`` and beta = 0.25, the values of the paper
+    (https://aclanthology.org/P12-2018/). One model per class against the rest, a single one for two classes. The
+    scores are margins through a softmax, not calibrated.
+    """
+
+    kinds = ("classification",)
+    strategy = "nbsvm"
+    beta = 0.25
+
+    def fit(self, train: Part, validation: Part) -> None:
+        """Fits one model for each class that occurs; selects nothing."""
+        require_two(train)
+        self.ngrams = NGrams(CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=PATTERN, dtype=np.float32))
+        features, labels = self.ngrams.fit(train.columns), train.labels.numpy()
+        classes = [1] if len(self.task.labels) == 2 else np.unique(labels).tolist()
+        self.models = {number: self._against_rest(features, labels == number) for number in classes}
+        self.coefficients = sum(weights.size + 1 for weights, _ in self.models.values())
+
+    def _against_rest(self, features: Matrix, positive: Array) -> tuple[Array, float]:
+        ratio = log_count_ratio(features, positive)
+        svm = LinearSVC(C=1.0, dual=True, max_iter=5000, random_state=self.seed)
+        svm.fit(sparse.csr_matrix(features.multiply(ratio)), positive)
+        weights = svm.coef_[0]
+        interpolated = (1 - self.beta) * np.abs(weights).mean() + self.beta * weights
+        return ratio * interpolated, float(svm.intercept_[0])
+
+    def predict(self, part: Part) -> Tensor:
+        """Margins; 0 for the first of two classes, minus infinity for a class that training never saw."""
+        features, count = self.ngrams(part.columns), len(self.task.labels)
+        logits = torch.full((len(part.ids), count), 0.0 if count == 2 else -torch.inf)
+        for number, (weights, bias) in self.models.items():
+            logits[:, number] = torch.as_tensor(features @ weights + bias, dtype=torch.float32)
+        return logits
+
+
+def log_count_ratio(features: Matrix, positive: Array) -> Array:
+    """Naive Bayes log-count ratios ``r = log((p / |p|) / (q / |q|))``, ``[features]``.
+
+    Args:
+        features: Binarised counts ``[rows, features]``.
+        positive: Which rows belong to the class ``[rows]``; ``p`` is 1 plus the sum of these rows, ``q`` of the others.
+    """
+    p, q = (1 + np.asarray(features[np.flatnonzero(rows)].sum(axis=0)).ravel() for rows in (positive, ~positive))
+    return np.asarray(np.log(p / p.sum()) - np.log(q / q.sum()))
+
+
+def require_two(train: Part) -> None:
+    """Checks that a linear model has something to learn.
+
+    Raises:
+        TransferlabError: All rows have one label.
+    """
+    if (train.labels == train.labels[0]).all():
+        raise TransferlabError(
+            f"data.train_examples: all {len(train.labels)} training rows have the same label; take more of them."
+        )
+
+
+METHODS: dict[str, type[Baseline]] = {
+    "majority": Majority,
+    "tfidf": TfIdf,
+    "nbsvm": NBSVM,
+    "token_majority": TokenMajority,
+}
+
+
+def chosen_methods(method: str, kind: Kind) -> list[str]:
+    """The methods to run; ``all`` is all that fit the kind of task.
+
+    Raises:
+        TransferlabError: No such method, or it does not fit.
+    """
+    fitting = [name for name, one in METHODS.items() if kind in one.kinds]
+    if method == "all":
+        return fitting
+    if method not in METHODS:
+        known = ["all", *METHODS]
+        raise TransferlabError(f"--method: no method {method!r}{near(method, known)}; known: {', '.join(known)}.")
+    if method not in fitting:
+        raise TransferlabError(f"--method: {method} is not for {kind}; use all, {' or '.join(fitting)}.")
+    return [method]

@@ -1,0 +1,123 @@
+"""A baseline leaves the same kind of run folder as a neural run."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from transferlab.baselines.methods import METHODS, Baseline
+from transferlab.baselines.rows import Part, Parts, evaluate
+from transferlab.runs import folder as run_folder
+from transferlab.runs import predictions, report
+from transferlab.runs.environment import environment
+from transferlab.runs.recorder import RunRecorder, peak_memory_mb
+from transferlab.strategies.base import test_name
+from transferlab.tasks import TaskDataModule, TaskSpec
+from transferlab.tasks.batch import IGNORE
+
+
+class BaselineRecorder(RunRecorder):
+    """The record of a baseline: the same files with the same keys as that of a neural run."""
+
+    def begin(self, data: TaskDataModule, parts: Parts, config: str) -> None:
+        """Creates the folder and writes what is known before fitting."""
+        self.summary |= facts(data, parts)
+        run_folder.create(self.folder)
+        (self.folder / "config.yaml").write_text(config, encoding="utf-8")
+        run_folder.write_json(self.folder / "environment.json", environment())
+        self._write("running")
+
+    def complete(self, task: TaskSpec, baseline: Baseline, parts: Parts) -> None:
+        """Fits, evaluates, writes metrics and predictions, prints header and result."""
+        started = time.perf_counter()
+        baseline.fit(parts.train, parts.validation)
+        seconds = max(time.perf_counter() - started, 1e-9)
+        count = baseline.coefficients
+        self.summary["params"] = {"total": count, "trainable": count, "trainable_pct": 100.0 if count else 0.0}
+        self.header()
+        values = evaluate(task, baseline.predict(parts.validation), parts.validation.labels)
+        self.after({f"val/{name}": value for name, value in values.items()} | {"val/primary": values[task.primary]})
+        for number, part in enumerate(parts.tests):
+            self._test(task, test_name(number), baseline.predict(part), part)
+        self.summary["perf"] |= {
+            "wall_s": round(time.perf_counter() - self.started, 2),
+            "train_s": round(seconds, 2),
+            # a speed says nothing where nothing is fitted
+            "samples_s": round(len(parts.train.ids) / seconds, 2) if count else None,
+            "peak_mem_mb": round(peak_memory_mb(), 1),
+        }
+        self._write("finished")
+        self.result()
+
+    def _test(self, task: TaskSpec, split: str, predicted: Tensor, part: Part) -> None:
+        self.summary["metrics"] |= {f"{split}/{k}": v for k, v in evaluate(task, predicted, part.labels).items()}
+        name = "classes" if task.kind == "tagging" else "logits"
+        outputs = {"index": part.ids, name: predicted, "word_mask": part.labels != IGNORE}
+        lines = predictions.records(task, outputs, part.labels)
+        predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
+        if split == "test":
+            self.summary["per_class"] = report.per_class(task, lines)
+
+    def fail(self, error: BaseException) -> None:
+        """Marks the run as failed or interrupted."""
+        self.summary["error"] = f"{type(error).__name__}: {error}".strip()
+        self._write("interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed")
+
+
+def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
+    """What a summary says of a baseline before it is fitted; no encoder, no weights, and texts are read whole."""
+    task = data.spec
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "labels": list(task.labels),
+        "primary": task.primary,
+        "encoder": "-",
+        "protocol": data.protocol.selection,
+        "data": {
+            "origin": data.origin,
+            "train_examples": len(parts.train.ids),
+            "train_fraction": data.protocol.train_fraction,
+            "validation": f"{len(parts.validation.ids)} rows of {data.part_rows('validation')[0]}",
+            "test": list(data.source.test),
+            "max_length": None,
+            "truncation": None,
+        },
+        "weights": "none",
+        "params": {"total": 0, "trainable": 0, "trainable_pct": 0.0},
+        "metrics": {},
+        "perf": dict.fromkeys(("wall_s", "samples_s", "tokens_s", "step_ms", "peak_mem_mb")),
+        "checkpoint_mb": None,
+        "per_class": {},
+    }
+
+
+def run(method: str, data: TaskDataModule, parts: Parts, settings: Any, config: str) -> Path:
+    """Fits and tests one method and leaves a run folder.
+
+    Args:
+        method: A key of `METHODS`.
+        data: The task.
+        parts: What `read_parts` gave for it.
+        settings: The parsed command line: `seed_everything` and `run`.
+        config: The text of ``config.yaml``.
+
+    Returns:
+        The run folder.
+    """
+    baseline = METHODS[method](data.spec, int(settings.seed_everything))
+    experiment = f"baseline_{method}_{data.task}"
+    os.environ.pop(run_folder.VARIABLE, None)  # it names the folder of one run; each method is one of its own
+    folder = run_folder.choose(Path(settings.run.root), experiment, baseline.seed)
+    os.environ.pop(run_folder.VARIABLE, None)
+    identity = {"experiment": experiment, "run": folder.name, "strategy": baseline.strategy}
+    recorder = BaselineRecorder(folder, identity | {"seed": baseline.seed, "tags": list(settings.run.tags)})
+    recorder.begin(data, parts, config)
+    try:
+        recorder.complete(data.spec, baseline, parts)
+    except BaseException as error:
+        recorder.fail(error)
+        raise
+    return folder

@@ -1,0 +1,132 @@
+"""Two processes on the processor, through the real command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+ROWS = {"train": 61, "validation": 5, "test": 333}
+DDP = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
+# layers that are still frozen get no gradient, which plain ddp refuses
+UNUSED = ("--trainer.strategy", "ddp_find_unused_parameters_true")
+ONE = ("--trainer.devices", "1", "--trainer.strategy", "auto")
+
+
+@pytest.fixture
+def place(tmp_path, tiny_folder):
+    """An empty folder with an experiment on rows of odd number.
+
+    Validation fills less than a batch, and three batches of test rows go to two ranks.
+    """
+    files = {}
+    for split, count in ROWS.items():
+        files[split] = f"{split}.csv"
+        lines = [f"{'good' if number % 2 else 'bad'} {'a ' * (number % 17)},{number % 2}\n" for number in range(count)]
+        (tmp_path / files[split]).write_text("text,label\n" + "".join(lines))
+    arguments = {"task": "own", "source": {"files": files}, "max_length": 32, "batch_size": 8, "eval_batch_size": 128}
+    tree = {
+        "trainer": {"accelerator": "cpu", "max_epochs": 1, "logger": False, "log_every_n_steps": 1},
+        "encoder": {"name": str(tiny_folder)},
+        "data": {"class_path": "transferlab.tasks.TaskDataModule", "init_args": arguments},
+    }
+    (tmp_path / "base.json").write_text(json.dumps(tree))
+    return tmp_path
+
+
+def write(place, strategy, **arguments):
+    tree = json.loads((place / "base.json").read_text())
+    optimizer = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-2}}
+    tree["model"] = {
+        "class_path": f"transferlab.strategies.{strategy}",
+        "init_args": {"optimizer": optimizer, **arguments},
+    }
+    (place / "mine.yaml").write_text(yaml.safe_dump(tree))
+
+
+def transferlab(place, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "transferlab", *arguments],
+        cwd=place,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "src"),
+            "HF_HUB_OFFLINE": "1",
+            "HF_DATASETS_CACHE": str(place / "datasets"),
+            "OMP_NUM_THREADS": "1",
+            # also where the name of the machine does not resolve
+            "GLOO_SOCKET_IFNAME": "lo",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def only_run(place):
+    (folder,) = (place / "runs" / "mine").iterdir()
+    return folder
+
+
+def metrics(folder):
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "finished"
+    return {name: value for name, value in summary["metrics"].items() if name.startswith("test")}
+
+
+def predictions(folder):
+    return [json.loads(line) for line in (folder / "predictions" / "test.jsonl").read_text().splitlines()]
+
+
+def check_run(place):
+    """The record of the only run: every test row once, and metrics that follow from the predictions."""
+    folder = only_run(place)
+    lines = predictions(folder)
+    assert [line["id"] for line in lines] == list(range(ROWS["test"]))
+    right = sum(line["prediction"] == line["label"] for line in lines)
+    assert metrics(folder)["test/accuracy"] == pytest.approx(right / ROWS["test"])
+    return folder
+
+
+def test_two_processes_record_what_one_process_finds(place):
+    write(place, "FullFineTuning")
+    transferlab(place, "fit", "--config", "mine.yaml", *DDP)
+    folder = check_run(place)
+    two, lines = metrics(folder), predictions(folder)
+    transferlab(place, "test", "--run", str(folder), *ONE)
+    assert metrics(check_run(place)) == pytest.approx(two)
+    for one, other in zip(predictions(folder), lines, strict=True):
+        assert one["prediction"] == other["prediction"]
+        assert one["scores"] == pytest.approx(other["scores"], abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("strategy", "arguments", "options"),
+    [
+        ("FeatureExtraction", {}, ["--trainer.max_epochs", "2"]),
+        ("FullFineTuning", {"unfreeze_every": 1}, ["--trainer.max_epochs", "4", *UNUSED]),
+        ("FullFineTuning", {"unfreeze_at": [2, 4, 6]}, ["--trainer.max_epochs", "2", *UNUSED]),
+        ("FullFineTuning", {"top_layers": 1}, []),
+    ],
+    ids=["feature extraction", "unfreeze_every", "unfreeze_at", "top_layers"],
+)
+def test_strategies_that_freeze(place, strategy, arguments, options):
+    write(place, strategy, **arguments)
+    transferlab(place, "fit", "--config", "mine.yaml", *DDP, *options)
+    check_run(place)
+
+
+@pytest.mark.slow
+def test_more_processes_than_rows(place):
+    (place / "validation.csv").write_text("text,label\ngood,1\n")
+    write(place, "FullFineTuning")
+    with pytest.raises(AssertionError, match=r"error: 1 rows to evaluate on are too few for 2 processes"):
+        transferlab(place, "fit", "--config", "mine.yaml", *DDP)

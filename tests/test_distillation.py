@@ -1,0 +1,362 @@
+import json
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import build_bert, logits_of
+
+from transferlab.encoders import EncoderConfig
+from transferlab.encoders.layers import layer_list
+from transferlab.errors import TransferlabError
+from transferlab.losses import distillation_loss, task_loss
+from transferlab.optim import Schedule
+from transferlab.strategies import Distillation, FullFineTuning, ParameterEfficient
+from transferlab.strategies.teacher import align, load_teacher, restore
+from transferlab.tasks import TaskDataModule
+
+
+def train_run(root, encoder, files, kind, strategy="FullFineTuning"):
+    """Makes a run folder as the command line does."""
+    import yaml
+
+    from transferlab.cli import TransferCLI
+
+    source = files[kind]
+    windows = {"truncation": "windows", "max_length": 16} if kind == "windows" else {"max_length": 64}
+    tree = {
+        "encoder": {"name": encoder.name, "layers": encoder.layers, "pooling": "max"},
+        "run": {"experiment": f"teacher_{kind}", "root": str(root)},
+        "data": {
+            "class_path": "transferlab.tasks.TaskDataModule",
+            "init_args": {
+                "task": f"tiny_{kind}",
+                "source": {
+                    "files": source.files,
+                    "text": list(source.text),
+                    "label": source.label,
+                    "kind": source.kind,
+                    "labels": list(source.labels),
+                    "test": ["test"],
+                },
+                "batch_size": 8,
+                **windows,
+            },
+        },
+        "model": {
+            "class_path": f"transferlab.strategies.{strategy}",
+            "init_args": {
+                "head": {"kind": "mlp", "hidden": 8, "lr": 0.01},
+                "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01}},
+                "schedule": {"kind": "constant", "warmup": 0.0},
+            },
+        },
+        "trainer": {"accelerator": "cpu", "devices": 1, "max_epochs": 1, "logger": False, "log_every_n_steps": 1},
+    }
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "teacher.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    os.environ.pop("TRANSFERLAB_RUN_DIR", None)
+    TransferCLI(["fit", "--config", str(root / "teacher.yaml")])
+    return next((root / f"teacher_{kind}").glob("*"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tiny_encoder, deep_encoder, files):
+    """Finished runs by kind, made when they are asked for."""
+    made = {}
+
+    def get(kind="classification", strategy="FullFineTuning"):
+        if (kind, strategy) not in made:
+            before = dict(os.environ)
+            # the teacher of words has another vocabulary, and so cuts words into other pieces
+            encoder = deep_encoder if kind == "tagging" else tiny_encoder
+            made[kind, strategy] = train_run(tmp_path_factory.mktemp("runs"), encoder, files, kind, strategy)
+            os.environ.clear()
+            os.environ.update(before)
+        return made[kind, strategy]
+
+    return get
+
+
+def adamw(parameters):
+    return torch.optim.AdamW(parameters, lr=1e-2)
+
+
+def student(module, encoder, **options):
+    settings = {"optimizer": adamw, "schedule": Schedule("constant", 0.0), **options}
+    return Distillation(task=module.spec, encoder=encoder, **settings)
+
+
+def batches(loader):
+    return list(iter(loader))
+
+
+# runs as teachers ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_rebuilt_as_it_ended(runs, data):
+    run = runs()
+    teacher = restore(run)
+    assert not teacher.training
+    assert teacher.encoder_config.pooling == "max"
+    stored = [json.loads(line) for line in (run / "predictions" / "test.jsonl").read_text().splitlines()]
+    batch = next(iter(data().whole_split("test")))
+    logits = dict(zip(batch.index.tolist(), logits_of(teacher, batch), strict=True))
+    assert len(stored) == 8
+    for line in stored:
+        guess = teacher.task.labels[int(logits[line["id"]].argmax())]
+        assert guess == line["prediction"], line
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression", "windows"])
+def test_teacher_logits_stand_beside_their_rows(kind, runs, data, tiny_encoder):
+    module = data(kind)
+    model = student(module, tiny_encoder, teacher=str(runs(kind)))
+    model.wrap_data(module)
+    teacher = restore(runs(kind))
+    for batch in batches(module.train_dataloader())[:2]:
+        torch.testing.assert_close(batch.teacher, logits_of(teacher, batch), atol=1e-5, rtol=0)
+    assert batches(module.whole_split("test"))[0].teacher is None
+
+
+def test_logits_per_word_with_another_tokenizer(runs, data, tiny_encoder, deep_encoder):
+    module = data("tagging")
+    model = student(module, tiny_encoder, teacher=str(runs("tagging")))
+    teacher = restore(runs("tagging"))
+    assert teacher.encoder_config.name == deep_encoder.name
+    model.wrap_data(module)
+    view = module.with_encoder(teacher.encoder_config)
+    assert view.attach is None
+    split = view.encoded("train")
+    different = 0
+    for batch in batches(module.train_dataloader())[:2]:
+        other = split.collate(batch.index.tolist())
+        different += not torch.equal(other.words, batch.words)
+        expected = logits_of(teacher, other)
+        assert batch.teacher.shape == (*batch.words.shape, 7)
+        torch.testing.assert_close(batch.teacher[batch.word_mask], expected[batch.word_mask], atol=1e-5, rtol=0)
+        assert not batch.teacher[~batch.word_mask].any()
+    assert different
+
+
+def test_the_teacher_is_asked_once(runs, data, tiny_encoder, monkeypatch):
+    student(data(), tiny_encoder, teacher=str(runs())).wrap_data(data())
+    monkeypatch.setattr(Distillation, "_ask", lambda *_: pytest.fail("asked again"))
+    student(data(), tiny_encoder, teacher=str(runs())).wrap_data(data())
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression", "tagging"])
+def test_trains_on_labels_and_teacher(kind, runs, data, tiny_encoder, fit):
+    module = data(kind)
+    model = student(module, tiny_encoder, teacher=str(runs(kind)), alpha=0.3, temperature=3.0)
+    batch = batches(model.wrap_data(module).train_dataloader())[0]
+    logits = logits_of(model, batch)
+    mask = None if batch.words is None else batch.words >= 0
+    expected = distillation_loss(model.task.kind, logits, batch.teacher, batch.labels, 0.3, 3.0, mask)
+    torch.testing.assert_close(model.loss(logits, batch), expected)
+    assert not torch.allclose(expected, task_loss(model.task.kind, logits, batch.labels, mask))
+    trainer = fit(model, module)
+    assert trainer.global_step == 4
+    assert trainer.test(model, module, verbose=False)
+
+
+def test_the_name_of_the_task_is_filled_in(data, tiny_encoder):
+    assert student(data(), tiny_encoder, teacher="full_{task}").teacher_name == "full_tiny_classification"
+
+
+def test_the_newest_run_of_an_experiment_is_the_teacher(runs, data, monkeypatch):
+    run = runs()
+    monkeypatch.chdir(run.parent.parent.parent)
+    os.symlink(run.parent.parent, "runs")
+    assert load_teacher("teacher_classification", data().spec).labels == ("negative", "positive")
+    os.unlink("runs")
+
+
+# without a teacher -----------------------------------------------------------------------------------------------
+
+
+def test_alpha_one_equals_plain_training(data, tiny_encoder, fit):
+    states = []
+    for strategy, options in ((Distillation, {"alpha": 1.0}), (FullFineTuning, {})):
+        torch.manual_seed(3)
+        module = data()
+        model = strategy(
+            task=module.spec, encoder=tiny_encoder, optimizer=adamw, schedule=Schedule("linear", 0.1), **options
+        )
+        torch.manual_seed(4)
+        fit(model, model.wrap_data(module))
+        states.append(model.state_dict())
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": 0.5}, "model.teacher: name a run folder.*or set model.alpha: 1"),
+        ({"alpha": 1.5}, r"model.alpha: 1.5 is not in \[0, 1\]"),
+        ({"alpha": 1.0, "temperature": 0.0}, "model.temperature: 0.0 is not above 0"),
+    ],
+)
+def test_arguments_without_meaning(options, message, data, tiny_encoder):
+    with pytest.raises(TransferlabError, match=message):
+        student(data(), tiny_encoder, **options)
+
+
+def test_a_teacher_that_is_nowhere(data, tiny_encoder):
+    with pytest.raises(TransferlabError, match="no_such_run"):
+        student(data(), tiny_encoder, teacher="no_such_run").wrap_data(data())
+
+
+# students --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+def test_the_student_starts_from_the_layers_of_the_teacher(alpha, runs, data, tiny_encoder):
+    module = data()
+    encoder = replace(tiny_encoder, keep_layers=(1,))
+    model = student(module, encoder, teacher=str(runs()), alpha=alpha, from_teacher=True)
+    model.wrap_data(module)
+    teacher = restore(runs()).encoder.backbone
+    own, given = layer_list(model.encoder.backbone)[1], layer_list(teacher)[1]
+    for name, value in own[0].state_dict().items():
+        assert torch.equal(value, given[1].state_dict()[name])
+    name = "embeddings.word_embeddings.weight"
+    assert torch.equal(model.encoder.backbone.state_dict()[name], teacher.state_dict()[name])
+    plain = student(module, encoder, alpha=1.0).encoder.backbone.state_dict()
+    assert not torch.equal(plain[name], teacher.state_dict()[name])
+
+
+@pytest.mark.parametrize("case", ["whole", "other", "bilstm", "lora"])
+def test_layers_that_cannot_be_copied(case, runs, data, tiny_encoder, deep_encoder):
+    encoder = {
+        "whole": tiny_encoder,
+        "other": replace(deep_encoder, keep_layers=(1,)),
+        "bilstm": replace(tiny_encoder, architecture="bilstm"),
+        "lora": replace(tiny_encoder, keep_layers=(1,)),
+    }[case]
+    run = runs("classification", "ParameterEfficient" if case == "lora" else "FullFineTuning")
+    model = student(data(), encoder, teacher=str(run), from_teacher=True)
+    with pytest.raises(TransferlabError, match=r"model\.from_teacher"):
+        model.wrap_data(data())
+
+
+def test_lora_teaches(runs, data, tiny_encoder):
+    run = runs("classification", "ParameterEfficient")
+    assert isinstance(restore(run), ParameterEfficient)
+    module = data()
+    student(module, tiny_encoder, teacher=str(run)).wrap_data(module)
+    assert batches(module.train_dataloader())[0].teacher.shape == (4, 2)
+
+
+def test_a_bilstm_learns_from_a_transformer(runs, data, tiny_encoder, fit):
+    encoder = replace(tiny_encoder, architecture="bilstm", lstm_size=8)
+    module = data()
+    model = student(module, encoder, teacher=str(runs()))
+    trainer = fit(model, model.wrap_data(module))
+    assert trainer.global_step == 4
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+# labels and kinds ------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_matched_by_name():
+    assert align(("b", "A", "c"), ("a", "b", "C")) == [1, 0, 2]
+    assert align((), ()) == []
+    for teacher in (("a", "b"), ("LABEL_0", "LABEL_1", "LABEL_2"), ("a", "b", "c", "d"), ("a", "a", "b")):
+        with pytest.raises(TransferlabError, match="cannot be matched by name"):
+            align(teacher, ("a", "b", "c"))
+
+
+def test_a_teacher_of_another_kind(runs, data, tiny_encoder):
+    with pytest.raises(TransferlabError, match="was trained for regression, this task is classification"):
+        student(data(), tiny_encoder, teacher=str(runs("regression"))).wrap_data(data())
+
+
+def test_a_teacher_of_other_labels(runs, files, tiny_encoder):
+    source = replace(files["windows"], kind="classification")
+    module = TaskDataModule("numbers", tiny_encoder, source=source)
+    module.setup("fit")
+    assert module.spec.labels == ("0", "1")
+    with pytest.raises(TransferlabError, match=r"\['negative', 'positive'\] cannot be matched"):
+        student(module, tiny_encoder, teacher=str(runs())).wrap_data(module)
+
+
+def test_an_unfinished_run(tmp_path, data, tiny_encoder):
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(TransferlabError, match="holds no checkpoint"):
+        student(data(), tiny_encoder, teacher=str(tmp_path)).wrap_data(data())
+
+
+# models of the Hub -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """Saves a model with a head as the Hub holds them."""
+
+    def save(model="BertForSequenceClassification", **options):
+        return str(build_bert(tmp_path_factory.mktemp("hub") / "teacher", model=model, **options))
+
+    return save
+
+
+def names(*labels):
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: n for n, label in enumerate(labels)}}
+
+
+@pytest.mark.parametrize("kind", ["classification", "windows"])
+def test_a_model_of_the_hub_teaches_in_the_order_of_the_task(kind, hub, files, data, tiny_encoder):
+    labels = ("POSITIVE", "NEGATIVE") if kind == "classification" else ("1", "0")
+    name = hub(**names(*labels))
+    module = data(kind)
+    student(module, tiny_encoder, teacher=name).wrap_data(module)
+    teacher = load_teacher(name, module.spec)
+    view = module.with_encoder(EncoderConfig(name))
+    batch = batches(module.train_dataloader())[0]
+    other = view.encoded("train").collate(batch.index.tolist())
+    with torch.no_grad():
+        logits = teacher.module(other)
+    assert logits.shape == (4, 2)
+    torch.testing.assert_close(batch.teacher, logits[:, [1, 0]], atol=1e-5, rtol=0)
+
+
+def test_a_tagger_of_the_hub(hub, data, tiny_encoder):
+    module = data("tagging")
+    labels = module.spec.labels
+    name = hub("BertForTokenClassification", **names(*reversed(labels)))
+    student(module, tiny_encoder, teacher=name).wrap_data(module)
+    batch = batches(module.train_dataloader())[0]
+    assert batch.teacher.shape == (*batch.words.shape, 7)
+    assert torch.isfinite(batch.teacher).all()
+
+
+def test_a_regression_model_of_the_hub(hub, data, tiny_encoder):
+    module = data("regression")
+    student(module, tiny_encoder, teacher=hub(num_labels=1)).wrap_data(module)
+    assert batches(module.train_dataloader())[0].teacher.shape == (4,)
+
+
+def test_nameless_labels_of_the_hub(hub, data, tiny_encoder):
+    with pytest.raises(TransferlabError, match=r"\['LABEL_0', 'LABEL_1'\] cannot be matched by name"):
+        student(data(), tiny_encoder, teacher=hub(num_labels=2)).wrap_data(data())
+
+
+def test_kinds_of_the_hub_that_do_not_fit(hub, data, tiny_encoder):
+    labels = data("tagging").spec.labels
+    texts, number = hub(**names(*labels)), hub(num_labels=1)
+    for kind, name, found in (
+        ("regression", texts, "classification"),
+        ("tagging", texts, "classification"),
+        ("classification", number, "regression"),
+    ):
+        with pytest.raises(TransferlabError, match=f"was trained for {found}"):
+            student(data(kind), tiny_encoder, teacher=name).wrap_data(data(kind))
+
+
+def test_a_model_without_a_head_does_not_teach(hub, data, tiny_encoder):
+    """transformers would give it a head of random weights."""
+    name = hub("BertModel", **names("negative", "positive"))
+    with pytest.raises(TransferlabError, match="no head"):
+        student(data(), tiny_encoder, teacher=name).wrap_data(data())

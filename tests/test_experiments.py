@@ -1,0 +1,130 @@
+"""Every file under configs/ and experiments/ is read, composed, parsed, and every strategy is built."""
+
+from pathlib import Path
+
+import pytest
+
+from transferlab import config, experiments
+from transferlab.strategies import Strategy
+from transferlab.tasks.table import TASKS
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "experiments").rglob("*.yaml")])
+NAMES = [str(path.relative_to(ROOT)) for path in FILES]
+KINDS = {"trainer", "logger", "task", "encoder", "strategy", "recipe"}
+STRATEGIES, TASK_FILES = experiments.strategies(ROOT), experiments.tasks(ROOT)
+# every strategy and every task once; the rest is slow
+DIAGONAL = {(strategy, TASK_FILES[n % len(TASK_FILES)]) for n, strategy in enumerate(STRATEGIES)}
+PAIRS = [pytest.param(*pair, marks=[] if pair in DIAGONAL else pytest.mark.slow) for pair in experiments.pairs(ROOT)]
+
+
+class ParserBuilt(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def parser():
+    """The parser of `transferlab fit`, built once; nothing is run."""
+    from transferlab.cli import TransferCLI
+
+    kept = []
+
+    class ParserOnly(TransferCLI):
+        def parse_arguments(self, parser, args):
+            kept.append(self._parser("fit"))
+            raise ParserBuilt
+
+    with pytest.raises(ParserBuilt):
+        ParserOnly([])
+    return kept[0]
+
+
+def test_every_file_is_covered():
+    assert len(FILES) == sum(
+        path.suffix == ".yaml" for top in ("configs", "experiments") for path in (ROOT / top).rglob("*")
+    )
+    assert not [path for top in ("configs", "experiments") for path in (ROOT / top).rglob("*.yml")]
+    assert {path.parent.name for path in (ROOT / "configs").rglob("*.yaml")} == KINDS
+    assert set(TASK_FILES) == set(TASKS)
+    assert len(TASK_FILES) == 14
+    assert len(PAIRS) == len(STRATEGIES) * 14
+    assert {strategy for strategy, _ in DIAGONAL} == set(STRATEGIES)
+    assert {task for _, task in DIAGONAL} == set(TASK_FILES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_expands_and_is_described(name):
+    path = ROOT / name
+    tree = config.expand(path)
+    assert tree
+    assert "bases" not in tree
+    assert config.describe(path), "the first line says what the file is for"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_file_sets_what_is_linked(name):
+    tree = config.read_yaml(ROOT / name)
+    data = (tree.get("data") or {}).get("init_args") or {}
+    model = (tree.get("model") or {}).get("init_args") or {}
+    assert not {"encoder", "seed"} & set(data)
+    assert not {"encoder", "task"} & set(model)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_revisions_are_whole_commits(name):
+    encoder = config.read_yaml(ROOT / name).get("encoder") or {}
+    if "/encoder/" in name and "name" in encoder:
+        assert len(encoder["revision"]) == 40
+        assert int(encoder["revision"], 16)
+
+
+@pytest.mark.parametrize("name", list(experiments.files(ROOT / "experiments")))
+def test_every_experiment_file_parses(name, parser):
+    check(parser.parse_object(experiments.compose(name, ROOT)), Path(name).name)
+
+
+@pytest.mark.parametrize(("strategy", "task"), PAIRS)
+def test_every_composed_experiment_parses(strategy, task, parser):
+    found = parser.parse_object(experiments.compose(f"{strategy}_{task}", ROOT))
+    check(found, f"{strategy}_{task}")
+    assert found.data.init_args.task == task
+    assert found.run.strategy == strategy
+
+
+@pytest.mark.parametrize("kind", ["trainer", "logger", "encoder"])
+def test_the_other_bases_parse(kind, parser):
+    common = experiments.compose("lora_sst2", ROOT)
+    for path in sorted((ROOT / "configs" / kind).glob("*.yaml")):
+        tree = {key: value for key, value in common.items() if key != kind}
+        if kind == "logger":
+            tree = {**tree, "trainer": {key: value for key, value in tree["trainer"].items() if key != "logger"}}
+        found = parser.parse_object(config.merge(tree, config.expand(path)))
+        assert vars(found.model.init_args.encoder) == vars(found.encoder)
+
+
+def check(found, name):
+    assert found.run.experiment == name
+    assert vars(found.model.init_args.encoder) == vars(found.encoder)
+    assert vars(found.data.init_args.encoder) == vars(found.encoder)
+    assert found.data.init_args.seed == found.seed_everything == 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_is_built_and_configures_its_optimizer(strategy, parser, data, deep_encoder, fit):
+    module = data("classification", deep_encoder)
+    tree = experiments.compose(f"{strategy}_demo_sentences", ROOT)
+    tree["encoder"] = {**tree["encoder"], "name": deep_encoder.name, "revision": None}
+    if "keep_layers" in tree["encoder"]:
+        tree["encoder"]["keep_layers"] = [1, 3]
+    built = parser.instantiate_classes(parser.parse_object({key: tree[key] for key in ("encoder", "model", "data")}))
+    model = built.model
+    assert isinstance(model, Strategy)
+    assert type(model).__name__ == tree["model"]["class_path"].rsplit(".", 1)[-1]
+    assert model.task.name == "demo_sentences"
+    assert model.learned()
+    if strategy == "distillation":
+        assert model.teacher_name == "full_finetuning_demo_sentences"
+        return
+    trainer = fit(model, model.wrap_data(module), limit_train_batches=1, gradient_clip_val=1.0)
+    assert trainer.global_step == 1
+    assert trainer.optimizers[0].defaults["fused"]

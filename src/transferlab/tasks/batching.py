@@ -16,8 +16,8 @@ class BucketBatchSampler(Sampler[list[int]]):
     Training: the permutation of the epoch is cut into windows of `window` batches, each window is sorted by length and
     cut into batches, and the batches are shuffled. So an example meets new neighbours every epoch while little padding
     is left. Every rank gets the same number of batches: the plan is filled up with its own first batches.
-    Evaluation (`shuffle=False`): all examples, longest first, each exactly once over all ranks, in smaller batches where
-    otherwise a rank would get none.
+    Evaluation (`shuffle=False`): all examples, longest first, each exactly once over all ranks, in smaller batches
+    where otherwise a rank would get none.
 
     Args:
         lengths: Tokens of every example ``[examples]``.

@@ -290,8 +290,8 @@ def test_regression_on_files_with_two_tests(tmp_path):
     main(["--data.task", "stars", "--data.source", json.dumps(source), "--run.root", str(tmp_path / "runs")])
     folder, summary = only_run(tmp_path / "runs", "baseline_tfidf_stars")
     assert summary["metrics"]["test/pearson"] > 0.9
-    assert summary["metrics"]["test_2/pearson"] > 0.9
-    assert {p.name for p in (folder / "predictions").iterdir()} == {"test.jsonl", "test_2.jsonl"}
+    assert summary["metrics"]["test_far/pearson"] > 0.9
+    assert {p.name for p in (folder / "predictions").iterdir()} == {"test.jsonl", "test_far.jsonl"}
     assert summary["per_class"] == {}
 
 
@@ -312,8 +312,14 @@ def test_a_run_that_breaks_is_marked_as_failed(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data.task", "demo_sentences", "--data.train_example", "5"], r"'data.train_example' \(did you mean 'train_exam"),
-        (["--data.task", "demo_sentences", "--data.source.kin", "x"], r"no key 'data.source.kin' \(did you mean 'kind'"),
+        (
+            ["--data.task", "demo_sentences", "--data.train_example", "5"],
+            r"'data.train_example' \(did you mean 'train_exam",
+        ),
+        (
+            ["--data.task", "demo_sentences", "--data.source.kin", "x"],
+            r"no key 'data.source.kin' \(did you mean 'kind'",
+        ),
         (["--data.task", "demo_sentences", "--metod", "all"], r"'metod' \(did you mean 'method'"),
         (["--data.task", "demo_sentences", "--run.rot", "x"], r"'run.rot' \(did you mean 'root'"),
         (["--data.task", "demo_sentence"], r"no task named 'demo_sentence' \(did you mean 'demo_sentences'"),

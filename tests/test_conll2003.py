@@ -12,7 +12,8 @@ from transferlab.tasks.iob import is_valid_transition, spans
 # the fixtures of conftest.py take the variable away
 DATA = os.environ.get("TRANSFERLAB_DATA", "")
 pytestmark = pytest.mark.skipif(
-    not os.path.isdir(os.path.join(DATA, "conll2003")), reason="TRANSFERLAB_DATA names no folder with a copy of CoNLL-2003"
+    not os.path.isdir(os.path.join(DATA, "conll2003")),
+    reason="TRANSFERLAB_DATA names no folder with a copy of CoNLL-2003",
 )
 
 SENTENCES = {"train": 14041, "validation": 3250, "test": 3453}

@@ -32,7 +32,9 @@ def experiment(**changes):
 
 
 # remove where the message is mended
-PENDING = pytest.mark.xfail(reason="the message in transferlab.messages or transferlab.cli is to be mended", strict=False)
+PENDING = pytest.mark.xfail(
+    reason="the message in transferlab.messages or transferlab.cli is to be mended", strict=False
+)
 
 LORA = {
     "class_path": "transferlab.strategies.ParameterEfficient",

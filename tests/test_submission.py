@@ -22,7 +22,7 @@ def predicted(tmp_path):
         (folder / "summary.json").write_text(json.dumps({"task": task}))
         for number in range(splits):
             lines = [{"id": i, "prediction": (TASKS[task].labels or (2.5,))[0]} for i in range(rows)]
-            predictions.write(folder / "predictions" / f"{submission.split_name(number)}.jsonl", lines)
+            predictions.write(folder / "predictions" / f"{predictions.split_name(number)}.jsonl", lines)
         return folder
 
     return run

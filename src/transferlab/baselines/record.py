@@ -13,7 +13,6 @@ from transferlab.runs import folder as run_folder
 from transferlab.runs import predictions, report
 from transferlab.runs.environment import environment
 from transferlab.runs.recorder import RunRecorder, peak_memory_mb
-from transferlab.strategies.base import test_name
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
 
@@ -39,8 +38,8 @@ class BaselineRecorder(RunRecorder):
         self.header()
         values = evaluate(task, baseline.predict(parts.validation), parts.validation.labels)
         self.after({f"val/{name}": value for name, value in values.items()} | {"val/primary": values[task.primary]})
-        for number, part in enumerate(parts.tests):
-            self._test(task, test_name(number), baseline.predict(part), part)
+        for name, part in zip(task.tests, parts.tests, strict=True):
+            self._test(task, name, baseline.predict(part), part)
         self.summary["perf"] |= {
             "wall_s": round(time.perf_counter() - self.started, 2),
             "train_s": round(seconds, 2),

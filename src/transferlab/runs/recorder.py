@@ -15,7 +15,7 @@ from transferlab.encoders.loading import locate
 from transferlab.runs import folder as run_folder
 from transferlab.runs import predictions, report
 from transferlab.runs.environment import environment
-from transferlab.strategies.base import Strategy, test_name
+from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
 
 
@@ -178,7 +178,7 @@ class RunRecorder(Callback):
         """Keeps the predictions of a batch."""
         assert isinstance(pl_module, Strategy)
         lines = predictions.records(pl_module.task, outputs, batch.labels)
-        self._lines.setdefault(test_name(dataloader_idx), []).extend(lines)
+        self._lines.setdefault(pl_module.task.tests[dataloader_idx], []).extend(lines)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes predictions and metrics, prints the result."""
@@ -207,7 +207,7 @@ class RunRecorder(Callback):
     ) -> None:
         """Keeps the predictions of a batch."""
         assert isinstance(pl_module, Strategy)
-        name = test_name(dataloader_idx).replace("test", "predict")
+        name = predictions.split_name(dataloader_idx)
         self._lines.setdefault(name, []).extend(predictions.records(pl_module.task, outputs, None))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

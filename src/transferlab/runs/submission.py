@@ -97,7 +97,7 @@ def collect(task: str, run: Path, folder: Path) -> list[Path]:
     remedy = f"`transferlab predict --run {run}` makes them"
     paths = []
     for number, name in enumerate(FILES[task]):
-        source = run / "predictions" / f"{split_name(number)}.jsonl"
+        source = run / "predictions" / f"{predictions.split_name(number)}.jsonl"
         if not source.is_file():
             continue
         try:
@@ -110,11 +110,6 @@ def collect(task: str, run: Path, folder: Path) -> list[Path]:
     if not paths:
         raise TransferlabError(f"{run} has no predictions of unlabelled rows; {remedy}.")
     return paths
-
-
-def split_name(number: int) -> str:
-    """The stem of a predictions file: ``predict``, ``predict_2``, ``predict_3``."""
-    return "predict" if number == 0 else f"predict_{number + 1}"
 
 
 def write_tsv(task: str, number: int, records: list[Record], folder: Path) -> Path:

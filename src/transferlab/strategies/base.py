@@ -56,7 +56,7 @@ class Strategy(L.LightningModule):
         self.schedule = schedule
         self.encoder: Encoder = build_encoder(encoder)
         self.head = Head(head, self.encoder.hidden_size, task)
-        self.metrics = nn.ModuleDict({"val": TaskMetrics(task)})
+        self.metrics = nn.ModuleDict({split: TaskMetrics(task) for split in ("val", *task.tests)})
         # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
         self.strict_loading = False
 
@@ -121,19 +121,12 @@ class Strategy(L.LightningModule):
     # Lightning's hooks --------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Prepares metrics and DDP.
+        """Prepares DDP.
 
         Position ids and the like never change, and broadcasting them before each forward would hang where ranks
         evaluate unequal numbers of batches.
         """
-        for split in self._test_splits() if stage == "test" else []:
-            if split not in self.metrics:
-                self.metrics[split] = TaskMetrics(self.task)
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
-
-    def _test_splits(self) -> list[str]:
-        loaders = self.trainer.test_dataloaders or self.trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
-        return [test_name(number) for number in range(len(loaders))]
 
     def on_fit_start(self) -> None:
         """Turns dropout on: transformers loads encoders in evaluation mode, and Lightning keeps the mode it finds."""
@@ -162,7 +155,7 @@ class Strategy(L.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Updates test metrics; returns logits and example ids for the record."""
-        return self._evaluate(test_name(dataloader_idx), batch)
+        return self._evaluate(self.task.tests[dataloader_idx], batch)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Returns logits and example ids."""
@@ -187,8 +180,8 @@ class Strategy(L.LightningModule):
         self.log("val/primary", values[self.task.primary], prog_bar=True)
 
     def on_test_epoch_end(self) -> None:
-        """Logs ``test/<metric>``, for further test splits ``test_<number>/<metric>``."""
-        for split in self._test_splits():
+        """Logs ``test/<metric>``, for further test splits ``test_<name>/<metric>``."""
+        for split in self.task.tests:
             self._finish(split)
 
     def _metrics_of(self, split: str) -> TaskMetrics:
@@ -284,11 +277,6 @@ class Strategy(L.LightningModule):
                 + ", ".join(wrong[:3])
                 + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
             )
-
-
-def test_name(number: int) -> str:
-    """Name of a test split in metric keys: ``test``, ``test_2``, ..."""
-    return "test" if number == 0 else f"test_{number + 1}"
 
 
 def first_pieces(tokens: Tensor, words: Tensor) -> Tensor:

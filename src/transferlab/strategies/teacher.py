@@ -78,7 +78,8 @@ def restore(run: Path) -> Strategy:
         raise TransferlabError(f"{run} holds no checkpoint (checkpoints/best.ckpt); did the run finish?")
     tree = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     spec = json.loads((run / "summary.json").read_text(encoding="utf-8"))["spec"]
-    task = TaskSpec(spec["name"], spec["kind"], tuple(spec["labels"]), tuple(spec["metrics"]))
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
+    task = TaskSpec(**fields)
     model = _build(tree, task)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model.on_load_checkpoint(state)

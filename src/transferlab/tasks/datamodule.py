@@ -17,7 +17,7 @@ from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.labels import encode_labels, is_labelled, label_names, require_columns
 from transferlab.tasks.selection import Protocol, Selection
 from transferlab.tasks.sources import Rows, read_split
-from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec
+from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec, test_names
 from transferlab.tasks.table import lookup
 from transferlab.tasks.tokenization import Settings, Truncation, encode_split
 
@@ -88,7 +88,8 @@ class TaskDataModule(L.LightningDataModule):
             if not names and self.source.kind != "regression":
                 names = label_names(self._train().rows, self.source, self._train().origin)
             metrics = self.source.metrics or DEFAULT_METRICS[self.source.kind]
-            self._spec = TaskSpec(self.task, self.source.kind, tuple(names), tuple(metrics))
+            tests = test_names(self.source.test)
+            self._spec = TaskSpec(self.task, self.source.kind, tuple(names), tuple(metrics), tests)
         return self._spec
 
     @property

@@ -14,12 +14,14 @@ class TaskSpec(NamedTuple):
         kind: ``classification``, ``regression`` or ``tagging`` (one label per word).
         labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
         metrics: Names understood by `transferlab.metrics.build_metrics`; the first one selects checkpoints.
+        tests: Names of the test splits in metric keys, ``test`` first.
     """
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     metrics: tuple[str, ...]
+    tests: tuple[str, ...] = ("test",)
 
     @property
     def outputs(self) -> int:
@@ -81,3 +83,11 @@ DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
     "regression": ("pearson", "spearman", "mse"),
     "tagging": ("f1", "precision", "recall"),
 }
+
+
+def test_names(splits: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of test splits in metric keys: ``test`` for the first, for others what is special about them.
+
+    ``("validation_matched", "validation_mismatched")`` becomes ``("test", "test_mismatched")``.
+    """
+    return tuple("test" if number == 0 else f"test_{split.rsplit('_', 1)[-1]}" for number, split in enumerate(splits))

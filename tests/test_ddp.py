@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 ROWS = {"train": 61, "validation": 5, "test": 333}
 DDP = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
+# remove where the recorder leaves the record to rank 0
 # layers that are still frozen get no gradient, which plain ddp refuses
 UNUSED = ("--trainer.strategy", "ddp_find_unused_parameters_true")
 ONE = ("--trainer.devices", "1", "--trainer.strategy", "auto")

@@ -31,11 +31,6 @@ def experiment(**changes):
     return tree
 
 
-# remove where the message is mended
-PENDING = pytest.mark.xfail(
-    reason="the message in transferlab.messages or transferlab.cli is to be mended", strict=False
-)
-
 LORA = {
     "class_path": "transferlab.strategies.ParameterEfficient",
     "init_args": {"method": {"class_path": "transferlab.adapters.LoRA", "init_args": {"r": 4}}},
@@ -111,7 +106,6 @@ MISSPELT = [
         {"model.init_args.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"weight_deacy": 0}}},
         "weight_deacy",
         "weight_decay",
-        marks=PENDING,
     ),
 ]
 
@@ -143,7 +137,7 @@ def test_misspelt_key_on_the_command_line(fit_fails, option, right):
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        pytest.param({"trainer.max_epochs": "many"}, ["trainer.max_epochs", "many"], marks=PENDING),
+        pytest.param({"trainer.max_epochs": "many"}, ["trainer.max_epochs", "many"]),
         ({"data.init_args.batch_size": "big"}, ["batch_size", "big"]),
         ({"encoder.pooling": "median"}, ["encoder", "pooling", "median", "mean"]),
         (
@@ -165,7 +159,6 @@ def test_wrong_type(fit_fails, changes, parts):
     assert [part for part in parts if part not in message] == []
 
 
-@PENDING
 def test_wrong_type_on_the_command_line(fit_fails):
     message = fit_fails("--trainer.max_epochs", "many")
     assert "trainer.max_epochs" in message
@@ -179,7 +172,6 @@ def test_target_module_that_does_not_exist(fit_fails, tiny_folder):
     assert "query" in message
 
 
-@PENDING
 @pytest.mark.parametrize(
     ("changes", "wrong", "right"),
     [
@@ -195,7 +187,7 @@ def test_target_module_that_does_not_exist(fit_fails, tiny_folder):
 def test_unknown_class(fit_fails, changes, wrong, right):
     message = fit_fails(**changes)
     assert wrong in message
-    assert right in message.replace(wrong, "")
+    assert f"'{right}'" in message
 
 
 # files ----------------------------------------------------------------------------------------------------------------
@@ -223,7 +215,6 @@ def test_missing_file(fails, place):
     assert "no such file: lor.yaml (did you mean 'lora'?)" in fails("fit", "--config", "lor.yaml")
 
 
-@PENDING
 def test_config_without_a_value(fails):
     assert "--config" in fails("fit", "--config")
 
@@ -241,7 +232,6 @@ def test_unknown_run(fails):
     assert "no run 'nothing' under runs/" in fails("test", "--run", "nothing")
 
 
-@PENDING
 def test_nothing_to_fit(fails):
     message = fails("fit")
     assert "data" in message
@@ -316,7 +306,6 @@ def test_missing_checkpoint(fails, place, tiny_folder):
     assert "test needs --run RUN" in fails("test", "--config", "mine.yaml")
 
 
-@PENDING
 def test_checkpoint_of_other_labels(fails, place, tiny_encoder):
     import lightning as L
     import torch

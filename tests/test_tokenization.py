@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -171,7 +172,8 @@ def test_word_whose_first_piece_survives_truncation_counts(tokenizer):
     assert split.words.row(0).tolist() == [1, 2, CUT]
 
 
-def test_cut_words_count_as_missed(tokenizer):
+@pytest.mark.parametrize("decoding", ["argmax", "iob2"])
+def test_cut_words_count_as_missed(tokenizer, decoding):
     rows = dataset(tokens=[["na", "nb", "nc", "nd"], ["ne"]], tags=[["B-X", "O", "B-X", "I-X"], ["B-X"]])
     split = encode(tokenizer, rows, WORDS, TAGS, max_length=4, labelled=True)
     batch = split.collate([0, 1])
@@ -181,7 +183,8 @@ def test_cut_words_count_as_missed(tokenizer):
     # a model that would be right about every word it saw, and says I-X where nobody looks
     logits = torch.nn.functional.one_hot(batch.labels.clamp(min=0), 3).float()
     logits[0, 2:] = torch.tensor([0.0, 0.0, 9.0])
-    strategy = SimpleNamespace(_reachable=lambda batch: Strategy._reachable(None, batch))
+    reachable = partial(Strategy._reachable, None)
+    strategy = SimpleNamespace(_reachable=reachable, decoding=decoding, task=task)
     classes = Strategy.decode(strategy, logits, batch)
     assert classes.tolist() == [[1, 0, 0, 0], [1, 0, 0, 0]]
     metrics = TaskMetrics(task)

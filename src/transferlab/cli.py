@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
@@ -174,6 +175,7 @@ class TransferCLI(LightningCLI):
             raise TransferlabError(f"{self.subcommand} needs --run RUN, or --config FILE and --ckpt_path FILE.")
         if not os.path.isfile(path):
             raise TransferlabError(f"ckpt_path: no such file: {path}")
+        self.model.on_load_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
         self.settings.weights_only = True
         if "verbose" in self.settings:
             # the record prints the result
@@ -217,6 +219,8 @@ def expand_arguments(arguments: list[str]) -> list[str]:
         name, given, value = argument.partition("=")
         if name in {"--config", "-c", "--experiment", "--run"}:
             value = value if given else next(rest, "")
+            if not value:
+                raise TransferlabError(f"{name} needs a {'FILE' if name in {'--config', '-c'} else 'NAME'} behind it.")
             expanded += ARGUMENTS[name](value)
         else:
             expanded.append(argument)

@@ -1,6 +1,7 @@
 """One line in place of a parser's page of usage."""
 
 import dataclasses
+import importlib
 import inspect
 import re
 from typing import Any
@@ -11,7 +12,7 @@ NOISE = (
     r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ",
     r"- Expected a <class 'NoneType'>(?:\. Got value: \S+)? - ",
     r"Problem with given class_path '([\w.]+)': ",
-    r" Given value( type)?: .*$",
+    r" Given value type: .*$",
 )
 
 
@@ -23,11 +24,16 @@ def explain(error: BaseException, parser: Any) -> str:
             return str(link)
         link = link.__cause__ or link.__context__
     text = re.sub(r"\s+", " ", str(error)).strip()
+    given = re.search(r" Given value: ([^{(]{1,60})$", text)
     for pattern in NOISE:
         text = re.sub(pattern, "", text)
     keys = re.findall(r'Parser key "([\w.]+)": ', text)
     text = re.sub(r'Parser key "[\w.]+": ', "", text).strip()
     path = ".".join(keys)
+    if missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
+        return f"{path}.class_path: no class {missing[1]}.{missing[2]}{near(missing[2], _names_in(missing[1]))}."
+    if re.search(r"Option '\w*\.?(data|model)' is required", text):
+        return "no data and no model: give --experiment NAME (`transferlab list` shows them), or --config FILE."
     wrong = re.search(r"[Oo]ption '([\w.]+)'|Unrecognized arguments: -*([\w.]+)|Key '([\w.]+)'", text)
     key = next((group for group in wrong.groups() if group), "") if wrong else ""
     if key and ("accept" in text or "Unrecognized" in text or "not expected" in text):
@@ -35,11 +41,19 @@ def explain(error: BaseException, parser: Any) -> str:
         known = known_keys(parser)
         stranger = next((part for part in key.split(".") if part not in known), key.rsplit(".", 1)[-1])
         return f"no key {whole!r}{near(stranger, known)}."
+    if given and "Got value" not in text:
+        text += f". Got value: {given[1]}"
     return f"{path}: {text}" if path else text
+
+
+def _names_in(module: str) -> list[str]:
+    return list(getattr(importlib.import_module(module), "__all__", []))
 
 
 def known_keys(parser: Any) -> list[str]:
     """The last parts of all keys that an experiment file may hold."""
+    import torch
+
     from transferlab import adapters, strategies
     from transferlab.encoders import EncoderConfig
     from transferlab.heads import HeadConfig
@@ -47,7 +61,7 @@ def known_keys(parser: Any) -> list[str]:
     from transferlab.tasks import TaskDataModule
     from transferlab.tasks.spec import Source
 
-    keys = {"class_path", "init_args", "bases"}
+    keys = {"class_path", "init_args", "bases", *inspect.signature(torch.optim.AdamW).parameters}
     subcommands = getattr(parser, "_subcommands_action", None)
     for choice in [parser, *(subcommands.choices.values() if subcommands else [])]:
         keys |= {part for action in choice._actions for part in str(action.dest).split(".")}

@@ -1,5 +1,6 @@
 """Folders that stand for a name: data sets and encoders on the Hub, runs."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -24,3 +25,21 @@ def find_run(run: str, root: Path = Path("runs")) -> Path | None:
         if inside:
             return inside[-1].parent
     return None
+
+
+@functools.cache
+def reach_hub() -> bool:
+    """Asks the Hub once whether it is there; when not, its libraries go offline instead of trying for a minute."""
+    import huggingface_hub
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=5)
+    except Exception:  # whatever the HTTP library of this release raises
+        import datasets
+
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
+        datasets.config.HF_HUB_OFFLINE = True
+        return False
+    return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.encoders.config import EncoderConfig
 from transferlab.errors import TransferlabError
-from transferlab.places import local_folder
+from transferlab.places import local_folder, reach_hub
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -110,6 +110,8 @@ def load_model(name: str, tagging: bool) -> "PreTrainedModel":
 
 def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:
     place = locate(name, revision)
+    if place.target == name:
+        reach_hub()
     try:
         return factory.from_pretrained(place.target, revision=place.revision, trust_remote_code=False, **options)
     except (OSError, ValueError, ConnectionError) as error:

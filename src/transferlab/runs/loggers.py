@@ -66,7 +66,9 @@ def namespaces(settings: Any, summary: dict[str, Any]) -> dict[str, Any]:
     W&B drops runs from a grouping by a key that they lack.
     """
     model = settings.model.init_args
-    optimizer = (model.get("optimizer") or {}).get("init_args") or {}
+    given = model.get("optimizer")
+    # without one in the configuration it is the default, a function
+    optimizer = (given.get("init_args") if hasattr(given, "get") else None) or {}
     method = model.get("method")
     method_arguments = (method.get("init_args") if method else None) or {}
     return {

@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.encoders.loading import locate
 from transferlab.runs import folder as run_folder
@@ -104,6 +105,8 @@ class RunRecorder(Callback):
 
     def before(self, metrics: dict[str, float]) -> None:
         """Notes the validation metrics of the untrained head."""
+        if rank_zero_only.rank:  # type: ignore[attr-defined]
+            return
         self.summary["before"] = metrics
         self._write("running")
 
@@ -141,7 +144,9 @@ class RunRecorder(Callback):
             self._entered = 0.0
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes cost and the best validation metrics."""
+        """Notes the cost."""
+        if not trainer.is_global_zero:
+            return
         world = trainer.world_size
         seconds = max(self.train_s, 1e-9)
         self.summary["perf"] |= {
@@ -163,6 +168,8 @@ class RunRecorder(Callback):
 
     def after(self, metrics: dict[str, float]) -> None:
         """Notes the validation metrics of the best checkpoint."""
+        if rank_zero_only.rank:  # type: ignore[attr-defined]
+            return
         self.summary["after"] = metrics
         self.summary["metrics"] |= metrics
 
@@ -265,6 +272,8 @@ class LineProgress(Callback):
         batch_idx: int,
     ) -> None:
         """Prints a line every tenth of an epoch."""
+        if not trainer.is_global_zero:
+            return
         total = int(trainer.num_training_batches)
         done = batch_idx + 1
         if done * 10 // total > batch_idx * 10 // total:
@@ -273,6 +282,8 @@ class LineProgress(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Prints the validation metrics."""
+        if not trainer.is_global_zero:
+            return
         values = {
             k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/") and k != "val/primary"
         }

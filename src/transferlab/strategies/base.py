@@ -177,7 +177,7 @@ class Strategy(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/<metric>``, and the primary one also as ``val/primary``."""
         values = self._finish("val")
-        self.log("val/primary", values[self.task.primary], prog_bar=True)
+        self.log("val/primary", values[self.task.primary].float(), prog_bar=True, sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         """Logs ``test/<metric>``, for further test splits ``test_<name>/<metric>``."""
@@ -191,7 +191,8 @@ class Strategy(L.LightningModule):
         metrics = self._metrics_of(split)
         values = metrics.compute()
         metrics.reset()
-        self.log_dict({f"{split}/{name}": value.float() for name, value in values.items()})
+        # the metrics are already those of all ranks
+        self.log_dict({f"{split}/{name}": value.float() for name, value in values.items()}, sync_dist=True)
         return values
 
     @property

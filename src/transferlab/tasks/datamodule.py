@@ -111,6 +111,11 @@ class TaskDataModule(L.LightningDataModule):
         if split not in self._encoded:
             rows, origin = self.rows(split)
             tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
+            if self.settings.max_length > tokenizer.model_max_length:
+                raise TransferlabError(
+                    f"data.max_length: {self.encoder.label} reads at most {tokenizer.model_max_length} tokens, "
+                    f"not {self.settings.max_length}."
+                )
             labelled = split not in self.source.predict
             if labelled:
                 self._require_labels(split)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.errors import TransferlabError
-from transferlab.places import local_folder
+from transferlab.places import local_folder, reach_hub
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def _read_repository(path: str, config: str | None, revision: str | None, split:
     import datasets
 
     folder = local_folder(path, "TRANSFERLAB_DATA")
+    if folder is None:
+        reach_hub()
     target = str(folder) if folder else path
     origin = f"local folder {folder}" if folder else f"Hub {path}" + (f"@{revision}" if revision else "")
     try:

@@ -69,10 +69,10 @@ submission: ## zip file for the GLUE server: RUNS='lora_cola lora_sst2 ...' [ARG
 	$(RUNNER) submission $(call given,RUNS) $(call given,ARGS)
 
 test: $(STAMP) ## tests that take seconds and need no network [ARGS=...]
-	$(PY) -m pytest $(call given,ARGS)
+	$(PY) -m pytest -n auto $(call given,ARGS)
 
 test-all: $(STAMP) ## the slow tests too [ARGS=...]
-	$(PY) -m pytest -m 'not gpu and not slurm and not network' $(call given,ARGS)
+	$(PY) -m pytest -n auto -m 'not gpu and not slurm and not network' $(call given,ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	$(PY) -m ruff check .

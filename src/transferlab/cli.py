@@ -19,6 +19,7 @@ from transferlab import experiments
 from transferlab.encoders import EncoderConfig
 from transferlab.errors import TransferlabError
 from transferlab.messages import explain
+from transferlab.places import find_run
 from transferlab.runs import folder as run_folder
 from transferlab.runs import loggers
 from transferlab.runs.config import RunConfig
@@ -103,9 +104,17 @@ class TransferCLI(LightningCLI):
         self.folder = run_folder.choose(Path(settings.run.root), settings.run.experiment, int(settings.seed_everything))
         settings.trainer.default_root_dir = str(self.folder)
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
+        self._find_teacher()
         loggers.prepare(settings, self.folder)
         if settings.trainer.enable_progress_bar is None:
             settings.trainer.enable_progress_bar = sys.stdout.isatty()
+
+    def _find_teacher(self) -> None:
+        # the saved configuration then names the very run that taught, not the newest one of that name
+        model, task = self.settings.model.init_args, self.settings.data.init_args.task
+        name = str(model.get("teacher") or "").replace("{task}", task)
+        if name and (run := find_run(name, Path(self.settings.run.root))):
+            model.teacher = str(run)
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a constructor refuses is the user's mistake."""

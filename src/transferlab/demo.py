@@ -1,11 +1,11 @@
 """``transferlab demo``: what transfer gains, on a generated task, with nothing from the network."""
 
-import argparse
 import os
 import subprocess
 import sys
 import time
 
+from transferlab.arguments import Parser
 from transferlab.errors import TransferlabError
 
 TASK = "demo_sentences"
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: One of the runs failed.
     """
-    parser = argparse.ArgumentParser("transferlab demo")
+    parser = Parser("transferlab demo", description="Every strategy on a generated task.", allow_abbrev=False)
     parser.add_argument("--task", default=TASK, help="demo_sentences, demo_pairs or demo_entities")
     parser.add_argument("--root", default="runs", help="folder that holds all runs")
     options, rest = parser.parse_known_args(arguments)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transferlab import config
+from transferlab.arguments import Parser
 from transferlab.config import Tree
 from transferlab.errors import TransferlabError, near
-from transferlab.runs.compare import Parser
 
 
 def main(arguments: list[str]) -> None:

@@ -1,13 +1,12 @@
 """The table of all runs, read from their ``summary.json``. Imports nothing that takes long to import."""
 
-import argparse
-import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from transferlab.arguments import Parser
 from transferlab.errors import TransferlabError, near
 from transferlab.runs import folder as run_folder
 
@@ -16,23 +15,6 @@ if TYPE_CHECKING:
 
 Summary = dict[str, Any]
 Cell = str | int | float | None
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line with near matches."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises instead of printing the usage.
-
-        Raises:
-            TransferlabError: Always.
-        """
-        options = [option for action in self._actions for option in action.option_strings]
-        choices = [str(choice) for action in self._actions for choice in action.choices or ()]
-        option = re.search(r"unrecognized arguments: (-[^\s=]*)", message)
-        choice = re.search(r"invalid choice: '([^']*)'", message)
-        hint = near(option[1], options) if option else near(choice[1], choices) if choice else ""
-        raise TransferlabError(f"{self.prog}: {message}{hint}. `{self.prog} --help` shows all options.")
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from transferlab.arguments import Parser
 from transferlab.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 from transferlab.runs import predictions
-from transferlab.runs.compare import Parser
 from transferlab.runs.predictions import Record
 from transferlab.tasks.table import TASKS
 

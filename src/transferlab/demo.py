@@ -41,8 +41,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _run(*arguments: str) -> None:
-    # one thread per core at most: the tiny matrices of the demo lose time by more
-    environment = {"OMP_NUM_THREADS": str(os.cpu_count() or 1), "WANDB_MODE": "offline", **os.environ}
+    # one thread: on matrices as small as these more of them gain little, and on a busy machine they lose much
+    environment = {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **os.environ}
     done = subprocess.run([sys.executable, "-m", "transferlab", *arguments], env=environment, check=False)
     if done.returncode:
         raise TransferlabError(f"demo: `transferlab {' '.join(arguments)}` ended with status {done.returncode}.")

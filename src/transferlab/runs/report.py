@@ -83,7 +83,8 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     if perf.get("wall_s") is not None:
         rows["time"] = f"{perf['wall_s']:.1f} s"
     if perf.get("samples_s"):
-        rows["training speed"] = f"{perf['samples_s']:.0f} samples/s, {perf.get('tokens_s') or 0:.0f} tokens/s"
+        tokens = f", {perf['tokens_s']:.0f} tokens/s" if perf.get("tokens_s") else ""
+        rows["training speed"] = f"{perf['samples_s']:.0f} samples/s{tokens}"
     if perf.get("peak_mem_mb"):
         rows["peak memory"] = f"{perf['peak_mem_mb']:.0f} MB"
     if summary.get("checkpoint_mb"):

@@ -212,6 +212,8 @@ class TransferCLI(LightningCLI):
         self.recorder.after(dict(after[0]))
         if self.datamodule.source.test:
             self.trainer.test(self.model, self.datamodule, verbose=False)
+        elif self.trainer.is_global_zero:
+            self.recorder.close()
         if self.trainer.is_global_zero and (hint := self._close()):
             print(f"W&B ran offline; upload with: {hint}")
 

@@ -197,6 +197,10 @@ class RunRecorder(Callback):
         self.summary["per_class"] = report.per_class(pl_module.task, self._lines.get("test", []))
         for split, lines in self._lines.items():
             predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
+        self.close()
+
+    def close(self) -> None:
+        """Marks the run as finished and prints the result."""
         if self.summary["status"] != "finished":
             # a test of a finished run says nothing about the cost of training
             self.summary["perf"]["wall_s"] = round(time.perf_counter() - self.started, 2)
@@ -238,7 +242,7 @@ class RunRecorder(Callback):
 
     def result(self) -> None:
         """Prints before and after, test metrics, the per-class report and costs."""
-        if self.summary["per_class"]:
+        if self.summary.get("per_class"):
             self._show(report.class_table(self.summary["per_class"], "test, per class"))
         rows = report.result_rows(self.summary) | {"run folder": str(self.folder)}
         self._show(report.facts(rows, f"{self.summary['experiment']}: result"))

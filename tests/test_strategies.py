@@ -438,6 +438,28 @@ def test_bf16(name, kind, precision, data, tiny_encoder, fit):
     assert outputs[0]["logits"].dtype == torch.float32
 
 
+@pytest.mark.parametrize("name", ["lora", "dora", "pissa", "adalora", "ia3"])
+def test_predictions_come_from_merged_updates(name, data, tiny_encoder, fit):
+    module = data()
+    model = build(name, module, tiny_encoder)
+    trainer = fit(model, module)
+    before = snapshot(model)
+    plain = logits_of(model.eval(), first_batch(module))
+    merged = []
+
+    class Look(L.Callback):
+        def on_predict_batch_end(self, trainer, pl_module, *_):
+            merged.extend(m.merged for m in model.encoder.backbone.modules() if hasattr(m, "merged"))
+
+    trainer.callbacks.append(Look())
+    outputs = trainer.predict(model, module.whole_split("test"))
+    assert merged
+    assert all(merged)
+    torch.testing.assert_close(outputs[0]["logits"], plain, atol=1e-4, rtol=1e-4)
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[key], atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("batches", [4, 3])
 def test_adalora_follows_optimizer_steps_when_gradients_accumulate(batches, data, tiny_encoder, fit, monkeypatch):
     steps = []

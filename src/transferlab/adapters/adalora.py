@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
-from transferlab.adapters.base import Method, require
-from transferlab.adapters.low_rank import inject
+from transferlab.adapters.base import require
+from transferlab.adapters.low_rank import Injected, inject
 from transferlab.adapters.targets import resolve
 from transferlab.errors import TransferlabError
 
@@ -20,7 +20,7 @@ _PARTS = ("A", "B", "E")  # [r, in], [out, r], [r, 1]
 
 
 @dataclass(frozen=True)
-class AdaLoRA(Method):
+class AdaLoRA(Injected):
     """Low-rank adaptation with a rank for each matrix: `W + (alpha/r)·B·diag(E)·A` (Zhang et al. 2023, https://arxiv.org/abs/2303.10512).
 
     All matrices start with rank `r`. Between the two fractions of the run the budget shrinks from `r` to `target_r`

@@ -61,6 +61,12 @@ class Method(ABC):
             step: Optimizer steps done in the whole run, this one included: 1 after the first.
         """
 
+    def merge(self, module: "nn.Module") -> None:  # noqa: B027 - nothing can be merged in most methods
+        """Puts updates into the linear maps that they update, so that they cost nothing in prediction."""
+
+    def unmerge(self, module: "nn.Module") -> None:  # noqa: B027
+        """Takes them out again."""
+
     def learned(self, module: "nn.Module") -> set[str]:
         """Names the entries of `module.state_dict()` that, put on a fresh `apply`, restore the tuned module."""
         return {name for name, parameter in module.named_parameters() if parameter.requires_grad}

@@ -21,8 +21,28 @@ def inject(config: Any, backbone: "PreTrainedModel") -> "nn.Module":
     return module
 
 
+class Injected(Method):
+    """A method whose layers are peft's: they can be merged into the linear maps that they update."""
+
+    def merge(self, module: nn.Module) -> None:
+        """Merges all layers; see `Method.merge`."""
+        for layer in _tuned(module):
+            layer.merge()
+
+    def unmerge(self, module: nn.Module) -> None:
+        """Takes all layers out again."""
+        for layer in _tuned(module):
+            layer.unmerge()
+
+
+def _tuned(module: nn.Module) -> list[Any]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
+
+
 @dataclass(frozen=True)
-class LoRA(Method):
+class LoRA(Injected):
     """Low-rank adaptation: `W + s·B·A` with frozen `W`, `s = alpha / r` (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
 
     `A` is `[r, in]`, `B` is `[out, r]` and zero at the start, so the encoder starts unchanged. The variants:
@@ -70,7 +90,7 @@ class LoRA(Method):
 
 
 @dataclass(frozen=True)
-class IA3(Method):
+class IA3(Injected):
     """Learned rescaling, `l ⊙ (W·x)` (Liu et al. 2022, https://arxiv.org/abs/2205.05638).
 
     The feed-forward vector scales the activations between the two maps of that block, that is the input of the second

@@ -44,6 +44,14 @@ class ParameterEfficient(Strategy):
         inside = {f"encoder.backbone.{name}" for name in self.method.learned(self.encoder.backbone)}
         return super().learned() | inside
 
+    def on_predict_start(self) -> None:
+        """Merges the updates into the encoder: predicting then costs what the plain encoder costs."""
+        self.method.merge(self.encoder.backbone)
+
+    def on_predict_end(self) -> None:
+        """Takes them out again."""
+        self.method.unmerge(self.encoder.backbone)
+
     def on_train_start(self) -> None:
         """Tells the method how long the run is."""
         self.method.plan(self.encoder.backbone, self.total_steps)

@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 from transferlab import config as experiment_file
 from transferlab import experiments
 from transferlab.encoders import EncoderConfig
+from transferlab.encoders.packing import enable_packing
 from transferlab.errors import TransferlabError
 from transferlab.messages import explain
 from transferlab.places import find_run
@@ -156,6 +157,8 @@ class TransferCLI(LightningCLI):
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
+        if self.datamodule.packed:
+            enable_packing(self.model.encoder.backbone)
         self.datamodule = self.model.wrap_data(self.datamodule, self.trainer.strategy.root_device)
         self._open()
         before = self.trainer.validate(self.model, self.datamodule, verbose=False)

@@ -84,14 +84,20 @@ class Strategy(L.LightningModule):
             ``[batch, hidden]`` and None; for tagging ``[batch, words, hidden]`` and ``[batch, words]``; for heads that
             read tokens ``[rows, length, hidden]`` and ``[rows, length]``.
         """
+        packing, mask = batch.packing, batch.attention_mask
+        if packing is not None and self.head.reads_tokens:
+            mask = packing.mask[: batch.rows]
         if batch.features is not None:
-            return batch.features, batch.word_mask if batch.words is not None else batch.attention_mask
-        tokens = self.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+            if batch.words is not None:
+                return batch.features, batch.word_mask
+            # features are as long as the longest example, a packed batch may allow for longer ones
+            return batch.features, mask[:, : batch.features.shape[1]]
+        tokens = self.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids, packing)
         if batch.words is not None:
             return first_pieces(tokens, batch.words), batch.word_mask
         if self.head.reads_tokens:
-            return tokens, batch.attention_mask
-        pooled = self.encoder.pool(tokens, batch.attention_mask)
+            return tokens if packing is None else packing.pad(tokens[0])[: batch.rows], mask
+        pooled = self.encoder.pool(tokens, batch.attention_mask, packing)[: batch.rows]
         return (pooled if batch.documents is None else document_mean(pooled, batch.documents)), None
 
     def forward(self, batch: Batch) -> Tensor:
@@ -284,13 +290,16 @@ def first_pieces(tokens: Tensor, words: Tensor) -> Tensor:
     """Vectors of the first piece of each word.
 
     Args:
-        tokens: ``[batch, length, hidden]``.
-        words: Positions ``[batch, words]``; -1 for words that were cut off, which get a vector that nobody reads.
+        tokens: ``[batch, length, hidden]``; a packed row ``[1, tokens, hidden]`` serves the whole batch.
+        words: Positions ``[batch, words]``; below 0 for words that were cut off, which get the first vector of their
+            own sequence: no prediction is read there, but an LSTM passes by.
 
     Returns:
         ``[batch, words, hidden]``.
     """
-    index = words.clamp(min=0).unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
+    if len(tokens) < len(words):
+        return first_pieces(tokens, words.view(1, -1)).view(*words.shape, -1)
+    index = torch.where(words < 0, -1 - words, words).unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
     return tokens.gather(1, index)
 
 

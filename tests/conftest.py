@@ -205,7 +205,7 @@ def data(files, tiny_encoder):
         if (kind, encoder) not in known:
             known[kind, encoder] = _module(files, kind, encoder)
         fresh = copy.copy(known[kind, encoder])
-        fresh.attach = None
+        fresh.attached = {}
         return fresh
 
     return build

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,6 +8,8 @@ import torch
 from torch import nn
 
 from transferlab import cache
+from transferlab.errors import TransferlabError
+from transferlab.places import cache_folder
 from transferlab.tasks import Batch
 from transferlab.tasks.batch import EncodedSplit, Ragged
 
@@ -22,10 +26,10 @@ def batch_of(*rows):
 
 def test_the_folder_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("TRANSFERLAB_CACHE", str(tmp_path))
-    assert cache.cache_folder() == tmp_path
+    assert cache_folder() == tmp_path
     monkeypatch.delenv("TRANSFERLAB_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.cache_folder() == tmp_path / ".cache" / "transferlab"
+    assert cache_folder() == tmp_path / ".cache" / "transferlab"
 
 
 def test_a_fingerprint_follows_every_weight():
@@ -46,23 +50,82 @@ def test_a_fingerprint_reads_any_dtype_and_shape():
     assert len(cache.fingerprint(model)) == 32
 
 
+def keep(name, *arguments, precision="32"):
+    return cache.row_array(cache.place(name, cache.CacheConfig(precision=precision), ragged=False), *arguments)
+
+
+def one_column(rows):
+    return [(np.arange(rows), torch.arange(float(rows))[:, None])]
+
+
 def test_computed_once(tmp_path):
     calls = []
     for _ in range(2):
-        array = cache.cached("name", lambda: calls.append(1) or np.arange(4.0))
-        np.testing.assert_array_equal(array, np.arange(4.0))
+        array = keep("name", split_of([1, 1]), np.arange(2), None, lambda: calls.append(1) or one_column(2))
+        assert array.of(batch_of(1)).tolist() == [[1]]
     assert len(calls) == 1
-    assert isinstance(array, np.memmap)
+    assert isinstance(array.values, np.memmap)
 
 
-def test_a_failed_computation_leaves_nothing_behind():
+def test_a_computation_that_stops_half_way_leaves_nothing_behind():
     def fail():
+        yield one_column(2)[0]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cache.cached("name", fail)
-    assert not [name for name in os.listdir(cache.cache_folder()) if name.endswith(".npy")]
-    np.testing.assert_array_equal(cache.cached("name", lambda: np.ones(1)), [1])
+        keep("half", split_of([1, 1, 1]), np.arange(3), None, fail)
+    assert not [name for name in os.listdir(cache_folder()) if name.startswith("half") and not name.endswith(".lock")]
+    assert keep("half", split_of([1, 1]), np.arange(2), None, lambda: one_column(2)).of(batch_of(1)).tolist() == [[1]]
+
+
+def test_what_a_killed_process_left_is_never_read():
+    code = """
+import os, signal, sys, numpy as np, torch
+sys.path.insert(0, "tests")
+from test_cache import cache, keep, one_column, split_of
+def killed():
+    yield one_column(2)[0]
+    os.kill(os.getpid(), signal.SIGKILL)
+keep("killed", split_of([1, 1, 1]), np.arange(3), None, killed)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    assert [name for name in os.listdir(cache_folder()) if name.startswith("killed") and name.endswith(".tmp")]
+    array = keep("killed", split_of([1, 1, 1]), np.arange(3), None, lambda: one_column(3))
+    assert array.of(batch_of(2, 0)).tolist() == [[2], [0]]
+
+
+@pytest.mark.parametrize(("precision", "error"), [("32", 0), ("16", 2**-11), ("bf16", 2**-8)])
+def test_precision_on_disk(precision, error):
+    values = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    array = keep(
+        "numbers", split_of([1] * 50), np.arange(50), None, lambda: [(np.arange(50), values)], precision=precision
+    )
+    back = array.of(batch_of(*range(50)))
+    assert back.dtype == torch.float32
+    assert ((back - values).abs() <= error * values.abs() + 1e-7).all()
+    assert array.values.itemsize == (4 if precision == "32" else 2)
+
+
+def test_values_too_large_for_16_bits_are_refused():
+    with pytest.raises(TransferlabError, match=r"cache.precision: values up to 1e\+05 do not fit"):
+        keep(
+            "large", split_of([1]), np.arange(1), None, lambda: [(np.arange(1), torch.tensor([[1e5]]))], precision="16"
+        )
+    keep("large", split_of([1]), np.arange(1), None, lambda: [(np.arange(1), torch.tensor([[1e5]]))], precision="bf16")
+
+
+def test_what_every_token_has_is_kept_in_16_bits_unless_told():
+    assert cache.place("x", cache.CacheConfig(), ragged=True).precision == "16"
+    assert cache.place("x", cache.CacheConfig(), ragged=False).precision == "32"
+    assert cache.place("x", cache.CacheConfig(precision="bf16"), ragged=False).precision == "bf16"
+
+
+def test_what_is_there_already_needs_no_room():
+    store = cache.place("there", cache.CacheConfig(), ragged=False)
+    assert cache.obstacle([(store, 2**30)], 1.0) == "4.0 GB exceed cache.limit_gb 1"
+    cache.row_array(store, split_of([1]), np.arange(1), None, lambda: one_column(1))
+    assert cache.obstacle([(store, 2**30)], 1.0) == ""
 
 
 def test_one_vector_a_row_in_any_order():
@@ -75,12 +138,12 @@ def test_one_vector_a_row_in_any_order():
             (np.array([2]), torch.tensor([[values[2]]])),
         ]
 
-    array = cache.row_array("rows", split, rows, None, batches)
+    array = keep("rows", split, rows, None, batches)
     np.testing.assert_array_equal(array.of(batch_of(2, 3, 0)), [[12], [13], [10]])
 
 
 def test_scalars_a_row():
-    array = cache.row_array(
+    array = keep(
         "scalars", split_of([1, 1]), np.array([0, 1]), None, lambda: [(np.array([1, 0]), torch.tensor([5.0, 4.0]))]
     )
     assert array.of(batch_of(0, 1)).tolist() == [4, 5]
@@ -91,7 +154,7 @@ def test_vectors_of_every_word_are_cut_to_their_number_and_padded_again():
     split, rows = split_of(lengths), np.array([0, 2])
     output = torch.arange(2 * 3 * 2.0).view(2, 3, 2)
 
-    array = cache.row_array("words", split, rows, lengths, lambda: [(np.array([2, 0]), output)])
+    array = keep("words", split, rows, lengths, lambda: [(np.array([2, 0]), output)])
     assert array.values.shape == (5, 2)
     expected = torch.stack([output[1], output[0]])
     expected[1, 2:] = 0
@@ -100,7 +163,7 @@ def test_vectors_of_every_word_are_cut_to_their_number_and_padded_again():
 
 
 def test_half_precision_comes_back_as_float32():
-    array = cache.row_array(
+    array = keep(
         "half", split_of([1, 1]), np.array([0, 1]), None, lambda: [(np.array([0, 1]), torch.ones(2, 3).bfloat16())]
     )
     assert array.of(batch_of(0)).dtype == torch.float32

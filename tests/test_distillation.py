@@ -6,12 +6,13 @@ import pytest
 import torch
 from conftest import build_bert, logits_of
 
+from transferlab.cache import CacheConfig, Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_list
 from transferlab.errors import TransferlabError
 from transferlab.losses import distillation_loss, task_loss
 from transferlab.optim import Schedule
-from transferlab.strategies import Distillation, FullFineTuning, ParameterEfficient
+from transferlab.strategies import Distillation, FullFineTuning, ParameterEfficient, frozen
 from transferlab.strategies.teacher import align, load_teacher, restore
 from transferlab.tasks import TaskDataModule
 
@@ -124,9 +125,9 @@ def test_logits_per_word_with_another_tokenizer(runs, data, tiny_encoder, deep_e
     model = student(module, tiny_encoder, teacher=str(runs("tagging")))
     teacher = restore(runs("tagging"))
     assert teacher.encoder_config.name == deep_encoder.name
-    model.wrap_data(module)
+    model.wrap_data(module, Work(CacheConfig(precision="32")))
     view = module.with_encoder(teacher.encoder_config)
-    assert view.attach is None
+    assert not view.attached
     split = view.encoded("train")
     different = 0
     for batch in batches(module.train_dataloader())[:2]:
@@ -141,8 +142,29 @@ def test_logits_per_word_with_another_tokenizer(runs, data, tiny_encoder, deep_e
 
 def test_the_teacher_is_asked_once(runs, data, tiny_encoder, monkeypatch):
     student(data(), tiny_encoder, teacher=str(runs())).wrap_data(data())
-    monkeypatch.setattr(Distillation, "_ask", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(frozen, "_batches", lambda *_: pytest.fail("asked again"))
     student(data(), tiny_encoder, teacher=str(runs())).wrap_data(data())
+
+
+def test_in_a_single_epoch_the_teacher_is_asked_in_every_step(runs, data, tiny_encoder):
+    module = data()
+    model = student(module, tiny_encoder, teacher=str(runs()))
+    model.wrap_data(module, Work(epochs=1))
+    assert not module.attached
+    assert model.frozen_work == ["teacher in every step: a single epoch sees each row once anyway"]
+    batch = batches(module.train_dataloader())[0]
+    logits, answer = logits_of(model, batch), logits_of(restore(runs()), batch)
+    expected = distillation_loss(model.task.kind, logits, answer, batch.labels, 0.5, 2.0, None)
+    torch.testing.assert_close(model.loss(logits, batch), expected)
+    assert not any("teacher" in name for name in model.state_dict())
+
+
+def test_without_room_a_teacher_with_other_tokens_is_refused(runs, data, tiny_encoder):
+    model = student(data("tagging"), tiny_encoder, teacher=str(runs("tagging")))
+    with pytest.raises(
+        TransferlabError, match=r"must be kept on disk, but teacher in every step: cache.enabled is false"
+    ):
+        model.wrap_data(data("tagging"), Work(CacheConfig(enabled=False)))
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression", "tagging"])

@@ -161,6 +161,12 @@ def test_filled_batches_all_have_one_shape():
     assert shapes == {(torch.Size([1, 64]), torch.Size([1, 64]), 15)}
 
 
+def test_a_packed_batch_moves_as_a_whole():
+    batch = split_of().pack([0, 2], SHAPE).to(torch.device("meta"))
+    assert batch.packing.slots.device == batch.packing.cu_seqlens.device == batch.input_ids.device
+    assert batch.packing.longest == SHAPE.longest
+
+
 def test_the_recorder_counts_real_tokens(tmp_path):
     recorder = RunRecorder(tmp_path, {})
     batch = split_of().pack([0, 2], SHAPE)
@@ -432,19 +438,24 @@ def test_a_packed_run_learns_as_a_padded_one(kind, data, tiny_encoder, fit):
     assert math.isfinite(losses[2])
 
 
-def test_cached_features_of_packed_rows(data, tiny_encoder, fit):
-    """A head that reads tokens gets features and a mask of one width."""
-    module = data("classification", packed=True, max_tokens=128)
-    model = FeatureExtraction(module.spec, tiny_encoder, HeadConfig(kind="bilstm"))
-    wrapped = model.wrap_data(module)
-    fit(model, wrapped)
-    plain = data("classification")
-    batch = next(iter(wrapped.val_dataloader()))
-    assert batch.features is not None
-    padded = plain.encoded("train").collate(batch.index.tolist())
-    model.eval()
-    with torch.no_grad():
-        torch.testing.assert_close(model(batch), model(padded), atol=1e-5, rtol=1e-4)
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+def test_frozen_values_are_read_padded(kind, data, tiny_encoder):
+    """Features and hidden states are those of a padded run, whatever the rows of other splits look like."""
+    logits = []
+    for options in ({}, {"packed": True, "max_tokens": 128}):
+        module = data(kind, **{"batch_size": 8, **options})
+        torch.manual_seed(0)
+        model = FeatureExtraction(module.spec, tiny_encoder, HeadConfig(kind="bilstm"))
+        wrapped = model.wrap_data(module)
+        found = {}
+        for batch in wrapped.val_dataloader():
+            assert batch.features is not None
+            assert batch.packing is None
+            found |= first_logits(model, batch)
+        logits.append(found)
+    assert logits[0].keys() == logits[1].keys()
+    for row, expected in logits[0].items():
+        torch.testing.assert_close(logits[1][row], expected)
 
 
 def test_a_teacher_reads_padded_rows(data, tiny_encoder):

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
@@ -8,7 +9,8 @@ from conftest import logits_of
 from torch import nn
 
 from transferlab.adapters import IA3, AdaLoRA, BitFit, Bottleneck, LoRA, NormTuning, PromptTuning
-from transferlab.encoders.layers import layer_groups
+from transferlab.cache import CacheConfig, Work
+from transferlab.encoders.layers import layer_groups, layer_list
 from transferlab.errors import TransferlabError
 from transferlab.heads import HeadConfig
 from transferlab.optim import Schedule
@@ -18,6 +20,7 @@ from transferlab.strategies import (
     FromScratch,
     FullFineTuning,
     ParameterEfficient,
+    frozen,
 )
 
 KINDS = ("classification", "regression", "pairs", "tagging")
@@ -175,12 +178,10 @@ def test_validation_before_training_does_not_bar_it(kind, data, tiny_encoder, fi
 def test_cached_features_give_the_computed_logits(name, kind, data, tiny_encoder):
     module, plain = data(kind), data(kind)
     model = build(name, module, tiny_encoder)
-    model.wrap_data(module)
-    for loaders in (
-        (module.train_dataloader(), plain.train_dataloader()),
-        (module.val_dataloader(), plain.val_dataloader()),
-    ):
-        cached, computed = (next(iter(loader)) for loader in loaders)
+    model.wrap_data(module, Work(CacheConfig(precision="32")))
+    for loader, split in ((module.train_dataloader(), "train"), (module.val_dataloader(), "train")):
+        cached = next(iter(loader))
+        computed = plain.encoded(split).collate(cached.index.tolist())
         assert cached.features is not None
         assert computed.features is None
         real = slice(None) if cached.word_mask is None else cached.word_mask
@@ -189,8 +190,10 @@ def test_cached_features_give_the_computed_logits(name, kind, data, tiny_encoder
 
 def test_features_are_computed_once(data, tiny_encoder, monkeypatch):
     build("linear", data(), tiny_encoder).wrap_data(data())
-    monkeypatch.setattr(FeatureExtraction, "_encode", lambda *_: pytest.fail("computed again"))
-    build("linear", data(), tiny_encoder).wrap_data(data())
+    monkeypatch.setattr(frozen, "_batches", lambda *_: pytest.fail("computed again"))
+    model = build("linear", data(), tiny_encoder)
+    model.wrap_data(data())
+    assert "read from disk" in model.frozen_work[0]
 
 
 @pytest.mark.parametrize("change", ["pooling", "layers", "weights"])
@@ -202,8 +205,8 @@ def test_other_features_are_computed_anew(change, data, tiny_encoder, monkeypatc
     }[change]
     build("linear", data(), tiny_encoder).wrap_data(data())
     calls = []
-    encode = FeatureExtraction._encode
-    monkeypatch.setattr(FeatureExtraction, "_encode", lambda *a: calls.append(1) or encode(*a))
+    compute = frozen._batches
+    monkeypatch.setattr(frozen, "_batches", lambda *a: calls.append(1) or compute(*a))
     build("linear", data(), encoder).wrap_data(data())
     assert calls
 
@@ -212,26 +215,35 @@ def test_a_learned_mix_is_not_cached_but_learned(data, tiny_encoder, fit):
     module = data()
     model = build("linear", module, replace(tiny_encoder, layers="mix"))
     before = snapshot(model)
-    assert model.wrap_data(module).attach is None
+    assert not model.wrap_data(module).attached
     fit(model, module)
     assert changed(before, model) == {"encoder.mix.scores", "encoder.mix.gamma", "head.out.weight", "head.out.bias"}
 
 
 def test_token_features_of_windows_are_computed_on_the_way(data, tiny_encoder):
     module = data("windows")
-    assert build("bilstm", module, tiny_encoder).wrap_data(module).attach is None
+    assert not build("bilstm", module, tiny_encoder).wrap_data(module).attached
 
 
-def test_features_beyond_the_limit_are_computed_on_the_way(data, tiny_encoder, monkeypatch):
-    monkeypatch.setattr("transferlab.cache.LIMIT", 1)
+def test_features_beyond_the_limit_are_computed_on_the_way(data, tiny_encoder):
     module = data()
-    assert build("linear", module, tiny_encoder).wrap_data(module).attach is None
+    model = build("linear", module, tiny_encoder)
+    assert not model.wrap_data(module, Work(CacheConfig(limit_gb=1e-9))).attached
+    assert "exceed cache.limit_gb 1e-09" in model.frozen_work[0]
+
+
+def test_features_that_the_disk_has_no_room_for(data, tiny_encoder, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    module = data()
+    model = build("linear", module, replace(tiny_encoder, pooling="max"))
+    assert not model.wrap_data(module, Work(CacheConfig(limit_gb=1))).attached
+    assert "do not fit on the disk" in model.frozen_work[0]
 
 
 def test_features_in_bf16_are_near_those_in_full_precision(data, tiny_encoder):
     module, other = data(), data()
     build("linear", module, tiny_encoder).wrap_data(module)
-    build("linear", other, tiny_encoder, encode_precision="bf16").wrap_data(other)
+    build("linear", other, tiny_encoder).wrap_data(other, Work(autocast=torch.bfloat16))
     full, half = (next(iter(m.val_dataloader())).features for m in (module, other))
     assert not torch.equal(full, half)
     torch.testing.assert_close(full, half, atol=0.1, rtol=0.1)
@@ -243,6 +255,62 @@ def test_wrapping_leaves_trainable_tensors_out_of_inference_mode(data, tiny_enco
     model.wrap_data(data())
     assert not any(parameter.is_inference() for parameter in model.parameters())
     assert model.head.training
+
+
+# frozen layers ---------------------------------------------------------------------------------------------------
+
+TOP = {"top_1": {"top_layers": 1}, "lora_top": {"method": LoRA(targets=("all",), top_layers=1)}}
+
+
+def top(name, module, encoder):
+    strategy = ParameterEfficient if name == "lora_top" else FullFineTuning
+    return strategy(task=module.spec, encoder=encoder, optimizer=adamw, **TOP[name])
+
+
+@pytest.mark.parametrize("kind", ["classification", "pairs", "regression", "tagging"])
+@pytest.mark.parametrize("name", list(TOP))
+def test_kept_states_give_the_logits_and_gradients_of_the_whole_encoder(name, kind, data, tiny_encoder):
+    module, plain = data(kind), data(kind)
+    model = top(name, module, replace(tiny_encoder, dropout=0.0))
+    model.wrap_data(module, Work(CacheConfig(precision="32"), epochs=10))
+    assert "states of" in model.frozen_work[0]
+    model.train()
+    model.head.eval()
+    results = []
+    for batch in (next(iter(module.train_dataloader())), next(iter(plain.train_dataloader()))):
+        assert (batch.states is None) == bool(results)
+        loss = model.loss(model(batch), batch)
+        loss.backward()
+        results.append([loss.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
+        model.zero_grad()
+    assert len(results[0]) == len(results[1]) > 3
+    for kept, computed in zip(*results, strict=True):
+        torch.testing.assert_close(kept, computed, atol=1e-5, rtol=1e-4)
+
+
+def test_frozen_layers_are_counted_from_the_bottom(data, tiny_encoder):
+    module = data()
+    assert top("top_1", module, tiny_encoder).frozen_layers == 1
+    assert top("lora_top", module, tiny_encoder).frozen_layers == 1
+    for name in ("all", "lora", "unfreeze_every", "prompt", "bitfit"):
+        assert build(name, module, tiny_encoder).frozen_layers == 0, name
+
+
+def test_frozen_layers_are_without_dropout_and_those_above_with(data, tiny_encoder, fit):
+    module = data()
+    model = top("top_1", module, tiny_encoder)
+    watch = Watch(lambda model, _: [m.training for m in layer_list(model.encoder.backbone)[1]])
+    fit(model, model.wrap_data(module, Work(epochs=2)), callbacks=[watch], limit_train_batches=2)
+    assert set(map(tuple, watch.seen)) == {(False, True)}
+
+
+def test_states_are_kept_only_where_that_pays(data, tiny_encoder):
+    module = data()
+    model = top("top_1", module, tiny_encoder)
+    assert not model.wrap_data(module, Work(epochs=1)).attached
+    assert frozen.pays(5, 6, 3)
+    assert not frozen.pays(1, 6, 10)
+    assert not frozen.pays(0, 6, 10)
 
 
 # full fine-tuning ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from transferlab.cache import RowArray
 from transferlab.errors import TransferlabError
 from transferlab.tasks import Source, TaskDataModule, TaskSpec
 from transferlab.tasks.spec import DEFAULT_METRICS
@@ -85,8 +86,12 @@ def test_another_encoder_sees_the_same_rows(tiny_encoder, deep_encoder):
 
 def test_what_is_attached_reaches_every_batch(tiny_encoder):
     data = TaskDataModule("demo_sentences", tiny_encoder)
-    data.attach = lambda batch, split: batch._replace(features=batch.index * 0 + len(split))
-    assert next(iter(data.val_dataloader())).features.unique().tolist() == [len("train")]
+    rows = len(data.encoded("train"))
+    data.attach("features", "train", RowArray(np.arange(rows, dtype=np.float32), np.arange(rows), None))
+    batch = next(iter(data.val_dataloader()))
+    assert batch.features.tolist() == batch.index.tolist()
+    assert batch.input_ids.shape == (len(batch.index), 0), "no token is read where its features are there"
+    assert next(iter(data.whole_split("test"))).features is None
 
 
 def test_split_that_nobody_named(data):

@@ -14,7 +14,15 @@ from transferlab.metrics import TaskMetrics
 from transferlab.strategies import Strategy
 from transferlab.tasks import Source, TaskSpec
 from transferlab.tasks.batch import CUT, IGNORE
-from transferlab.tasks.tokenization import Settings, encode_split, fingerprint, special_affixes, split_body
+from transferlab.tasks.tokenization import (
+    Settings,
+    encode_split,
+    encode_starts,
+    fingerprint,
+    special_affixes,
+    split_body,
+    whole_words,
+)
 
 NUMBERS = [f"n{letter}" for letter in "abcdefghijklmnopqrst"]
 TEXT = Source(files={"train": "x"})
@@ -50,6 +58,19 @@ def byte_level(tmp_path_factory):
         json.dumps({**config, **names, "mask_token": "<pad>", "tokenizer_class": "RobertaTokenizer"})
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def unigram():
+    """A SentencePiece-like unigram tokenizer such as XLM-R's."""
+    from tokenizers import SentencePieceUnigramTokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    backend = SentencePieceUnigramTokenizer()
+    backend.train_from_iterator(
+        ["na nb nc nanb the cat"] * 20, vocab_size=40, special_tokens=["<pad>", "<unk>"], unk_token="<unk>"
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend._tokenizer, pad_token="<pad>", unk_token="<unk>")
 
 
 def dataset(**columns):
@@ -240,14 +261,38 @@ def stored_rows(folder, texts):
     return datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(folder / "cache"))
 
 
-def test_second_call_takes_the_cached_result(tokenizer, tmp_path, monkeypatch):
-    from transferlab.tasks import tokenization
+LONG = " ".join(["na", "nb", "nc"] * 400)
 
-    first = encode(tokenizer, stored_rows(tmp_path, ["na nb", "nc"]))
-    monkeypatch.setattr(tokenization, "_encode_head", lambda *arguments: pytest.fail("tokenised again"))
-    second = encode(tokenizer, stored_rows(tmp_path, ["na nb", "nc"]))
-    assert second.fingerprint == first.fingerprint
-    assert second.ids.values.tolist() == first.ids.values.tolist()
+
+@pytest.mark.parametrize("family", ["wordpiece", "byte_level", "unigram"])
+@pytest.mark.parametrize("length", [8, 16, 64])
+def test_the_start_of_a_long_text_gives_the_tokens_of_the_whole(family, length, tokenizer, byte_level, unigram):
+    tokenizer = {
+        "wordpiece": tokenizer,
+        "byte_level": load_tokenizer(EncoderConfig(name=str(byte_level))),
+        "unigram": unigram,
+    }[family]
+    generator = np.random.default_rng(0)
+    words = ["na", "nb", "nanb", "Na,", "nc!", "x" * 30, "\u00e9n\u0301", "-", "\u4e2d\u6587"]
+    blanks = [" ", "  ", "\n", "\t", "\u00a0"]
+    texts = ["", "na", LONG, "n" * 900, " " * 900 + "na nb"]
+    texts += [
+        "".join(str(generator.choice(words)) + str(generator.choice(blanks)) for _ in range(300)) for _ in range(20)
+    ]
+    whole = tokenizer(texts, truncation=True, max_length=length, padding=False)["input_ids"]
+    assert encode_starts(texts, tokenizer, length) == whole
+
+
+def test_a_long_text_is_not_read_to_its_end(tokenizer):
+    seen = []
+
+    def spy(texts, **options):
+        seen.extend(map(len, texts))
+        return tokenizer(texts, **options)
+
+    encode_starts([LONG], spy, 16)
+    assert seen == [len(whole_words(LONG, 80))]
+    assert seen[0] <= 80 < len(LONG)
 
 
 def test_labels_are_not_part_of_the_cache(tokenizer, tmp_path):

@@ -1,26 +1,73 @@
-"""Frozen work is done once: arrays on disk, named by all that decides them."""
+"""Frozen work is done once: arrays on disk, memory-mapped, named by all that decides them."""
 
 import hashlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from transferlab.errors import TransferlabError
+from transferlab.places import cache_folder
 from transferlab.tasks.batch import Batch, EncodedSplit, Ragged
 
 Array = np.ndarray[Any, Any]
-LIMIT = 4 * 2**30
-"""Bytes above which an array is not cached."""
+Batches = Callable[[], Iterable[tuple[Array, Tensor]]]
+"""Computes values: pairs of row numbers and their values, ``[batch, ...]`` or padded ``[batch, longest, ...]``."""
 
 
-def cache_folder() -> Path:
-    """``$TRANSFERLAB_CACHE``, else ``~/.cache/transferlab``."""
-    return Path(os.environ.get("TRANSFERLAB_CACHE") or Path.home() / ".cache" / "transferlab")
+@dataclass(frozen=True)
+class CacheConfig:
+    """Whether and how frozen work is kept on disk.
+
+    Attributes:
+        enabled: False: the frozen part runs in every step.
+        precision: Numbers on disk: ``32``, ``16`` (float16) or ``bf16``; ``auto``: 32 for one vector a row, 16 where
+            every token has one.
+        limit_gb: What would take more (GB of 2**30 bytes) is not kept; nor is what the disk has no room for.
+    """
+
+    enabled: bool = True
+    precision: Literal["auto", "32", "16", "bf16"] = "auto"
+    limit_gb: float = 8.0
+
+
+class Work(NamedTuple):
+    """How frozen work is to be done.
+
+    Attributes:
+        config: Whether and how it is kept.
+        device: Where the frozen module runs.
+        autocast: Type that it computes in; None: float32.
+        epochs: How often training will see each row, so whether keeping the work pays.
+    """
+
+    config: CacheConfig = CacheConfig()
+    device: torch.device = torch.device("cpu")
+    autocast: torch.dtype | None = None
+    epochs: int = 2
+
+    def computing(self) -> torch.autocast:
+        """The context in which the frozen module runs."""
+        return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
+
+
+class Store(NamedTuple):
+    """Where values go and in which precision.
+
+    Attributes:
+        path: The file.
+        precision: ``32``, ``16`` or ``bf16``.
+    """
+
+    path: Path
+    precision: str
 
 
 def fingerprint(*parts: Any) -> str:
@@ -41,28 +88,36 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()[:32]
 
 
-def cached(name: str, compute: Callable[[], Array]) -> Array:
-    """Returns the array of that name, computed by the first process that asks, memory-mapped.
+def place(name: str, config: CacheConfig, ragged: bool) -> Store:
+    """Where the values of that name belong; `ragged`: one vector for each token or word."""
+    precision = config.precision
+    if precision == "auto":
+        precision = "16" if ragged else "32"
+    return Store(cache_folder() / f"{name}-{precision}.npy", precision)
 
-    It is written beside its place and renamed, so a half-written file is never read.
+
+def obstacle(stores: Iterable[tuple[Store, int]], limit_gb: float) -> str:
+    """Why values cannot be kept, in words; empty where they can, or are there already.
+
+    Args:
+        stores: Each with the number of values it is to hold.
+        limit_gb: Size that must not be exceeded.
     """
+    size = sum(values * (4 if store.precision == "32" else 2) for store, values in stores if not store.path.exists())
+    if size > limit_gb * 2**30:
+        return f"{size / 2**30:.1f} GB exceed cache.limit_gb {limit_gb:g}"
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.npy"
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            temporary = path.with_suffix(f".{os.getpid()}.tmp.npy")
-            np.save(temporary, compute())
-            os.replace(temporary, path)
-    array: Array = np.load(path, mmap_mode="r")
-    return array
+    if size > (free := shutil.disk_usage(folder).free) * 0.9:
+        return f"{size / 2**30:.1f} GB do not fit on the disk of {folder} ({free / 2**30:.1f} GB free)"
+    return ""
 
 
 class RowArray(NamedTuple):
     """Values of some rows of a split: one vector each, or one for each of its words or tokens.
 
     Attributes:
-        values: ``[rows, ...]``, or flat ``[sum of lengths, ...]``.
+        values: ``[rows, ...]``, or flat ``[sum of lengths, ...]``; bfloat16 as its bits in uint16.
         place: Position of every row of the split in `values` or in `offsets`, -1 where it has none ``[split]``.
         offsets: Where each row starts in flat values, one more than rows; None for one vector a row.
     """
@@ -71,53 +126,87 @@ class RowArray(NamedTuple):
     place: Array
     offsets: Array | None
 
+    @property
+    def size_mb(self) -> float:
+        """Size on disk in MB of 2**20 bytes."""
+        return float(self.values.nbytes) / 2**20
+
     def of(self, batch: Batch) -> Tensor:
-        """The values of a batch, ``[batch, ...]`` or padded with zeros ``[batch, longest, ...]``."""
+        """The values of a batch in float32, ``[batch, ...]`` or padded with zeros ``[batch, longest, ...]``."""
         places = self.place[batch.index.numpy()]
         if self.offsets is None:
-            return torch.from_numpy(np.ascontiguousarray(self.values[places]))
+            return _decoded(np.ascontiguousarray(self.values[places]))
         ragged = Ragged(self.values, self.offsets)
         rows = [ragged.row(place) for place in places]
         out = np.zeros((len(rows), max(map(len, rows)), *self.values.shape[1:]), dtype=self.values.dtype)
         for target, row in zip(out, rows, strict=True):
             target[: len(row)] = row
-        return torch.from_numpy(out)
+        return _decoded(out)
 
 
-def row_array(
-    name: str,
-    split: EncodedSplit,
-    rows: Array,
-    lengths: Array | None,
-    batches: Callable[[], "list[tuple[Array, Tensor]]"],
-) -> RowArray:
+def row_array(store: Store, split: EncodedSplit, rows: Array, lengths: Array | None, batches: Batches) -> RowArray:
     """Computes or reads values for some rows of a split.
 
+    The first process that asks computes them while others wait. They are written beside their place, straight to disk,
+    and renamed, so a half-written file is never read.
+
     Args:
-        name: Fingerprint.
+        store: Where they are kept.
         split: The split that the rows belong to.
         rows: Row numbers.
         lengths: Vectors per row of the split, for flat values; None for one vector a row.
-        batches: Computes the values: pairs of row numbers and their values, ``[batch, ...]`` or padded
-            ``[batch, longest, ...]``.
+        batches: Computes the values.
+
+    Raises:
+        TransferlabError: Values too large for 16 bits.
     """
     place = np.full(len(split), -1)
     place[rows] = np.arange(len(rows))
     offsets = None if lengths is None else np.concatenate([[0], np.cumsum(lengths[rows])])
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(store.path.with_suffix(".lock")):
+        if not store.path.exists():
+            # only the holder of the lock gets here, so what a killed process left is written over
+            temporary = store.path.with_suffix(".tmp")
+            try:
+                _write(temporary, store.precision, place, offsets, batches, len(rows))
+                os.replace(temporary, store.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    return RowArray(np.load(store.path, mmap_mode="r"), place, offsets)
 
-    def compute() -> Array:
-        values: Array | None = None
-        for numbers, output in batches():
-            part = output.float().cpu().numpy()
-            if values is None:
-                total = len(rows) if offsets is None else int(offsets[-1])
-                values = np.zeros((total, *part.shape[1 if offsets is None else 2 :]), dtype=np.float32)
-            if offsets is None:
-                values[place[numbers]] = part
-                continue
-            for number, row in zip(place[numbers], part, strict=True):
-                values[offsets[number] : offsets[number + 1]] = row[: offsets[number + 1] - offsets[number]]
-        assert values is not None
-        return values
 
-    return RowArray(cached(name, compute), place, offsets)
+def _write(path: Path, precision: str, place: Array, offsets: Array | None, batches: Batches, count: int) -> None:
+    values: np.memmap[Any, Any] | None = None
+    for numbers, output in batches():
+        part = _encoded(output, precision)
+        if values is None:
+            shape = (count, *part.shape[1:]) if offsets is None else (int(offsets[-1]), *part.shape[2:])
+            values = np.lib.format.open_memmap(path, mode="w+", dtype=part.dtype, shape=shape)
+        if offsets is None:
+            values[place[numbers]] = part
+            continue
+        for number, row in zip(place[numbers], part, strict=True):
+            values[offsets[number] : offsets[number + 1]] = row[: offsets[number + 1] - offsets[number]]
+    assert values is not None
+    values.flush()
+
+
+def _encoded(output: Tensor, precision: str) -> Array:
+    values = output.detach().cpu()
+    if precision == "bf16":
+        return values.bfloat16().view(torch.int16).numpy().view(np.uint16)
+    if precision == "32":
+        return values.float().numpy()
+    half = values.half()
+    if not torch.isfinite(half).all() and torch.isfinite(values).all():
+        raise TransferlabError(
+            f"cache.precision: values up to {values.abs().max():.3g} do not fit into float16; use bf16 or 32."
+        )
+    return half.numpy()
+
+
+def _decoded(values: Array) -> Tensor:
+    if values.dtype == np.uint16:
+        return torch.from_numpy(values.view(np.int16)).view(torch.bfloat16).float()
+    return torch.from_numpy(values).float()

@@ -16,9 +16,11 @@ from lightning.pytorch.loggers import CSVLogger
 
 from transferlab import config as experiment_file
 from transferlab import experiments
+from transferlab.cache import CacheConfig, Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.packing import enable_packing
 from transferlab.errors import TransferlabError
+from transferlab.hardware import best_precision
 from transferlab.messages import explain
 from transferlab.places import find_run
 from transferlab.runs import folder as run_folder
@@ -61,6 +63,7 @@ class TransferCLI(LightningCLI):
         """Adds groups, forced callbacks and links."""
         parser.add_argument("--encoder", type=EncoderConfig, default=EncoderConfig(), help="What is transferred.")
         parser.add_argument("--run", type=RunConfig, default=RunConfig(), help="How the run is named and kept.")
+        parser.add_argument("--cache", type=CacheConfig, default=CacheConfig(), help="Frozen work kept on disk.")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.set_defaults(
@@ -105,6 +108,9 @@ class TransferCLI(LightningCLI):
         self.folder = run_folder.choose(Path(settings.run.root), settings.run.experiment, int(settings.seed_everything))
         settings.trainer.default_root_dir = str(self.folder)
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
+        if settings.trainer.precision is None:
+            # the saved configuration names it, so the same run means the same elsewhere
+            settings.trainer.precision = best_precision(str(settings.trainer.accelerator))
         self._find_teacher()
         loggers.prepare(settings, self.folder)
         if settings.trainer.enable_progress_bar is None:
@@ -135,6 +141,7 @@ class TransferCLI(LightningCLI):
             "strategy": settings.run.strategy or strategy,
             "seed": settings.seed_everything,
             "tags": list(settings.run.tags),
+            "precision": str(trainer.precision),
         }
         self.recorder = RunRecorder(self.folder, identity)
         last = ModelCheckpoint(
@@ -159,10 +166,19 @@ class TransferCLI(LightningCLI):
         self.datamodule.setup("fit")
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)
-        self.datamodule = self.model.wrap_data(self.datamodule, self.trainer.strategy.root_device)
+        self.datamodule = self.model.wrap_data(self.datamodule, self._work())
         self._open()
         before = self.trainer.validate(self.model, self.datamodule, verbose=False)
         self.recorder.before(dict(before[0]))
+
+    def _work(self) -> Work:
+        """How frozen work is done: on the device and in the precision of the Trainer."""
+        precision, epochs = str(self.trainer.precision), self.trainer.max_epochs
+        autocast = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+        # without an end in epochs there is one in steps, most likely after several epochs
+        return Work(
+            self.settings.cache, self.trainer.strategy.root_device, autocast, 2 if epochs in {None, -1} else epochs
+        )
 
     def before_test(self) -> None:
         """Opens the record: the folder of a finished run, or a new one."""

@@ -5,6 +5,21 @@ import os
 from pathlib import Path
 
 
+def cache_folder() -> Path:
+    """``$TRANSFERLAB_CACHE``, else ``~/.cache/transferlab``."""
+    return Path(os.environ.get("TRANSFERLAB_CACHE") or Path.home() / ".cache" / "transferlab")
+
+
+def files_state(folder: Path, suffixes: tuple[str, ...] = ()) -> list[tuple[str, int, int]]:
+    """What is in a folder without reading it: name, bytes and time of change (nanoseconds) of each file."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and (not suffixes or path.suffix in suffixes):
+            facts = path.stat()
+            found.append((str(path.relative_to(folder)), facts.st_size, facts.st_mtime_ns))
+    return found
+
+
 def local_folder(name: str, variable: str) -> Path | None:
     """The folder that stands for a Hub name: the path itself, or one of that name under ``$variable``.
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from transferlab.encoders import boundary
 from transferlab.encoders.config import EncoderConfig, Pooling
 from transferlab.encoders.layers import drop_top_layer, keep_layers
 from transferlab.encoders.packing import Packing, enable_packing, packed_inputs, pool_packed
@@ -100,6 +101,17 @@ class Encoder(nn.Module):
                 return torch.cat(states[-4:], dim=-1)
         assert self.mix is not None
         return self.mix(states)  # type: ignore[no-any-return]
+
+    def below(self, depth: int, inputs: dict[str, Tensor]) -> Tensor:
+        """Hidden states above layer `depth` (from 1), ``[batch, length, hidden]``; `inputs` as for `forward`."""
+        with boundary.lower(self.backbone, depth):
+            states: Tensor = self.backbone(**inputs).last_hidden_state
+        return states
+
+    def above(self, depth: int, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+        """What `forward` gives, computed from the hidden states above layer `depth` alone."""
+        with boundary.upper(self.backbone, depth, states):
+            return self(**inputs)  # type: ignore[no-any-return]
 
     def pool(self, tokens: Tensor, attention_mask: Tensor, packing: Packing | None = None) -> Tensor:
         """Pools ``[batch, length, hidden]`` to ``[batch, hidden]``, a packed row to ``[sequences, hidden]``."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.encoders.config import EncoderConfig
 from transferlab.errors import TransferlabError
-from transferlab.places import local_folder, reach_hub
+from transferlab.places import files_state, local_folder, reach_hub
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -45,6 +45,15 @@ def locate(name: str, revision: str | None) -> Place:
     if (module := PACKAGES.get(name)) and (spec := importlib.util.find_spec(module)) and spec.origin:
         return Place(str(Path(spec.origin).parent / "model"), None, f"installed package {module}")
     return Place(name, revision, origin)
+
+
+def tokenizer_identity(config: EncoderConfig) -> Any:
+    """Names a tokenizer without loading it; None where that cannot be told."""
+    place = locate(config.name, config.revision)
+    folder = Path(place.target)
+    if folder.is_dir():
+        return [str(folder.absolute()), *files_state(folder, (".json", ".txt", ".model"))]
+    return [place.target, place.revision] if place.revision else None
 
 
 def load_tokenizer(config: EncoderConfig, words: bool = False) -> "PreTrainedTokenizerFast":

@@ -36,6 +36,11 @@ class Packing(NamedTuple):
     cu_seqlens: Tensor
     longest: int
 
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Packing":
+        """The same on a device."""
+        ends = self.cu_seqlens.to(device, non_blocking=non_blocking)
+        return Packing(self.slots.to(device, non_blocking=non_blocking), ends, self.longest)
+
     @property
     def position_ids(self) -> Tensor:
         """Position of each token in its own sequence, from 0 ``[1, tokens]``."""

@@ -77,6 +77,7 @@ class RunRecorder(Callback):
                 "truncation": data.settings.truncation,
             },
             "weights": self._weights(model),
+            "frozen_work": model.frozen_work,
             "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
             "metrics": {},
             "perf": dict.fromkeys(("wall_s", "samples_s", "tokens_s", "step_ms", "peak_mem_mb")),
@@ -99,8 +100,11 @@ class RunRecorder(Callback):
             "data from": data["origin"],
             "weights from": summary["weights"],
             "protocol": f"{summary['protocol']}: selected on {data['validation']}, tested on {', '.join(data['test'])}",
+            "precision": summary.get("precision", ""),
+            "frozen work": "; ".join(summary.get("frozen_work", [])),
             "run folder": str(self.folder),
         }
+        rows = {name: value for name, value in rows.items() if value}
         self._show(report.facts(rows, f"{summary['experiment']} (seed {summary['seed']})"))
 
     def before(self, metrics: dict[str, float]) -> None:

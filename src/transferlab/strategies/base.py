@@ -10,13 +10,15 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from transferlab.encoders import Encoder, EncoderConfig, build_encoder
+from transferlab.cache import Work
+from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.layers import layer_groups
 from transferlab.errors import TransferlabError
 from transferlab.heads import Head, HeadConfig
 from transferlab.losses import task_loss
 from transferlab.metrics import TaskMetrics
 from transferlab.optim import Schedule, apply_scales, parameter_groups
+from transferlab.strategies import frozen
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.iob import constrained_decode
 
@@ -59,6 +61,9 @@ class Strategy(L.LightningModule):
         self.metrics = nn.ModuleDict({split: TaskMetrics(task) for split in ("val", *task.tests)})
         # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
         self.strict_loading = False
+        self._cut = 0
+        self.frozen_work: list[str] = []
+        """What of the work is done once, in words."""
 
     # what a subclass may change -----------------------------------------------------------------------------------
 
@@ -66,14 +71,60 @@ class Strategy(L.LightningModule):
         """Names in `state_dict` that training changes, and so belong into a checkpoint."""
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
-    def wrap_data(self, data: TaskDataModule, device: torch.device | None = None) -> TaskDataModule:
-        """Does frozen work once, before training, on a device; by default there is none."""
+    def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
+        """Does frozen work once, before training, and says so in `frozen_work`.
+
+        Here: the hidden states under the lowest layer that learns, for the rows that train and those that select
+        checkpoints. They are those of evaluation mode; dropout stays in the layers that learn.
+        """
+        depth, layers = self.frozen_layers, len(layer_groups(self.encoder.backbone)) - 1
+        plain = self.encoder_config.layers == "last" and data.settings.truncation != "windows"
+        if plain and boundary.can_be_cut(self.encoder.backbone) and frozen.pays(depth, layers, work.epochs):
+            values = frozen.Values(
+                field="states",
+                width=self.encoder.width,
+                lengths=lambda split: split.ids.lengths,
+                key=(depth, *boundary.frozen_modules(self.encoder.backbone, depth)),
+                compute=lambda batch: self.encoder.below(depth, encoder_inputs(batch)),
+            )
+            self.keep_frozen(data, work, values, [data.part_rows("train"), data.part_rows("validation")])
+            self._cut = depth
         return data
+
+    def keep_frozen(
+        self, data: TaskDataModule, work: Work, values: frozen.Values, parts: list[tuple[str, Any]]
+    ) -> None:
+        """Computes values for some rows, or reads them, and attaches them to the data; notes what was done."""
+        self.encoder.eval()
+        # not inside inference mode, where the moved head would be barred from training
+        self.to(work.device)
+        self.frozen_work.append(frozen.keep(data, work, values, parts))
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Training loss of a batch, a scalar."""
         assert batch.labels is not None
         return task_loss(self.task.kind, logits, batch.labels, self._reachable(batch))
+
+    # frozen layers ------------------------------------------------------------------------------------------------
+
+    @property
+    def frozen_layers(self) -> int:
+        """Layers from the bottom without a parameter that learns; 0 also where the embeddings learn."""
+        learned = self.learned()
+        depth = -1
+        for group in layer_groups(self.encoder.backbone):
+            if any(f"encoder.backbone.{name}" in learned for name, _ in group):
+                break
+            depth += 1
+        return max(depth, 0)
+
+    def train(self, mode: bool = True) -> "Strategy":
+        """Keeps frozen layers in evaluation mode: without dropout their output is the same every time."""
+        super().train(mode)
+        if mode and (depth := self.frozen_layers):
+            for module in boundary.frozen_modules(self.encoder.backbone, depth):
+                module.eval()
+        return self
 
     # forward ------------------------------------------------------------------------------------------------------
 
@@ -84,19 +135,19 @@ class Strategy(L.LightningModule):
             ``[batch, hidden]`` and None; for tagging ``[batch, words, hidden]`` and ``[batch, words]``; for heads that
             read tokens ``[rows, length, hidden]`` and ``[rows, length]``.
         """
-        packing, mask = batch.packing, batch.attention_mask
-        if packing is not None and self.head.reads_tokens:
-            mask = packing.mask[: batch.rows]
         if batch.features is not None:
-            if batch.words is not None:
-                return batch.features, batch.word_mask
-            # features are as long as the longest example, a packed batch may allow for longer ones
-            return batch.features, mask[:, : batch.features.shape[1]]
-        tokens = self.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids, packing)
+            return batch.features, batch.word_mask if batch.words is not None else batch.attention_mask
+        if batch.states is None:
+            tokens = self.encoder(**encoder_inputs(batch))
+        else:
+            tokens = self.encoder.above(self._cut, batch.states, encoder_inputs(batch))
         if batch.words is not None:
             return first_pieces(tokens, batch.words), batch.word_mask
+        packing = batch.packing
         if self.head.reads_tokens:
-            return tokens if packing is None else packing.pad(tokens[0])[: batch.rows], mask
+            if packing is None:
+                return tokens, batch.attention_mask
+            return packing.pad(tokens[0])[: batch.rows], packing.mask[: batch.rows]
         pooled = self.encoder.pool(tokens, batch.attention_mask, packing)[: batch.rows]
         return (pooled if batch.documents is None else document_mean(pooled, batch.documents)), None
 
@@ -284,6 +335,13 @@ class Strategy(L.LightningModule):
                 + ", ".join(wrong[:3])
                 + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
             )
+
+
+def encoder_inputs(batch: Batch) -> dict[str, Any]:
+    """What of a batch the encoder reads."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    others = {"token_type_ids": batch.token_type_ids, "packing": batch.packing}
+    return inputs | {name: value for name, value in others.items() if value is not None}
 
 
 def first_pieces(tokens: Tensor, words: Tensor) -> Tensor:

@@ -1,22 +1,20 @@
 """Distillation: a small student learns from the labels and from a larger teacher's logits."""
 
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from transferlab import cache
+from transferlab.cache import Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_list
 from transferlab.errors import TransferlabError
 from transferlab.heads import HeadConfig
 from transferlab.losses import distillation_loss
 from transferlab.optim import Schedule
+from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy, adamw
-from transferlab.strategies.progress import counted
 from transferlab.strategies.teacher import Teacher, align, load_teacher
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 
@@ -28,7 +26,7 @@ class Distillation(Strategy):
     student is the encoder of the experiment: a shallower copy (`encoder.keep_layers`), any other encoder, or a
     ``bilstm``. With ``alpha: 1`` the same student learns with the same budget and no teacher.
 
-    The teacher runs once over the training rows, in evaluation mode and with its own tokenizer.
+    The teacher answers in evaluation mode and with its own tokenizer, once for each training row.
 
     Args:
         task: Facts about the task; linked from the data.
@@ -70,9 +68,14 @@ class Distillation(Strategy):
         self.alpha = alpha
         self.temperature = temperature
         self.from_teacher = from_teacher
+        self._ask: list[Callable[[Batch], Tensor]] = []
 
-    def wrap_data(self, data: TaskDataModule, device: torch.device | None = None) -> TaskDataModule:
-        """Lets the teacher see every training row once, and keeps its logits beside the rows."""
+    def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
+        """Lets the teacher see every training row once, and keeps its logits beside the rows.
+
+        For a single epoch the teacher runs in every step instead, where it reads the student's tokens.
+        """
+        super().wrap_data(data, work)
         if self.alpha == 1 and not self.from_teacher:
             return data
         teacher = load_teacher(self.teacher_name, self.task)
@@ -83,13 +86,34 @@ class Distillation(Strategy):
         order = align(teacher.labels, self.task.labels)
         name, rows = data.part_rows("train")
         view = data.with_encoder(teacher.encoder)
-        split = view.encoded(name)
-        key = cache.fingerprint("teacher", split.fingerprint, rows, teacher.module, order)
-        lengths = None if split.words is None else split.words.lengths
-        logits = cache.row_array(
-            key, split, rows, lengths, lambda: self._ask(teacher, order, view.loader(name, rows), device)
-        )
-        data.attach = lambda batch, split: batch._replace(teacher=logits.of(batch)) if split == name else batch
+        same_tokens = view.encoded(name).fingerprint == data.encoded(name).fingerprint
+        if isinstance(teacher.module, nn.Module):
+            teacher.module.to(work.device)
+
+        def ask(batch: Batch) -> Tensor:
+            with torch.no_grad():
+                logits = teacher.module(batch)
+            return logits[..., order] if order else logits
+
+        if work.epochs > 1 or not same_tokens:
+            values = frozen.Values(
+                field="teacher",
+                width=max(len(self.task.labels), 1),
+                lengths=lambda split: None if split.words is None else split.words.lengths,
+                key=(teacher.module, order),
+                compute=ask,
+            )
+            self.frozen_work.append(frozen.keep(data, work, values, [(name, rows)], view))
+        else:
+            self.frozen_work.append("teacher in every step: a single epoch sees each row once anyway")
+        if "teacher" not in data.attached:
+            if not same_tokens:
+                raise TransferlabError(
+                    f"model.teacher: {self.teacher_name} reads other tokens than the student, so its answers must be "
+                    f"kept on disk, but {self.frozen_work[-1]}."
+                )
+            # not a part of this module: it neither learns nor belongs into a checkpoint
+            self._ask.append(ask)
         return data
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -98,25 +122,12 @@ class Distillation(Strategy):
         return distillation_loss(
             self.task.kind,
             logits,
-            batch.teacher,
+            batch.teacher if batch.teacher is not None or not self._ask else self._ask[0](batch),
             batch.labels,
             self.alpha,
             self.temperature,
             self._reachable(batch),
         )
-
-    @torch.inference_mode()
-    def _ask(
-        self, teacher: Teacher, order: list[int], loader: DataLoader[Batch], device: torch.device | None
-    ) -> list[tuple[Any, Tensor]]:
-        target = device or torch.device("cpu")
-        if isinstance(teacher.module, nn.Module):
-            teacher.module.to(target)
-        answers = []
-        for batch in counted(loader, "asking the teacher"):
-            logits = teacher.module(self.transfer_batch_to_device(batch, target, 0)).float().cpu()
-            answers.append((np.asarray(batch.index), logits[..., order] if order else logits))
-        return answers
 
     def _copy_layers(self, teacher: Teacher) -> None:
         """Puts the teacher's embeddings and picked layers into the student.

@@ -1,28 +1,25 @@
 """Feature extraction: the encoder is frozen, only the head learns."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
-from torch.utils.data import DataLoader
 
-from transferlab import cache
+from transferlab.cache import Work
 from transferlab.encoders import EncoderConfig
 from transferlab.heads import HeadConfig
 from transferlab.optim import Schedule
+from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy, adamw
-from transferlab.strategies.progress import counted
-from transferlab.tasks import Batch, TaskDataModule, TaskSpec
+from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import EncodedSplit
 
 
 class FeatureExtraction(Strategy):
     """Trains a head on the output of a frozen encoder in evaluation mode.
 
-    The features are computed once and kept on disk, unless they change during training (a learned layer mix) or take
-    more than 4 GiB.
+    The features are computed once, in the precision of the Trainer, and kept on disk, unless they change during
+    training (a learned layer mix) or take too much room (`cache.limit_gb`).
 
     Args:
         task: Facts about the task; linked from the data.
@@ -30,7 +27,6 @@ class FeatureExtraction(Strategy):
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
-        encode_precision: Precision of the frozen encoder while features are computed.
     """
 
     def __init__(
@@ -40,10 +36,8 @@ class FeatureExtraction(Strategy):
         head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
         optimizer: OptimizerCallable = adamw,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
-        encode_precision: Literal["32", "bf16"] = "32",
     ) -> None:
         super().__init__(task, encoder, head, optimizer, schedule)
-        self.encode_precision = encode_precision
         self.encoder.backbone.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "FeatureExtraction":
@@ -52,57 +46,26 @@ class FeatureExtraction(Strategy):
         self.encoder.backbone.eval()
         return self
 
-    def wrap_data(self, data: TaskDataModule, device: torch.device | None = None) -> TaskDataModule:
+    def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
         """Computes the features of all rows that are trained, selected or tested on, or reads them."""
-        parts = [data.part_rows("train"), data.part_rows("validation")]
-        parts += [(split, np.arange(len(data.encoded(split)))) for split in data.source.test]
-        if self.encoder.mix is not None or sum(self._bytes(data.encoded(s), rows) for s, rows in parts) > cache.LIMIT:
-            return data
-        wanted: dict[str, Any] = {}
-        for split, rows in parts:
-            wanted[split] = np.union1d(wanted.get(split, rows[:0]), rows)
-        weights = cache.fingerprint(self.encoder)
-        # not inside inference mode, where the moved head would be barred from training
-        self.to(device)
-        features = {split: self._features(data, split, rows, weights, device) for split, rows in wanted.items()}
-        data.attach = lambda batch, split: (
-            batch._replace(features=features[split].of(batch)) if split in features else batch
-        )
+        if self.encoder.mix is not None:
+            self.frozen_work.append("features in every step: the layer mix learns")
+        elif self.head.reads_tokens and data.settings.truncation == "windows":
+            self.frozen_work.append("features in every step: the windows of a document are not kept one by one")
+        else:
+            tests = [(split, np.arange(len(data.encoded(split)))) for split in data.source.test]
+            reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling)
+            values = frozen.Values(
+                field="features",
+                width=self.encoder.hidden_size,
+                lengths=self._lengths,
+                key=(*reads, self.encoder),
+                compute=lambda batch: self.represent(batch)[0],
+            )
+            self.keep_frozen(data, work, values, [data.part_rows("train"), data.part_rows("validation"), *tests])
         return data
 
     def _lengths(self, split: EncodedSplit) -> Any:
         if split.words is not None:
             return split.words.lengths
         return split.ids.lengths if self.head.reads_tokens else None
-
-    def _bytes(self, split: EncodedSplit, rows: Any) -> int:
-        if self.head.reads_tokens and split.windows is not None:
-            return cache.LIMIT + 1
-        lengths = self._lengths(split)
-        return 4 * self.encoder.hidden_size * (len(rows) if lengths is None else int(lengths[rows].sum()))
-
-    def _features(
-        self,
-        data: TaskDataModule,
-        name: str,
-        rows: Any,
-        weights: str,
-        device: torch.device | None,
-    ) -> cache.RowArray:
-        split = data.encoded(name)
-        reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling, self.encode_precision)
-        key = cache.fingerprint("features", split.fingerprint, rows, weights, reads)
-        return cache.row_array(
-            key, split, rows, self._lengths(split), lambda: self._encode(data.loader(name, rows), device)
-        )
-
-    @torch.inference_mode()
-    def _encode(self, loader: DataLoader[Batch], device: torch.device | None) -> list[tuple[Any, Tensor]]:
-        self.encoder.eval()
-        results = []
-        enabled = self.encode_precision == "bf16"
-        with torch.autocast((device or self.device).type, dtype=torch.bfloat16, enabled=enabled):
-            for batch in counted(loader, "computing features"):
-                moved = self.transfer_batch_to_device(batch, self.device, 0)
-                results.append((batch.index.numpy(), self.represent(moved)[0].float().cpu()))
-        return results

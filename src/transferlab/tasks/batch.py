@@ -1,8 +1,9 @@
 """The batch that every strategy sees, and the ragged arrays that it is made from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -34,7 +35,9 @@ class Batch(NamedTuple):
         word_mask: For tagging, True for real words, the cut ones included ``[batch, words]``.
         documents: For windows, the example in the batch that each row belongs to ``[rows]``.
         teacher: Teacher logits ``[batch, classes]``, ``[batch]`` or ``[batch, words, classes]``.
-        features: Frozen features that replace the encoder ``[batch, hidden]`` or ``[batch, words, hidden]``.
+        features: Frozen features that replace the encoder ``[batch, hidden]`` or ``[batch, words, hidden]``; there are
+            no token ids then, ``[rows, 0]``.
+        states: Hidden states at the top of the frozen layers, which replace them ``[rows, length, hidden]``.
         packing: Where each of the ``rows`` lies in a packed batch; those of filling come last. None where padded.
     """
 
@@ -48,12 +51,18 @@ class Batch(NamedTuple):
     documents: Tensor | None = None
     teacher: Tensor | None = None
     features: Tensor | None = None
+    states: Tensor | None = None
     packing: Packing | None = None
 
     @property
     def rows(self) -> int:
         """Number of sequences that belong to an example, ``rows``."""
         return len(self.index if self.documents is None else self.documents)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device; from pinned memory without waiting for the copy."""
+        fields = [field if field is None else field.to(device, non_blocking=True) for field in self]
+        return Batch._make(fields)
 
 
 class Shape(NamedTuple):
@@ -99,6 +108,8 @@ class EncodedSplit:
         windows: Lengths of the windows of each document.
         pad_id: Token id of padding.
         fingerprint: Names the token ids by all that decides them.
+        origin: Where the rows were read from.
+        names: Label names, by class number.
     """
 
     ids: Ragged
@@ -108,20 +119,22 @@ class EncodedSplit:
     windows: Ragged | None
     pad_id: int
     fingerprint: str
+    origin: str = ""
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1
 
-    def collate(self, rows: Sequence[int]) -> Batch:
-        """Pads the given rows to their longest into one batch."""
-        pieces, documents = self._pieces(rows)
+    def collate(self, rows: Sequence[int], ids: bool = True) -> Batch:
+        """Pads the given rows to their longest into one batch; `ids` False leaves out what only an encoder reads."""
+        pieces, documents = self._pieces(rows) if ids else ([], None)
         types = None
-        if self.types is not None:
+        if ids and self.types is not None:
             types = pad([self.types.row(row) for row in rows], 0)
         words, word_mask = self._words(rows)
         return Batch(
-            input_ids=pad(pieces, self.pad_id),
-            attention_mask=pad([np.ones(len(piece), dtype=np.int64) for piece in pieces], 0),
+            input_ids=pad(pieces, self.pad_id) if ids else torch.empty(len(rows), 0, dtype=torch.long),
+            attention_mask=_mask([len(piece) for piece in pieces] if ids else self.ids.lengths[np.asarray(rows)]),
             token_type_ids=types,
             index=torch.as_tensor(np.asarray(rows, dtype=np.int64)),
             labels=self._labels(rows),
@@ -192,7 +205,13 @@ class EncodedSplit:
             return None
         if isinstance(self.labels, Ragged):
             return pad([self.labels.row(row) for row in rows], IGNORE)
-        return torch.as_tensor(self.labels[np.asarray(rows)])
+        labels = self.labels[np.asarray(rows)]
+        return torch.as_tensor(labels if labels.dtype.kind == "f" else labels.astype(np.int64))
+
+
+def _mask(lengths: Any) -> Tensor:
+    counts = torch.as_tensor(np.asarray(lengths))
+    return (torch.arange(int(counts.max())) < counts[:, None]).long()
 
 
 def pad(rows: Sequence[np.ndarray[Any, Any]], value: int) -> Tensor:
@@ -215,13 +234,24 @@ def _fill(lengths: np.ndarray[Any, Any], shape: Shape) -> np.ndarray[Any, Any]:
     return np.concatenate([filled, np.zeros(shape.sequences - len(filled), dtype=np.int64)])
 
 
+class Attached(Protocol):
+    """Values of the rows of a split that are kept outside it."""
+
+    @property
+    def offsets(self) -> np.ndarray[Any, Any] | None:
+        """Where each row starts in flat values; None for one vector a row."""
+
+    def of(self, batch: Batch) -> Tensor:
+        """The values of a batch."""
+
+
 class Examples(torch.utils.data.Dataset[Batch]):
     """Some rows of a split, fetched a whole batch at a time.
 
     Args:
         split: The tokenised split.
         rows: Row numbers in the split, in the order of this view.
-        attach: Adds to a batch what is kept outside the split: features, teacher logits.
+        attached: Fields of the batch that are kept outside the split: features, hidden states, teacher logits.
         collate: Makes a batch of row numbers; None: `EncodedSplit.collate`.
     """
 
@@ -229,20 +259,24 @@ class Examples(torch.utils.data.Dataset[Batch]):
         self,
         split: EncodedSplit,
         rows: np.ndarray[Any, Any],
-        attach: Callable[[Batch], Batch] | None = None,
+        attached: Mapping[str, Attached] | None = None,
         collate: Callable[[Sequence[int]], Batch] | None = None,
     ) -> None:
         self.split = split
         self.rows = rows
-        self.attach = attach
-        self.collate = collate or split.collate
+        self.attached = attached or {}
+        # what replaces the encoder leaves it nothing to read
+        self.collate = collate or partial(split.collate, ids="features" not in self.attached)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
     def lengths(self) -> np.ndarray[Any, Any]:
-        """Tokens of every example of the view ``[examples]``."""
+        """Tokens of every example of the view ``[examples]``; all the same where an example is a single vector."""
+        features = self.attached.get("features")
+        if features is not None and features.offsets is None:
+            return np.ones(len(self.rows), dtype=np.int64)
         lengths: np.ndarray[Any, Any] = self.split.ids.lengths[self.rows]
         return lengths
 
@@ -251,4 +285,5 @@ class Examples(torch.utils.data.Dataset[Batch]):
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         batch = self.collate(self.rows[np.asarray(positions)])
-        return self.attach(batch) if self.attach else batch
+        outside: dict[str, Any] = {field: values.of(batch) for field, values in self.attached.items()}
+        return batch._replace(**outside)

@@ -1,7 +1,7 @@
 """Tasks as LightningDataModules."""
 
 import copy
-from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -10,14 +10,15 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from transferlab.encoders.config import EncoderConfig
-from transferlab.encoders.loading import load_tokenizer
+from transferlab.encoders.loading import load_tokenizer, tokenizer_identity
 from transferlab.errors import TransferlabError
 from transferlab.tasks import selection as protocol_of
-from transferlab.tasks.batch import Batch, EncodedSplit, Examples, Shape
+from transferlab.tasks import store
+from transferlab.tasks.batch import Attached, Batch, EncodedSplit, Examples, Ragged, Shape
 from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.labels import encode_labels, is_labelled, label_names, require_columns
 from transferlab.tasks.selection import Protocol, Selection
-from transferlab.tasks.sources import Rows, read_split
+from transferlab.tasks.sources import Rows, identity, read_split
 from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec, test_names
 from transferlab.tasks.table import lookup
 from transferlab.tasks.tokenization import Settings, Truncation, encode_split
@@ -85,7 +86,7 @@ class TaskDataModule(L.LightningDataModule):
         self.packed = packed
         self.num_workers = num_workers
         self.protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
-        self.attach: Callable[[Batch, str], Batch] | None = None
+        self.attached: dict[str, dict[str, Attached]] = {}
         self._rows: dict[str, Rows] = {}
         self._encoded: dict[str, EncodedSplit] = {}
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
@@ -116,7 +117,8 @@ class TaskDataModule(L.LightningDataModule):
         if self._spec is None:
             names = self.source.labels
             if not names and self.source.kind != "regression":
-                names = label_names(self._train().rows, self.source, self._train().origin)
+                known = self._at_hand(self.source.train)
+                names = known.names if known else label_names(self._train().rows, self.source, self._train().origin)
             metrics = self.source.metrics or DEFAULT_METRICS[self.source.kind]
             tests = test_names(self.source.test)
             self._spec = TaskSpec(self.task, self.source.kind, tuple(names), tuple(metrics), tests)
@@ -125,7 +127,8 @@ class TaskDataModule(L.LightningDataModule):
     @property
     def origin(self) -> str:
         """Where the training rows were read from."""
-        return self.rows(self.source.train).origin
+        known = self._at_hand(self.source.train)
+        return known.origin if known else self.rows(self.source.train).origin
 
     def rows(self, split: str) -> Rows:
         """The raw rows of a split, read once."""
@@ -137,33 +140,65 @@ class TaskDataModule(L.LightningDataModule):
         return self._rows[split]
 
     def encoded(self, split: str) -> EncodedSplit:
-        """A tokenised split, tokenised once."""
+        """A tokenised split, tokenised once: it is kept on disk, and text is read only for that."""
         if split not in self._encoded:
-            rows, origin = self.rows(split)
-            tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
-            if self.settings.max_length > tokenizer.model_max_length:
-                raise TransferlabError(
-                    f"data.max_length: {self.encoder.label} reads at most {tokenizer.model_max_length} tokens, "
-                    f"not {self.settings.max_length}."
-                )
-            labelled = split not in self.source.predict
-            if labelled:
-                self._require_labels(split)
-            self._encoded[split] = encode_split(
-                rows, self.source, self.spec.labels, tokenizer, self.settings, f"{origin} ({split})", labelled
-            )
+            name = self._name(split)
+            self._encoded[split] = store.stored(name, lambda: self._encode(split)) if name else self._encode(split)
         return self._encoded[split]
+
+    def _encode(self, split: str) -> EncodedSplit:
+        rows, origin = self.rows(split)
+        tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
+        if self.settings.max_length > tokenizer.model_max_length:
+            raise TransferlabError(
+                f"data.max_length: {self.encoder.label} reads at most {tokenizer.model_max_length} tokens, "
+                f"not {self.settings.max_length}."
+            )
+        labelled = split not in self.source.predict
+        if labelled:
+            self._require_labels(split)
+        encoded = encode_split(
+            rows, self.source, self.spec.labels, tokenizer, self.settings, f"{origin} ({split})", labelled
+        )
+        return replace(encoded, origin=origin)
+
+    def _name(self, split: str) -> str | None:
+        """What names a tokenised split on disk; None where rows or tokenizer cannot be told without reading them."""
+        rows, tokenizer = identity(self.source), tokenizer_identity(self.encoder)
+        if rows is None or tokenizer is None:
+            return None
+        names = self.source.labels if split == self.source.train else self.spec.labels
+        return store.name_of(rows, tokenizer, asdict(self.source), split, names, self.settings)
+
+    def _at_hand(self, split: str) -> EncodedSplit | None:
+        """The tokenised split where it is in memory or on disk; the rows are not read for it."""
+        if split not in self._encoded:
+            name = self._name(split)
+            found = store.read(name) if name else None
+            if found is None:
+                return None
+            self._encoded[split] = found
+        return self._encoded[split]
+
+    def _count(self, split: str) -> int:
+        known = self._at_hand(split)
+        return len(known) if known else len(self.rows(split).rows)
 
     def part_rows(self, part: Part) -> tuple[str, np.ndarray[Any, Any]]:
         """The split and the row numbers in it that train, or that select checkpoints."""
         split = protocol_of.validation_split(self.source, self.protocol.selection)
         if part == "validation" and split:
-            return split, np.arange(len(self.rows(split).rows))
+            return split, np.arange(self._count(split))
         if self._parts is None:
-            labels = self.train_labels()
-            strata = labels if self.source.kind == "classification" else None
-            self._parts = protocol_of.carve(strata, len(self._train()[0]), self.protocol, carve_validation=not split)
+            name = self._name(self.source.train)
+            rows = store.name_of(name, self.protocol, split) if name and self._at_hand(self.source.train) else None
+            self._parts = store.stored_rows(rows, lambda: self._carve(not split)) if rows else self._carve(not split)
         return self.source.train, self._parts[part == "validation"]
+
+    def _carve(self, validation: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        labels = self.train_labels()
+        strata = labels if self.source.kind == "classification" else None
+        return protocol_of.carve(strata, self._count(self.source.train), self.protocol, carve_validation=validation)
 
     def train_labels(self) -> np.ndarray[Any, Any]:
         """Class numbers or targets of all rows of the training split; for tagging those of all words, flat.
@@ -171,12 +206,16 @@ class TaskDataModule(L.LightningDataModule):
         Raises:
             TransferlabError: Unlabelled rows, or a single class.
         """
-        rows, origin = self._train()
-        self._require_labels(self.source.train)
-        labels = encode_labels(rows, self.source, self.spec.labels, origin)
+        known = self._at_hand(self.source.train)
+        if known and known.labels is not None:
+            labels = known.labels.values if isinstance(known.labels, Ragged) else known.labels
+        else:
+            rows, origin = self._train()
+            self._require_labels(self.source.train)
+            labels = encode_labels(rows, self.source, self.spec.labels, origin)
         if len(np.unique(labels)) < 2:
             raise TransferlabError(
-                f"{origin}: all training rows have the same label; at least two different ones are needed to learn."
+                f"{self.origin}: all training rows have the same label; two different ones are needed to learn."
             )
         return labels
 
@@ -191,10 +230,14 @@ class TaskDataModule(L.LightningDataModule):
     def with_encoder(self, encoder: EncoderConfig) -> "TaskDataModule":
         """The same rows and parts, tokenised for another encoder."""
         other = copy.copy(self)
-        other.encoder, other._encoded, other.attach = encoder, {}, None
+        other.encoder, other._encoded, other.attached = encoder, {}, {}
         # a teacher need not be one that reads packed rows, and it reads them once
         other.packed = False
         return other
+
+    def attach(self, field: str, split: str, values: Attached) -> None:
+        """Puts values of the rows of a split into that field of every batch."""
+        self.attached.setdefault(field, {})[split] = values
 
     def prepare_data(self) -> None:
         """Fills the on-disk caches once per machine."""
@@ -202,14 +245,15 @@ class TaskDataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Tokenises what the stage needs."""
+        if stage == "fit":
+            self.encoded(self.source.train)
+            self.train_labels()
         splits = {
-            "fit": [self.source.train, self.part_rows("validation")[0]],
+            "fit": [self.part_rows("validation")[0]],
             "validate": [self.part_rows("validation")[0]],
             "test": list(self.source.test),
             "predict": list(self.source.predict),
         }[stage]
-        if stage == "fit":
-            self.train_labels()
         for split in splits:
             self.encoded(split)
 
@@ -249,16 +293,22 @@ class TaskDataModule(L.LightningDataModule):
     def _train(self) -> Rows:
         return self.rows(self.source.train)
 
-    def loader(self, split: str, rows: np.ndarray[Any, Any], shuffle: bool = False) -> DataLoader[Batch]:
-        """Batches of some rows of a split: in training order, or longest first."""
-        attach = self.attach
+    def loader(
+        self, split: str, rows: np.ndarray[Any, Any], shuffle: bool = False, packed: bool = True
+    ) -> DataLoader[Batch]:
+        """Batches of some rows of a split: in training order, or longest first.
+
+        Args:
+            split: Its name.
+            rows: Row numbers.
+            shuffle: True for training order.
+            packed: False for padded batches even with `data.packed`; rows whose frozen values are known are padded too.
+        """
+        attached = {field: values[split] for field, values in self.attached.items() if split in values}
+        packed = self.packed and packed and attached.keys().isdisjoint({"features", "states"})
         encoded = self.encoded(split)
-        view = Examples(
-            encoded,
-            rows,
-            (lambda batch: attach(batch, split)) if attach else None,
-            partial(encoded.pack, shape=self._shape() if shuffle else None) if self.packed else None,
-        )
+        pack = partial(encoded.pack, shape=self._shape() if shuffle else None)
+        view = Examples(encoded, rows, attached, pack if packed else None)
         sampler = BucketBatchSampler(
             view.lengths,
             self.batch_size if shuffle else self.eval_batch_size,
@@ -267,7 +317,7 @@ class TaskDataModule(L.LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
             max_tokens=self.max_tokens,
-            packed=self.packed,
+            packed=packed,
         )
         return DataLoader(
             view,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.errors import TransferlabError
-from transferlab.places import local_folder, reach_hub
+from transferlab.places import files_state, local_folder, reach_hub
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
@@ -39,6 +39,22 @@ def read_split(source: Source, split: str) -> Rows:
     if len(rows.rows) == 0:
         raise TransferlabError(f"{rows.origin}: split {split!r} has no rows.")
     return rows
+
+
+def identity(source: Source) -> Any:
+    """Names the rows of a source without reading them; None where that cannot be told."""
+    if source.files:
+        paths = {split: Path(file) for split, file in source.files.items()}
+        return [
+            (split, str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns)
+            for split, path in sorted(paths.items())
+            if path.is_file()
+        ]
+    if source.path == "embedded":
+        return None
+    if folder := local_folder(source.path, "TRANSFERLAB_DATA"):
+        return [str(folder.absolute()), *files_state(folder)]
+    return [source.path, source.revision] if source.revision else None
 
 
 def _read_repository(path: str, config: str | None, revision: str | None, split: str) -> Rows:

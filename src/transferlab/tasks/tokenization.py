@@ -1,4 +1,4 @@
-"""From rows to token ids, once per (rows, tokenizer, settings): `datasets` keeps the result on disk."""
+"""From rows to token ids."""
 
 import hashlib
 import json
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Truncation = Literal["head", "tail", "head_tail", "windows"]
 Columns = dict[str, list[Any]]
+CHARACTERS_A_TOKEN = 5
+"""Above what English text has on average, so that few texts are tokenised twice."""
 HEAD_OF_HEAD_TAIL = 128
 """Tokens that head_tail keeps from the start; the rest of the length goes to the end (Sun et al. 2019, section 5.3.1,
 https://arxiv.org/abs/1905.05583)."""
@@ -44,7 +46,7 @@ def encode_split(
     origin: str,
     labelled: bool,
 ) -> EncodedSplit:
-    """Tokenises a split, or takes the cached result.
+    """Tokenises a split.
 
     Raises:
         TransferlabError: A row whose text is not text, an unknown label, or a truncation that a task cannot have.
@@ -56,6 +58,7 @@ def encode_split(
         encode,
         batched=True,
         remove_columns=list(source.text),
+        keep_in_memory=True,
         new_fingerprint=name,
         desc="tokenising",
     )
@@ -75,6 +78,8 @@ def encode_split(
         windows=ragged.get("windows"),
         pad_id=int(tokenizer.pad_token_id or 0),
         fingerprint=name,
+        origin=origin,
+        names=names,
     )
 
 
@@ -125,11 +130,37 @@ def _encoder_of(
 
 
 def _encode_head(texts: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:
+    if len(texts) == 1:
+        return {"ids": encode_starts(texts[0], tokenizer, settings.max_length)}
     encoded = tokenizer(*texts, truncation=True, max_length=settings.max_length, padding=False)
     columns = {"ids": encoded["input_ids"]}
-    if len(texts) > 1 and "token_type_ids" in encoded:
+    if "token_type_ids" in encoded:
         columns["types"] = encoded["token_type_ids"]
     return columns
+
+
+def encode_starts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[list[int]]:
+    """The first `max_length` tokens of each text, special tokens included, without tokenising all of a long one.
+
+    Tokenizers split at white space before anything else, so whole words at the start of a text give the tokens that
+    the text begins with. What comes out too short to be sure of that is tokenised again in full.
+    """
+    starts = [whole_words(text, CHARACTERS_A_TOKEN * max_length) for text in texts]
+    ids: list[list[int]] = tokenizer(starts, truncation=True, max_length=max_length, padding=False)["input_ids"]
+    short = [row for row, text in enumerate(texts) if len(starts[row]) < len(text) and len(ids[row]) < max_length]
+    if short:
+        again = tokenizer([texts[row] for row in short], truncation=True, max_length=max_length, padding=False)
+        for row, tokens in zip(short, again["input_ids"], strict=True):
+            ids[row] = tokens
+    return ids
+
+
+def whole_words(text: str, characters: int) -> str:
+    """The words that lie in the first `characters` of a text; all of it where no blank can be found to cut at."""
+    if len(text) <= characters:
+        return text
+    cut = max(text.rfind(blank, 0, characters) for blank in (" ", "\n", "\t"))
+    return text[:cut] if cut > 0 else text
 
 
 def _encode_parts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from transferlab.errors import TransferlabError
-from transferlab.tasks.batching import BucketBatchSampler
+from transferlab.tasks.batching import BucketBatchSampler, halved
 
 SIZES = [*range(1, 20), 31, 32, 33, 97, 100, 257]
 WORLDS = [1, 2, 3, 4, 8]
@@ -137,3 +137,120 @@ def test_lightning_reaches_set_epoch():
     loader = torch.utils.data.DataLoader(range(50), batch_sampler=sampler)
     loader.batch_sampler.sampler.set_epoch(3)
     assert sampler.epoch == 3
+
+
+# token budgets and packed rows -------------------------------------------------------------------------------------
+
+BUDGETS = [128, 200, 512, 4000]
+
+
+def cost(batch, lengths, packed):
+    return lengths[batch].sum() if packed else len(batch) * lengths[batch].max()
+
+
+def budgeted(size, world, *, packed, max_tokens, batch_size=1000, **options):
+    made = []
+    for rank in range(world):
+        made.append(
+            BucketBatchSampler(
+                lengths_of(size),
+                batch_size,
+                shuffle=options.get("shuffle", True),
+                window=options.get("window", 50),
+                seed=options.get("seed", 0),
+                rank=rank,
+                world_size=world,
+                max_tokens=max_tokens,
+                packed=packed,
+            )
+        )
+    return made
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_epoch_of_a_budget_is_whole_and_equally_long(packed):
+    for size, world, max_tokens, batch_size in itertools.product([1, 33, 257], [1, 3], BUDGETS, [5, 1000]):
+        ranks = budgeted(size, world, packed=packed, max_tokens=max_tokens, batch_size=batch_size)
+        case = (size, world, max_tokens, batch_size)
+        counts = set()
+        for epoch in [*range(12), 40]:
+            plans = []
+            for sampler in ranks:
+                sampler.set_epoch(epoch)
+                plans.append(list(sampler))
+                assert len(sampler) == len(plans[-1]), case
+            counts |= {len(batches) for batches in plans}
+            distinct = {tuple(batch) for batches in plans for batch in batches}
+            assert Counter(row for batch in distinct for row in batch) == Counter(range(size)), case
+            assert sum(map(len, plans)) - len(distinct) < world, case
+            assert max(map(len, distinct)) <= batch_size, case
+            assert max(cost(list(batch), lengths_of(size), packed) for batch in distinct) <= max_tokens, case
+        assert len(counts) == 1, case
+
+
+def test_packed_batches_close_where_the_next_example_would_exceed_the_budget():
+    (sampler,) = budgeted(500, 1, packed=True, max_tokens=600)
+    order = np.random.default_rng((0, 3)).permutation(500)
+    batches, room = [], 0
+    for row in order:
+        if lengths_of(500)[row] > room:
+            batches.append([])
+            room = 600
+        batches[-1].append(row)
+        room -= lengths_of(500)[row]
+    sampler.set_epoch(3)
+    given = list(sampler)
+    # the plain permutation, and halves of a batch only where other epochs need more batches
+    assert list(itertools.chain(*given)) == order.tolist()
+    halves = len(given) - len(batches)
+    assert 0 <= halves < 5
+    assert sum(batch in given for batch in batches) == len(batches) - halves
+
+
+def test_an_epoch_that_would_need_more_batches_exchanges_examples_of_equal_length():
+    (sampler,) = budgeted(60, 1, packed=True, max_tokens=300)
+    more = next(epoch for epoch in itertools.count(10) if len(sampler._draw(epoch)) > len(sampler))
+    plans = {}
+    for epoch in (more, more % 10):
+        sampler.set_epoch(epoch)
+        plans[epoch] = [lengths_of(60)[batch].tolist() for batch in sampler]
+    assert sorted(plans[more]) == sorted(plans[more % 10])
+    sampler.set_epoch(more)
+    assert sorted(itertools.chain(*sampler)) == list(range(60))
+
+
+def test_a_budget_fills_padded_batches_well():
+    lengths = lengths_of(5000)
+    (sampler,) = budgeted(5000, 1, packed=False, max_tokens=4096)
+    batches = [np.array(batch) for batch in sampler]
+    assert padding(batches, lengths) < 0.05 * lengths.sum()
+    assert np.mean([cost(batch, lengths, False) for batch in batches]) > 0.9 * 4096
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_evaluation_with_a_budget(packed):
+    for size, world, max_tokens in itertools.product([3, 20, 257], [1, 3], BUDGETS):
+        ranks = budgeted(size, world, packed=packed, max_tokens=max_tokens, shuffle=False)
+        plans = [list(sampler) for sampler in ranks]
+        assert [len(sampler) for sampler in ranks] == [len(batches) for batches in plans]
+        batches = list(itertools.chain(*plans))
+        assert sorted(itertools.chain(*batches)) == list(range(size))
+        assert min(map(len, plans)) > 0
+        assert max(cost(batch, lengths_of(size), packed) for batch in batches) <= max_tokens
+
+
+def test_packed_batches_are_in_random_order():
+    (sampler,) = budgeted(5000, 1, packed=True, max_tokens=4096)
+    first = lengths_of(5000)[np.array(list(itertools.chain(*sampler)))]
+    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < 0.05
+
+
+def test_an_example_longer_than_the_budget():
+    with pytest.raises(TransferlabError, match=r"data\.max_tokens: 100 .* data\.max_length"):
+        budgeted(500, 1, packed=True, max_tokens=100)
+
+
+def test_halving():
+    batches = [np.arange(5), np.arange(5, 8)]
+    assert [batch.tolist() for batch in halved(batches, 3)] == [[0, 1, 2], [3, 4], [5, 6, 7]]
+    assert [batch.tolist() for batch in halved(batches, 4)] == [[0, 1], [2], [3, 4], [5, 6, 7]]

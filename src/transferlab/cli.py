@@ -18,6 +18,7 @@ from transferlab import config as experiment_file
 from transferlab import experiments
 from transferlab.cache import CacheConfig, Work
 from transferlab.encoders import EncoderConfig
+from transferlab.encoders.packing import enable_packing
 from transferlab.errors import TransferlabError
 from transferlab.hardware import best_precision
 from transferlab.messages import explain
@@ -163,6 +164,8 @@ class TransferCLI(LightningCLI):
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
+        if self.datamodule.packed:
+            enable_packing(self.model.encoder.backbone)
         self.datamodule = self.model.wrap_data(self.datamodule, self._work())
         self._open()
         before = self.trainer.validate(self.model, self.datamodule, verbose=False)

@@ -21,6 +21,8 @@ class EncoderConfig:
         layers: Which hidden states are read. ``mix`` is a learned weighted sum of all of them.
         keep_layers: Numbers (from 0) of the layers to keep, for a shallower copy; all where empty.
         dropout: Dropout probability inside the encoder; the one of its configuration where null.
+        attention_dropout: Dropout probability of attention weights where it is to be another; with 0 packed rows use
+            flash attention in training too, whose kernel for them knows no dropout.
         lstm_size: Width of each direction of a ``bilstm``.
     """
 
@@ -31,6 +33,7 @@ class EncoderConfig:
     layers: Layers = "last"
     keep_layers: tuple[int, ...] = ()
     dropout: float | None = None
+    attention_dropout: float | None = None
     lstm_size: int = 256
 
     @property

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transferlab.encoders import boundary
 from transferlab.encoders.config import EncoderConfig, Pooling
 from transferlab.encoders.layers import drop_top_layer, keep_layers
+from transferlab.encoders.packing import Packing, enable_packing, packed_inputs, pool_packed
 from transferlab.encoders.recurrent import RecurrentBackbone
 from transferlab.errors import TransferlabError
 
@@ -60,18 +61,31 @@ class Encoder(nn.Module):
         """Width of a token vector."""
         return self.width * (4 if self.config.layers == "concat_last_four" else 1)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        packing: Packing | None = None,
+    ) -> Tensor:
         """Encodes tokens.
 
         Args:
-            input_ids: ``[batch, length]``.
-            attention_mask: ``[batch, length]``.
-            token_type_ids: ``[batch, length]``, or None for a single segment.
+            input_ids: ``[batch, length]``, packed ``[1, tokens]``.
+            attention_mask: ``[batch, length]``; not looked at where the row is packed.
+            token_type_ids: Like `input_ids`, or None for a single segment.
+            packing: Where the sequences of a packed row lie; None for a padded batch.
 
         Returns:
-            Token vectors ``[batch, length, hidden]``.
+            Token vectors ``[batch, length, hidden]``, packed ``[1, tokens, hidden]``.
+
+        Raises:
+            TransferlabError: A packed row, and an encoder that cannot read it.
         """
         inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if packing is not None:
+            enable_packing(self.backbone)
+            inputs |= packed_inputs(self.backbone, packing)
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
         if self.config.layers == "last":
@@ -99,8 +113,10 @@ class Encoder(nn.Module):
         with boundary.upper(self.backbone, depth, states):
             return self(**inputs)  # type: ignore[no-any-return]
 
-    def pool(self, tokens: Tensor, attention_mask: Tensor) -> Tensor:
-        """Pools ``[batch, length, hidden]`` to ``[batch, hidden]``."""
+    def pool(self, tokens: Tensor, attention_mask: Tensor, packing: Packing | None = None) -> Tensor:
+        """Pools ``[batch, length, hidden]`` to ``[batch, hidden]``, a packed row to ``[sequences, hidden]``."""
+        if packing is not None:
+            return pool_packed(tokens, packing, self.config.pooling)
         return pool(tokens, attention_mask, self.config.pooling)
 
 

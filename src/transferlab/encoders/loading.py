@@ -92,10 +92,13 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
     from transformers import AutoConfig, AutoModel
 
     model_config = _from_hub(AutoConfig, config.name, config.revision)
-    if config.dropout is not None:
-        for key in vars(model_config):
-            if "dropout" in key and "classifier" not in key:
-                setattr(model_config, key, config.dropout)
+    for key in vars(model_config):
+        if "dropout" in key and "classifier" not in key:
+            value = config.dropout
+            if "attention" in key and config.attention_dropout is not None:
+                value = config.attention_dropout
+            if value is not None:
+                setattr(model_config, key, value)
     if config.architecture == "random":
         factory: Any = AutoModel
         model: PreTrainedModel = factory.from_config(model_config)

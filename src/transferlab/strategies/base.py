@@ -143,9 +143,12 @@ class Strategy(L.LightningModule):
             tokens = self.encoder.above(self._cut, batch.states, encoder_inputs(batch))
         if batch.words is not None:
             return first_pieces(tokens, batch.words), batch.word_mask
+        packing = batch.packing
         if self.head.reads_tokens:
-            return tokens, batch.attention_mask
-        pooled = self.encoder.pool(tokens, batch.attention_mask)
+            if packing is None:
+                return tokens, batch.attention_mask
+            return packing.pad(tokens[0])[: batch.rows], packing.mask[: batch.rows]
+        pooled = self.encoder.pool(tokens, batch.attention_mask, packing)[: batch.rows]
         return (pooled if batch.documents is None else document_mean(pooled, batch.documents)), None
 
     def forward(self, batch: Batch) -> Tensor:
@@ -334,23 +337,27 @@ class Strategy(L.LightningModule):
             )
 
 
-def encoder_inputs(batch: Batch) -> dict[str, Tensor]:
+def encoder_inputs(batch: Batch) -> dict[str, Any]:
     """What of a batch the encoder reads."""
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    return inputs if batch.token_type_ids is None else {**inputs, "token_type_ids": batch.token_type_ids}
+    others = {"token_type_ids": batch.token_type_ids, "packing": batch.packing}
+    return inputs | {name: value for name, value in others.items() if value is not None}
 
 
 def first_pieces(tokens: Tensor, words: Tensor) -> Tensor:
     """Vectors of the first piece of each word.
 
     Args:
-        tokens: ``[batch, length, hidden]``.
-        words: Positions ``[batch, words]``; -1 for words that were cut off, which get a vector that nobody reads.
+        tokens: ``[batch, length, hidden]``; a packed row ``[1, tokens, hidden]`` serves the whole batch.
+        words: Positions ``[batch, words]``; below 0 for words that were cut off, which get the first vector of their
+            own sequence: no prediction is read there, but an LSTM passes by.
 
     Returns:
         ``[batch, words, hidden]``.
     """
-    index = words.clamp(min=0).unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
+    if len(tokens) < len(words):
+        return first_pieces(tokens, words.view(1, -1)).view(*words.shape, -1)
+    index = torch.where(words < 0, -1 - words, words).unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
     return tokens.gather(1, index)
 
 

@@ -72,7 +72,7 @@ def keep(data: TaskDataModule, work: Work, values: Values, parts: Parts, view: T
     started, size = time.perf_counter(), 0.0
     for split, rows in wanted.items():
         encoded = source.encoded(split)
-        batches = partial(_batches, source.loader(split, rows), work, values)
+        batches = partial(_batches, source.loader(split, rows, packed=False), work, values)
         kept = row_array(stores[split][0], encoded, rows, values.lengths(encoded), batches)
         data.attach(values.field, split, kept)
         size += kept.size_mb

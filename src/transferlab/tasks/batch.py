@@ -1,12 +1,15 @@
 """The batch that every strategy sees, and the ragged arrays that it is made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from transferlab.encoders.packing import Packing
 
 IGNORE = -100
 """Label of a padded word; it enters no loss and no metric."""
@@ -15,24 +18,27 @@ CUT = -1
 
 
 class Batch(NamedTuple):
-    """A padded batch.
+    """A padded or a packed batch.
 
-    ``rows`` equals ``batch`` except with ``truncation: windows``, where a document fills several rows.
+    ``rows`` equals ``batch`` except with ``truncation: windows``, where a document fills several rows. Packed, all of
+    them lie one after the other in a single row: ``[rows, length]`` is then ``[1, tokens]``.
 
     Attributes:
         input_ids: Token ids ``[rows, length]``.
-        attention_mask: 1 for tokens, 0 for padding ``[rows, length]``.
+        attention_mask: 1 for tokens, 0 for padding ``[rows, length]``; its sum counts the real tokens.
         token_type_ids: Segment numbers ``[rows, length]`` for encoders that have them.
         index: Row number of each example in its split ``[batch]``.
         labels: Class numbers or targets ``[batch]``; for tagging class numbers ``[batch, words]`` with -100 for
             padding; None without labels.
-        words: For tagging, the position of each word's first piece ``[batch, words]``; -1 where it was cut off.
+        words: For tagging, the position of each word's first piece in its row ``[batch, words]``; below 0 where it was
+            cut off, -1 - the position where its sequence begins.
         word_mask: For tagging, True for real words, the cut ones included ``[batch, words]``.
         documents: For windows, the example in the batch that each row belongs to ``[rows]``.
         teacher: Teacher logits ``[batch, classes]``, ``[batch]`` or ``[batch, words, classes]``.
         features: Frozen features that replace the encoder ``[batch, hidden]`` or ``[batch, words, hidden]``; there are
             no token ids then, ``[rows, 0]``.
         states: Hidden states at the top of the frozen layers, which replace them ``[rows, length, hidden]``.
+        packing: Where each of the ``rows`` lies in a packed batch; those of filling come last. None where padded.
     """
 
     input_ids: Tensor
@@ -46,11 +52,31 @@ class Batch(NamedTuple):
     teacher: Tensor | None = None
     features: Tensor | None = None
     states: Tensor | None = None
+    packing: Packing | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of sequences that belong to an example, ``rows``."""
+        return len(self.index if self.documents is None else self.documents)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device; from pinned memory without waiting for the copy."""
         fields = [field if field is None else field.to(device, non_blocking=True) for field in self]
         return Batch._make(fields)
+
+
+class Shape(NamedTuple):
+    """A shape that packed batches are filled up to, so that a compiled encoder sees one and the same every time.
+
+    Attributes:
+        tokens: Tokens of the row.
+        sequences: Sequences in it, those of filling and empty ones included.
+        longest: Tokens that no sequence exceeds.
+    """
+
+    tokens: int
+    sequences: int
+    longest: int
 
 
 class Ragged(NamedTuple):
@@ -105,11 +131,7 @@ class EncodedSplit:
         types = None
         if ids and self.types is not None:
             types = pad([self.types.row(row) for row in rows], 0)
-        words = word_mask = None
-        if self.words is not None:
-            words = pad([self.words.row(row) for row in rows], CUT)
-            lengths = torch.tensor([len(self.words.row(row)) for row in rows])
-            word_mask = torch.arange(words.shape[1]) < lengths[:, None]
+        words, word_mask = self._words(rows)
         return Batch(
             input_ids=pad(pieces, self.pad_id) if ids else torch.empty(len(rows), 0, dtype=torch.long),
             attention_mask=_mask([len(piece) for piece in pieces] if ids else self.ids.lengths[np.asarray(rows)]),
@@ -120,6 +142,52 @@ class EncodedSplit:
             word_mask=word_mask,
             documents=documents,
         )
+
+    def pack(self, rows: Sequence[int], shape: Shape | None = None) -> Batch:
+        """Lays the given rows one after the other into a packed batch.
+
+        Args:
+            rows: Row numbers.
+            shape: Fill up to this shape with padding tokens, in sequences of their own that nobody reads; None leaves
+                the batch as long as it is.
+        """
+        pieces, documents = self._pieces(rows)
+        real = np.array([len(piece) for piece in pieces])
+        lengths = real if shape is None else _fill(real, shape)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        longest = int(lengths.max()) if shape is None else shape.longest
+        sequences = np.repeat(np.arange(len(lengths)), lengths)
+        filling = int(starts[-1] - real.sum())
+        types = None
+        if self.types is not None:
+            types = _row([self.types.row(row) for row in rows], 0, filling)
+        words, word_mask = self._words(rows)
+        if words is not None:
+            # positions in the packed row; a word that was cut off still says where its own sequence begins
+            begin = torch.from_numpy(starts[: len(rows), None])
+            words = torch.where(words < 0, words - begin, words + begin)
+        return Batch(
+            input_ids=_row(pieces, self.pad_id, filling),
+            attention_mask=_row([np.ones(real.sum())], 0, filling),
+            token_type_ids=types,
+            index=torch.as_tensor(np.asarray(rows, dtype=np.int64)),
+            labels=self._labels(rows),
+            words=words,
+            word_mask=word_mask,
+            documents=documents,
+            packing=Packing(
+                slots=torch.from_numpy(sequences * longest + np.arange(starts[-1]) - starts[sequences]),
+                cu_seqlens=torch.from_numpy(starts.astype(np.int32)),
+                longest=longest,
+            ),
+        )
+
+    def _words(self, rows: Sequence[int]) -> tuple[Tensor | None, Tensor | None]:
+        if self.words is None:
+            return None, None
+        words = pad([self.words.row(row) for row in rows], CUT)
+        lengths = torch.tensor([len(self.words.row(row)) for row in rows])
+        return words, torch.arange(words.shape[1]) < lengths[:, None]
 
     def _pieces(self, rows: Sequence[int]) -> tuple[list[np.ndarray[Any, Any]], Tensor | None]:
         if self.windows is None:
@@ -154,6 +222,18 @@ def pad(rows: Sequence[np.ndarray[Any, Any]], value: int) -> Tensor:
     return torch.from_numpy(out)
 
 
+def _row(parts: Sequence[np.ndarray[Any, Any]], value: int, filling: int) -> Tensor:
+    """One row ``[1, tokens]`` of all parts, and `filling` times `value`."""
+    return torch.from_numpy(np.concatenate([*parts, np.full(filling, value)]).astype(np.int64))[None]
+
+
+def _fill(lengths: np.ndarray[Any, Any], shape: Shape) -> np.ndarray[Any, Any]:
+    """Lengths of the sequences and of the filling behind them: full ones, a rest, and empty ones."""
+    full, rest = divmod(shape.tokens - int(lengths.sum()), shape.longest)
+    filled = np.concatenate([lengths, np.full(full, shape.longest), [rest]])
+    return np.concatenate([filled, np.zeros(shape.sequences - len(filled), dtype=np.int64)])
+
+
 class Attached(Protocol):
     """Values of the rows of a split that are kept outside it."""
 
@@ -172,6 +252,7 @@ class Examples(torch.utils.data.Dataset[Batch]):
         split: The tokenised split.
         rows: Row numbers in the split, in the order of this view.
         attached: Fields of the batch that are kept outside the split: features, hidden states, teacher logits.
+        collate: Makes a batch of row numbers; None: `EncodedSplit.collate`.
     """
 
     def __init__(
@@ -179,10 +260,13 @@ class Examples(torch.utils.data.Dataset[Batch]):
         split: EncodedSplit,
         rows: np.ndarray[Any, Any],
         attached: Mapping[str, Attached] | None = None,
+        collate: Callable[[Sequence[int]], Batch] | None = None,
     ) -> None:
         self.split = split
         self.rows = rows
         self.attached = attached or {}
+        # what replaces the encoder leaves it nothing to read
+        self.collate = collate or partial(split.collate, ids="features" not in self.attached)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -200,5 +284,6 @@ class Examples(torch.utils.data.Dataset[Batch]):
         return self.__getitems__([position])
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        batch = self.split.collate(self.rows[np.asarray(positions)], ids="features" not in self.attached)
-        return batch._replace(**{field: values.of(batch) for field, values in self.attached.items()})
+        batch = self.collate(self.rows[np.asarray(positions)])
+        outside: dict[str, Any] = {field: values.of(batch) for field, values in self.attached.items()}
+        return batch._replace(**outside)

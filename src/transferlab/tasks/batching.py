@@ -1,6 +1,7 @@
-"""Which examples share a batch: length-bucketed, the order a pure function of (seed, epoch, world size)."""
+"""Which examples share a batch, and in which order: a pure function of (seed, epoch, world size)."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import cycle, islice
 from typing import Any
 
@@ -9,32 +10,45 @@ from torch.utils.data import Sampler
 
 from transferlab.errors import TransferlabError
 
+PLANNED = 10
+"""Epochs whose plans are made in advance to learn how many batches an epoch needs under a token budget."""
+
+Array = np.ndarray[Any, Any]
+
 
 class BucketBatchSampler(Sampler[list[int]]):
-    """Batches of examples of similar length.
+    """Batches of examples of similar length, or for packed rows of examples in random order.
 
     Training: the permutation of the epoch is cut into windows of `window` batches, each window is sorted by length and
     cut into batches, and the batches are shuffled. So an example meets new neighbours every epoch while little padding
-    is left. Every rank gets the same number of batches: the plan is filled up with its own first batches.
+    is left. Packed rows have no padding to avoid: there the permutation itself is cut. Every rank gets the same number
+    of batches: the plan is filled up with its own first batches.
     Evaluation (`shuffle=False`): all examples, longest first, each exactly once over all ranks, in smaller batches
     where otherwise a rank would get none.
 
+    With `max_tokens` a batch closes when the next example would exceed the budget, or at `batch_size` examples. How
+    many batches that makes depends on the order, but the schedule needs one number for all epochs: the most that any of
+    the first `PLANNED` epochs needs. An epoch that needs fewer halves its largest batches. A later one that would need
+    more takes the batches of one of the first epochs, with every example exchanged for a random one of the same length.
+
     Args:
         lengths: Tokens of every example ``[examples]``.
-        batch_size: Examples per batch and rank.
+        batch_size: Examples per batch and rank; with `max_tokens` an upper bound.
         shuffle: True for training.
         seed: Seed of the order.
         window: Batches per window.
         rank: Number of this process.
         world_size: Number of processes.
+        max_tokens: Token budget per batch and rank: rows times the longest of them, packed the real tokens.
+        packed: Whether batches are packed rows.
 
     Raises:
-        TransferlabError: Fewer rows to evaluate than processes.
+        TransferlabError: Fewer rows to evaluate than processes, or an example that exceeds the budget alone.
     """
 
     def __init__(
         self,
-        lengths: np.ndarray[Any, Any],
+        lengths: Array,
         batch_size: int,
         *,
         shuffle: bool,
@@ -42,6 +56,8 @@ class BucketBatchSampler(Sampler[list[int]]):
         window: int = 50,
         rank: int = 0,
         world_size: int = 1,
+        max_tokens: int | None = None,
+        packed: bool = False,
     ) -> None:
         self.lengths = np.asarray(lengths)
         if not shuffle:
@@ -52,12 +68,19 @@ class BucketBatchSampler(Sampler[list[int]]):
                 )
             # Lightning skips the loop on a rank without batches, and the others would wait for its metrics for ever
             batch_size = min(batch_size, len(self.lengths) // world_size)
+        if max_tokens is not None and self.lengths.max(initial=0) > max_tokens:
+            raise TransferlabError(
+                f"data.max_tokens: {max_tokens} is less than the {self.lengths.max()} tokens of the longest example; "
+                "raise it, or lower data.max_length."
+            )
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.window = window
         self.rank = rank
         self.world_size = world_size
+        self.max_tokens = max_tokens
+        self.packed = packed
         self.epoch = 0
 
     @property
@@ -69,18 +92,14 @@ class BucketBatchSampler(Sampler[list[int]]):
         """Chooses the order of an epoch."""
         self.epoch = epoch
 
-    def plan(self) -> list[np.ndarray[Any, Any]]:
+    def plan(self) -> list[Array]:
         """The batches of all ranks in this epoch, in order."""
         if not self.shuffle:
-            return self._cut(np.argsort(-self.lengths, kind="stable"))
-        generator = np.random.default_rng((self.seed, self.epoch))
-        order = generator.permutation(len(self.lengths))
-        span = self.window * self.batch_size * self.world_size
-        batches: list[np.ndarray[Any, Any]] = []
-        for start in range(0, len(order), span):
-            window = order[start : start + span]
-            batches += self._cut(window[np.argsort(-self.lengths[window], kind="stable")])
-        batches = [batches[i] for i in generator.permutation(len(batches))]
+            return self._cut(self._longest_first(np.arange(len(self.lengths))))
+        batches = self._draw(self.epoch)
+        if len(batches) > self._count:
+            batches = self._exchanged(self._draw(self.epoch % PLANNED))
+        batches = halved(batches, self._count)
         return batches + list(islice(cycle(batches), -len(batches) % self.world_size))
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -89,12 +108,64 @@ class BucketBatchSampler(Sampler[list[int]]):
 
     def __len__(self) -> int:
         if not self.shuffle:
-            total = -(-len(self.lengths) // self.batch_size)
-            return len(range(self.rank, total, self.world_size))
-        span = self.window * self.batch_size * self.world_size
-        full, rest = divmod(len(self.lengths), span)
-        total = full * self.window * self.world_size + -(-rest // self.batch_size)
-        return -(-total // self.world_size)
+            return len(range(self.rank, self._count, self.world_size))
+        return -(-self._count // self.world_size)
 
-    def _cut(self, order: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-        return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+    @cached_property
+    def _count(self) -> int:
+        """Batches of all ranks in every epoch, before training is filled up."""
+        if not self.shuffle:
+            return len(self.plan())
+        return max(len(self._draw(epoch)) for epoch in range(PLANNED if self.max_tokens else 1))
+
+    def _draw(self, epoch: int) -> list[Array]:
+        generator = np.random.default_rng((self.seed, epoch))
+        order = generator.permutation(len(self.lengths))
+        if self.packed:
+            return self._cut(order)
+        batch_size = self.batch_size
+        if self.max_tokens:
+            # a window is to hold `window` batches of the size that the budget makes
+            batch_size = min(batch_size, max(1, int(self.max_tokens / self.lengths.mean())))
+        span = self.window * batch_size * self.world_size
+        batches: list[Array] = []
+        for start in range(0, len(order), span):
+            batches += self._cut(self._longest_first(order[start : start + span]))
+        return [batches[i] for i in generator.permutation(len(batches))]
+
+    def _longest_first(self, rows: Array) -> Array:
+        return rows[np.argsort(-self.lengths[rows], kind="stable")]
+
+    def _cut(self, order: Array) -> list[Array]:
+        """Cuts an order into batches; where they are padded, the first example of each is its longest."""
+        if self.max_tokens is None:
+            return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        lengths = self.lengths[order]
+        ends = np.cumsum(lengths)
+        batches, start = [], 0
+        while start < len(order):
+            if self.packed:
+                fit = int(np.searchsorted(ends, ends[start] - lengths[start] + self.max_tokens, side="right")) - start
+            else:
+                fit = self.max_tokens // int(lengths[start])
+            batches.append(order[start : start + min(fit, self.batch_size)])
+            start += len(batches[-1])
+        return batches
+
+    def _exchanged(self, batches: list[Array]) -> list[Array]:
+        """The same lengths in other batches' order, each example exchanged for a random one of its length."""
+        generator = np.random.default_rng((self.seed, self.epoch))
+        twin = np.empty(len(self.lengths), dtype=np.int64)
+        shuffled = np.lexsort((generator.permutation(len(self.lengths)), self.lengths))
+        twin[np.argsort(self.lengths, kind="stable")] = shuffled
+        return [twin[batches[i]] for i in generator.permutation(len(batches))]
+
+
+def halved(batches: list[Array], count: int) -> list[Array]:
+    """Halves the batch of most examples until there are `count` batches; there must be as many examples."""
+    batches = list(batches)
+    while len(batches) < count:
+        largest = max(range(len(batches)), key=lambda number: len(batches[number]))
+        middle = -(-len(batches[largest]) // 2)
+        batches[largest : largest + 1] = [batches[largest][:middle], batches[largest][middle:]]
+    return batches

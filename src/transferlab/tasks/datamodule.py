@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, Literal
 
 import lightning as L
@@ -13,7 +14,7 @@ from transferlab.encoders.loading import load_tokenizer, tokenizer_identity
 from transferlab.errors import TransferlabError
 from transferlab.tasks import selection as protocol_of
 from transferlab.tasks import store
-from transferlab.tasks.batch import Attached, Batch, EncodedSplit, Examples, Ragged
+from transferlab.tasks.batch import Attached, Batch, EncodedSplit, Examples, Ragged, Shape
 from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.labels import encode_labels, is_labelled, label_names, require_columns
 from transferlab.tasks.selection import Protocol, Selection
@@ -26,7 +27,7 @@ Part = Literal["train", "validation"]
 
 
 class TaskDataModule(L.LightningDataModule):
-    """Rows of a task as length-bucketed batches.
+    """Rows of a task as length-bucketed or packed batches.
 
     Args:
         task: Name of a row in `transferlab.tasks.table`, or with `source` a name of your own.
@@ -35,8 +36,14 @@ class TaskDataModule(L.LightningDataModule):
         truncation: Which part of a long text is kept: ``head``, ``tail``, ``head_tail`` (the first 128 tokens and the
             rest from the end) or ``windows`` (all of it, pooled to one prediction).
         max_length: Tokens per sequence, special tokens included; what is longer is truncated.
-        batch_size: Training examples per step and process.
-        eval_batch_size: Examples per step and process in validation, test and prediction.
+        batch_size: Training examples per step and process; with `max_tokens` an upper bound, so allow a large one.
+        eval_batch_size: Examples per step and process in validation, test and prediction; with `max_tokens` an upper
+            bound.
+        max_tokens: Token budget per step and process: rows times the longest of them, packed the real tokens. At least
+            `max_length`; null: `batch_size` alone decides.
+        packed: Lay the sequences of a batch one after the other into one row without padding, each attending to itself
+            only, in plain random order. With `max_tokens` every training batch is filled up to exactly that many
+            tokens, one static shape for `torch.compile`. Meant for GPUs: on a CPU it gains nothing over buckets.
         selection: ``holdout`` or ``official``, see `transferlab.tasks.selection.Protocol`.
         holdout: Part of the training rows carved for validation where the task has no validation split; at most 2,000.
         train_fraction: Part of the training rows to train on, stratified.
@@ -45,7 +52,7 @@ class TaskDataModule(L.LightningDataModule):
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
     Raises:
-        TransferlabError: Unknown task, unreadable or unusable rows.
+        TransferlabError: Unknown task, unreadable or unusable rows, arguments that exclude each other.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class TaskDataModule(L.LightningDataModule):
         max_length: int = 128,
         batch_size: int = 32,
         eval_batch_size: int = 128,
+        max_tokens: int | None = None,
+        packed: bool = False,
         selection: Selection = "holdout",
         holdout: float = 0.1,
         train_fraction: float | None = None,
@@ -73,6 +82,8 @@ class TaskDataModule(L.LightningDataModule):
         self.settings = Settings(max_length, truncation)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
+        self.max_tokens = max_tokens
+        self.packed = packed
         self.num_workers = num_workers
         self.protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
         self.attached: dict[str, dict[str, Attached]] = {}
@@ -80,6 +91,25 @@ class TaskDataModule(L.LightningDataModule):
         self._encoded: dict[str, EncodedSplit] = {}
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         self._spec: TaskSpec | None = None
+        self._check_batches()
+
+    def _check_batches(self) -> None:
+        budget, longest = self.max_tokens, self.settings.max_length
+        if budget is not None and budget < longest:
+            raise TransferlabError(
+                f"data.max_tokens: {budget} is less than data.max_length ({longest}), so a long example would fit into "
+                "no batch; raise the first or lower the second."
+            )
+        if budget is not None and self.settings.truncation == "windows":
+            raise TransferlabError(
+                "data.max_tokens: with data.truncation: windows all windows of a document share a batch, however many "
+                "they are; leave data.max_tokens out and set data.batch_size."
+            )
+        if self.packed and self.encoder.architecture == "bilstm":
+            raise TransferlabError(
+                "data.packed: a BiLSTM reads its rows one token after the other, so it cannot read packed rows; set "
+                "data.packed: false."
+            )
 
     @property
     def spec(self) -> TaskSpec:
@@ -201,6 +231,8 @@ class TaskDataModule(L.LightningDataModule):
         """The same rows and parts, tokenised for another encoder."""
         other = copy.copy(self)
         other.encoder, other._encoded, other.attached = encoder, {}, {}
+        # a teacher need not be one that reads packed rows, and it reads them once
+        other.packed = False
         return other
 
     def attach(self, field: str, split: str, values: Attached) -> None:
@@ -226,7 +258,7 @@ class TaskDataModule(L.LightningDataModule):
             self.encoded(split)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled, length-bucketed training batches."""
+        """Shuffled training batches, length-bucketed or packed."""
         return self.loader(*self.part_rows("train"), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -261,10 +293,22 @@ class TaskDataModule(L.LightningDataModule):
     def _train(self) -> Rows:
         return self.rows(self.source.train)
 
-    def loader(self, split: str, rows: np.ndarray[Any, Any], shuffle: bool = False) -> DataLoader[Batch]:
-        """Batches of some rows of a split: in training order, or longest first."""
+    def loader(
+        self, split: str, rows: np.ndarray[Any, Any], shuffle: bool = False, packed: bool = True
+    ) -> DataLoader[Batch]:
+        """Batches of some rows of a split: in training order, or longest first.
+
+        Args:
+            split: Its name.
+            rows: Row numbers.
+            shuffle: True for training order.
+            packed: False for padded batches even with `data.packed`; rows whose frozen values are known are padded too.
+        """
         attached = {field: values[split] for field, values in self.attached.items() if split in values}
-        view = Examples(self.encoded(split), rows, attached)
+        packed = self.packed and packed and attached.keys().isdisjoint({"features", "states"})
+        encoded = self.encoded(split)
+        pack = partial(encoded.pack, shape=self._shape() if shuffle else None)
+        view = Examples(encoded, rows, attached, pack if packed else None)
         sampler = BucketBatchSampler(
             view.lengths,
             self.batch_size if shuffle else self.eval_batch_size,
@@ -272,6 +316,8 @@ class TaskDataModule(L.LightningDataModule):
             seed=self.protocol.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
+            max_tokens=self.max_tokens,
+            packed=packed,
         )
         return DataLoader(
             view,
@@ -280,6 +326,14 @@ class TaskDataModule(L.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
+
+    def _shape(self) -> Shape | None:
+        """The one shape of packed training batches under a budget."""
+        if self.max_tokens is None:
+            return None
+        longest = self.settings.max_length
+        # the examples, and the filling: full sequences and a rest
+        return Shape(self.max_tokens, self.batch_size + self.max_tokens // longest + 1, longest)
 
 
 def _identity(batch: Batch) -> Batch:

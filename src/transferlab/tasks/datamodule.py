@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import lightning as L
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from transferlab.encoders.config import EncoderConfig
@@ -42,8 +43,9 @@ class TaskDataModule(L.LightningDataModule):
         max_tokens: Token budget per step and process: rows times the longest of them, packed the real tokens. At least
             `max_length`; null: `batch_size` alone decides.
         packed: Lay the sequences of a batch one after the other into one row without padding, each attending to itself
-            only, in plain random order. With `max_tokens` every training batch is filled up to exactly that many
-            tokens, one static shape for `torch.compile`. Meant for GPUs: on a CPU it gains nothing over buckets.
+            only, in plain random order. Meant for GPUs: on a CPU it gains nothing over buckets.
+        static_shape: Fill every packed training batch up to exactly `max_tokens`, one shape for `torch.compile`; null:
+            on a GPU. On a CPU the filling would be computed in vain.
         selection: ``holdout`` or ``official``, see `transferlab.tasks.selection.Protocol`.
         holdout: Part of the training rows carved for validation where the task has no validation split; at most 2,000.
         train_fraction: Part of the training rows to train on, stratified.
@@ -66,6 +68,7 @@ class TaskDataModule(L.LightningDataModule):
         eval_batch_size: int = 128,
         max_tokens: int | None = None,
         packed: bool = False,
+        static_shape: bool | None = None,
         selection: Selection = "holdout",
         holdout: float = 0.1,
         train_fraction: float | None = None,
@@ -84,6 +87,7 @@ class TaskDataModule(L.LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.max_tokens = max_tokens
         self.packed = packed
+        self.static_shape = static_shape
         self.num_workers = num_workers
         self.protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
         self.attached: dict[str, dict[str, Attached]] = {}
@@ -316,7 +320,8 @@ class TaskDataModule(L.LightningDataModule):
             seed=self.protocol.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
-            max_tokens=self.max_tokens,
+            # a batch of features is a batch of vectors, however long the texts are
+            max_tokens=None if "features" in attached else self.max_tokens,
             packed=packed,
         )
         return DataLoader(
@@ -324,12 +329,14 @@ class TaskDataModule(L.LightningDataModule):
             batch_sampler=sampler,
             collate_fn=_identity,  # type: ignore[arg-type]  # the view already returns whole batches
             num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )
 
     def _shape(self) -> Shape | None:
         """The one shape of packed training batches under a budget."""
-        if self.max_tokens is None:
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        if self.max_tokens is None or not (on_gpu if self.static_shape is None else self.static_shape):
             return None
         longest = self.settings.max_length
         # the examples, and the filling: full sequences and a rest

@@ -167,6 +167,37 @@ def test_without_room_a_teacher_with_other_tokens_is_refused(runs, data, tiny_en
         model.wrap_data(data("tagging"), Work(CacheConfig(enabled=False)))
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("kind", ["classification", "windows", "tagging"])
+def test_vectors_are_pulled_towards_the_teachers(kind, epochs, runs, data, tiny_encoder, deep_encoder, fit):
+    encoder = deep_encoder if kind == "tagging" else tiny_encoder
+    module = data(kind, encoder)
+    run = runs(kind)
+    model = student(module, encoder, teacher=str(run), alpha=1.0, beta=2.0)
+    model.wrap_data(module, Work(CacheConfig(precision="32"), epochs=epochs))
+    assert bool(module.attached) == (epochs > 1)
+    model.eval()
+    batch = batches(module.train_dataloader())[0]
+    loss = model.loss(model(batch), batch)
+    with torch.no_grad():
+        own, given = model.represent(batch)[0], restore(run).represent(batch)[0]
+        plain = task_loss(
+            model.task.kind, model(batch), batch.labels, None if batch.words is None else batch.words >= 0
+        )
+    distance = (own / own.norm(dim=-1, keepdim=True) - given / given.norm(dim=-1, keepdim=True)).square().sum(-1)
+    expected = plain + 2 * (distance if batch.words is None else distance[batch.words >= 0]).mean()
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-4)
+    assert distance.mean() > 0.01
+    assert fit(model, module).global_step == 4
+
+
+def test_vectors_of_another_width_are_refused(runs, data, tiny_encoder):
+    encoder = replace(tiny_encoder, architecture="bilstm", lstm_size=5)
+    model = student(data(), encoder, teacher=str(runs()), beta=1.0)
+    with pytest.raises(TransferlabError, match=r"model\.beta: the vectors of .* cannot be compared with .*10 wide"):
+        model.wrap_data(data())
+
+
 @pytest.mark.parametrize("kind", ["classification", "regression", "tagging"])
 def test_trains_on_labels_and_teacher(kind, runs, data, tiny_encoder, fit):
     module = data(kind)
@@ -217,6 +248,8 @@ def test_alpha_one_equals_plain_training(data, tiny_encoder, fit):
     [
         ({"alpha": 0.5}, "model.teacher: name a run folder.*or set model.alpha: 1"),
         ({"alpha": 1.5}, r"model.alpha: 1.5 is not in \[0, 1\]"),
+        ({"alpha": 1.0, "beta": -1.0}, "model.beta: -1.0 is below 0"),
+        ({"alpha": 1.0, "beta": 1.0}, "model.teacher: name a run folder"),
         ({"alpha": 1.0, "temperature": 0.0}, "model.temperature: 0.0 is not above 0"),
     ],
 )

@@ -403,7 +403,7 @@ def test_logits_of_every_kind_of_task(kind, head, data, tiny_encoder):
     padded = data(kind, batch_size=8, max_length=16 if kind in {"windows", "tagging"} else 64)
     assert kind != "tagging" or CUT in padded.encoded("train").words.values
     packed = copy.copy(padded)
-    packed.packed = True
+    packed.packed = packed.static_shape = True
     packed.max_tokens = None if kind == "windows" else 256
     model = FullFineTuning(padded.spec, tiny_encoder, HeadConfig(kind=head))
     expected = {}

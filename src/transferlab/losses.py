@@ -79,6 +79,29 @@ def distillation_loss(
     return alpha * task_loss(kind, student, labels, mask) + (1 - alpha) * imitation
 
 
+def representation_loss(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Returns ``mean || s / ||s|| - t / ||t|| ||^2`` over examples, for tagging over real words.
+
+    The representation loss of Patient Knowledge Distillation (Sun et al. 2019, https://arxiv.org/abs/1908.09355,
+    equation 7), on the vectors that the heads read. No gradient flows into the teacher.
+
+    Args:
+        student: `[batch, hidden]`, or `[batch, words, hidden]` for tagging.
+        teacher: Shaped as `student`.
+        mask: For tagging, True at the words that count, `[batch, words]`.
+
+    Returns:
+        A scalar in float32.
+    """
+    if student.shape != teacher.shape:
+        raise ValueError(f"student and teacher differ in shape: {list(student.shape)} and {list(teacher.shape)}")
+    difference = F.normalize(student.float(), dim=-1) - F.normalize(teacher.detach().float(), dim=-1)
+    distance = difference.square().sum(-1)
+    if mask is None:
+        return distance.mean()
+    return distance.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+
+
 def _imitation(
     kind: Kind, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None
 ) -> Tensor:

@@ -24,6 +24,8 @@ class EncoderConfig:
         attention_dropout: Dropout probability of attention weights where it is to be another; with 0 packed rows use
             flash attention in training too, whose kernel for them knows no dropout.
         lstm_size: Width of each direction of a ``bilstm``.
+        compile: Compile the backbone with `torch.compile`. For long runs on a GPU: on a CPU the first batches take
+            minutes and nothing is gained.
     """
 
     name: str = "sentence-transformers/all-MiniLM-L6-v2"
@@ -35,6 +37,7 @@ class EncoderConfig:
     dropout: float | None = None
     attention_dropout: float | None = None
     lstm_size: int = 256
+    compile: bool = False
 
     @property
     def label(self) -> str:

@@ -150,4 +150,7 @@ def build_encoder(config: EncoderConfig) -> Encoder:
         keep_layers(backbone, config.keep_layers)
     if config.layers == "second_to_last" and drop_top_layer(backbone):
         config = replace(config, layers="last")
+    if config.compile:
+        # in place, so the names in a checkpoint stay as they are; it happens at the first batch
+        backbone.compile()
     return Encoder(backbone, config)

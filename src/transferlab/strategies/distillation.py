@@ -1,6 +1,7 @@
 """Distillation: a small student learns from the labels and from a larger teacher's logits."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -11,12 +12,13 @@ from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_list
 from transferlab.errors import TransferlabError
 from transferlab.heads import HeadConfig
-from transferlab.losses import distillation_loss
+from transferlab.losses import distillation_loss, representation_loss
 from transferlab.optim import Schedule
 from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy, adamw
 from transferlab.strategies.teacher import Teacher, align, load_teacher
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
+from transferlab.tasks.batch import EncodedSplit
 
 
 class Distillation(Strategy):
@@ -28,6 +30,9 @@ class Distillation(Strategy):
 
     The teacher answers in evaluation mode and with its own tokenizer, once for each training row.
 
+    With `beta` the vectors that the heads read are pulled together too: ``+ beta mean || s/||s|| - t/||t|| ||^2``
+    (Sun et al. 2019, https://arxiv.org/abs/1908.09355, equation 7).
+
     Args:
         task: Facts about the task; linked from the data.
         encoder: The student; linked from the top-level key.
@@ -35,6 +40,7 @@ class Distillation(Strategy):
             the task's name.
         alpha: Weight of the labels; 1 needs no teacher.
         temperature: T, softens both distributions.
+        beta: Weight of the distance to the teacher's vectors; the teacher must be a run as wide as the student.
         from_teacher: Start the student from the teacher's own layers (`encoder.keep_layers` picks them) instead of the
             pretrained ones.
         head: The task head.
@@ -49,6 +55,7 @@ class Distillation(Strategy):
         teacher: str = "",
         alpha: float = 0.5,
         temperature: float = 2.0,
+        beta: float = 0.0,
         from_teacher: bool = False,
         head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
         optimizer: OptimizerCallable = adamw,
@@ -59,75 +66,119 @@ class Distillation(Strategy):
             raise TransferlabError(f"model.alpha: {alpha} is not in [0, 1].")
         if temperature <= 0:
             raise TransferlabError(f"model.temperature: {temperature} is not above 0.")
-        if alpha < 1 and not teacher:
+        if (alpha < 1 or beta > 0) and not teacher:
             raise TransferlabError(
                 "model.teacher: name a run folder, an experiment that was run, or a fine-tuned model on the Hub; "
                 "or set model.alpha: 1 for the same student without a teacher."
             )
+        if beta < 0:
+            raise TransferlabError(f"model.beta: {beta} is below 0.")
+        if beta and self.head.reads_tokens and task.kind != "tagging":
+            raise TransferlabError("model.beta: a head that reads tokens has no single vector to compare; set beta: 0.")
         self.teacher_name = teacher.replace("{task}", task.name)
         self.alpha = alpha
+        self.beta = beta
         self.temperature = temperature
         self.from_teacher = from_teacher
-        self._ask: list[Callable[[Batch], Tensor]] = []
+        self._vectors: Tensor | None = None
+        self._ask: dict[str, Callable[[Batch], Tensor]] = {}
 
     def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
-        """Lets the teacher see every training row once, and keeps its logits beside the rows.
+        """Lets the teacher see every training row once, and keeps its answers beside the rows.
 
         For a single epoch the teacher runs in every step instead, where it reads the student's tokens.
         """
         super().wrap_data(data, work)
-        if self.alpha == 1 and not self.from_teacher:
-            return data
-        teacher = load_teacher(self.teacher_name, self.task)
-        if self.from_teacher:
-            self._copy_layers(teacher)
-        if self.alpha == 1:
-            return data
+        if self.is_taught or self.from_teacher:
+            teacher = load_teacher(self.teacher_name, self.task)
+            if self.from_teacher:
+                self._copy_layers(teacher)
+            if isinstance(teacher.module, nn.Module):
+                teacher.module.to(work.device)
+            for values in self._answers(teacher) if self.is_taught else []:
+                self._keep(data, data.with_encoder(teacher.encoder), work, values)
+        return data
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether the loss has a term with the teacher's answers."""
+        return self.alpha < 1 or self.beta > 0
+
+    def _answers(self, teacher: Teacher) -> list[frozen.Values]:
         order = align(teacher.labels, self.task.labels)
-        name, rows = data.part_rows("train")
-        view = data.with_encoder(teacher.encoder)
-        same_tokens = view.encoded(name).fingerprint == data.encoded(name).fingerprint
-        if isinstance(teacher.module, nn.Module):
-            teacher.module.to(work.device)
 
-        def ask(batch: Batch) -> Tensor:
-            with torch.no_grad():
-                logits = teacher.module(batch)
-            return logits[..., order] if order else logits
+        @torch.no_grad()
+        def logits(batch: Batch) -> Tensor:
+            answer = teacher.module(batch)
+            return answer[..., order] if order else answer
 
-        if work.epochs > 1 or not same_tokens:
-            values = frozen.Values(
-                field="teacher",
-                width=max(len(self.task.labels), 1),
-                lengths=lambda split: None if split.words is None else split.words.lengths,
-                key=(teacher.module, order),
-                compute=ask,
+        @torch.no_grad()
+        def vectors(batch: Batch) -> Tensor:
+            assert isinstance(teacher.module, Strategy)
+            return teacher.module.represent(batch)[0]
+
+        answers = []
+        if self.alpha < 1:
+            key = ("logits", teacher.module, order)
+            answers.append(frozen.Values("teacher", max(len(self.task.labels), 1), _words, key, logits))
+        if self.beta:
+            self._check_vectors(teacher)
+            answers.append(
+                frozen.Values("teacher_vectors", self.encoder.hidden_size, _words, ("vectors", teacher.module), vectors)
             )
+        return answers
+
+    def _check_vectors(self, teacher: Teacher) -> None:
+        module = teacher.module
+        width = module.encoder.hidden_size if isinstance(module, Strategy) else 0
+        alike = isinstance(module, Strategy) and (self.task.kind == "tagging" or not module.head.reads_tokens)
+        if not alike or width != self.encoder.hidden_size:
+            raise TransferlabError(
+                f"model.beta: the vectors of {self.teacher_name} ({width or 'unknown'} wide) cannot be compared with "
+                f"the student's ({self.encoder.hidden_size} wide); set beta: 0 or take a run as wide as the student."
+            )
+
+    def _keep(self, data: TaskDataModule, view: TaskDataModule, work: Work, values: frozen.Values) -> None:
+        name, rows = data.part_rows("train")
+        same_tokens = view.encoded(name).fingerprint == data.encoded(name).fingerprint
+        if work.epochs > 1 or not same_tokens:
             self.frozen_work.append(frozen.keep(data, work, values, [(name, rows)], view))
         else:
-            self.frozen_work.append("teacher in every step: a single epoch sees each row once anyway")
-        if "teacher" not in data.attached:
+            self.frozen_work.append(f"{values.field} in every step: a single epoch sees each row once anyway")
+        if values.field not in data.attached:
             if not same_tokens:
                 raise TransferlabError(
                     f"model.teacher: {self.teacher_name} reads other tokens than the student, so its answers must be "
                     f"kept on disk, but {self.frozen_work[-1]}."
                 )
-            # not a part of this module: it neither learns nor belongs into a checkpoint
-            self._ask.append(ask)
-        return data
+            # not a part of this module: a teacher neither learns nor belongs into a checkpoint
+            self._ask[values.field] = values.compute
+
+    def represent(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What the head reads, and the mask of real positions; see `Strategy.represent`."""
+        vectors, mask = super().represent(batch)
+        self._vectors = vectors if self.beta else None
+        return vectors, mask
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The distillation loss of a batch, a scalar."""
+        """The distillation loss of the batch that went through the student last, a scalar."""
+        for field, ask in self._ask.items():
+            batch = batch._replace(**{field: ask(batch)})  # type: ignore[arg-type]  # every answer is a tensor
         assert batch.labels is not None
-        return distillation_loss(
+        loss = distillation_loss(
             self.task.kind,
             logits,
-            batch.teacher if batch.teacher is not None or not self._ask else self._ask[0](batch),
+            batch.teacher,
             batch.labels,
             self.alpha,
             self.temperature,
             self._reachable(batch),
         )
+        if self.beta:
+            assert self._vectors is not None
+            assert batch.teacher_vectors is not None
+            loss = loss + self.beta * representation_loss(self._vectors, batch.teacher_vectors, self._reachable(batch))
+        return loss
 
     def _copy_layers(self, teacher: Teacher) -> None:
         """Puts the teacher's embeddings and picked layers into the student.
@@ -156,3 +207,7 @@ class Distillation(Strategy):
                 )
             wanted[key] = given[origin]
         self.encoder.backbone.load_state_dict(wanted)
+
+
+def _words(split: EncodedSplit) -> Any:
+    return None if split.words is None else split.words.lengths

@@ -35,6 +35,7 @@ class Batch(NamedTuple):
         word_mask: For tagging, True for real words, the cut ones included ``[batch, words]``.
         documents: For windows, the example in the batch that each row belongs to ``[rows]``.
         teacher: Teacher logits ``[batch, classes]``, ``[batch]`` or ``[batch, words, classes]``.
+        teacher_vectors: What the teacher's head reads ``[batch, hidden]`` or ``[batch, words, hidden]``.
         features: Frozen features that replace the encoder ``[batch, hidden]`` or ``[batch, words, hidden]``; there are
             no token ids then, ``[rows, 0]``.
         states: Hidden states at the top of the frozen layers, which replace them ``[rows, length, hidden]``.
@@ -50,6 +51,7 @@ class Batch(NamedTuple):
     word_mask: Tensor | None = None
     documents: Tensor | None = None
     teacher: Tensor | None = None
+    teacher_vectors: Tensor | None = None
     features: Tensor | None = None
     states: Tensor | None = None
     packing: Packing | None = None

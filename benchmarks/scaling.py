@@ -174,7 +174,7 @@ def build(point: Point, folder: str) -> tuple[Any, Any, int, int]:
 
 def points(names: tuple[str, ...], axes: dict[str, tuple[int, ...]]) -> list[Point]:
     """Every point once, one size after the other, the strategies side by side."""
-    wanted = [Point(name)._replace(**{axis: value}) for axis in axes for value in axes[axis] for name in names]
+    wanted = [Point(**{"strategy": name, axis: value}) for axis in axes for value in axes[axis] for name in names]
     return list(dict.fromkeys([*(Point(name) for name in names), *wanted]))
 
 

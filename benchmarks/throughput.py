@@ -31,6 +31,9 @@ from transferlab.optim import Schedule
 from transferlab.strategies import FullFineTuning
 from transferlab.tasks import TaskDataModule
 
+# untyped in transformers
+ENCODERS: Any = AutoModel
+CLASSIFIERS: Any = AutoModelForSequenceClassification
 RATE = 2e-5
 """Learning rate; nothing can be learned, it only has to be harmless."""
 
@@ -187,7 +190,7 @@ def peer(setting: Setting) -> tuple[StepClock, Array]:
     callback = CountingCallback()
     with tempfile.TemporaryDirectory() as folder:
         trainer = CountingTrainer(
-            model=AutoModelForSequenceClassification.from_config(config),
+            model=CLASSIFIERS.from_config(config),
             args=TrainingArguments(
                 output_dir=folder,
                 max_steps=setting.warmup + setting.steps,
@@ -255,7 +258,7 @@ def measure(variant: str, setting: Setting, peak: float) -> Measurement:
     clock, lengths = VARIANTS[variant](setting)
     config = AutoConfig.from_pretrained(setting.model)
     with torch.device("meta"):
-        parameters = matrix_parameters(AutoModel.from_config(config))
+        parameters = matrix_parameters(ENCODERS.from_config(config))
     flops = training_flops(lengths, parameters, config.num_hidden_layers, config.hidden_size)
     memory = torch.cuda.max_memory_allocated() / 2**20 if setting.device.type == "cuda" else peak_memory_mb()
     return {

@@ -174,7 +174,8 @@ def build(point: Point, folder: str) -> tuple[Any, Any, int, int]:
 
 def points(names: tuple[str, ...], axes: dict[str, tuple[int, ...]]) -> list[Point]:
     """Every point once, one size after the other, the strategies side by side."""
-    wanted = [Point(**{"strategy": name, axis: value}) for axis in axes for value in axes[axis] for name in names]
+    sizes: list[dict[str, Any]] = [{axis: value} for axis in axes for value in axes[axis]]
+    wanted = [Point(name, **size) for size in sizes for name in names]
     return list(dict.fromkeys([*(Point(name) for name in names), *wanted]))
 
 

@@ -58,6 +58,8 @@ def summarise(work: Work | Start, record: Measurement) -> Line:
     line = Line(work.title, work.against, least=work.least, aim=work.aim)
     if record.get("error"):
         return line._replace(verdict=f"failed: {record['error']}")
+    if not record["ours"]:
+        return line._replace(verdict="failed: not measured")
     if isinstance(work, Start):
         return _start(line, record["ours"])
     ours, peer = record["ours"], record["peer"]
@@ -108,7 +110,7 @@ def _spread(measured: Sequence[Measurement]) -> tuple[float, float]:
     return statistics.fmean(scores), statistics.stdev(scores) if len(scores) > 1 else 0.0
 
 
-HEADINGS = ("Work", "Against", "Ratio", "Spread", "Wall", "Memory MB", "Score", "Their score", "Target", "")
+HEADINGS = ("Work", "Against", "Ratio", "Spread", "Wall", "MB, ours / theirs", "Score", "Their score", "Target", "")
 
 
 def cells(line: Line) -> list[str]:

@@ -122,11 +122,13 @@ def test_speed_at_the_cost_of_accuracy_is_missed():
 
 
 def test_a_lost_and_a_failed_row_stay_in_the_table():
-    lines = [summary([2.0], [1.0]), table.summarise(WORK, {"error": "no such file"})]
+    failed = [table.summarise(WORK, record) for record in ({"error": "no such file"}, {"ours": [], "peer": []})]
+    lines = [summary([2.0], [1.0]), *failed]
     text = table.markdown(table.HEADINGS, [table.cells(line) for line in lines])
     assert "| 0.50× |" in text
     assert "| lost |" in text
     assert "| failed: no such file |" in text
+    assert "| failed: not measured |" in text
 
 
 def test_a_start_is_measured_in_seconds():

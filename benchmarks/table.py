@@ -72,7 +72,7 @@ def summarise(work: Work | Start, record: Measurement) -> Line:
         memory=(_median(ours, "peak_mem_mb"), _median(peer, "peak_mem_mb")),
         scores=(_spread(ours), _spread(peer)),
     )
-    return line._replace(verdict=_verdict(line))
+    return line._replace(verdict=_verdict(line, judged=len(ours) > 1))
 
 
 def _start(line: Line, measured: Sequence[Measurement]) -> Line:
@@ -86,13 +86,14 @@ def _start(line: Line, measured: Sequence[Measurement]) -> Line:
     )
 
 
-def _verdict(line: Line) -> str:
+def _verdict(line: Line, judged: bool) -> str:
     assert line.value is not None
     assert line.scores is not None
     if line.value < 1:
         return "lost"
     (ours, our_spread), (peer, peer_spread) = line.scores
-    if peer - ours > max(EQUAL, our_spread + peer_spread):
+    # one seed says nothing about a difference of scores
+    if judged and peer - ours > max(EQUAL, our_spread + peer_spread):
         return "missed: less accurate"
     return "aim met" if line.value >= line.aim else "met" if line.value >= line.least else "missed"
 

@@ -117,8 +117,10 @@ def test_a_ratio_is_the_median_of_the_seeds_with_its_spread():
 
 
 def test_speed_at_the_cost_of_accuracy_is_missed():
-    assert summary([1.0], [9.0], 0.85, 0.90).verdict == "missed: less accurate"
-    assert summary([1.0], [9.0], 0.897, 0.90).verdict == "aim met"
+    assert summary([1.0, 1.0], [9.0, 9.0], 0.85, 0.90).verdict == "missed: less accurate"
+    assert summary([1.0, 1.0], [9.0, 9.0], 0.897, 0.90).verdict == "aim met"
+    # not to be told from one seed
+    assert summary([1.0], [9.0], 0.85, 0.90).verdict == "aim met"
 
 
 def test_a_lost_and_a_failed_row_stay_in_the_table():

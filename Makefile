@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp test-run predict baseline compare list submission test test-all lint format types clean
+.PHONY: help install demo exp test-run predict baseline compare list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo 'install: Python 3.11 or later is needed: make install PYTHON=python3.11' >&2; exit 2; }
 	@echo 'installing into $(VENV); the first time takes minutes'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev,bench]'
 	@touch $@
 
 demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table
@@ -68,6 +68,9 @@ submission: ## zip file for the GLUE server: RUNS='lora_cola lora_sst2 ...' [ARG
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) submission $(call given,RUNS) $(call given,ARGS)
 
+bench: $(STAMP) ## speed, memory and accuracy against what one would use instead: [QUICK=1] [ARGS='--rows lora']
+	$(PY) -m benchmarks.bench $(if $(call given,QUICK),--quick) $(call given,ARGS)
+
 test: $(STAMP) ## tests that take seconds and need no network [ARGS=...]
 	$(PY) -m pytest -n auto $(call given,ARGS)
 
@@ -87,4 +90,4 @@ types: $(STAMP) ## mypy --strict
 
 clean: ## remove caches and build files; leaves .venv/ and runs/
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -122,7 +122,8 @@ def load_model(name: str, tagging: bool) -> "PreTrainedModel":
 
 def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:
     place = locate(name, revision)
-    if place.target == name:
+    # a folder that is named by its path needs no Hub
+    if place.target == name and not Path(name).is_dir():
         reach_hub()
     try:
         return factory.from_pretrained(place.target, revision=place.revision, trust_remote_code=False, **options)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 import yaml
-from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 
 from transferlab.encoders import EncoderConfig
@@ -88,6 +87,9 @@ def restore(run: Path) -> Strategy:
 
 
 def _build(tree: dict[str, Any], task: TaskSpec) -> Strategy:
+    # only here, so that the strategies can be imported where there is no command line
+    from jsonargparse import ArgumentParser
+
     module, _, name = tree["model"]["class_path"].rpartition(".")
     kind = getattr(import_module(module), name)
     parser = ArgumentParser(exit_on_error=False)

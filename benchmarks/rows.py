@@ -1,0 +1,87 @@
+"""The rows of a comparison, as files that both sides read: ``-m benchmarks.rows TASK FOLDER TRAIN EVALUATE``."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from transferlab.tasks import Source
+
+SPLITS = ("train", "validation", "test")
+
+
+def write_rows(task: str, folder: Path, train: int, evaluate: int, seed: int = 0) -> dict[str, Any]:
+    """Writes ``train``, ``validation`` and ``test`` as Parquet, and ``task.json`` with what is to be known of them.
+
+    Training and validation rows are drawn from the training split of the task and have none in common; the test rows
+    are drawn from its labelled test split.
+
+    Args:
+        task: A name in `transferlab.tasks.table`.
+        folder: Where the files go.
+        train: Training rows; 0 for all that are left.
+        evaluate: Test rows, at most; a fourth as many select, at most 500.
+        seed: Seed of the draw.
+
+    Returns:
+        The content of ``task.json``.
+    """
+    from transferlab.tasks.sources import read_split
+    from transferlab.tasks.table import lookup
+
+    source = lookup(task)
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    pool, tests = read_split(source, source.train).rows, read_split(source, source.test[0]).rows
+    order = generator.permutation(len(pool))
+    select = min(500, max(evaluate // 4, 2))
+    parts = {
+        "validation": pool.select(order[:select]),
+        "train": pool.select(order[select : select + train if train else None]),
+        "test": tests.select(np.sort(generator.permutation(len(tests))[:evaluate])),
+    }
+    for name, rows in parts.items():
+        rows.select_columns([*source.text, source.label]).to_parquet(folder / f"{name}.parquet")
+    facts = {key: value for key, value in asdict(source).items() if key in {"text", "label", "kind", "labels"}}
+    facts |= {"task": task, "metric": source.metrics[0] if source.metrics else "f1", "examples": len(parts["train"])}
+    (folder / "task.json").write_text(json.dumps(facts), encoding="utf-8")
+    return facts
+
+
+def read_facts(folder: str | Path) -> dict[str, Any]:
+    """The content of ``task.json``: text, label, kind, labels, task, metric, examples."""
+    facts: dict[str, Any] = json.loads((Path(folder) / "task.json").read_text(encoding="utf-8"))
+    return facts
+
+
+def read_source(folder: str | Path, splits: tuple[str, ...], predict: tuple[str, ...] = ()) -> "Source":
+    """Where a data module finds these rows.
+
+    Args:
+        folder: Written by `write_rows`.
+        splits: Files to name; a ``test`` among them stands in for ``validation`` where that is not among them.
+        predict: Splits to read without labels.
+    """
+    from transferlab.tasks import Source
+
+    facts = read_facts(folder)
+    files = {split: str(Path(folder) / f"{split}.parquet") for split in splits}
+    if "validation" not in files and "test" in files and not predict:
+        files["validation"] = files.pop("test")
+    return Source(
+        files=files,
+        text=tuple(facts["text"]),
+        label=facts["label"],
+        kind=facts["kind"],
+        labels=tuple(facts["labels"]),
+        metrics=(facts["metric"],),
+        predict=predict,
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(write_rows(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))))

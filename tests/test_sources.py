@@ -302,7 +302,7 @@ def test_regression(tmp_path, tiny_encoder):
 @pytest.mark.parametrize("value", ["much", "", "nan", "inf"])
 def test_target_that_is_no_number(tmp_path, tiny_encoder, value):
     path = written(tmp_path, "own.csv", f"text,label\na,1\nb,{value}\nc,2\nd,3\n")
-    with pytest.raises(TransferlabError, match=r"own\.csv, row 1: column 'label' must hold a number"):
+    with pytest.raises(TransferlabError, match=r"own\.csv \(train\), row 1: column 'label' must hold a number"):
         module(tiny_encoder, Source(files={"train": path}, kind="regression")).setup("fit")
 
 

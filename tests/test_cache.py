@@ -107,6 +107,29 @@ def test_precision_on_disk(precision, error):
     assert array.values.itemsize == (4 if precision == "32" else 2)
 
 
+def test_of_two_processes_one_computes_and_both_read(tmp_path):
+    code = """
+import sys, time
+sys.path.insert(0, "tests")
+from pathlib import Path
+from test_cache import batch_of, keep, np, one_column, split_of
+def slow():
+    with open(sys.argv[1], "a") as file:
+        file.write("computed ")
+    yield one_column(3)[0]
+    time.sleep(1)
+array = keep("shared", split_of([1, 1, 1]), np.arange(3), None, slow)
+assert array.of(batch_of(2, 0)).tolist() == [[2], [0]]
+"""
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", code, str(log)]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        assert process.wait(timeout=120) == 0, process.stderr.read()
+        process.stderr.close()
+    assert log.read_text() == "computed "
+
+
 def test_values_too_large_for_16_bits_are_refused():
     with pytest.raises(TransferlabError, match=r"cache.precision: values up to 1e\+05 do not fit"):
         keep(

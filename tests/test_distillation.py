@@ -213,6 +213,15 @@ def test_trains_on_labels_and_teacher(kind, runs, data, tiny_encoder, fit):
     assert trainer.test(model, module, verbose=False)
 
 
+def test_a_run_says_its_precision_and_what_it_kept(runs, tmp_path, files, tiny_encoder, monkeypatch):
+    monkeypatch.setattr("transferlab.cli.best_precision", lambda accelerator: "32-true")
+    run = train_run(tmp_path, tiny_encoder, files, "classification", "FeatureExtraction")
+    assert "precision: 32-true" in (run / "config.yaml").read_text()
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["precision"] == "32-true"
+    assert summary["frozen_work"][0].startswith("features of 48 rows, computed in ")
+
+
 def test_the_name_of_the_task_is_filled_in(data, tiny_encoder):
     assert student(data(), tiny_encoder, teacher="full_{task}").teacher_name == "full_tiny_classification"
 

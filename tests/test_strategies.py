@@ -196,6 +196,14 @@ def test_features_are_computed_once(data, tiny_encoder, monkeypatch):
     assert "read from disk" in model.frozen_work[0]
 
 
+def test_another_head_reads_the_same_features(data, tiny_encoder, monkeypatch):
+    build("linear", data(), tiny_encoder).wrap_data(data())
+    monkeypatch.setattr(frozen, "_batches", lambda *_: pytest.fail("computed again"))
+    module = data()
+    build("mlp", module, tiny_encoder).wrap_data(module)
+    assert next(iter(module.train_dataloader())).features is not None
+
+
 @pytest.mark.parametrize("change", ["pooling", "layers", "weights"])
 def test_other_features_are_computed_anew(change, data, tiny_encoder, monkeypatch):
     encoder = {

@@ -156,8 +156,12 @@ class TransferCLI(LightningCLI):
             # metrics.csv is the local record of the curves, whatever else logs
             trainer.loggers = [*trainer.loggers, CSVLogger(self.folder, name="", version="")]
             trainer.callbacks.append(LearningRateMonitor("step"))
-        if trainer.progress_bar_callback is None:
+        bar = trainer.progress_bar_callback
+        if bar is None:
             trainer.callbacks.append(LineProgress())
+        else:
+            # showing a loss waits for the device, so the bar moves as often as is logged
+            trainer.callbacks[trainer.callbacks.index(bar)] = type(bar)(refresh_rate=trainer.log_every_n_steps)
         return trainer
 
     def before_fit(self) -> None:

@@ -23,6 +23,7 @@ from torch.optim import AdamW
 
 from transferlab.encoders import EncoderConfig
 from transferlab.errors import TransferlabError
+from transferlab.hardware import best_precision
 from transferlab.heads import HeadConfig
 from transferlab.optim import Schedule
 from transferlab.strategies import FullFineTuning
@@ -76,6 +77,7 @@ def run(data: TaskDataModule, encoder: EncoderConfig, seed: int, window: int, op
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=options.epochs,
+        precision=best_precision("cpu"),  # type: ignore[arg-type]  # one of Lightning's words
         callbacks=[curve],
         logger=False,
         enable_checkpointing=False,

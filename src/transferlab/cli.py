@@ -364,6 +364,9 @@ def quiet() -> None:
         r"Experiment logs directory",
         r".*No device id is provided via",
         r"The number of training batches .* is smaller than the logging interval",
+        r"Checkpoint directory .* exists and is not empty",
+        # it is, by the place that the data module keeps
+        r"You're resuming from a checkpoint that ended before the epoch ended",
     ):
         warnings.filterwarnings("ignore", message=text)
     for name in ("lightning.pytorch", "lightning.fabric"):

@@ -55,7 +55,7 @@ def lives(holder: dict[str, Any], mine: dict[str, Any]) -> bool:
     On another host it cannot be told; but of a job that was requeued the earlier part has ended.
     """
     if holder["host"] != mine["host"]:
-        return not (holder["job"] and holder["job"] == mine["job"])
+        return not holder["job"] or bool(holder["job"] != mine["job"])
     try:
         os.kill(holder["pid"], 0)
     except ProcessLookupError:
@@ -63,7 +63,7 @@ def lives(holder: dict[str, Any], mine: dict[str, Any]) -> bool:
     except PermissionError:
         pass
     # the number of a dead process is given to another one some day
-    return _birth(holder["pid"]) == holder["birth"]
+    return bool(_birth(holder["pid"]) == holder["birth"])
 
 
 def _self() -> dict[str, Any]:

@@ -237,6 +237,7 @@ def test_one_folder_from_the_first_start_to_the_end(experiment):
     last.write_bytes(content)
     assert transferlab(place, "fit", "--resume", "runs/stopped", hook=(7, signal.SIGTERM)) == 75, output(place)
     assert "last.ckpt is damaged; going on from the one before" in output(place)
+    assert (folder / "checkpoints" / "last.damaged").exists()
     assert transferlab(place, "fit", "--resume", "runs/stopped") == 0, output(place)
     check_equal(folder, whole)
 

@@ -118,7 +118,7 @@ class TransferCLI(LightningCLI):
         self._find_teacher()
         loggers.prepare(settings, self.folder)
         self.checkpoint: Path | None = None
-        if self.subcommand == "fit" and (self.folder / "config.yaml").is_file() and not settings.trainer.fast_dev_run:
+        if self.subcommand == "fit" and (self.folder / "config.yaml").is_file():
             self._go_on()
         if settings.trainer.enable_progress_bar is None:
             settings.trainer.enable_progress_bar = sys.stdout.isatty()
@@ -143,6 +143,8 @@ class TransferCLI(LightningCLI):
         if not rank_zero_only.rank:  # type: ignore[attr-defined]
             for path in damaged:
                 print(f"{path} is damaged; going on from the one before, {self.checkpoint}.")
+                # else the next checkpoint would put it in the place of the one that is whole
+                path.replace(path.with_suffix(".damaged"))
             print(f"going on from {self.checkpoint}" if self.checkpoint else "no checkpoint yet: from the beginning")
 
     def _dump(self) -> str:

@@ -290,6 +290,7 @@ class TransferCLI(LightningCLI):
         """Tests the best checkpoint once."""
         best = self.settings.checkpoint.dirpath + "/best.ckpt"
         if self.trainer.interrupted or not os.path.isfile(best):
+            self.metrics.close()
             return
         after = self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         self.recorder.after(dict(after[0]))
@@ -297,6 +298,7 @@ class TransferCLI(LightningCLI):
             self.trainer.test(self.model, self.datamodule, verbose=False)
         elif self.trainer.is_global_zero:
             self.recorder.close()
+        self.metrics.close()
         if self.trainer.is_global_zero and (hint := self._close()):
             print(f"W&B ran offline; upload with: {hint}")
 

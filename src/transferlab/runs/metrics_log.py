@@ -48,8 +48,14 @@ class MetricsLog(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Writes the last line."""
-        if self._row and status == "success":
+        """Writes the open line of a run that ends early; one that goes well has more to say of its last step."""
+        if status != "success":
+            self.close()
+
+    @rank_zero_only
+    def close(self) -> None:
+        """Writes the open line."""
+        if self._row:
             self._write()
 
     def _write(self) -> None:

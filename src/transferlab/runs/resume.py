@@ -221,7 +221,7 @@ class Resumable(Checkpoint):
             # Lightning kills the first process as soon as it sees that another one has ended with an error
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_exception(trainer, pl_module, stopped)
-            lock.release(self.folder) if trainer.is_global_zero else None
+            lock.release(self.folder)
             trainer.strategy.barrier()
             sys.stdout.flush()
             os._exit(signals.STOPPED)

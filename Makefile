@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp test-run predict baseline compare list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline compare list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -36,10 +36,15 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table
 	$(RUNNER) demo $(call given,ARGS)
 
-exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [ARGS=...]
+exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [RUN=folder to go on in] [ARGS=...]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) fit --experiment '$(call given,NAME)' $(call given,ARGS)
+	$(RUNNER) fit --experiment '$(call given,NAME)' $(if $(call given,RUN),--resume '$(call given,RUN)') $(call given,ARGS)
+
+resume: ## go on with a run that was stopped or killed: RUN=<experiment, run id or folder> [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) fit --resume '$(call given,RUN)' $(call given,ARGS)
 
 test-run: ## test a finished run again: RUN=<experiment, run id or folder> [ARGS=...]
 	$(call need,RUN,lora_sst2)

@@ -4,11 +4,13 @@ import os
 import sys
 from collections.abc import Callable
 
+from transferlab import signals
 from transferlab.errors import TransferlabError, near
 
 USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trainer
 
   transferlab fit --config experiments/lora_sst2.yaml    train, select, test; writes runs/<experiment>/<run id>/
+  transferlab fit --resume RUN                           goes on with a run that was stopped or killed
   transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
   transferlab compare [RUNS]                             table of all runs
@@ -46,9 +48,11 @@ def main() -> None:
 
 
 def _train() -> None:
-    from transferlab.cli import main as train
+    # a signal may come during the imports already, which take seconds
+    with signals.handled():
+        from transferlab.cli import main as train
 
-    train()
+        train()
 
 
 def _baseline(arguments: list[str]) -> None:

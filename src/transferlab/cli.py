@@ -12,7 +12,8 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab import config as experiment_file
 from transferlab import experiments
@@ -23,10 +24,13 @@ from transferlab.errors import TransferlabError
 from transferlab.hardware import best_precision
 from transferlab.messages import explain
 from transferlab.places import find_run
+from transferlab.runs import checkpoints, lock, loggers, resume
 from transferlab.runs import folder as run_folder
-from transferlab.runs import loggers
+from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.config import RunConfig
+from transferlab.runs.metrics_log import MetricsLog
 from transferlab.runs.recorder import LineProgress, RunRecorder
+from transferlab.runs.resume import Resumable
 from transferlab.strategies import Strategy
 from transferlab.tasks import TaskDataModule
 
@@ -113,8 +117,43 @@ class TransferCLI(LightningCLI):
             settings.trainer.precision = best_precision(str(settings.trainer.accelerator))
         self._find_teacher()
         loggers.prepare(settings, self.folder)
+        self.checkpoint: Path | None = None
+        if self.subcommand == "fit" and (self.folder / "config.yaml").is_file():
+            self._go_on()
         if settings.trainer.enable_progress_bar is None:
             settings.trainer.enable_progress_bar = sys.stdout.isatty()
+
+    def _go_on(self) -> None:
+        """Finds where the run in this folder is to go on from, or ends because it is finished."""
+        if not rank_zero_only.rank:  # type: ignore[attr-defined]
+            lock.acquire(self.folder)
+        saved = experiment_file.read_yaml(self.folder / "config.yaml")
+        given = yaml.safe_load(self._dump())
+        if keys := resume.differences(saved, given):
+            raise TransferlabError(
+                f"{self.folder} is a run with another configuration; different are {', '.join(keys)}. Start a new run, "
+                f"or go on with its own: transferlab fit --resume {self.folder}"
+            )
+        length = [[tree["trainer"].get(key) for key in ("max_epochs", "max_steps")] for tree in (saved, given)]
+        summary = run_folder.read_summary(self.folder)
+        if summary.get("status") == "finished" and length[0] == length[1]:
+            print(f"{self.folder} is finished.")
+            raise SystemExit(0)
+        self.checkpoint, damaged = checkpoints.newest(self.folder / "checkpoints")
+        if not rank_zero_only.rank:  # type: ignore[attr-defined]
+            for path in damaged:
+                print(f"{path} is damaged; going on from the one before, {self.checkpoint}.")
+                # else the next checkpoint would put it in the place of the one that is whole
+                path.replace(path.with_suffix(".damaged"))
+            print(f"going on from {self.checkpoint}" if self.checkpoint else "no checkpoint yet: from the beginning")
+
+    def _dump(self) -> str:
+        return str(self._parser(self.subcommand).dump(self.settings, skip_validation=True))
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Adds the checkpoint to go on from."""
+        arguments: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
+        return arguments | ({"ckpt_path": self.checkpoint, "weights_only": True} if self.checkpoint else {})
 
     def _find_teacher(self) -> None:
         # the saved configuration then names the very run that taught, not the newest one of that name
@@ -131,9 +170,11 @@ class TransferCLI(LightningCLI):
             raise TransferlabError(explain(error, self.parser)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """Adds the recorder, the checkpoint to resume from, and plain progress lines on a pipe."""
-        trainer: Any = super().instantiate_trainer(**kwargs)
+        """Adds the recorder, the log of metrics, checkpoints to go on from, and plain progress lines on a pipe."""
         settings = self.settings
+        trainer: Any = super().instantiate_trainer(**kwargs, plugins=self._plugins())
+        # it would broadcast inside the handler, in the middle of a step; see `transferlab.signals`
+        trainer._signal_connector.register_signal_handlers = lambda: None
         strategy = settings.model.class_path.rsplit(".", 1)[-1]
         identity = {
             "experiment": settings.run.experiment,
@@ -144,25 +185,38 @@ class TransferCLI(LightningCLI):
             "precision": str(trainer.precision),
         }
         self.recorder = RunRecorder(self.folder, identity)
-        last = ModelCheckpoint(
-            self.folder / "checkpoints", "last", enable_version_counter=False, save_on_train_epoch_end=True
-        )
-        trainer.callbacks += [self.recorder, *([] if trainer.fast_dev_run else [last])]
+        trainer.callbacks.append(self.recorder)
+        self.metrics = MetricsLog(self.folder / "metrics.jsonl")
         fitting = self.subcommand == "fit" and not trainer.fast_dev_run
-        if not fitting:
-            # what was logged while training stays as it is
-            trainer.loggers = []
-        elif not any(isinstance(logger, CSVLogger) for logger in trainer.loggers):
-            # metrics.csv is the local record of the curves, whatever else logs
-            trainer.loggers = [*trainer.loggers, CSVLogger(self.folder, name="", version="")]
-            trainer.callbacks.append(LearningRateMonitor("step"))
+        # what was logged while training stays as it is
+        trainer.loggers = [*trainer.loggers, self.metrics] if fitting else []
         bar = trainer.progress_bar_callback
         if bar is None:
             trainer.callbacks.append(LineProgress())
         else:
             # showing a loss waits for the device, so the bar moves as often as is logged
             trainer.callbacks[trainer.callbacks.index(bar)] = type(bar)(refresh_rate=trainer.log_every_n_steps)
+        if fitting:
+            run = settings.run
+            trainer.callbacks += [
+                LearningRateMonitor("step"),
+                Resumable(
+                    self.folder,
+                    int(settings.seed_everything),
+                    run.checkpoint_every_steps,
+                    run.checkpoint_every_minutes,
+                    self.metrics,
+                ),
+            ]
         return trainer
+
+    def _plugins(self) -> list[Any]:
+        configured = self._get(self.config_init, "trainer.plugins") or []
+        plugins = [*(configured if isinstance(configured, list) else [configured]), AtomicCheckpointIO()]
+        if SLURMEnvironment.detect():
+            # Lightning would save inside the signal handler, in the middle of a step
+            plugins.append(SLURMEnvironment(auto_requeue=False))
+        return plugins
 
     def before_fit(self) -> None:
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
@@ -171,9 +225,10 @@ class TransferCLI(LightningCLI):
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)
         self.datamodule = self.model.wrap_data(self.datamodule, self._work())
-        self._open()
-        before = self.trainer.validate(self.model, self.datamodule, verbose=False)
-        self.recorder.before(dict(before[0]))
+        self._open(training=True)
+        if self.checkpoint is None:
+            before = self.trainer.validate(self.model, self.datamodule, verbose=False)
+            self.recorder.before(dict(before[0]))
 
     def _work(self) -> Work:
         """How frozen work is done: on the device and in the precision of the Trainer."""
@@ -213,13 +268,18 @@ class TransferCLI(LightningCLI):
             # the record prints the result
             self.settings.verbose = False
 
-    def _open(self) -> None:
+    def _open(self, training: bool = False) -> None:
         if not self.trainer.is_global_zero:
             return
-        self.recorder.open(self.model, self.datamodule)
+        self.recorder.open(self.model, self.datamodule, training)
+        if training:
+            lock.acquire(self.folder)
+            checkpoints.sweep(self.folder / "checkpoints")
+            if self.checkpoint is None:
+                self.metrics.path.unlink(missing_ok=True)
         config = self.folder / "config.yaml"
-        if not config.exists():
-            self._parser(self.subcommand).save(self.settings, config, skip_validation=True)
+        if training or not config.exists():
+            run_folder.write_text(config, self._dump())
         loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary)
 
     def _close(self) -> str:
@@ -230,6 +290,7 @@ class TransferCLI(LightningCLI):
         """Tests the best checkpoint once."""
         best = self.settings.checkpoint.dirpath + "/best.ckpt"
         if self.trainer.interrupted or not os.path.isfile(best):
+            self.metrics.close()
             return
         after = self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         self.recorder.after(dict(after[0]))
@@ -237,6 +298,7 @@ class TransferCLI(LightningCLI):
             self.trainer.test(self.model, self.datamodule, verbose=False)
         elif self.trainer.is_global_zero:
             self.recorder.close()
+        self.metrics.close()
         if self.trainer.is_global_zero and (hint := self._close()):
             print(f"W&B ran offline; upload with: {hint}")
 
@@ -245,17 +307,21 @@ def expand_arguments(arguments: list[str]) -> list[str]:
     """Expands a command line.
 
     ``--config FILE``, ``--config=FILE`` and ``-c FILE`` become the file laid over its bases; ``--experiment NAME`` the
-    file of that name, or task and strategy put together; ``--run RUN`` the configuration and checkpoint of a run.
+    file of that name, or task and strategy put together; ``--run RUN`` the configuration and checkpoint of a run;
+    ``--resume RUN`` the configuration of a run, unless one is given, and its folder.
     """
     expanded: list[str] = []
     rest = iter(arguments)
+    configured = any(argument.partition("=")[0] in {"--config", "-c", "--experiment"} for argument in arguments)
     for argument in rest:
         name, given, value = argument.partition("=")
-        if name in {"--config", "-c", "--experiment", "--run"}:
+        if name in {*ARGUMENTS, "--resume"}:
             value = value if given else next(rest, "")
             if not value:
                 raise TransferlabError(f"{name} needs a {'FILE' if name in {'--config', '-c'} else 'NAME'} behind it.")
-            expanded += ARGUMENTS[name](value)
+            if name == "--resume" and arguments[0] != "fit":
+                raise TransferlabError(f"--resume is for fit; {arguments[0]} takes --run RUN.")
+            expanded += _resume(value, configured) if name == "--resume" else ARGUMENTS[name](value)
         else:
             expanded.append(argument)
     return expanded
@@ -281,6 +347,14 @@ def _run(value: str) -> list[str]:
     return [*_config(str(folder / "config.yaml")), "--ckpt_path", str(checkpoint)]
 
 
+def _resume(value: str, configured: bool) -> list[str]:
+    # with a configuration at hand a folder that is not there yet starts a run
+    fresh = configured and os.sep in value and not Path(value).exists()
+    folder = Path(value) if fresh else run_folder.find(value)
+    os.environ[run_folder.VARIABLE] = str(folder.absolute())
+    return [] if configured else _config(str(folder / "config.yaml"))
+
+
 ARGUMENTS = {"--config": _config, "-c": _config, "--experiment": _experiment, "--run": _run}
 
 
@@ -294,6 +368,9 @@ def quiet() -> None:
         r"Experiment logs directory",
         r".*No device id is provided via",
         r"The number of training batches .* is smaller than the logging interval",
+        r"Checkpoint directory .* exists and is not empty",
+        # it is, by the place that the data module keeps
+        r"You're resuming from a checkpoint that ended before the epoch ended",
     ):
         warnings.filterwarnings("ignore", message=text)
     for name in ("lightning.pytorch", "lightning.fabric"):

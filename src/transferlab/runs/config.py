@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from transferlab.errors import TransferlabError
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -13,6 +15,9 @@ class RunConfig:
         root: Folder that holds all runs.
         tags: Words to filter runs by.
         log_checkpoint: Give the best checkpoint to W&B as an artifact.
+        checkpoint_every_steps: Optimizer steps between two writings of ``last.ckpt``, which a killed run goes on from;
+            null: by time only. At the end of each epoch it is always written.
+        checkpoint_every_minutes: Minutes between two writings; null: by steps only.
     """
 
     experiment: str = ""
@@ -20,3 +25,11 @@ class RunConfig:
     root: str = "runs"
     tags: tuple[str, ...] = ()
     log_checkpoint: bool = True
+    checkpoint_every_steps: int | None = None
+    checkpoint_every_minutes: float | None = 10.0
+
+    def __post_init__(self) -> None:
+        for key in ("checkpoint_every_steps", "checkpoint_every_minutes"):
+            value = getattr(self, key)
+            if value is not None and value <= 0:
+                raise TransferlabError(f"run.{key}: {value} is not above 0; leave it null for no such checkpoints.")

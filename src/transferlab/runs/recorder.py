@@ -1,5 +1,6 @@
 """The callback that writes the record of a run and shows it."""
 
+import contextlib
 import json
 import resource
 import sys
@@ -36,17 +37,27 @@ class RunRecorder(Callback):
         self.samples = 0
         self.tokens: Any = 0
         self.train_s = 0.0
+        self.earlier_s = 0.0
         self._entered = 0.0
         self._lines: dict[str, list[predictions.Record]] = {}
 
     # before training ----------------------------------------------------------------------------------------------
 
-    def open(self, model: Strategy, data: TaskDataModule) -> None:
-        """Creates the folder, or goes on in that of a finished run; fills in what is known, and prints the header."""
+    def open(self, model: Strategy, data: TaskDataModule, training: bool = False) -> None:
+        """Creates the folder, or goes on in that of an earlier run; fills in what is known, and prints the header.
+
+        Args:
+            model: What is trained or evaluated.
+            data: Its rows.
+            training: Whether the run is going to be trained, anew or further.
+        """
         run_folder.create(self.folder)
         path = self.folder / "summary.json"
         if path.is_file():
             self.summary = json.loads(path.read_text(encoding="utf-8"))
+            if training:
+                self.summary.pop("error", None)
+                self._write("running")
         else:
             self.describe(model, data)
             self._write("running")
@@ -142,6 +153,26 @@ class RunRecorder(Callback):
         """Stops the training clock."""
         self._stop_clock()
 
+    def state_dict(self) -> dict[str, float]:
+        """What the run has cost so far, for the next start to go on from."""
+        running = time.perf_counter() - self._entered if self._entered else 0.0
+        return {
+            "samples": self.samples,
+            "tokens": int(self.tokens),
+            "train_s": self.train_s + running,
+            "wall_s": self.wall_s,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from there."""
+        self.samples, self.tokens = state_dict["samples"], state_dict["tokens"]
+        self.train_s, self.earlier_s = state_dict["train_s"], state_dict["wall_s"]
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of this start and of those before, up to the checkpoint that was gone on from."""
+        return self.earlier_s + time.perf_counter() - self.started
+
     def _stop_clock(self) -> None:
         if self._entered:
             self.train_s += time.perf_counter() - self._entered
@@ -154,7 +185,7 @@ class RunRecorder(Callback):
         world = trainer.world_size
         seconds = max(self.train_s, 1e-9)
         self.summary["perf"] |= {
-            "wall_s": round(time.perf_counter() - self.started, 2),
+            "wall_s": round(self.wall_s, 2),
             "train_s": round(self.train_s, 2),
             "samples_s": round(world * self.samples / seconds, 2),
             "tokens_s": round(world * float(self.tokens) / seconds, 1),
@@ -207,7 +238,7 @@ class RunRecorder(Callback):
         """Marks the run as finished and prints the result."""
         if self.summary["status"] != "finished":
             # a test of a finished run says nothing about the cost of training
-            self.summary["perf"]["wall_s"] = round(time.perf_counter() - self.started, 2)
+            self.summary["perf"]["wall_s"] = round(self.wall_s, 2)
         self._write("finished")
         self.result()
 
@@ -255,7 +286,9 @@ class RunRecorder(Callback):
         """Marks the run as failed or interrupted."""
         if trainer.is_global_zero and self.folder.is_dir():
             self.summary["error"] = f"{type(exception).__name__}: {exception}".strip()
-            self._write("interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed")
+            # what went wrong is a full disk, maybe
+            with contextlib.suppress(OSError):
+                self._write("interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed")
 
     def _show(self, renderable: Any) -> None:
         self.screen.print()

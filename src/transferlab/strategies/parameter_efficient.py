@@ -1,5 +1,6 @@
 """Parameter-efficient tuning: the encoder stays as it is, a few new or chosen parameters learn."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch.cli import OptimizerCallable
@@ -61,7 +62,9 @@ class ParameterEfficient(Strategy):
         loss, penalty = super().loss(logits, batch), self.method.penalty(self.encoder.backbone)
         return loss if penalty is None else loss + penalty
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Lets the method follow each optimizer step; the gradients are still there."""
-        if (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0 or self.trainer.is_last_batch:
-            self.method.after_step(self.encoder.backbone, self.global_step)
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """Lets the method follow each optimizer step, while the gradients are there and before anything is saved."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.method.after_step(self.encoder.backbone, self.global_step + 1)

@@ -82,6 +82,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         self.max_tokens = max_tokens
         self.packed = packed
         self.epoch = 0
+        self._begun = (0, 0)
 
     @property
     def sampler(self) -> "BucketBatchSampler":
@@ -91,6 +92,15 @@ class BucketBatchSampler(Sampler[list[int]]):
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of an epoch."""
         self.epoch = epoch
+
+    def resume(self, epoch: int, start: int) -> None:
+        """Leaves out the first batches of one epoch; it still counts as long as any other.
+
+        Args:
+            epoch: The epoch that was begun.
+            start: Batches of this process that were done in it.
+        """
+        self.epoch, self._begun = epoch, (epoch, start)
 
     def plan(self) -> list[Array]:
         """The batches of all ranks in this epoch, in order."""
@@ -103,7 +113,8 @@ class BucketBatchSampler(Sampler[list[int]]):
         return batches + list(islice(cycle(batches), -len(batches) % self.world_size))
 
     def __iter__(self) -> Iterator[list[int]]:
-        for batch in self.plan()[self.rank :: self.world_size]:
+        begun, start = self._begun
+        for batch in self.plan()[self.rank :: self.world_size][start if begun == self.epoch else 0 :]:
             yield batch.tolist()
 
     def __len__(self) -> int:

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import numpy as np
@@ -95,6 +95,7 @@ class TaskDataModule(L.LightningDataModule):
         self._encoded: dict[str, EncodedSplit] = {}
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         self._spec: TaskSpec | None = None
+        self._begun = (0, 0)
         self._check_batches()
 
     def _check_batches(self) -> None:
@@ -262,8 +263,22 @@ class TaskDataModule(L.LightningDataModule):
             self.encoded(split)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled training batches, length-bucketed or packed."""
-        return self.loader(*self.part_rows("train"), shuffle=True)
+        """Shuffled training batches, length-bucketed or packed; after a restart without those that are done."""
+        loader = self.loader(*self.part_rows("train"), shuffle=True)
+        cast(BucketBatchSampler, loader.batch_sampler).resume(*self._begun)
+        return loader
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the training rows: the epoch, and how many of its batches each process has done."""
+        if self.trainer is None:
+            return {}
+        epoch, batches = self.trainer.fit_loop.epoch_progress.current, self.trainer.fit_loop.epoch_loop.batch_progress
+        inside = epoch.started > epoch.processed
+        return {"epoch": epoch.processed, "batch": batches.current.ready if inside else 0}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Goes to a place in the training rows; Lightning does so before it asks for the loader."""
+        self._begun = (state_dict["epoch"], state_dict["batch"])
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the rows that select checkpoints."""

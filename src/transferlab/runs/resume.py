@@ -1,0 +1,238 @@
+"""A run that can be stopped or killed at any step and goes on as if nothing had happened.
+
+What makes it exact: the order of batches is a function of the epoch (`transferlab.tasks.batching`), a checkpoint holds
+the place in it (`TaskDataModule.state_dict`), and every batch has random numbers of its own, so that no generator's
+state need be kept.
+"""
+
+import hashlib
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+
+from transferlab import signals
+from transferlab.runs import lock
+from transferlab.runs.checkpoints import LAST
+from transferlab.runs.metrics_log import MetricsLog
+from transferlab.tasks import Batch
+
+FREE = (
+    "cache",
+    "checkpoint.dirpath",
+    "ckpt_path",
+    "config",
+    "data.init_args.num_workers",
+    "run.checkpoint_every_minutes",
+    "run.checkpoint_every_steps",
+    "run.log_checkpoint",
+    "run.root",
+    "run.tags",
+    "trainer.default_root_dir",
+    "trainer.enable_checkpointing",
+    "trainer.enable_model_summary",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "trainer.logger",
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.max_time",
+    "trainer.min_epochs",
+    "trainer.min_steps",
+    "trainer.profiler",
+    "weights_only",
+)
+"""Keys that may change when a run goes on: how long it is, where it lies, what is shown."""
+
+LENGTH = ("trainer.max_epochs", "trainer.max_steps")
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """A tree as dotted keys; a list is a value."""
+    if not isinstance(tree, dict) or not tree:
+        return {prefix: tree}
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def differences(saved: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """Keys with different values that must be the same for a run to go on."""
+    one, other = flat(saved), flat(given)
+    keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in FREE)]
+
+
+def seed_batch(seed: int, rank: int, number: int) -> None:
+    """Seeds the generators of torch, numpy and Python for a batch.
+
+    Args:
+        seed: Seed of the run.
+        rank: Number of the process.
+        number: Number of the batch, counted over all epochs.
+    """
+    digest = hashlib.blake2b(f"{seed} {rank} {number}".encode(), digest_size=8).digest()
+    value = int.from_bytes(digest, "big")
+    torch.manual_seed(value)
+    np.random.seed(value % 2**32)
+    random.seed(value)
+
+
+class Resumable(Checkpoint):
+    """Writes ``last.ckpt`` by steps, by minutes and at the end of each epoch, and stops a run that is asked to.
+
+    A checkpoint is written between two optimizer steps only, and never between a step and the validation that follows
+    it: then the next step or the end of the epoch is waited for.
+
+    It must stand behind all other callbacks, so that what they note at the end of an epoch is in the checkpoint.
+
+    Args:
+        folder: The run folder.
+        seed: Seed of the run.
+        every_steps: Optimizer steps between two checkpoints; None for no such rule.
+        every_minutes: Minutes between two checkpoints; None for no such rule.
+        metrics: The log that goes back with a checkpoint.
+    """
+
+    def __init__(
+        self, folder: Path, seed: int, every_steps: int | None, every_minutes: float | None, metrics: MetricsLog
+    ) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.every_steps = every_steps
+        self.every_minutes = every_minutes
+        self.metrics = metrics
+        self._saved_step = 0
+        self._saved_time = 0.0
+        self._group: Any = None
+
+    # going on -----------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Adds what Lightning forgets: that early stopping has spoken, and the state of the metrics."""
+        checkpoint["resume"] = {"should_stop": trainer.should_stop, "metrics": self.metrics.state()}
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Restores it."""
+        if trainer.state.fn == TrainerFn.FITTING and (state := checkpoint.get("resume")):
+            trainer.should_stop = state["should_stop"]
+            self.metrics.restore(state["metrics"])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Takes over the signals, and starts the count to the next checkpoint."""
+        self._leave_epoch_behind(trainer)
+        self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
+        if trainer.world_size > 1 and self._group is None:
+            # on the processor: to read an answer from the GPU would hold up every step
+            self._group = torch.distributed.new_group(backend="gloo")
+        if signals.request.installed:
+            signals.install()
+            signals.request.deferred = True
+
+    @staticmethod
+    def _leave_epoch_behind(trainer: L.Trainer) -> None:
+        """Begins the next epoch where the checkpoint was written at the end of one.
+
+        Where `trainer.max_steps` is set Lightning would go through the end of that epoch once more.
+        """
+        loop = trainer.fit_loop
+        epochs = loop.epoch_progress
+        if loop.restarting and epochs.current.processed == epochs.current.ready:
+            epochs.current.completed, epochs.total.completed = epochs.current.processed, epochs.total.processed
+            loop.reset_restart_stage()
+            loop._restarting = False
+            loop.epoch_loop.restarting = False
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Gives the batch its random numbers."""
+        seed_batch(self.seed, trainer.global_rank, trainer.fit_loop.total_batch_idx)
+
+    # saving and stopping ------------------------------------------------------------------------------------------
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Saves and stops between two steps, if it is time."""
+        loop = trainer.fit_loop.epoch_loop
+        followed = loop._num_ready_batches_reached() or loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+        if followed or loop._should_accumulate():
+            return
+        due, stop = self._agree(trainer)
+        if due or stop:
+            # the loss of this step is logged only after this hook; to log it twice changes nothing
+            trainer._logger_connector.update_train_step_metrics()
+            self._save(trainer)
+        if stop:
+            self._stop(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Saves after the validation at the end of an epoch."""
+        self._save(trainer)
+        if self._agree(trainer)[1]:
+            self._stop(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Gives the signals back: from here on nothing is lost by ending at once."""
+        stop = self._agree(trainer)[1]
+        signals.request.deferred = False
+        if stop:
+            self._stop(trainer, pl_module)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Gives the signals back."""
+        signals.request.deferred = False
+
+    def _agree(self, trainer: L.Trainer) -> tuple[bool, int]:
+        """Whether a checkpoint is due, and the signal that any process got: the same answer in all of them."""
+        steps, seconds = trainer.global_step - self._saved_step, time.monotonic() - self._saved_time
+        due = self.every_steps is not None and steps >= self.every_steps
+        due |= self.every_minutes is not None and seconds >= 60 * self.every_minutes
+        if trainer.world_size == 1:
+            return due, signals.request.received
+        answers = torch.tensor([int(due), signals.request.received])
+        torch.distributed.all_reduce(answers, torch.distributed.ReduceOp.MAX, group=self._group)
+        return bool(answers[0]), int(answers[1])
+
+    def _save(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self.folder / "checkpoints" / LAST)
+        self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
+
+    def _stop(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            print(
+                f"stopped at step {trainer.global_step} as asked to, nothing is lost; go on with: "
+                f"transferlab fit --resume {self.folder}",
+                flush=True,
+            )
+            _finish_wandb()
+        stopped = SystemExit(signals.STOPPED)
+        if trainer.world_size > 1:
+            # Lightning kills the first process as soon as it sees that another one has ended with an error
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                callback.on_exception(trainer, pl_module, stopped)
+            lock.release(self.folder)
+            trainer.strategy.barrier()
+            sys.stdout.flush()
+            os._exit(signals.STOPPED)
+        raise stopped
+
+
+def _finish_wandb() -> None:
+    """Uploads what W&B still holds; whatever goes wrong there must not cost the run."""
+    if "wandb" not in sys.modules:
+        return
+    try:
+        sys.modules["wandb"].finish(exit_code=signals.STOPPED)
+    except Exception as error:
+        print(f"W&B could not be finished ({type(error).__name__}: {error}); metrics.jsonl holds all.", flush=True)

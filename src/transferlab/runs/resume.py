@@ -145,7 +145,8 @@ class Resumable(Checkpoint):
         Where `trainer.max_steps` is set Lightning would go through the end of that epoch once more.
         """
         loop = trainer.fit_loop
-        epochs = loop.epoch_progress
+        # Lightning declares a tracker that knows less than the one it uses
+        epochs: Any = loop.epoch_progress
         if loop.restarting and epochs.current.processed == epochs.current.ready:
             epochs.current.completed, epochs.total.completed = epochs.current.processed, epochs.total.processed
             loop.reset_restart_stage()
@@ -164,7 +165,7 @@ class Resumable(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Saves and stops between two steps, if it is time."""
-        loop = trainer.fit_loop.epoch_loop
+        loop: Any = trainer.fit_loop.epoch_loop
         followed = loop._num_ready_batches_reached() or loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
         if followed or loop._should_accumulate():
             return

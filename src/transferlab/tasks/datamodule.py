@@ -272,7 +272,9 @@ class TaskDataModule(L.LightningDataModule):
         """The place in the training rows: the epoch, and how many of its batches each process has done."""
         if self.trainer is None:
             return {}
-        epoch, batches = self.trainer.fit_loop.epoch_progress.current, self.trainer.fit_loop.epoch_loop.batch_progress
+        # Lightning declares a tracker that knows less than the one it uses
+        epoch = cast(Any, self.trainer.fit_loop.epoch_progress.current)
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress
         inside = epoch.started > epoch.processed
         return {"epoch": epoch.processed, "batch": batches.current.ready if inside else 0}
 

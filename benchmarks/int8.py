@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.measure import has_bf16
+from transferlab.hardware import native_bf16
 from transferlab.places import find_run
 from transferlab.strategies import Strategy
 from transferlab.strategies.teacher import restore
@@ -46,7 +46,7 @@ def main() -> None:
     data.setup("test")
     batches = list(data.test_dataloader()[0])
     results = {"float32": passed(model, batches)}
-    if has_bf16():
+    if native_bf16("cpu"):
         results["bf16"] = passed(model, batches, bf16=True)
     quantize: Any = torch.ao.quantization.quantize_dynamic
     model.encoder.backbone = quantize(copy.deepcopy(model.encoder.backbone), {nn.Linear}, dtype=torch.qint8)

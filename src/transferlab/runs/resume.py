@@ -26,7 +26,6 @@ from transferlab.runs.metrics_log import MetricsLog
 from transferlab.tasks import Batch
 
 FREE = (
-    "cache",
     "checkpoint.dirpath",
     "ckpt_path",
     "config",
@@ -51,8 +50,6 @@ FREE = (
     "weights_only",
 )
 """Keys that may change when a run goes on: how long it is, where it lies, what is shown."""
-
-LENGTH = ("trainer.max_epochs", "trainer.max_steps")
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -109,11 +109,13 @@ class Distillation(Strategy):
 
         @torch.no_grad()
         def logits(batch: Batch) -> Tensor:
+            """The teacher's logits in the student's order of labels."""
             answer = teacher.module(batch)
             return answer[..., order] if order else answer
 
         @torch.no_grad()
         def vectors(batch: Batch) -> Tensor:
+            """What the teacher's head reads."""
             assert isinstance(teacher.module, Strategy)
             return teacher.module.represent(batch)[0]
 

@@ -1,3 +1,7 @@
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -43,3 +47,32 @@ def test_a_release_of_torch_that_cannot_be_asked(monkeypatch):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)
     assert not native_bf16("cpu")
+
+
+FAULTS = """
+import resource, sys
+import torch
+from transferlab.hardware import keep_freed_memory
+
+taken = keep_freed_memory() if sys.argv[1] == "kept" else None
+# an aligned block needs a little more than one that was freed, so it takes a few until they fit
+for _ in range(20):
+    torch.zeros(2**23)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    torch.zeros(2**23)
+print(taken, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_freed_memory_is_used_again():
+    """20 blocks of 32 MiB: without the setting the kernel maps each of their 4 KiB pages anew."""
+    faults = {}
+    for name in ("given back", "kept"):
+        done = subprocess.run([sys.executable, "-c", FAULTS, name], capture_output=True, text=True, check=True)
+        taken, count = done.stdout.split()
+        assert taken == {"given back": "None", "kept": "True"}[name]
+        faults[name] = int(count)
+    # huge pages, where they are on, make fewer of them
+    assert faults["kept"] < 100 < faults["given back"]

@@ -21,7 +21,7 @@ from transferlab.cache import CacheConfig, Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.packing import enable_packing
 from transferlab.errors import TransferlabError
-from transferlab.hardware import best_precision
+from transferlab.hardware import best_precision, keep_freed_memory
 from transferlab.messages import explain
 from transferlab.places import find_run
 from transferlab.runs import checkpoints, lock, loggers, resume
@@ -44,6 +44,7 @@ class TransferCLI(LightningCLI):
     datamodule: TaskDataModule
 
     def __init__(self, args: ArgsType = None) -> None:
+        keep_freed_memory()
         super().__init__(
             Strategy,
             TaskDataModule,

@@ -1,8 +1,12 @@
 """What the hardware can do."""
 
+import ctypes
 from typing import Any
 
 import torch
+
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
+"""Numbers of glibc's ``M_MMAP_THRESHOLD`` and ``M_TRIM_THRESHOLD``."""
 
 
 def native_bf16(accelerator: str = "auto") -> bool:
@@ -25,3 +29,21 @@ def native_bf16(accelerator: str = "auto") -> bool:
 def best_precision(accelerator: str = "auto") -> str:
     """The Trainer's precision for that accelerator: ``bf16-mixed`` where the hardware has it, else ``32-true``."""
     return "bf16-mixed" if native_bf16(accelerator) else "32-true"
+
+
+def keep_freed_memory() -> bool:
+    """Lets glibc keep freed memory for the next step, instead of giving it back to the system.
+
+    A gradient of the word embeddings alone has tens of MB. By default glibc maps such a block anew in every step, and
+    the kernel fills each of its pages with zeros. Other allocators (jemalloc, tcmalloc) are not touched.
+
+    Returns:
+        Whether there is a glibc that took it.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    # older releases refuse more than 32 MiB; without a value the trim threshold alone would fix the default of 128 KiB
+    taken = mallopt(MMAP_THRESHOLD, 2**30) or mallopt(MMAP_THRESHOLD, 2**25)
+    return bool(taken and mallopt(TRIM_THRESHOLD, 2**31 - 1))

@@ -79,7 +79,11 @@ def seed_batch(seed: int, rank: int, number: int) -> None:
     """
     digest = hashlib.blake2b(f"{seed} {rank} {number}".encode(), digest_size=8).digest()
     value = int.from_bytes(digest, "big")
-    torch.manual_seed(value)
+    if torch.accelerator.is_available():
+        torch.manual_seed(value)
+    else:
+        # the other way formats a traceback per kind of accelerator, in case one is started later
+        torch.default_generator.manual_seed(value)
     np.random.seed(value % 2**32)
     random.seed(value)
 

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertModel
 from transformers.trainer_utils import PredictionOutput
 
-from benchmarks import bench, flops, gpu, ours, peers, scaling, starts, table
+from benchmarks import bench, flops, gpu, ours, peers, scaling, starts, steps, table
 from benchmarks.generated import LENGTHS, GeneratedData, draw_lengths, make_split
 from benchmarks.measure import Job
 from benchmarks.rows import read_facts, write_rows
@@ -272,6 +272,13 @@ def test_ours_trains_on_the_same_rows(places, tmp_path, variant, data):
     assert done["cpu_s"] > 0
     assert (done["epochs"], done["examples"]) == (2, 24)
     assert 0 <= done["score"] <= 1
+
+
+def test_steps_of_fit_and_of_a_bare_loop_are_timed(places, tmp_path):
+    # four of the six batches warm up
+    measured = steps.repeat(replace(job(places, "full", tmp_path), batch_size=4))
+    assert measured.keys() == {"fit", "bare", "padded", "packed"}
+    assert all(value > 0 for value in measured.values())
 
 
 @pytest.mark.slow

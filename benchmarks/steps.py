@@ -2,7 +2,7 @@
 
 Each repetition runs `transferlab fit` and then a bare PyTorch loop over the same batches, from the same weights, with
 the same optimizer, schedule, clipping and precision, in one process on one thread; only the steps are timed, the first
-few left out. A third loop reads the same rows packed into rows without padding. Prints CPU time per step, its ratio to the
+few left out. A third loop reads the same rows packed without padding. Prints CPU time per step, its ratio to the
 bare loop (median and range over the repetitions), and for the packed loop CPU time per token, since its batches differ.
 """
 

@@ -130,11 +130,15 @@ def _run(
     arguments = _at(tree, "model", "init_args")
     teacher = str(found.get("model.teacher", arguments.get("teacher") or ""))
     task = task or str(_at(tree, "data", "init_args").get("task"))
-    taught = float(found.get("model.alpha", arguments.get("alpha", 1))) < 1 or bool(
-        found.get("model.beta", arguments.get("beta", 0))
-    )
     key = (teacher.replace("{task}", task), encoder, size, seed) if teacher else None
-    return _Plan(name, encoder, size, seed, command, found, key, taught)
+    return _Plan(name, encoder, size, seed, command, found, key, _is_taught(arguments, found))
+
+
+def _is_taught(arguments: config.Tree, overrides: Overrides) -> bool:
+    """Whether the teacher is asked: not in the control of a distillation, which names it all the same."""
+    weights = {"alpha": 1, "beta": 0, "from_teacher": False}
+    given = {key: overrides.get(f"model.{key}", arguments.get(key, value)) for key, value in weights.items()}
+    return given["alpha"] != 1 or bool(given["beta"]) or bool(given["from_teacher"])
 
 
 def _at(tree: config.Tree, *keys: str) -> Any:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import lightning as L
 import numpy as np
@@ -68,8 +69,12 @@ def test_classification_keeps_validation_scores_losses_and_lengths(data, tiny_en
     assert all(line["text"] == [module.rows("test").rows[line["id"]]["text"]] for line in hard)
 
 
-def test_tagging_keeps_words_and_what_training_had(data, tiny_encoder, tmp_path):
-    module = data("tagging", train_examples=12)
+def test_tagging_keeps_words_and_what_training_had(files, tiny_encoder, tmp_path):
+    rows = files["tagging"].files["train"]
+    # tested on all rows, of which some train
+    source = replace(files["tagging"], files={"train": rows, "test": rows})
+    module = TaskDataModule("tiny", tiny_encoder, source=source, train_examples=12, max_length=64)
+    module.setup("fit")
     record(tmp_path, FullFineTuning(module.spec, tiny_encoder), module)
     names, (split, numbers) = module.spec.labels, module.part_rows("train")
     rows = module.rows(split).rows
@@ -79,10 +84,10 @@ def test_tagging_keeps_words_and_what_training_had(data, tiny_encoder, tmp_path)
         row = rows[int(number)]
         tags = [tag if isinstance(tag, str) else names[tag] for tag in row["tags"]]
         for found in re.finditer("B(I*)", "".join(tag[0] for tag in tags)):
-            known.add((tags[found.start()][2:], *row["words"][found.start() : found.end()]))
+            known.add((tags[found.start()][2:], *row["tokens"][found.start() : found.end()]))
     flags = []
     for line in lines_of(tmp_path, "test"):
-        assert line["words"] == module.rows("test").rows[line["id"]]["words"]
+        assert line["words"] == module.rows("test").rows[line["id"]]["tokens"]
         found = texts.entities(line["words"], line["label"])
         assert line["seen"] == [(kind, *words) in known for kind, words in found]
         flags += line["seen"]

@@ -40,7 +40,7 @@ class Line(NamedTuple):
     title: str
 
 
-def figure(title: str, drawing: Html, caption: Child = None) -> Html:
+def figure(title: Child, drawing: Html, caption: Child = None) -> Html:
     """A chart with a heading."""
     return tag("figure", tag("h4", title), drawing, tag("figcaption", caption) if caption else None)
 
@@ -91,12 +91,15 @@ def lines(series: Sequence[Line], across: str, up: str, floor: float | None = No
     return frame(drawn, x, y, across, up)
 
 
-def reliability(bins: Sequence[tuple[float, float, float, float, int]], up: str = "accuracy") -> Html:
+def reliability(
+    bins: Sequence[tuple[float, float, float, float, int]],
+    after: Sequence[tuple[float, float, float, float, int]] | None = None,
+) -> Html:
     """Accuracy in bins of confidence, beside the diagonal of a calibrated classifier.
 
     Args:
         bins: Lower and upper edge, mean confidence, accuracy, count of each bin that is not empty.
-        up: Label of the upright axis.
+        after: The same after scaling, drawn as a line.
     """
     x, y = Scale(0, 1, LEFT, WIDTH - RIGHT), Scale(0, 1, HEIGHT - BOTTOM, TOP)
     total = sum(count for *_, count in bins) or 1
@@ -107,7 +110,11 @@ def reliability(bins: Sequence[tuple[float, float, float, float, int]], up: str 
         gap = tag("line", x1=x(sure), x2=x(sure), y1=y(sure), y2=y(right), class_="gap")
         dot = tag("circle", cx=x(sure), cy=y(right), r=2 + 6 * (count / total) ** 0.5)
         drawn.append(tag("g", tag("title", title), box, gap, dot, class_="bin"))
-    return frame(drawn, x, y, "confidence", up)
+    if after:
+        places = " ".join(f"{x(sure):.1f},{y(right):.1f}" for _, _, sure, right, _ in after)
+        title = tag("title", "scaled by the temperature")
+        drawn.append(tag("g", title, tag("polyline", points=places), class_="after"))
+    return frame(drawn, x, y, "confidence", "accuracy")
 
 
 def intervals(rows: Sequence[tuple[int, str, float, Range | None, Sequence[float]]], across: str) -> Html:

@@ -27,7 +27,7 @@ def classify(gold: Iterable[Span], found: Iterable[Span]) -> Counter[str]:
     """
     rest, guesses = sorted(gold, key=lambda s: s[1:]), sorted(found, key=lambda s: s[1:])
     counts: Counter[str] = Counter()
-    for kind in KINDS[:1] + ("type", "boundary", "boundary and type"):
+    for kind in ("correct", "type", "boundary", "boundary and type"):
         for span in list(rest):
             match = next((guess for guess in guesses if _relation(span, guess) == kind), None)
             if match:

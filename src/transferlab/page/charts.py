@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
 def figure(title: Child, drawing: Html, caption: Child = None) -> Html:
     """A chart with a heading."""
-    return tag("figure", tag("h4", title), drawing, tag("figcaption", caption) if caption else None)
+    return tag("figure", tag("h4", title) if title else None, drawing, tag("figcaption", caption) if caption else None)
 
 
 def grid(figures: Sequence[Html]) -> Html:
@@ -125,7 +125,7 @@ def intervals(rows: Sequence[tuple[int, str, float, Range | None, Sequence[float
     drawn = []
     for position, (number, name, mean, bar, values) in enumerate(rows):
         at = TOP + 36 * position + 24
-        parts = [tag("text", f"{number}  {name}", x=12, y=at - 9, class_="rowname")]
+        parts = [tag("text", _short(f"{number}  {name}"), x=12, y=at - 9, class_="rowname")]
         if bar:
             parts.append(tag("line", x1=x(bar[0]), x2=x(bar[1]), y1=at, y2=at))
         parts += [tag("circle", cx=x(value), cy=at, r=3, class_="single") for value in values]
@@ -187,12 +187,16 @@ def stacked(rows: Sequence[tuple[int, str, Sequence[tuple[str, float]]]], across
     drawn = []
     for position, (number, name, parts) in enumerate(rows):
         at, done = TOP + 40 * position + 18, 0.0
-        drawn.append(tag("text", f"{number}  {name}", x=12, y=at - 5, class_="rowname"))
+        drawn.append(tag("text", _short(f"{number}  {name}"), x=12, y=at - 5, class_="rowname"))
         for part, (kind, value) in enumerate(parts):
             box = tag("rect", x=x(done), width=max(x(done + value) - x(done) - 0.6, 0), y=at, height=14)
             drawn.append(tag("g", tag("title", f"{name}, {kind}: {value:g}"), box, class_=f"bar c{part}"))
             done += value
     return frame(drawn, x, Scale(0, 1, tall - BOTTOM, TOP), across, "", tall=tall, left=12)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 58 else f"{name[:57]}…"
 
 
 def frame(

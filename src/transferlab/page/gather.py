@@ -17,9 +17,12 @@ from transferlab.runs.groups import Group, Summary, group
 
 Line = dict[str, Any]
 Curve = list[tuple[float, float]]
-LONGEST = 150
+LONGEST = 50
 """Points of a curve that are drawn."""
-FIRST = ("trainer.max_epochs", "model.init_args.optimizer.init_args.lr", "data.init_args.train_examples")
+MISSING = "-"
+SHORT = 32
+"""Characters of a value in a name."""
+FIRST = ("trainer.max_epochs", "model.init_args.optimizer.init_args.lr")
 """Keys that tell settings apart best."""
 
 
@@ -45,6 +48,12 @@ class Task(NamedTuple):
     def known(self, key: str) -> Any:
         """What the first run that says so says of the task."""
         return next((run[key] for s in self.settings for run in s.group.runs if run.get(key)), None)
+
+    @property
+    def judged(self) -> list[Setting]:
+        """Those with a score; without the majority, which would take most of an axis, where there are others."""
+        found = [s for s in self.settings if s.group.score is not None]
+        return [s for s in found if s.group.key.strategy != "majority"] or found
 
     @property
     def labels(self) -> list[str]:
@@ -93,35 +102,41 @@ def tasks(summaries: Sequence[Summary]) -> list[Task]:
 
 
 def _names(groups: Sequence[Group]) -> list[str]:
-    """Strategy, encoder where there are several, and what tells settings of the same strategy apart."""
-    encoders = {g.key.encoder for g in groups if g.key.encoder != "-"}
-    short = [
-        g.key.strategy + (f" · {g.key.encoder}" if len(encoders) > 1 and g.key.encoder != "-" else "") for g in groups
+    """The strategy, and as little as tells settings of the same strategy apart: encoder, rows, keys."""
+    usual = Counter(g.key.encoder for g in groups if g.key.encoder != "-").most_common(1)
+    names = [
+        g.key.strategy + (f" · {g.key.encoder}" if g.key.encoder not in {"-", *(name for name, _ in usual)} else "")
+        for g in groups
     ]
-    names = []
-    for position, found in enumerate(groups):
-        rivals = [other for other, name in zip(groups, short, strict=True) if name == short[position]]
-        told = [short[position]]
-        if len(rivals) > 1:
-            if len({other.key.train_examples for other in rivals}) > 1:
-                told.append(f"{found.key.train_examples} rows")
-            told += [f"{key.rsplit('.', 1)[-1]} {values[rivals.index(found)]}" for key, values in _apart(rivals)[:3]]
-            if len({other.key.protocol for other in rivals}) > 1:
-                told.append(found.key.protocol)
-        names.append(", ".join(told))
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        places = [place for place, other in enumerate(names) if other == name]
+        for place, told in zip(places, _told([groups[place] for place in places]), strict=True):
+            names[place] = ", ".join([name, *told])
     return names
 
 
-def _apart(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
-    found = [row for row in differences(groups) if not row[0].endswith(".train_examples")]
-    return sorted(found, key=lambda row: (FIRST.index(row[0]) if row[0] in FIRST else len(FIRST), row[0]))
+def _told(rivals: Sequence[Group]) -> list[list[str]]:
+    """What to say of each rival, key by key, until no two of them are called the same."""
+    rows = [[f"{g.key.train_examples} rows" for g in rivals], [g.key.protocol for g in rivals]]
+    known = [row for row in differences(rivals) if not row[0].endswith(".train_examples")]
+    # a key that only some have is most likely one that came later
+    known.sort(key=lambda row: (MISSING in row[1], FIRST.index(row[0]) if row[0] in FIRST else len(FIRST), row[0]))
+    rows += [[f"{key.rsplit('.', 1)[-1]} {value}" for value in values] for key, values in known]
+    told: list[list[str]] = [[] for _ in rivals]
+    for row in rows:
+        if len({tuple(words) for words in told}) == len(rivals):
+            break
+        if len(set(row)) > 1:
+            for words, word in zip(told, row, strict=True):
+                words.append(word if len(word) <= SHORT else f"{word[:SHORT]}…")
+    return told
 
 
 def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
-    """Keys of the configuration in which settings differ, with the value of each; "-" where it has none."""
+    """Keys of the configuration in which settings differ, with the value of each, `MISSING` where it has none."""
     trees = [deciding(g) for g in groups]
     keys = sorted({key for tree in trees for key in tree})
-    rows = [(key, [str(tree.get(key, "-")) for tree in trees]) for key in keys]
+    rows = [(key, [str(tree.get(key, MISSING)) for tree in trees]) for key in keys]
     return [(key, values) for key, values in rows if len(set(values)) > 1]
 
 

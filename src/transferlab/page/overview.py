@@ -85,7 +85,7 @@ def _mixed(task: Task) -> Html | None:
 def spread(task: Task) -> Html:
     """Scores of single seeds, mean and interval of each setting."""
     rows = []
-    for setting in task.settings:
+    for setting in task.judged:
         score = setting.group.score
         if score is not None:
             bar = None if score.low is None or score.high is None else (score.low, score.high)
@@ -94,21 +94,17 @@ def spread(task: Task) -> Html:
     if not rows:
         return note("No finished run with a test result.")
     metric = task.settings[0].group.key.metric
-    drawings = [
-        charts.figure("Quality and seeds" + (" (continued)" if start else ""), charts.intervals(part, f"test {metric}"))
-        for start in range(0, len(rows), 12)
-        if (part := rows[start : start + 12])
-    ]
+    drawing = charts.figure(None, charts.intervals(rows, f"test {metric}"))
     several = any(len(singles) > 1 for *_, singles in rows)
-    dots = "Dots are seeds, the upright stroke their mean, the line its 95 % interval. "
-    return join(charts.grid(drawings), note(dots + ("" if several else "Every setting has one seed: no interval.")))
+    dots = "Dots are seeds, the upright stroke their mean, the line its 95 % interval."
+    return join(charts.grid([drawing]), note(dots if several else "Every setting has one seed, so no interval."))
 
 
 def pareto(task: Task) -> Html:
     """Quality against each cost, with the frontier."""
     figures, left = [], []
     for name, keys in COSTS:
-        known = [(s, cost) for s in task.settings if s.group.score and (cost := mean_of(s, *keys)) is not None]
+        known = [(s, cost) for s in task.judged if (cost := mean_of(s, *keys)) is not None]
         drawn = [(s, cost) for s, cost in known if cost > 0]
         if len(drawn) < 2:
             left.append(name)
@@ -119,7 +115,8 @@ def pareto(task: Task) -> Html:
         metric = f"test {task.settings[0].group.key.metric}"
         drawing = charts.scatter(_points(drawn, name), across, metric, log=True)
         figures.append(charts.figure(f"Against {name.split(',')[0]}", drawing, caption))
-    text = "The dashed line joins the settings that no other beats in both quality and cost."
+    text = "The dashed line joins the settings that no other beats in both quality and cost. "
+    text += "Numbers as in the table of settings; point at one for its name. The majority class is not drawn."
     if left:
         text += f" Known for fewer than two settings, so left out: {', '.join(left)}."
     return join(charts.grid(figures), note(text))
@@ -177,9 +174,11 @@ def classes(task: Task) -> Html:
     if not with_report:
         return note("No per-class results: this is a regression, or no run of it is finished.")
     names = list(dict.fromkeys(n for s in with_report for run in s.runs for n in run.get("per_class") or {}))
+    found = {name: [v for s in with_report if (v := mean_of(s, "per_class", name, "f1"))] for name in names}
+    ends = {name: (min(values, default=0.0), max(values, default=1.0)) for name, values in found.items()}
     rows = []
     for setting in with_report:
-        cells = [shaded(mean_of(setting, "per_class", name, "f1")) for name in names]
+        cells = [shaded(mean_of(setting, "per_class", name, "f1"), *ends[name]) for name in names]
         both = [
             f"{mean_of(setting, 'per_class', name, 'precision') or 0:.2f} / "
             f"{mean_of(setting, 'per_class', name, 'recall') or 0:.2f}"
@@ -192,11 +191,12 @@ def classes(task: Task) -> Html:
     return table(head, rows, numeric=range(1, len(head)))
 
 
-def shaded(number: float | None, form: str = ".3f") -> Html:
-    """A cell whose background says how large a share is."""
+def shaded(number: float | None, low: float, high: float) -> Html:
+    """A cell whose background says where a number lies between two ends."""
     if number is None:
         return tag("td", "-", class_="number")
-    return tag("td", format(number, form), class_="number heat", style=f"--v:{max(0.0, min(number, 1.0)):.2f}")
+    share = (number - low) / (high - low) if high > low else 1.0
+    return tag("td", f"{number:.3f}", class_="number heat", style=f"--v:{max(0.0, min(share, 1.0)):.2f}")
 
 
 def configuration(task: Task) -> Html:

@@ -11,7 +11,7 @@ from transferlab.page import calibration, charts, gather, lengths
 from transferlab.page.entities import KINDS
 from transferlab.page.gather import Setting, Task, Tested
 from transferlab.page.markup import Html, details, join, note, table, tag
-from transferlab.page.overview import legend, named, shaded
+from transferlab.page.overview import legend, named
 from transferlab.runs.groups import estimate
 
 Found = list[tuple[Setting, list[Tested]]]
@@ -242,6 +242,3 @@ def layer_mix(task: Task, found: Found) -> Html:
     if not figures:
         return note("No setting pools by a learned mix of layers.")
     return join(charts.grid(figures), note("softmax weights of the selected checkpoint; emb: the embeddings."))
-
-
-__all__ = ["calibrated", "confusion", "entity_errors", "hardest", "layer_mix", "long_ones", "read", "shaded"]

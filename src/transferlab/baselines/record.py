@@ -11,8 +11,9 @@ from torch import Tensor
 
 from transferlab.baselines.methods import METHODS, Baseline
 from transferlab.baselines.rows import Part, Parts, evaluate
+from transferlab.losses import example_losses
 from transferlab.runs import folder as run_folder
-from transferlab.runs import predictions, report, setting
+from transferlab.runs import predictions, report, setting, texts
 from transferlab.runs.environment import environment
 from transferlab.runs.recorder import RunRecorder, peak_memory_mb
 from transferlab.tasks import TaskDataModule, TaskSpec
@@ -24,6 +25,7 @@ class BaselineRecorder(RunRecorder):
 
     def begin(self, data: TaskDataModule, parts: Parts, config: str) -> None:
         """Creates the folder and writes what is known before fitting."""
+        self._data = data
         self.summary |= facts(data, parts)
         run_folder.create(self.folder)
         (self.folder / "config.yaml").write_text(config, encoding="utf-8")
@@ -38,10 +40,17 @@ class BaselineRecorder(RunRecorder):
         count = baseline.coefficients
         self.summary["params"] = {"total": count, "trainable": count, "trainable_pct": 100.0 if count else 0.0}
         self.header()
-        values = evaluate(task, baseline.predict(parts.validation), parts.validation.labels)
+        selecting = baseline.predict(parts.validation)
+        values = evaluate(task, selecting, parts.validation.labels)
         self.after({f"val/{name}": value for name, value in values.items()} | {"val/primary": values[task.primary]})
-        for name, part in zip(task.tests, parts.tests, strict=True):
-            self._test(task, name, baseline.predict(part), part)
+        validation = self._records(task, selecting, parts.validation)
+        predictions.write(self.folder / "predictions" / "validation.jsonl", validation)
+        lines = {
+            name: self._test(task, name, baseline.predict(part), part)
+            for name, part in zip(task.tests, parts.tests, strict=True)
+        }
+        assert self._data is not None
+        texts.write(self.folder, self._data, lines)
         if parts.tests:
             self.summary["test"]["latency_ms"] = latency_ms(baseline, parts.tests[0])
         self.summary["perf"] |= {
@@ -54,15 +63,21 @@ class BaselineRecorder(RunRecorder):
         self._write("finished")
         self.result()
 
-    def _test(self, task: TaskSpec, split: str, predicted: Tensor, part: Part) -> None:
+    def _records(self, task: TaskSpec, predicted: Tensor, part: Part) -> list[predictions.Record]:
+        outputs = {"index": part.ids, "word_mask": part.labels != IGNORE}
+        if task.kind == "tagging":
+            outputs["classes"] = predicted
+        else:
+            outputs |= {"logits": predicted, "loss": example_losses(task.kind, predicted, part.labels)}
+        return predictions.records(task, outputs, part.labels)
+
+    def _test(self, task: TaskSpec, split: str, predicted: Tensor, part: Part) -> list[predictions.Record]:
         self.summary["metrics"] |= {f"{split}/{k}": v for k, v in evaluate(task, predicted, part.labels).items()}
-        name = "classes" if task.kind == "tagging" else "logits"
-        outputs = {"index": part.ids, name: predicted, "word_mask": part.labels != IGNORE}
-        lines = predictions.records(task, outputs, part.labels)
-        predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
+        lines = self._records(task, predicted, part)
         if split == "test":
             self.summary["per_class"] = report.per_class(task, lines)
             self.summary["test"] = predictions.facts(lines)
+        return lines
 
     def fail(self, error: BaseException) -> None:
         """Marks the run as failed or interrupted."""

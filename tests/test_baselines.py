@@ -291,7 +291,12 @@ def test_regression_on_files_with_two_tests(tmp_path):
     folder, summary = only_run(tmp_path / "runs", "baseline_tfidf_stars")
     assert summary["metrics"]["test/pearson"] > 0.9
     assert summary["metrics"]["test_far/pearson"] > 0.9
-    assert {p.name for p in (folder / "predictions").iterdir()} == {"test.jsonl", "test_far.jsonl"}
+    assert {p.name for p in (folder / "predictions").iterdir()} == {
+        "hardest.jsonl",
+        "test.jsonl",
+        "test_far.jsonl",
+        "validation.jsonl",
+    }
     assert summary["per_class"] == {}
 
 

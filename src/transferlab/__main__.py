@@ -14,7 +14,10 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
   transferlab compare [RUNS]                             table of all runs
+  transferlab report [RUNS] [--output FILE]              one HTML file on all runs, for reading in a browser
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
+  transferlab sweep FILE                                 a grid of runs from sweeps/FILE.yaml; goes on where it was
+  transferlab seeds NAME --seeds 5                       one experiment with several seeds
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
@@ -67,6 +70,12 @@ def _compare(arguments: list[str]) -> None:
     compare(arguments)
 
 
+def _report(arguments: list[str]) -> None:
+    from transferlab.page.command import main as report
+
+    report(arguments)
+
+
 def _submission(arguments: list[str]) -> None:
     from transferlab.runs.submission import main as submission
 
@@ -85,12 +94,27 @@ def _list(arguments: list[str]) -> None:
     list_experiments(arguments)
 
 
+def _sweep(arguments: list[str]) -> None:
+    from transferlab.sweeps.command import main as sweep
+
+    sweep(arguments)
+
+
+def _seeds(arguments: list[str]) -> None:
+    from transferlab.sweeps.command import seeds
+
+    seeds(arguments)
+
+
 LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
+    "report": _report,
     "submission": _submission,
     "list": _list,
     "demo": _demo,
+    "sweep": _sweep,
+    "seeds": _seeds,
 }
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from transferlab.errors import TransferlabError
 from transferlab.hardware import best_precision, keep_freed_memory
 from transferlab.messages import explain
 from transferlab.places import find_run
-from transferlab.runs import checkpoints, lock, loggers, resume
+from transferlab.runs import checkpoints, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
 from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.config import RunConfig
@@ -184,6 +184,7 @@ class TransferCLI(LightningCLI):
             "seed": settings.seed_everything,
             "tags": list(settings.run.tags),
             "precision": str(trainer.precision),
+            "setting": setting.fingerprint(yaml.safe_load(self._dump())),
         }
         self.recorder = RunRecorder(self.folder, identity)
         trainer.callbacks.append(self.recorder)
@@ -302,6 +303,29 @@ class TransferCLI(LightningCLI):
         self.metrics.close()
         if self.trainer.is_global_zero and (hint := self._close()):
             print(f"W&B ran offline; upload with: {hint}")
+
+
+class _Parsed(TransferCLI):
+    """Stops behind the parser."""
+
+    def _set_seed(self) -> None: ...
+
+    def before_instantiate_classes(self) -> None:
+        """Does nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Does nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None: ...
+
+
+def check(arguments: list[str]) -> None:
+    """Parses a command line without running it.
+
+    Raises:
+        TransferlabError: A wrong key or value.
+    """
+    _Parsed(arguments)
 
 
 def expand_arguments(arguments: list[str]) -> list[str]:

@@ -37,6 +37,26 @@ def task_loss(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = 
     return total / real.sum().clamp(min=1)
 
 
+def example_losses(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Returns the loss of each example ``[batch]``, by the formulas of `task_loss`; the mean over its own real words.
+
+    Args:
+        kind: Kind of the task.
+        logits: `[batch, classes]`, `[batch]` for regression, `[batch, words, classes]` for tagging.
+        labels: `[batch]`, or `[batch, words]` for tagging.
+        mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
+    """
+    logits = logits.float()
+    if kind == "regression":
+        return (logits - labels.float()).square()
+    if kind == "classification":
+        return F.cross_entropy(logits, labels, reduction="none")
+    real = _real_words(labels, mask)
+    targets = labels.masked_fill(~real, IGNORE)
+    words = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none")
+    return words.view_as(targets).sum(-1) / real.sum(-1).clamp(min=1)
+
+
 def distillation_loss(
     kind: Kind,
     student: Tensor,

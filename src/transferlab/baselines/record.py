@@ -1,16 +1,19 @@
 """A baseline leaves the same kind of run folder as a neural run."""
 
 import os
+import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+import yaml
 from torch import Tensor
 
 from transferlab.baselines.methods import METHODS, Baseline
 from transferlab.baselines.rows import Part, Parts, evaluate
+from transferlab.losses import example_losses
 from transferlab.runs import folder as run_folder
-from transferlab.runs import predictions, report
+from transferlab.runs import predictions, report, setting, texts
 from transferlab.runs.environment import environment
 from transferlab.runs.recorder import RunRecorder, peak_memory_mb
 from transferlab.tasks import TaskDataModule, TaskSpec
@@ -22,6 +25,7 @@ class BaselineRecorder(RunRecorder):
 
     def begin(self, data: TaskDataModule, parts: Parts, config: str) -> None:
         """Creates the folder and writes what is known before fitting."""
+        self._data = data
         self.summary |= facts(data, parts)
         run_folder.create(self.folder)
         (self.folder / "config.yaml").write_text(config, encoding="utf-8")
@@ -36,10 +40,19 @@ class BaselineRecorder(RunRecorder):
         count = baseline.coefficients
         self.summary["params"] = {"total": count, "trainable": count, "trainable_pct": 100.0 if count else 0.0}
         self.header()
-        values = evaluate(task, baseline.predict(parts.validation), parts.validation.labels)
+        selecting = baseline.predict(parts.validation)
+        values = evaluate(task, selecting, parts.validation.labels)
         self.after({f"val/{name}": value for name, value in values.items()} | {"val/primary": values[task.primary]})
-        for name, part in zip(task.tests, parts.tests, strict=True):
-            self._test(task, name, baseline.predict(part), part)
+        validation = self._records(task, selecting, parts.validation)
+        predictions.write(self.folder / "predictions" / "validation.jsonl", validation)
+        lines = {
+            name: self._test(task, name, baseline.predict(part), part)
+            for name, part in zip(task.tests, parts.tests, strict=True)
+        }
+        assert self._data is not None
+        texts.write(self.folder, self._data, lines)
+        if parts.tests:
+            self.summary["test"]["latency_ms"] = latency_ms(baseline, parts.tests[0])
         self.summary["perf"] |= {
             "wall_s": round(time.perf_counter() - self.started, 2),
             "train_s": round(seconds, 2),
@@ -50,19 +63,39 @@ class BaselineRecorder(RunRecorder):
         self._write("finished")
         self.result()
 
-    def _test(self, task: TaskSpec, split: str, predicted: Tensor, part: Part) -> None:
+    def _records(self, task: TaskSpec, predicted: Tensor, part: Part) -> list[predictions.Record]:
+        outputs = {"index": part.ids, "word_mask": part.labels != IGNORE}
+        if task.kind == "tagging":
+            outputs["classes"] = predicted
+        else:
+            outputs |= {"logits": predicted, "loss": example_losses(task.kind, predicted, part.labels)}
+        return predictions.records(task, outputs, part.labels)
+
+    def _test(self, task: TaskSpec, split: str, predicted: Tensor, part: Part) -> list[predictions.Record]:
         self.summary["metrics"] |= {f"{split}/{k}": v for k, v in evaluate(task, predicted, part.labels).items()}
-        name = "classes" if task.kind == "tagging" else "logits"
-        outputs = {"index": part.ids, name: predicted, "word_mask": part.labels != IGNORE}
-        lines = predictions.records(task, outputs, part.labels)
-        predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
+        lines = self._records(task, predicted, part)
         if split == "test":
             self.summary["per_class"] = report.per_class(task, lines)
+            self.summary["test"] = predictions.facts(lines)
+        return lines
 
     def fail(self, error: BaseException) -> None:
         """Marks the run as failed or interrupted."""
         self.summary["error"] = f"{type(error).__name__}: {error}".strip()
         self._write("interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed")
+
+
+def latency_ms(baseline: Baseline, part: Part) -> float:
+    """Median time of predicting one of up to eight examples alone, three times each, in milliseconds."""
+    times = []
+    for row in range(0, len(part.ids), max(len(part.ids) // 8, 1))[:8]:
+        one = slice(row, row + 1)
+        alone = Part(part.ids[one], tuple(cells[one] for cells in part.columns), part.labels[one])
+        for _ in range(3):
+            started = time.perf_counter()
+            baseline.predict(alone)
+            times.append(time.perf_counter() - started)
+    return round(1000 * statistics.median(times), 3)
 
 
 def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
@@ -77,6 +110,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
         "protocol": data.protocol.selection,
         "data": {
             "origin": data.origin,
+            "version": data.version,
             "train_examples": len(parts.train.ids),
             "train_fraction": data.protocol.train_fraction,
             "validation": f"{len(parts.validation.ids)} rows of {data.part_rows('validation')[0]}",
@@ -108,10 +142,17 @@ def run(method: str, data: TaskDataModule, parts: Parts, settings: Any, config: 
     """
     baseline = METHODS[method](data.spec, int(settings.seed_everything))
     experiment = f"baseline_{method}_{data.task}"
-    os.environ.pop(run_folder.VARIABLE, None)  # it names the folder of one run; each method is one of its own
     folder = run_folder.choose(Path(settings.run.root), experiment, baseline.seed)
-    os.environ.pop(run_folder.VARIABLE, None)
-    identity = {"experiment": experiment, "run": folder.name, "strategy": baseline.strategy}
+    os.environ.pop(run_folder.VARIABLE, None)  # it names the folder of one run; the next method has its own
+    if run_folder.read_summary(folder).get("status") == "finished":
+        print(f"{folder} is finished.")
+        return folder
+    identity = {
+        "experiment": experiment,
+        "run": folder.name,
+        "strategy": baseline.strategy,
+        "setting": setting.fingerprint(yaml.safe_load(config)),
+    }
     recorder = BaselineRecorder(folder, identity | {"seed": baseline.seed, "tags": list(settings.run.tags)})
     recorder.begin(data, parts, config)
     try:

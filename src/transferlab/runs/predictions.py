@@ -1,6 +1,7 @@
 """Predictions on test examples as JSON lines, one file per split, with example ids."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,13 @@ def records(task: TaskSpec, outputs: dict[str, "Tensor"], labels: "Tensor | None
 
     Args:
         task: Names the labels.
-        outputs: What a strategy's test step returns: ``index``, ``logits``, for tagging ``classes`` and ``word_mask``.
+        outputs: What a strategy's test step returns: ``index``, ``logits``, for tagging ``classes`` and ``word_mask``;
+            where known ``tokens`` and ``loss``.
         labels: Gold labels as in `transferlab.tasks.Batch`, or None.
 
     Returns:
         ``id`` (row number in the split), ``prediction``, with gold labels ``label``, for classification ``scores``
-        (probabilities in label order).
+        (probabilities in label order), ``tokens`` (that the encoder read, special ones included), ``loss``.
     """
     if task.kind == "tagging":
         mask = outputs["word_mask"].tolist()
@@ -41,8 +43,50 @@ def records(task: TaskSpec, outputs: dict[str, "Tensor"], labels: "Tensor | None
         result = [record | {"label": label} for record, label in zip(result, gold, strict=True)]
     if task.kind == "classification":
         scores = outputs["logits"].softmax(-1).tolist()
-        result = [r | {"scores": [round(s, 6) for s in row]} for r, row in zip(result, scores, strict=True)]
+        # digits that count, not decimals: a temperature works on the logarithm
+        result = [r | {"scores": [_digits(s) for s in row]} for r, row in zip(result, scores, strict=True)]
+    for name in ("tokens", "loss"):
+        if name in outputs:
+            result = [r | {name: _digits(v)} for r, v in zip(result, outputs[name].tolist(), strict=True)]
     return result
+
+
+def _digits(value: float) -> float | None:
+    """Six significant digits; None for what JSON has no number for, such as the loss of a class never seen."""
+    if isinstance(value, int):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def facts(lines: list[Record]) -> dict[str, Any]:
+    """What may be wrong with the predictions of a test split.
+
+    Args:
+        lines: What `records` returns, with gold labels.
+
+    Returns:
+        ``examples``; ``not_finite``, examples with a prediction or score that is no number; ``collapsed``, whether all
+        predictions are the same (for tagging: no entity at all) though the labels are not.
+    """
+    found = [line["prediction"] for line in lines]
+    gold: list[Any] = [line.get("label") for line in lines]
+    if found and isinstance(found[0], list):
+        collapsed = all(tag == "O" for tags in found for tag in tags) and any(
+            tag != "O" for tags in gold for tag in tags
+        )
+    else:
+        collapsed = len(set(gold)) > 1 and _constant(found)
+    numbers = [line.get("scores") or [line["prediction"]] for line in lines]
+    broken = sum(any(n is None or (isinstance(n, float) and not math.isfinite(n)) for n in row) for row in numbers)
+    return {"examples": len(lines), "not_finite": broken, "collapsed": collapsed}
+
+
+def _constant(values: list[Any]) -> bool:
+    if isinstance(values[0], str):
+        return len(set(values)) == 1
+    # below this a spread is rounding
+    spread, size = max(values) - min(values), max(abs(value) for value in values)
+    return bool(spread <= 1e-6 * size)
 
 
 def _tags(task: TaskSpec, rows: list[list[int]], mask: list[list[bool]]) -> list[list[str]]:
@@ -50,11 +94,11 @@ def _tags(task: TaskSpec, rows: list[list[int]], mask: list[list[bool]]) -> list
     return [[task.labels[number] for number, real in zip(*pair, strict=True) if real] for pair in pairs]
 
 
-def write(path: Path, lines: list[Record]) -> None:
-    """Writes records sorted by example id."""
+def write(path: Path, lines: list[Record], ordered: bool = False) -> None:
+    """Writes records sorted by example id, or in the order that they have."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
-        for line in sorted(lines, key=lambda record: int(record["id"])):
+        for line in lines if ordered else sorted(lines, key=lambda record: int(record["id"])):
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

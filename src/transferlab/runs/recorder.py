@@ -15,8 +15,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.encoders.loading import locate
 from transferlab.runs import folder as run_folder
-from transferlab.runs import predictions, report
+from transferlab.runs import predictions, report, texts
 from transferlab.runs.environment import environment
+from transferlab.runs.latency import latency_ms
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
 
@@ -40,6 +41,7 @@ class RunRecorder(Callback):
         self.earlier_s = 0.0
         self._entered = 0.0
         self._lines: dict[str, list[predictions.Record]] = {}
+        self._data: TaskDataModule | None = None
 
     # before training ----------------------------------------------------------------------------------------------
 
@@ -51,15 +53,19 @@ class RunRecorder(Callback):
             data: Its rows.
             training: Whether the run is going to be trained, anew or further.
         """
-        run_folder.create(self.folder)
+        self._data = data
         path = self.folder / "summary.json"
-        if path.is_file():
+        known = path.is_file()
+        if not known:
+            # reads the test rows maybe; what is wrong with them shows before there is a folder
+            self.describe(model, data)
+        run_folder.create(self.folder)
+        if known:
             self.summary = json.loads(path.read_text(encoding="utf-8"))
             if training:
                 self.summary.pop("error", None)
                 self._write("running")
         else:
-            self.describe(model, data)
             self._write("running")
             run_folder.write_json(self.folder / "environment.json", environment())
         self.header()
@@ -80,6 +86,7 @@ class RunRecorder(Callback):
             "protocol": data.protocol.selection,
             "data": {
                 "origin": data.origin,
+                "version": data.version,
                 "train_examples": len(data.part_rows("train")[1]),
                 "train_fraction": data.protocol.train_fraction,
                 "validation": f"{len(selecting)} rows of {split}",
@@ -208,6 +215,33 @@ class RunRecorder(Callback):
         self.summary["after"] = metrics
         self.summary["metrics"] |= metrics
 
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the predictions of a batch, of the selected checkpoint only."""
+        if _selected(trainer):
+            assert isinstance(pl_module, Strategy)
+            lines = predictions.records(pl_module.task, outputs, batch.labels)
+            self._lines.setdefault("validation", []).extend(lines)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes the predictions of the selected checkpoint, and the layer mix that it learned."""
+        if not _selected(trainer):
+            return
+        assert isinstance(pl_module, Strategy)
+        self._gather(trainer)
+        lines = self._lines.pop("validation", [])
+        if trainer.is_global_zero:
+            predictions.write(self.folder / "predictions" / "validation.jsonl", lines)
+            if (mix := pl_module.encoder.mix) is not None:
+                self.summary["layer_mix"] = {"weights": mix.weights.tolist(), "gamma": float(mix.gamma)}
+
     def on_test_batch_end(
         self,
         trainer: L.Trainer,
@@ -229,10 +263,17 @@ class RunRecorder(Callback):
         if not trainer.is_global_zero:
             return
         self.summary["metrics"] |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test")}
-        self.summary["per_class"] = report.per_class(pl_module.task, self._lines.get("test", []))
-        for split, lines in self._lines.items():
-            predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
+        main = self._lines.get("test", [])
+        self.summary["per_class"] = report.per_class(pl_module.task, main)
+        self.summary["test"] = predictions.facts(main) | {"latency_ms": self._latency_ms(trainer, pl_module)}
+        assert self._data is not None
+        texts.write(self.folder, self._data, self._lines)
         self.close()
+
+    @staticmethod
+    def _latency_ms(trainer: L.Trainer, model: Strategy) -> float | None:
+        data = getattr(trainer, "datamodule", None)
+        return latency_ms(trainer, model, data) if isinstance(data, TaskDataModule) else None
 
     def close(self) -> None:
         """Marks the run as finished and prints the result."""
@@ -299,6 +340,11 @@ class RunRecorder(Callback):
         # NaN is not JSON; a reader that is not Python would refuse the whole file
         clean = json.loads(json.dumps(self.summary, default=str), parse_constant=lambda _: None)
         run_folder.write_json(self.folder / "summary.json", clean)
+
+
+def _selected(trainer: L.Trainer) -> bool:
+    """Whether a checkpoint is validated, and not the weights before or in the middle of training."""
+    return trainer.state.fn == "validate" and trainer.ckpt_path is not None
 
 
 class LineProgress(Callback):

@@ -15,7 +15,7 @@ from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.layers import layer_groups
 from transferlab.errors import TransferlabError
 from transferlab.heads import Head, HeadConfig
-from transferlab.losses import task_loss
+from transferlab.losses import example_losses, task_loss
 from transferlab.metrics import TaskMetrics
 from transferlab.optim import Schedule, apply_scales, parameter_groups
 from transferlab.strategies import frozen
@@ -206,16 +206,16 @@ class Strategy(L.LightningModule):
         """Starts with fresh metric states: those of inference mode could not be updated outside of it."""
         self._metrics_of("val").reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Updates the metrics of the rows that select checkpoints."""
-        self._evaluate("val", batch)
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Updates the metrics of the rows that select checkpoints; returns what `test_step` returns."""
+        return self._evaluate("val", batch)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Updates test metrics; returns logits and example ids for the record."""
+        """Updates test metrics; returns logits, losses, numbers of tokens and example ids for the record."""
         return self._evaluate(self.task.tests[dataloader_idx], batch)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Returns logits and example ids."""
+        """Returns logits, numbers of tokens and example ids."""
         return self._outputs(batch, self(batch))
 
     def _evaluate(self, split: str, batch: Batch) -> dict[str, Tensor]:
@@ -226,7 +226,9 @@ class Strategy(L.LightningModule):
         return outputs
 
     def _outputs(self, batch: Batch, logits: Tensor) -> dict[str, Tensor]:
-        outputs = {"index": batch.index, "logits": logits.float()}
+        outputs = {"index": batch.index, "logits": logits.float(), "tokens": batch.tokens}
+        if batch.labels is not None:
+            outputs["loss"] = example_losses(self.task.kind, logits, batch.labels, self._reachable(batch))
         if batch.word_mask is not None:
             outputs |= {"classes": self.decode(logits, batch), "word_mask": batch.word_mask}
         return outputs

@@ -61,6 +61,14 @@ class Batch(NamedTuple):
         """Number of sequences that belong to an example, ``rows``."""
         return len(self.index if self.documents is None else self.documents)
 
+    @property
+    def tokens(self) -> Tensor:
+        """Real tokens of each example, special ones included ``[batch]``."""
+        counts = self.attention_mask.sum(1) if self.packing is None else self.packing.lengths[: self.rows]
+        if self.documents is None:
+            return counts
+        return counts.new_zeros(len(self.index)).index_add(0, self.documents, counts)
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device; from pinned memory without waiting for the copy."""
         fields = [field if field is None else field.to(device, non_blocking=True) for field in self]
@@ -112,6 +120,7 @@ class EncodedSplit:
         fingerprint: Names the token ids by all that decides them.
         origin: Where the rows were read from.
         names: Label names, by class number.
+        version: Names texts and labels by their content; empty where that is not known.
     """
 
     ids: Ragged
@@ -123,6 +132,7 @@ class EncodedSplit:
     fingerprint: str
     origin: str = ""
     names: tuple[str, ...] = ()
+    version: str = ""
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1

@@ -1,6 +1,8 @@
 """Tasks as LightningDataModules."""
 
 import copy
+import hashlib
+import json
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Literal, cast
@@ -20,6 +22,7 @@ from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.labels import encode_labels, is_labelled, label_names, require_columns
 from transferlab.tasks.selection import Protocol, Selection
 from transferlab.tasks.sources import Rows, identity, read_split
+from transferlab.tasks.sources import version as content
 from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec, test_names
 from transferlab.tasks.table import lookup
 from transferlab.tasks.tokenization import Settings, Truncation, encode_split
@@ -50,6 +53,7 @@ class TaskDataModule(L.LightningDataModule):
         holdout: Part of the training rows carved for validation where the task has no validation split; at most 2,000.
         train_fraction: Part of the training rows to train on, stratified.
         train_examples: Number of training rows to train on, stratified.
+        test_examples: Number of rows of each test split to test on, the same ones for every seed; null: all.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -73,6 +77,7 @@ class TaskDataModule(L.LightningDataModule):
         holdout: float = 0.1,
         train_fraction: float | None = None,
         train_examples: int | None = None,
+        test_examples: int | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
     ) -> None:
@@ -88,6 +93,7 @@ class TaskDataModule(L.LightningDataModule):
         self.max_tokens = max_tokens
         self.packed = packed
         self.static_shape = static_shape
+        self.test_examples = test_examples
         self.num_workers = num_workers
         self.protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
         self.attached: dict[str, dict[str, Attached]] = {}
@@ -134,6 +140,21 @@ class TaskDataModule(L.LightningDataModule):
         """Where the training rows were read from."""
         known = self._at_hand(self.source.train)
         return known.origin if known else self.rows(self.source.train).origin
+
+    @property
+    def version(self) -> str:
+        """Names what is trained, selected and tested on by its content, whichever rows of it train.
+
+        Two runs with the same version have read the same texts and labels, from wherever they came.
+        """
+        selects = protocol_of.validation_split(self.source, self.protocol.selection)
+        splits = dict.fromkeys((self.source.train, selects or self.source.train, *self.source.test))
+        known = {split: self._at_hand(split) for split in splits}
+        parts = [
+            (split, (encoded and encoded.version) or content(self.rows(split).rows, self.source))
+            for split, encoded in known.items()
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
     def rows(self, split: str) -> Rows:
         """The raw rows of a split, read once."""
@@ -204,6 +225,10 @@ class TaskDataModule(L.LightningDataModule):
         labels = self.train_labels()
         strata = labels if self.source.kind == "classification" else None
         return protocol_of.carve(strata, self._count(self.source.train), self.protocol, carve_validation=validation)
+
+    def test_rows(self, split: str) -> np.ndarray[Any, Any]:
+        """The row numbers of a labelled test split that are tested on."""
+        return protocol_of.sample(self._count(split), self.test_examples)
 
     def train_labels(self) -> np.ndarray[Any, Any]:
         """Class numbers or targets of all rows of the training split; for tagging those of all words, flat.
@@ -294,7 +319,7 @@ class TaskDataModule(L.LightningDataModule):
         """
         if not self.source.test:
             raise TransferlabError("data.source.test: this task names no labelled test split.")
-        return [self.whole_split(split) for split in self.source.test]
+        return [self.loader(split, self.test_rows(split)) for split in self.source.test]
 
     def predict_dataloader(self) -> list[DataLoader[Batch]]:
         """One loader per unlabelled split.

@@ -1,0 +1,1 @@
+"""``transferlab report``: the run folders as one HTML file. Imports no torch."""

@@ -1,0 +1,98 @@
+"""How far confidence can be believed, and a temperature that mends it (Guo et al. 2017).
+
+https://arxiv.org/abs/1706.04599
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+BINS = 15
+"""As in the paper."""
+LIMITS = (0.05, 20.0)
+"""Temperatures that are looked at: with every validation example right there is no best one."""
+
+
+class Bin(NamedTuple):
+    """Examples whose confidence lies above `low` and not above `high`."""
+
+    low: float
+    high: float
+    confidence: float
+    accuracy: float
+    count: int
+
+
+class Temperature(NamedTuple):
+    """What scaling by one temperature does.
+
+    Attributes:
+        value: T.
+        ece: Expected calibration error on the test before and after.
+        nll: Mean negative log-likelihood on the test before and after.
+    """
+
+    value: float
+    ece: tuple[float, float]
+    nll: tuple[float, float]
+
+
+def bins(scores: Array, labels: Array, count: int = BINS) -> list[Bin]:
+    """Reliability in `count` equally wide bins of the confidence ``max_k p_k``; empty ones are left out.
+
+    Args:
+        scores: Probabilities ``[examples, classes]``.
+        labels: Class numbers ``[examples]``.
+        count: Number of bins ``((m - 1) / M, m / M]``.
+    """
+    sure, right = scores.max(1), scores.argmax(1) == labels
+    number = np.clip(np.ceil(sure * count).astype(int) - 1, 0, count - 1)
+    found = []
+    for m in range(count):
+        here = number == m
+        if here.any():
+            found.append(
+                Bin(m / count, (m + 1) / count, float(sure[here].mean()), float(right[here].mean()), int(here.sum()))
+            )
+    return found
+
+
+def ece(scores: Array, labels: Array, count: int = BINS) -> float:
+    """Expected calibration error ``sum_m |B_m| / n * |accuracy(B_m) - confidence(B_m)|``."""
+    found = bins(scores, labels, count)
+    return sum(b.count * abs(b.accuracy - b.confidence) for b in found) / max(len(labels), 1)
+
+
+def scaled(scores: Array, temperature: float) -> Array:
+    """``softmax(log(p) / T)``, which is ``softmax(z / T)`` for logits z, as those differ from log(p) by a constant."""
+    logits = np.log(np.maximum(scores, 1e-38)) / temperature
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(raised / raised.sum(1, keepdims=True))
+
+
+def nll(scores: Array, labels: Array) -> float:
+    """Mean negative log-likelihood."""
+    return float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-38)).mean())
+
+
+def fit(scores: Array, labels: Array) -> float:
+    """The temperature of the least negative log-likelihood, within `LIMITS`.
+
+    The likelihood is convex in 1/T, so there is a single minimum along log T.
+    """
+    from scipy.optimize import minimize_scalar
+
+    low, high = np.log(LIMITS)
+    found = minimize_scalar(
+        lambda t: nll(scaled(scores, float(np.exp(t))), labels), bounds=(low, high), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def temperature(validation: tuple[Array, Array], test: tuple[Array, Array]) -> Temperature:
+    """Fits on validation, judges on the test; each is scores and labels."""
+    best = fit(*validation)
+    scores, labels = test
+    after = scaled(scores, best)
+    return Temperature(best, (ece(scores, labels), ece(after, labels)), (nll(scores, labels), nll(after, labels)))

@@ -1,0 +1,250 @@
+"""What a report reads from the run folders, each file once."""
+
+import csv
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from transferlab.page.calibration import Array
+from transferlab.page.entities import Errors, errors
+from transferlab.runs import setting
+from transferlab.runs.groups import Group, Summary, group
+
+Line = dict[str, Any]
+Curve = list[tuple[float, float]]
+LONGEST = 50
+"""Points of a curve that are drawn."""
+MISSING = "-"
+SHORT = 32
+"""Characters of a value in a name."""
+FIRST = ("trainer.max_epochs", "model.init_args.optimizer.init_args.lr")
+"""Keys that tell settings apart best."""
+
+
+class Setting(NamedTuple):
+    """A setting under the number and the name that it has in the report."""
+
+    number: int
+    name: str
+    group: Group
+
+    @property
+    def runs(self) -> tuple[Summary, ...]:
+        """The runs that count, one for each seed."""
+        return self.group.counted
+
+
+class Task(NamedTuple):
+    """All settings of a task, the best first."""
+
+    name: str
+    settings: list[Setting]
+
+    def known(self, key: str) -> Any:
+        """What the first run that says so says of the task."""
+        return next((run[key] for s in self.settings for run in s.group.runs if run.get(key)), None)
+
+    @property
+    def judged(self) -> list[Setting]:
+        """Those with a score; without the majority, which would take most of an axis, where there are others."""
+        found = [s for s in self.settings if s.group.score is not None]
+        return [s for s in found if s.group.key.strategy != "majority"] or found
+
+    @property
+    def labels(self) -> list[str]:
+        """Label names in class order."""
+        return [str(label) for label in self.known("labels") or []]
+
+
+class Tested(NamedTuple):
+    """What the test predictions of a run say.
+
+    Attributes:
+        ids: Row numbers.
+        right: Whether the prediction is right, for tagging in every word; empty for regression.
+        lengths: Tokens, for tagging without them words; empty where not known.
+        unit: ``tokens`` or ``words``.
+        confusion: (gold, predicted) to examples, for tagging words without the B and I of the tags.
+        scores: Probabilities ``[examples, classes]``, None without.
+        gold: Class numbers ``[examples]`` of those.
+        selection: Scores and class numbers of the rows that selected, None without.
+        errors: Of entities, None for other tasks.
+    """
+
+    ids: list[int]
+    right: list[bool]
+    lengths: list[int]
+    unit: str
+    confusion: Counter[tuple[str, str]]
+    scores: Array | None
+    gold: Array | None
+    selection: tuple[Array, Array] | None
+    errors: Errors | None
+
+
+def tasks(summaries: Sequence[Summary]) -> list[Task]:
+    """Groups runs into settings, by task; within a task by the test score, settings without one last."""
+    by_task: dict[str, list[Group]] = defaultdict(list)
+    for found in group(summaries):
+        if found.key.task:
+            by_task[found.key.task].append(found)
+    result = []
+    for name, groups in sorted(by_task.items()):
+        groups.sort(key=lambda g: (g.score is None, -g.score.mean if g.score else 0.0, g.key))
+        pairs = enumerate(zip(groups, _names(groups), strict=True), start=1)
+        result.append(Task(name, [Setting(number, title, found) for number, (found, title) in pairs]))
+    return result
+
+
+def _names(groups: Sequence[Group]) -> list[str]:
+    """The strategy, and as little as tells settings of the same strategy apart: encoder, rows, keys."""
+    usual = Counter(g.key.encoder for g in groups if g.key.encoder != "-").most_common(1)
+    names = [
+        g.key.strategy + (f" · {g.key.encoder}" if g.key.encoder not in {"-", *(name for name, _ in usual)} else "")
+        for g in groups
+    ]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        places = [place for place, other in enumerate(names) if other == name]
+        for place, told in zip(places, _told([groups[place] for place in places]), strict=True):
+            names[place] = ", ".join([name, *told])
+    return names
+
+
+def _told(rivals: Sequence[Group]) -> list[list[str]]:
+    """What to say of each rival, key by key, until no two of them are called the same."""
+    rows = [[f"{g.key.train_examples} rows" for g in rivals], [g.key.protocol for g in rivals]]
+    known = [row for row in differences(rivals) if not row[0].endswith(".train_examples")]
+    # a key that only some have is most likely one that came later
+    known.sort(key=lambda row: (MISSING in row[1], FIRST.index(row[0]) if row[0] in FIRST else len(FIRST), row[0]))
+    rows += [[f"{key.rsplit('.', 1)[-1]} {value}" for value in values] for key, values in known]
+    told: list[list[str]] = [[] for _ in rivals]
+    for row in rows:
+        if len({tuple(words) for words in told}) == len(rivals):
+            break
+        if len(set(row)) > 1:
+            for words, word in zip(told, row, strict=True):
+                words.append(word if len(word) <= SHORT else f"{word[:SHORT]}…")
+    return told
+
+
+def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
+    """Keys of the configuration in which settings differ, with the value of each, `MISSING` where it has none."""
+    trees = [deciding(g) for g in groups]
+    keys = sorted({key for tree in trees for key in tree})
+    rows = [(key, [str(tree.get(key, MISSING)) for tree in trees]) for key in keys]
+    return [(key, values) for key, values in rows if len(set(values)) > 1]
+
+
+def deciding(found: Group) -> dict[str, Any]:
+    """The keys that decide the result of a setting, from the configuration of one of its runs."""
+    folder = (found.counted or found.runs)[-1].get("folder")
+    return setting.deciding(setting.of_folder(Path(str(folder)))) if folder else {}
+
+
+def lines(folder: Path, name: str) -> list[Line]:
+    """A file of predictions; empty where there is none that can be read."""
+    try:
+        with (folder / "predictions" / f"{name}.jsonl").open(encoding="utf-8") as file:
+            found = [json.loads(line) for line in file]
+    except (OSError, ValueError):
+        return []
+    return found if all(isinstance(line, dict) for line in found) else []
+
+
+def tested(run: Summary) -> Tested | None:
+    """Reads the predictions of a run; None where there are none with gold labels."""
+    folder, labels = Path(str(run.get("folder"))), [str(label) for label in run.get("labels") or []]
+    found = [line for line in lines(folder, "test") if {"id", "prediction", "label"} <= line.keys()]
+    if not found:
+        return None
+    tagging = isinstance(found[0]["label"], list)
+    regression = isinstance(found[0]["label"], int | float)
+    unit = "tokens" if all("tokens" in line for line in found) else "words" if tagging else ""
+    scores, gold = _scores(found, labels)
+    selection = _scores(lines(folder, "validation"), labels) if scores is not None else (None, None)
+    return Tested(
+        ids=[int(line["id"]) for line in found],
+        right=[] if regression else [line["prediction"] == line["label"] for line in found],
+        lengths=[line["tokens"] if unit == "tokens" else len(line["label"]) for line in found] if unit else [],
+        unit=unit,
+        confusion=Counter() if regression else Counter(_pairs(found, tagging)),
+        scores=scores,
+        gold=gold,
+        selection=None if selection[0] is None or selection[1] is None else (selection[0], selection[1]),
+        errors=errors(found) if tagging else None,
+    )
+
+
+def _pairs(found: list[Line], tagging: bool) -> Iterator[tuple[str, str]]:
+    for line in found:
+        if not tagging:
+            yield line["label"], line["prediction"]
+            continue
+        for gold, guess in zip(line["label"], line["prediction"], strict=False):
+            yield gold.partition("-")[2] or gold, guess.partition("-")[2] or guess
+
+
+def _scores(found: list[Line], labels: list[str]) -> tuple[Array | None, Array | None]:
+    number = {label: position for position, label in enumerate(labels)}
+    rows = (
+        [
+            (line["scores"], number[line["label"]])
+            for line in found
+            if line.get("label") in number
+            and len(line.get("scores") or []) == len(labels)
+            and None not in line["scores"]
+        ]
+        if labels and found and isinstance(found[0].get("label"), str)
+        else []
+    )
+    if not rows:
+        return None, None
+    return np.array([scores for scores, _ in rows], dtype=np.float64), np.array([gold for _, gold in rows])
+
+
+def curves(run: Summary) -> dict[str, Curve]:
+    """Logged values by name, over steps: from ``metrics.jsonl``, of older runs from ``metrics.csv``."""
+    folder = Path(str(run.get("folder")))
+    found: dict[str, Curve] = defaultdict(list)
+    try:
+        for row in _logged(folder):
+            step = _number(row.pop("step", None))
+            for name, given in row.items():
+                value = _number(given)
+                if step is not None and value is not None:
+                    found[name].append((step, value))
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return {name: _thin(curve) for name, curve in found.items()}
+
+
+def _logged(folder: Path) -> Iterator[dict[str, Any]]:
+    path = folder / "metrics.jsonl"
+    if path.is_file():
+        with path.open(encoding="utf-8") as file:
+            yield from (json.loads(line) for line in file if line.endswith("\n"))
+    elif (path := folder / "metrics.csv").is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            yield from csv.DictReader(file)
+
+
+def _number(given: Any) -> float | None:
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _thin(curve: Curve) -> Curve:
+    """Means of neighbours, so that a long run has no more points than can be seen."""
+    if len(curve) <= LONGEST:
+        return curve
+    size = math.ceil(len(curve) / LONGEST)
+    parts = [curve[start : start + size] for start in range(0, len(curve), size)]
+    return [(sum(a for a, _ in part) / len(part), sum(b for _, b in part) / len(part)) for part in parts]

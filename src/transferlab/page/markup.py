@@ -1,0 +1,79 @@
+"""HTML and SVG from plain calls; whatever is not markup already is escaped."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+VOID = frozenset({"meta", "col", "br"})
+
+
+class Html(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+Child = str | Iterable[str] | None
+
+
+def tag(element: str, *children: Child, **attributes: str | float | None) -> Html:
+    """An element. Texts are escaped unless they are `Html`; ``class_`` is ``class``, ``stroke_width`` ``stroke-width``.
+
+    Attributes without a value (None) are left out; numbers are shortened to two decimals.
+    """
+    given = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(_short(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    if element in VOID:
+        return Html(f"<{element}{given}>")
+    return Html(f"<{element}{given}>{join(*children)}</{element}>")
+
+
+def join(*children: Child) -> Html:
+    """Markup of all children in a row."""
+    parts: list[str] = []
+    for child in children:
+        if isinstance(child, str):
+            parts.append(child if isinstance(child, Html) else escape(child))
+        elif child is not None:
+            parts.append(join(*child))
+    return Html("".join(parts))
+
+
+def _short(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def table(
+    head: Sequence[Child], rows: Iterable[Sequence[Child]], numeric: Sequence[int] = (), class_: str | None = None
+) -> Html:
+    """A table that scrolls sideways where it is wider than the page.
+
+    Args:
+        head: Column headers.
+        rows: Cells; a cell that is a whole ``<td>`` stands as it is.
+        numeric: Columns set to the right.
+        class_: For the style sheet.
+    """
+    side = ["number" if column in numeric else None for column in range(len(head))]
+    top = tag("tr", *(tag("th", cell, class_=s, scope="col") for cell, s in zip(head, side, strict=True)))
+    body = [tag("tr", *(_cell(cell, s) for cell, s in zip(row, side, strict=True))) for row in rows]
+    whole = tag("table", tag("thead", top), tag("tbody", *body), class_=class_)
+    return tag("div", whole, class_="scroll", tabindex="0")
+
+
+def _cell(content: Child, class_: str | None) -> Html:
+    if isinstance(content, Html) and content.startswith("<td"):
+        return content
+    return tag("td", content, class_=class_)
+
+
+def details(summary: str, *children: Child) -> Html:
+    """Children that are folded away behind a line."""
+    return tag("details", tag("summary", summary), *children)
+
+
+def note(text: str) -> Html:
+    """A remark."""
+    return tag("p", text, class_="note")

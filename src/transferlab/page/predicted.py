@@ -1,0 +1,244 @@
+"""Sections that read predictions: confusion, calibration, lengths, entities, hardest examples, layer mix."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transferlab.page import calibration, charts, gather, lengths
+from transferlab.page.entities import KINDS
+from transferlab.page.gather import Setting, Task, Tested
+from transferlab.page.markup import Html, details, join, note, table, tag
+from transferlab.page.overview import legend, named
+from transferlab.runs.groups import estimate
+
+Found = list[tuple[Setting, list[Tested]]]
+MOST = 12
+"""Settings that get a chart of their own."""
+HARD = 20
+CHARACTERS = 600
+CLASSES = 25
+
+
+def read(task: Task) -> Found:
+    """The test predictions of every setting that has some, a list of its seeds."""
+    found = [(s, [t for run in s.runs if (t := gather.tested(run)) is not None]) for s in task.settings]
+    return [(setting, seeds) for setting, seeds in found if seeds]
+
+
+def confusion(task: Task, found: Found) -> Html:
+    """A matrix for each setting, all seeds together."""
+    matrices = []
+    for setting, seeds in found[:MOST]:
+        counts: Counter[tuple[str, str]] = sum((seed.confusion for seed in seeds), Counter())
+        if counts:
+            matrices.append(details(join("confusion of ", named(setting)), _matrix(counts, task.labels)))
+    if not matrices:
+        return note("No confusion matrices: no test predictions of classes.")
+    unit = "words by entity type" if task.known("kind") == "tagging" else "examples"
+    return join(*matrices, note(f"Rows are gold, columns predicted; {unit}, shaded by the share of the row."))
+
+
+def _matrix(counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Html:
+    order = list(dict.fromkeys([label.partition("-")[2] or label for label in labels]))
+    names = [n for n in order if any(n in pair for pair in counts)] or sorted({n for pair in counts for n in pair})
+    if len(names) > CLASSES:
+        return note(f"{len(names)} classes are too many for a matrix.")
+    rows = []
+    for gold in names:
+        total = sum(counts[gold, guess] for guess in names) or 1
+        cells = [
+            tag("td", str(counts[gold, guess]), class_="number heat", style=f"--v:{counts[gold, guess] / total:.2f}")
+            for guess in names
+        ]
+        rows.append([tag("strong", gold), *cells])
+    return table(["gold", *names], rows, numeric=range(1, len(names) + 1))
+
+
+def calibrated(task: Task, found: Found) -> Html:
+    """Calibration errors before and after scaling by temperature, and reliability diagrams."""
+    rows, figures, unfitted = [], [], 0
+    for setting, seeds in found:
+        judged = [(t.scores, t.gold, t.selection) for t in seeds if t.scores is not None and t.gold is not None]
+        if not judged:
+            continue
+        fits = [calibration.temperature(held, (s, g)) for s, g, held in judged if held is not None]
+        unfitted += not fits
+        rows.append([named(setting), *_numbers(judged, fits)])
+        if len(figures) < MOST:
+            pooled = np.concatenate([s for s, _, _ in judged]), np.concatenate([g for _, g, _ in judged])
+            after = None
+            if len(fits) == len(judged):
+                parts = [calibration.scaled(s, f.value) for (s, _, _), f in zip(judged, fits, strict=True)]
+                after = calibration.bins(np.concatenate(parts), pooled[1])
+            figures.append(charts.figure(named(setting), charts.reliability(calibration.bins(*pooled), after)))
+    if not rows:
+        return note("No calibration: it needs test predictions with scores, which only classification has.")
+    head = ["setting", "accuracy", "confidence", "ECE", "ECE scaled", "NLL", "NLL scaled", "temperature"]
+    text = (
+        f"ECE: expected calibration error, {calibration.BINS} equally wide bins of the largest probability (Guo et al. "
+        "2017). Bars are the accuracy in a bin, dots grow with its share of the examples, the red stroke is the gap to "
+        "the confidence; the line is what one temperature, fitted on the validation rows, makes of it."
+    )
+    if unfitted:
+        text += f" {unfitted} settings have no validation predictions (older runs), so no temperature."
+    return join(table(head, rows, numeric=range(1, 8)), charts.grid(figures), note(text))
+
+
+def _numbers(judged: Sequence[Any], fits: Sequence[calibration.Temperature]) -> list[str]:
+    accuracy = np.mean([(s.argmax(1) == g).mean() for s, g, _ in judged])
+    sure = np.mean([s.max(1).mean() for s, _, _ in judged])
+    before = [(calibration.ece(s, g), calibration.nll(s, g)) for s, g, _ in judged]
+
+    def text(values: Sequence[float]) -> str:
+        found = estimate(values)
+        if found is None:
+            return "-"
+        return f"{found.mean:.4f}" + (f" ± {found.high - found.mean:.4f}" if found.high is not None else "")
+
+    return [
+        f"{accuracy:.4f}",
+        f"{sure:.4f}",
+        text([e for e, _ in before]),
+        text([f.ece[1] for f in fits]),
+        text([n for _, n in before]),
+        text([f.nll[1] for f in fits]),
+        text([f.value for f in fits]),
+    ]
+
+
+def long_ones(task: Task, found: Found) -> Html:
+    """Accuracy by length; the buckets are the same for all settings."""
+    with_lengths = [t for _, seeds in found for t in seeds if t.lengths and t.right]
+    if not with_lengths:
+        return note("No accuracy by length: no run says how long its test examples are, or this is a regression.")
+    reference = min(with_lengths, key=lambda t: t.unit != "tokens")
+    known = dict(zip(reference.ids, reference.lengths, strict=True))
+    ranges = lengths.cuts(reference.lengths)
+    series = []
+    for setting, seeds in found[:MOST]:
+        first = seeds[0]
+        pairs = [(known[i], good) for i, good in zip(first.ids, first.right, strict=True) if i in known]
+        if pairs:
+            series.append((setting, lengths.by_length([n for n, _ in pairs], [good for _, good in pairs], ranges)))
+    names = [f"{low}-{high}" if low < high else str(low) for low, high in ranges]
+    what = "sentences without an error" if task.known("kind") == "tagging" else "accuracy"
+    drawing = charts.buckets(
+        names, [(s.number, s.name, [share[:3] for share in row]) for s, row in series], reference.unit, what
+    )
+    rows = [
+        [named(s), *(f"{share.value:.3f} ({share.low:.3f}-{share.high:.3f}), n = {share.count}" for share in row)]
+        for s, row in series
+    ]
+    tokens = " (as one encoder of this task reads them, special ones included)" if reference.unit == "tokens" else ""
+    return join(
+        charts.grid([charts.figure(f"By length in {reference.unit}", drawing)]),
+        legend([s for s, _ in series]),
+        details("numbers", table(["setting", *names], rows)),
+        note(f"Length in {reference.unit}{tokens}; 95 % intervals by Wilson; of several seeds the first."),
+    )
+
+
+def entity_errors(task: Task, found: Found) -> Html:
+    """What goes wrong with entities, and recall of those that training had and had not."""
+    rows, parts = [], []
+    for setting, seeds in found:
+        counted = [t.errors for t in seeds if t.errors is not None]
+        if not counted:
+            continue
+        means = {kind: sum(e.counts[kind] for e in counted) / len(counted) for kind in KINDS}
+        parts.append((setting.number, setting.name, [(kind, means[kind]) for kind in KINDS[1:]]))
+        first = counted[0]
+        recall = [
+            f"{share.value:.3f} ({share.low:.3f}-{share.high:.3f}), n = {share.count}" if share else "-"
+            for share in (first.seen, first.unseen)
+        ]
+        rows.append([named(setting), *(f"{means[kind]:g}" for kind in KINDS), *recall])
+    if not rows:
+        return note("No test predictions of entities.")
+    key = [tag("span", tag("span", "", class_=f"mark c{i}"), " ", kind) for i, kind in enumerate(KINDS[1:])]
+    figures = [
+        charts.figure("Errors of entities", charts.stacked(parts[start : start + MOST], "entities, mean over seeds"))
+        for start in range(0, len(parts), MOST)
+    ]
+    text = (
+        "Boundary: the words overlap, same type. Type: same words, another type. Missed: no prediction overlaps. "
+        "Spurious: no gold entity overlaps. Seen: training had the very same words with the same type; recall with "
+        "Wilson's 95 % interval, of the first seed; - where an older run did not note it."
+    )
+    head = ["setting", *KINDS, "recall, seen", "recall, unseen"]
+    numbers = table(head, rows, numeric=range(1, len(head)))
+    return join(charts.grid(figures), tag("p", *key, class_="legend"), numbers, note(text))
+
+
+def hardest(task: Task, found: Found) -> Html:
+    """The test examples that are hard for most settings."""
+    seen: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
+    setting_of = {}
+    for setting in task.settings:
+        for run in setting.runs[:1]:
+            for line in gather.lines(Path(str(run.get("folder"))), "hardest"):
+                if "text" in line and isinstance(line.get("id"), int):
+                    seen[line["id"]][setting.number] = line
+                    setting_of[setting.number] = setting
+    if not seen:
+        return note("No hardest.jsonl in these folders: older runs did not keep texts.")
+    ranked = sorted(seen, key=lambda i: (-len(seen[i]), -_mean_loss(seen[i].values()), i))[:HARD]
+    rows = []
+    for number in ranked:
+        lines = seen[number]
+        one = next(iter(lines.values()))
+        guesses = [_guess(n, line) for n, line in sorted(lines.items())]
+        rows.append([str(number), _text(one["text"]), _said(one, "label"), join(*guesses)])
+    listed = ", ".join(f"{n} {s.name}" for n, s in sorted(setting_of.items()))
+    head = ["row", "text", "gold", "predicted (loss)"]
+    text = f"Of the 50 of largest loss of each setting ({listed}; first seed), those that are among them most often."
+    return join(details(f"{len(rows)} examples", table(head, rows, class_="texts")), note(text))
+
+
+def _guess(number: int, line: dict[str, Any]) -> Html:
+    disc = tag("span", str(number), class_=f"mark {charts.colour(number)}")
+    return tag("div", disc, " ", _said(line, "prediction"), _loss(line))
+
+
+def _mean_loss(lines: Any) -> float:
+    losses = [1e9 if line.get("loss") is None else float(line["loss"]) for line in lines]
+    return sum(losses) / len(losses)
+
+
+def _loss(line: dict[str, Any]) -> str:
+    return " (∞)" if line.get("loss") is None else f" ({float(line['loss']):.2f})"
+
+
+def _text(texts: Any) -> Html:
+    found = [str(text) for text in texts] if isinstance(texts, list) else [str(texts)]
+    return join(*(tag("div", text if len(text) <= CHARACTERS else text[:CHARACTERS] + " …") for text in found))
+
+
+def _said(line: dict[str, Any], key: str) -> str:
+    value, words = line.get(key), line.get("words")
+    if isinstance(value, list):
+        from transferlab.tasks.iob import spans
+
+        chunks = sorted(spans(value), key=lambda span: span[1])
+        if isinstance(words, list):
+            return "; ".join(f"{kind}: {' '.join(words[a:b])}" for kind, a, b in chunks) or "none"
+        return " ".join(value)
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def layer_mix(task: Task, found: Found) -> Html:
+    """Learned shares of the layers, mean over seeds."""
+    figures = []
+    for setting in task.settings:
+        mixes = [run["layer_mix"]["weights"] for run in setting.runs if isinstance(run.get("layer_mix"), dict)]
+        if mixes and len({len(mix) for mix in mixes}) == 1:
+            means = [sum(column) / len(column) for column in zip(*mixes, strict=True)]
+            names = ["emb", *map(str, range(1, len(means)))]
+            drawing = charts.bars(names, means, setting.number, "layer", "weight")
+            figures.append(charts.figure(named(setting), drawing))
+    if not figures:
+        return note("No setting pools by a learned mix of layers.")
+    return join(charts.grid(figures), note("softmax weights of the selected checkpoint; emb: the embeddings."))

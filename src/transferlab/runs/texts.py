@@ -1,0 +1,103 @@
+"""What a record holds of the texts: tagged words, whether an entity was seen in training, the hardest examples."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from transferlab.errors import TransferlabError
+from transferlab.runs import predictions
+from transferlab.runs.predictions import Record
+from transferlab.tasks.iob import spans
+from transferlab.tasks.labels import encode_labels
+
+if TYPE_CHECKING:
+    from transferlab.tasks import TaskDataModule
+
+HARDEST = 50
+"""Test examples that are kept with their text."""
+Entity = tuple[str, tuple[str, ...]]
+"""Type and words, as written."""
+
+
+def write(folder: Path, data: "TaskDataModule", lines: dict[str, list[Record]]) -> None:
+    """Writes the predictions of the test splits, those of the main one with what a report needs of the texts.
+
+    Args:
+        folder: The run folder.
+        data: The rows.
+        lines: Records of each test split, by its name in metric keys.
+    """
+    split = data.source.test[0]
+    if "test" in lines:
+        try:
+            if data.source.kind == "tagging":
+                lines["test"] = with_words(data, split, lines["test"])
+            predictions.write(folder / "predictions" / "hardest.jsonl", hardest(data, split, lines["test"]), True)
+        except TransferlabError:
+            # token ids may outlive the rows that they were made from; the result is worth more than its texts
+            pass
+    for name, records in lines.items():
+        predictions.write(folder / "predictions" / f"{name}.jsonl", records)
+
+
+def with_words(data: "TaskDataModule", split: str, records: list[Record]) -> list[Record]:
+    """Adds ``words``, and ``seen``: for each gold entity, from left to right, whether training had it.
+
+    An entity is seen where some training row has the very same words with the same type, the exact match of Taille et
+    al. 2020 (https://arxiv.org/abs/2001.08053).
+    """
+    words = data.rows(split).rows[data.source.text[0]][:]
+    known = training_entities(data)
+    return [
+        {
+            **record,
+            "words": words[record["id"]],
+            "seen": [entity in known for entity in entities(words[record["id"]], record["label"])],
+        }
+        for record in records
+    ]
+
+
+def training_entities(data: "TaskDataModule") -> set[Entity]:
+    """The entities of the rows that train."""
+    split, numbers = data.part_rows("train")
+    rows, origin = data.rows(split)
+    words = rows[data.source.text[0]][:]
+    flat = encode_labels(rows, data.source, data.spec.labels, origin)
+    ends = np.cumsum([len(row) for row in words])
+    found: set[Entity] = set()
+    for number in numbers:
+        tags = flat[ends[number] - len(words[number]) : ends[number]]
+        if tags.any():
+            found.update(entities(words[number], [data.spec.labels[tag] for tag in tags]))
+    return found
+
+
+def entities(words: list[str], tags: list[str]) -> list[Entity]:
+    """Type and words of each entity of a sentence, from left to right."""
+    chunks = sorted(spans(tags), key=lambda span: span[1])
+    return [(kind, tuple(words[start:end])) for kind, start, end in chunks]
+
+
+def hardest(data: "TaskDataModule", split: str, records: list[Record], count: int = HARDEST) -> list[Record]:
+    """The examples of the largest loss with their ``text``, a list of one text or two, the hardest first.
+
+    A loss that is null is an infinite one: the class had no probability at all.
+    """
+    judged = [record for record in records if "loss" in record]
+    judged.sort(key=lambda record: (-_number(record["loss"]), record["id"]))
+    chosen = judged[:count]
+    if not chosen:
+        return []
+    rows = data.rows(split).rows
+    return [record | {"text": [_text(rows[record["id"]][name]) for name in data.source.text]} for record in chosen]
+
+
+def _text(cell: str | list[str]) -> str:
+    return cell if isinstance(cell, str) else " ".join(cell)
+
+
+def _number(loss: float | None) -> float:
+    return math.inf if loss is None else loss

@@ -107,4 +107,4 @@ def text(labels: Labels, size: int) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.2g}×" if ratio < 10 else f"{ratio:.0f}×"
+    return f"{ratio:.2g}x" if ratio < 10 else f"{ratio:.0f}x"

@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline sweep seeds curve compare list submission bench test test-all lint format types clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -e '.[demo,dev,bench]'
 	@touch $@
 
-demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table
+demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table and the report
 	$(RUNNER) demo $(call given,ARGS)
 
 exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [RUN=folder to go on in] [ARGS=...]
@@ -79,6 +79,9 @@ curve: $(STAMP) ## quality over the number of labels [ARGS='--task sst2 --tag ss
 
 compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']
 	@$(RUNNER) compare $(call given,ARGS)
+
+report: $(STAMP) ## one HTML file on all runs, to look at in a browser [ARGS='--task sst2 --output report.html']
+	@$(RUNNER) report $(call given,ARGS)
 
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)

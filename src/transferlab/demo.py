@@ -21,7 +21,7 @@ STRATEGIES = (
 
 
 def main(arguments: list[str]) -> None:
-    """Runs every strategy and the baselines one after the other, then prints the comparison.
+    """Runs every strategy and the baselines one after the other, then prints the comparison and writes the report.
 
     Raises:
         TransferlabError: One of the runs failed.
@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> None:
     _run("baseline", "--config", f"configs/task/{options.task}.yaml", "--run.root", options.root)
     print(f"\nAll runs took {time.monotonic() - started:.0f} s.\n", flush=True)
     _run("compare", options.root, "--task", options.task)
+    _run("report", options.root, "--task", options.task)
 
 
 def _run(*arguments: str) -> None:

@@ -213,17 +213,20 @@ def curves(run: Summary) -> dict[str, Curve]:
     found: dict[str, Curve] = defaultdict(list)
     try:
         for row in _logged(folder):
+            if not isinstance(row, dict):
+                continue
             step = _number(row.pop("step", None))
             for name, given in row.items():
                 value = _number(given)
                 if step is not None and value is not None:
                     found[name].append((step, value))
-    except (OSError, ValueError, AttributeError):
-        return {}
+    except (OSError, ValueError):
+        # what comes before the damage is shown
+        pass
     return {name: _thin(curve) for name, curve in found.items()}
 
 
-def _logged(folder: Path) -> Iterator[dict[str, Any]]:
+def _logged(folder: Path) -> Iterator[Any]:
     path = folder / "metrics.jsonl"
     if path.is_file():
         with path.open(encoding="utf-8") as file:

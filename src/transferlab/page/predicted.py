@@ -143,7 +143,7 @@ def long_ones(task: Task, found: Found) -> Html:
 
 def entity_errors(task: Task, found: Found) -> Html:
     """What goes wrong with entities, and recall of those that training had and had not."""
-    rows, parts = [], []
+    rows, parts, series = [], [], []
     for setting, seeds in found:
         counted = [t.errors for t in seeds if t.errors is not None]
         if not counted:
@@ -151,6 +151,8 @@ def entity_errors(task: Task, found: Found) -> Html:
         means = {kind: sum(e.counts[kind] for e in counted) / len(counted) for kind in KINDS}
         parts.append((setting.number, setting.name, [(kind, means[kind]) for kind in KINDS[1:]]))
         first = counted[0]
+        if first.seen and first.unseen and len(series) < MOST:
+            series.append((setting.number, setting.name, [first.seen[:3], first.unseen[:3]]))
         recall = [
             f"{share.value:.3f} ({share.low:.3f}-{share.high:.3f}), n = {share.count}" if share else "-"
             for share in (first.seen, first.unseen)
@@ -163,6 +165,9 @@ def entity_errors(task: Task, found: Found) -> Html:
         charts.figure("Errors of entities", charts.stacked(parts[start : start + MOST], "entities, mean over seeds"))
         for start in range(0, len(parts), MOST)
     ]
+    if series:
+        drawing = charts.buckets(["seen", "unseen"], series, "in training", "recall")
+        figures.append(charts.figure("Recall of seen and unseen entities", drawing))
     text = (
         "Boundary: the words overlap, same type. Type: same words, another type. Missed: no prediction overlaps. "
         "Spurious: no gold entity overlaps. Seen: training had the very same words with the same type; recall with "

@@ -63,6 +63,8 @@ def _round_ticks(low: float, high: float, count: int) -> list[float]:
 def _log_ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     span = math.log10(high / low)
+    if span < 0.7:
+        return _round_ticks(low, high, 4)
     factors = (1, 2, 5) if span < 2.5 else (1,)
     every = max(1, round(span / 5)) if span >= 2.5 else 1
     return [f * 10.0**d for d in decades if d % every == 0 for f in factors if low <= f * 10.0**d <= high]

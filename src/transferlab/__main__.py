@@ -13,7 +13,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab fit --resume RUN                           goes on with a run that was stopped or killed
   transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
-  transferlab compare [RUNS]                             table of all runs
+  transferlab compare [RUNS]                             table of all settings, tested against one another
+  transferlab card --run RUN                             model card of a run and its other seeds, in its folder
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
@@ -67,6 +68,12 @@ def _compare(arguments: list[str]) -> None:
     compare(arguments)
 
 
+def _card(arguments: list[str]) -> None:
+    from transferlab.runs.card import main as card
+
+    card(arguments)
+
+
 def _submission(arguments: list[str]) -> None:
     from transferlab.runs.submission import main as submission
 
@@ -88,6 +95,7 @@ def _list(arguments: list[str]) -> None:
 LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
+    "card": _card,
     "submission": _submission,
     "list": _list,
     "demo": _demo,

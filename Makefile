@@ -77,11 +77,16 @@ seeds: ## an experiment with several seeds: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JO
 curve: $(STAMP) ## quality over the number of labels [ARGS='--task sst2 --tag sst2_labels --picture curve.png']
 	@$(RUNNER) curve $(call given,ARGS)
 
-compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']
-	@$(RUNNER) compare $(call given,ARGS)
-
 report: $(STAMP) ## one HTML file on all runs, to look at in a browser [ARGS='--task sst2 --output report.html']
 	@$(RUNNER) report $(call given,ARGS)
+
+compare: $(STAMP) ## table of all settings, seeds averaged and tested [ARGS='--task sst2 --reference lora']
+	@$(RUNNER) compare $(call given,ARGS)
+
+card: ## model card of a run and its other seeds: RUN=<experiment, run id or folder> [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) card --run '$(call given,RUN)' $(call given,ARGS)
 
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)

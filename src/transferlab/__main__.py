@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from importlib import import_module
 
 from transferlab import signals
 from transferlab.errors import TransferlabError, near
@@ -13,8 +13,9 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab fit --resume RUN                           goes on with a run that was stopped or killed
   transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
-  transferlab compare [RUNS]                             table of all runs
   transferlab report [RUNS] [--output FILE]              one HTML file on all runs, for reading in a browser
+  transferlab compare [RUNS]                             table of all settings, tested against one another
+  transferlab card --run RUN                             model card of a run and its other seeds, in its folder
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
   transferlab sweep FILE                                 a grid of runs from sweeps/FILE.yaml; goes on where it was
   transferlab seeds NAME --seeds 5                       one experiment with several seeds
@@ -34,7 +35,7 @@ def main() -> None:
         if command in {"-h", "--help", "help"}:
             print(USAGE, end="")
         elif command in LIGHT:
-            LIGHT[command](arguments[1:])
+            _light(command, arguments[1:])
         elif command in {"fit", "validate", "test", "predict"}:
             _train()
         else:
@@ -59,71 +60,25 @@ def _train() -> None:
         train()
 
 
-def _baseline(arguments: list[str]) -> None:
-    from transferlab.baselines import main as baseline
-
-    baseline(arguments)
-
-
-def _compare(arguments: list[str]) -> None:
-    from transferlab.runs.compare import main as compare
-
-    compare(arguments)
-
-
-def _report(arguments: list[str]) -> None:
-    from transferlab.page.command import main as report
-
-    report(arguments)
-
-
-def _submission(arguments: list[str]) -> None:
-    from transferlab.runs.submission import main as submission
-
-    submission(arguments)
-
-
-def _demo(arguments: list[str]) -> None:
-    from transferlab.demo import main as demo
-
-    demo(arguments)
-
-
-def _list(arguments: list[str]) -> None:
-    from transferlab.experiments import main as list_experiments
-
-    list_experiments(arguments)
-
-
-def _sweep(arguments: list[str]) -> None:
-    from transferlab.sweeps.command import main as sweep
-
-    sweep(arguments)
-
-
-def _seeds(arguments: list[str]) -> None:
-    from transferlab.sweeps.command import seeds
-
-    seeds(arguments)
-
-
-def _curve(arguments: list[str]) -> None:
-    from transferlab.runs.curve import main as curve
-
-    curve(arguments)
-
-
-LIGHT: dict[str, Callable[[list[str]], None]] = {
-    "baseline": _baseline,
-    "compare": _compare,
-    "report": _report,
-    "submission": _submission,
-    "list": _list,
-    "demo": _demo,
-    "sweep": _sweep,
-    "seeds": _seeds,
-    "curve": _curve,
+LIGHT = {
+    "baseline": "transferlab.baselines:main",
+    "card": "transferlab.runs.card:main",
+    "compare": "transferlab.runs.compare:main",
+    "curve": "transferlab.runs.curve:main",
+    "demo": "transferlab.demo:main",
+    "list": "transferlab.experiments:main",
+    "report": "transferlab.page.command:main",
+    "seeds": "transferlab.sweeps.command:seeds",
+    "submission": "transferlab.runs.submission:main",
+    "sweep": "transferlab.sweeps.command:main",
 }
+"""Commands that train nothing themselves, as ``module:function``; each is imported when it is asked for."""
+
+
+def _light(command: str, arguments: list[str]) -> None:
+    module, _, function = LIGHT[command].partition(":")
+    getattr(import_module(module), function)(arguments)
+
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline compare list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline compare forgetting list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -64,6 +64,11 @@ baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 [METHOD
 
 compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']
 	@$(RUNNER) compare $(call given,ARGS)
+
+forgetting: ## what a tuned encoder still knows: RUN=<experiment, run id or folder> [PROBE='stsb sst2'] [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) forgetting --run $(call given,RUN) $(if $(call given,PROBE),--probe $(call given,PROBE)) $(call given,ARGS)
 
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)

@@ -14,6 +14,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
   transferlab compare [RUNS]                             table of all runs
+  transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
@@ -67,6 +68,12 @@ def _compare(arguments: list[str]) -> None:
     compare(arguments)
 
 
+def _forgetting(arguments: list[str]) -> None:
+    from transferlab.forgetting.command import main as forgetting
+
+    forgetting(arguments)
+
+
 def _submission(arguments: list[str]) -> None:
     from transferlab.runs.submission import main as submission
 
@@ -88,6 +95,7 @@ def _list(arguments: list[str]) -> None:
 LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
+    "forgetting": _forgetting,
     "submission": _submission,
     "list": _list,
     "demo": _demo,

@@ -115,7 +115,7 @@ def moved(model):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in model.learned() and name.startswith("encoder.backbone"):
-                parameter += 0.05 * torch.randn_like(parameter)
+                parameter += 0.2 * torch.randn_like(parameter)
     return model.eval()
 
 
@@ -135,9 +135,9 @@ def test_drift_of_each_way_to_tune(kind, data, tiny_encoder):
     if kind == "frozen":
         assert all((layer.cka, layer.cosine_distance) == (1.0, 0.0) for layer in layers)
     else:
-        assert layers[-1].cka < 0.999
+        assert layers[-1].cka < 0.9999
         assert layers[-1].cosine_distance > 1e-3
-    if kind in METHODS:
+    if kind in {"lora", "adapter"}:
         assert layers[0].cosine_distance == 0
 
 
@@ -180,7 +180,7 @@ def test_the_command_measures_several_runs_and_keeps_what_was_measured(run, data
     found = json.loads((lora / "forgetting.json").read_text())["probes"]
     assert list(found) == ["demo_sentences", "demo_entities", "demo_pairs"]
     assert found["demo_entities"]["original"] == kept["demo_entities"]["original"]
-    assert found["demo_entities"]["tuned"] != kept["demo_entities"]["tuned"]
+    assert found["demo_entities"]["drift"] != kept["demo_entities"]["drift"]
 
 
 def test_a_learned_layer_mix_is_no_drift(data, tiny_encoder):

@@ -24,7 +24,7 @@ from transferlab.errors import TransferlabError
 from transferlab.hardware import best_precision
 from transferlab.messages import explain
 from transferlab.places import find_run
-from transferlab.runs import checkpoints, lock, loggers, resume
+from transferlab.runs import checkpoints, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
 from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.config import RunConfig
@@ -183,6 +183,7 @@ class TransferCLI(LightningCLI):
             "seed": settings.seed_everything,
             "tags": list(settings.run.tags),
             "precision": str(trainer.precision),
+            "setting": setting.fingerprint(yaml.safe_load(self._dump())),
         }
         self.recorder = RunRecorder(self.folder, identity)
         trainer.callbacks.append(self.recorder)

@@ -1,16 +1,18 @@
 """A baseline leaves the same kind of run folder as a neural run."""
 
 import os
+import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+import yaml
 from torch import Tensor
 
 from transferlab.baselines.methods import METHODS, Baseline
 from transferlab.baselines.rows import Part, Parts, evaluate
 from transferlab.runs import folder as run_folder
-from transferlab.runs import predictions, report
+from transferlab.runs import predictions, report, setting
 from transferlab.runs.environment import environment
 from transferlab.runs.recorder import RunRecorder, peak_memory_mb
 from transferlab.tasks import TaskDataModule, TaskSpec
@@ -40,6 +42,8 @@ class BaselineRecorder(RunRecorder):
         self.after({f"val/{name}": value for name, value in values.items()} | {"val/primary": values[task.primary]})
         for name, part in zip(task.tests, parts.tests, strict=True):
             self._test(task, name, baseline.predict(part), part)
+        if parts.tests:
+            self.summary["test"]["latency_ms"] = latency_ms(baseline, parts.tests[0])
         self.summary["perf"] |= {
             "wall_s": round(time.perf_counter() - self.started, 2),
             "train_s": round(seconds, 2),
@@ -58,11 +62,25 @@ class BaselineRecorder(RunRecorder):
         predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
         if split == "test":
             self.summary["per_class"] = report.per_class(task, lines)
+            self.summary["test"] = predictions.facts(lines)
 
     def fail(self, error: BaseException) -> None:
         """Marks the run as failed or interrupted."""
         self.summary["error"] = f"{type(error).__name__}: {error}".strip()
         self._write("interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed")
+
+
+def latency_ms(baseline: Baseline, part: Part) -> float:
+    """Median time of predicting one of up to eight examples alone, three times each, in milliseconds."""
+    times = []
+    for row in range(0, len(part.ids), max(len(part.ids) // 8, 1))[:8]:
+        one = slice(row, row + 1)
+        alone = Part(part.ids[one], tuple(cells[one] for cells in part.columns), part.labels[one])
+        for _ in range(3):
+            started = time.perf_counter()
+            baseline.predict(alone)
+            times.append(time.perf_counter() - started)
+    return round(1000 * statistics.median(times), 3)
 
 
 def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
@@ -77,6 +95,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
         "protocol": data.protocol.selection,
         "data": {
             "origin": data.origin,
+            "version": data.version,
             "train_examples": len(parts.train.ids),
             "train_fraction": data.protocol.train_fraction,
             "validation": f"{len(parts.validation.ids)} rows of {data.part_rows('validation')[0]}",
@@ -111,7 +130,12 @@ def run(method: str, data: TaskDataModule, parts: Parts, settings: Any, config: 
     os.environ.pop(run_folder.VARIABLE, None)  # it names the folder of one run; each method is one of its own
     folder = run_folder.choose(Path(settings.run.root), experiment, baseline.seed)
     os.environ.pop(run_folder.VARIABLE, None)
-    identity = {"experiment": experiment, "run": folder.name, "strategy": baseline.strategy}
+    identity = {
+        "experiment": experiment,
+        "run": folder.name,
+        "strategy": baseline.strategy,
+        "setting": setting.fingerprint(yaml.safe_load(config)),
+    }
     recorder = BaselineRecorder(folder, identity | {"seed": baseline.seed, "tags": list(settings.run.tags)})
     recorder.begin(data, parts, config)
     try:

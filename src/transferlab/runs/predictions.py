@@ -1,6 +1,7 @@
 """Predictions on test examples as JSON lines, one file per split, with example ids."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,36 @@ def records(task: TaskSpec, outputs: dict[str, "Tensor"], labels: "Tensor | None
         scores = outputs["logits"].softmax(-1).tolist()
         result = [r | {"scores": [round(s, 6) for s in row]} for r, row in zip(result, scores, strict=True)]
     return result
+
+
+def facts(lines: list[Record]) -> dict[str, Any]:
+    """What may be wrong with the predictions of a test split.
+
+    Args:
+        lines: What `records` returns, with gold labels.
+
+    Returns:
+        ``examples``; ``not_finite``, examples with a prediction or score that is no number; ``collapsed``, whether all
+        predictions are the same (for tagging: no entity at all) though the labels are not.
+    """
+    found = [line["prediction"] for line in lines]
+    gold = [line.get("label") for line in lines]
+    if found and isinstance(found[0], list):
+        collapsed = all(tag == "O" for tags in found for tag in tags) and any(
+            tag != "O" for tags in gold for tag in tags
+        )
+    else:
+        collapsed = len(set(gold)) > 1 and _constant(found)
+    numbers = [line.get("scores") or [line["prediction"]] for line in lines]
+    broken = sum(any(isinstance(n, float) and not math.isfinite(n) for n in row) for row in numbers)
+    return {"examples": len(lines), "not_finite": broken, "collapsed": collapsed}
+
+
+def _constant(values: list[Any]) -> bool:
+    if isinstance(values[0], str):
+        return len(set(values)) == 1
+    # below this a spread is rounding
+    return max(values) - min(values) <= 1e-6 * max(abs(value) for value in values)
 
 
 def _tags(task: TaskSpec, rows: list[list[int]], mask: list[list[bool]]) -> list[list[str]]:

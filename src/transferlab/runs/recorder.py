@@ -17,6 +17,7 @@ from transferlab.encoders.loading import locate
 from transferlab.runs import folder as run_folder
 from transferlab.runs import predictions, report
 from transferlab.runs.environment import environment
+from transferlab.runs.latency import latency_ms
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
 
@@ -51,15 +52,18 @@ class RunRecorder(Callback):
             data: Its rows.
             training: Whether the run is going to be trained, anew or further.
         """
-        run_folder.create(self.folder)
         path = self.folder / "summary.json"
-        if path.is_file():
+        known = path.is_file()
+        if not known:
+            # reads the test rows maybe; what is wrong with them shows before there is a folder
+            self.describe(model, data)
+        run_folder.create(self.folder)
+        if known:
             self.summary = json.loads(path.read_text(encoding="utf-8"))
             if training:
                 self.summary.pop("error", None)
                 self._write("running")
         else:
-            self.describe(model, data)
             self._write("running")
             run_folder.write_json(self.folder / "environment.json", environment())
         self.header()
@@ -80,6 +84,7 @@ class RunRecorder(Callback):
             "protocol": data.protocol.selection,
             "data": {
                 "origin": data.origin,
+                "version": data.version,
                 "train_examples": len(data.part_rows("train")[1]),
                 "train_fraction": data.protocol.train_fraction,
                 "validation": f"{len(selecting)} rows of {split}",
@@ -229,10 +234,17 @@ class RunRecorder(Callback):
         if not trainer.is_global_zero:
             return
         self.summary["metrics"] |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test")}
-        self.summary["per_class"] = report.per_class(pl_module.task, self._lines.get("test", []))
+        main = self._lines.get("test", [])
+        self.summary["per_class"] = report.per_class(pl_module.task, main)
+        self.summary["test"] = predictions.facts(main) | {"latency_ms": self._latency_ms(trainer, pl_module)}
         for split, lines in self._lines.items():
             predictions.write(self.folder / "predictions" / f"{split}.jsonl", lines)
         self.close()
+
+    @staticmethod
+    def _latency_ms(trainer: L.Trainer, model: Strategy) -> float | None:
+        data = getattr(trainer, "datamodule", None)
+        return latency_ms(trainer, model, data) if isinstance(data, TaskDataModule) else None
 
     def close(self) -> None:
         """Marks the run as finished and prints the result."""

@@ -23,6 +23,7 @@ from transferlab import signals
 from transferlab.runs import lock
 from transferlab.runs.checkpoints import LAST
 from transferlab.runs.metrics_log import MetricsLog
+from transferlab.runs.setting import flat
 from transferlab.tasks import Batch
 
 FREE = (
@@ -50,16 +51,6 @@ FREE = (
     "weights_only",
 )
 """Keys that may change when a run goes on: how long it is, where it lies, what is shown."""
-
-
-def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """A tree as dotted keys; a list is a value."""
-    if not isinstance(tree, dict) or not tree:
-        return {prefix: tree}
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
 
 
 def differences(saved: dict[str, Any], given: dict[str, Any]) -> list[str]:

@@ -112,6 +112,7 @@ class EncodedSplit:
         fingerprint: Names the token ids by all that decides them.
         origin: Where the rows were read from.
         names: Label names, by class number.
+        version: Names texts and labels by their content; empty where that is not known.
     """
 
     ids: Ragged
@@ -123,6 +124,7 @@ class EncodedSplit:
     fingerprint: str
     origin: str = ""
     names: tuple[str, ...] = ()
+    version: str = ""
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1

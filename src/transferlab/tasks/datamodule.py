@@ -1,6 +1,8 @@
 """Tasks as LightningDataModules."""
 
 import copy
+import hashlib
+import json
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Literal, cast
@@ -20,6 +22,7 @@ from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.labels import encode_labels, is_labelled, label_names, require_columns
 from transferlab.tasks.selection import Protocol, Selection
 from transferlab.tasks.sources import Rows, identity, read_split
+from transferlab.tasks.sources import version as content
 from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec, test_names
 from transferlab.tasks.table import lookup
 from transferlab.tasks.tokenization import Settings, Truncation, encode_split
@@ -134,6 +137,21 @@ class TaskDataModule(L.LightningDataModule):
         """Where the training rows were read from."""
         known = self._at_hand(self.source.train)
         return known.origin if known else self.rows(self.source.train).origin
+
+    @property
+    def version(self) -> str:
+        """Names what is trained, selected and tested on by its content, whichever rows of it train.
+
+        Two runs with the same version have read the same texts and labels, from wherever they came.
+        """
+        selects = protocol_of.validation_split(self.source, self.protocol.selection)
+        splits = dict.fromkeys((self.source.train, selects or self.source.train, *self.source.test))
+        known = {split: self._at_hand(split) for split in splits}
+        parts = [
+            (split, (encoded and encoded.version) or content(self.rows(split).rows, self.source))
+            for split, encoded in known.items()
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
     def rows(self, split: str) -> Rows:
         """The raw rows of a split, read once."""

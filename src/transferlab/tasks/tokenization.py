@@ -10,6 +10,7 @@ import numpy as np
 from transferlab.errors import TransferlabError
 from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
 from transferlab.tasks.labels import encode_labels
+from transferlab.tasks.sources import version
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def encode_split(
         fingerprint=name,
         origin=origin,
         names=names,
+        version=version(rows, source),
     )
 
 

@@ -1,0 +1,67 @@
+"""Two distributions in plain Python: importing scipy for them would take longer than all of a comparison."""
+
+import functools
+import math
+
+
+def t_tail(t: float, df: float) -> float:
+    """Two-sided tail of Student's t distribution, ``P(|T| >= |t|)``.
+
+    It is the regularised incomplete beta function ``I_x(df / 2, 1 / 2)`` at ``x = df / (df + t**2)`` (Abramowitz and
+    Stegun 1964, 26.7.1), here by its continued fraction.
+
+    Args:
+        t: The statistic.
+        df: Degrees of freedom, above 0, not necessarily whole; infinity gives the normal distribution.
+    """
+    if math.isinf(df):
+        return math.erfc(abs(t) / math.sqrt(2))
+    return _beta(df / (df + t * t), df / 2, 0.5)
+
+
+@functools.cache
+def t_quantile(df: int, level: float = 0.95) -> float:
+    """The t that `level` of the distribution with `df` degrees of freedom lies within on both sides."""
+    low, high = 0.0, 1e4
+    while high - low > 1e-10 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_tail(middle, df) > 1 - level else (low, middle)
+    return high
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided exact p-value of as uneven a split of ``wins + losses`` fair coin tosses."""
+    tosses, fewer = wins + losses, min(wins, losses)
+    below = sum(
+        math.exp(math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1) - tosses * _LOG_2)
+        for k in range(fewer + 1)
+    )
+    return min(1.0, 2 * below)
+
+
+_LOG_2 = math.log(2)
+
+
+def _beta(x: float, a: float, b: float) -> float:
+    """Regularised incomplete beta function, by Lentz's method (Press et al., Numerical Recipes, 6.4)."""
+    if x <= 0 or x >= 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _beta(1 - x, b, a)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    tiny, c = 1e-300, 1.0
+    d = value = 1 / _not_0(1 - (a + b) * x / (a + 1), tiny)
+    for m in range(1, 500):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d = 1 / _not_0(1 + term * d, tiny)
+            c = _not_0(1 + term / c, tiny)
+            value *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return front * value
+
+
+def _not_0(number: float, tiny: float) -> float:
+    return number if abs(number) > tiny else tiny

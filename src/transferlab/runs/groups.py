@@ -1,0 +1,226 @@
+"""Runs of one setting under several seeds, and what their results amount to."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transferlab.runs import setting
+from transferlab.runs.distributions import t_quantile
+
+Summary = dict[str, Any]
+
+
+class Estimate(NamedTuple):
+    """A mean over runs.
+
+    Attributes:
+        mean: Arithmetic mean.
+        std: Standard deviation with n - 1 in the denominator; None for a single value.
+        low: Lower end of the 95 % interval of the mean; None for a single value.
+        high: Upper end.
+        n: Number of values.
+    """
+
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Key(NamedTuple):
+    """What runs must agree in to be averaged.
+
+    Attributes:
+        task: Name of the task.
+        metric: The metric that leads.
+        protocol: Which rows select checkpoints: ``holdout`` or ``official``.
+        data: Version of the rows by content; for older runs the place that they were read from.
+        train_examples: Rows trained on; None where that is not known.
+        encoder: Label of the encoder, "-" for a baseline.
+        strategy: Name of the strategy.
+        setting: Fingerprint of all else that decides the result; empty where the configuration is not known.
+    """
+
+    task: str
+    metric: str
+    protocol: str
+    data: str
+    train_examples: int | None
+    encoder: str
+    strategy: str
+    setting: str
+
+
+class Group(NamedTuple):
+    """Runs of one setting.
+
+    Attributes:
+        key: What they agree in.
+        runs: All of them, in the order of their names, unfinished and failed ones too.
+        counted: Those with a test result, one for each seed: of several with the same seed the one named last, since
+            two runs of one seed say nothing about the spread over seeds.
+        seeds: Seeds of the counted runs, ascending.
+        score: The leading metric on the test over the counted runs; None where there are none.
+        sound: The same without runs that collapsed; equal to `score` where none did.
+    """
+
+    key: Key
+    runs: tuple[Summary, ...]
+    counted: tuple[Summary, ...]
+    seeds: tuple[int, ...]
+    score: Estimate | None
+    sound: Estimate | None
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """Mean, standard deviation and the 95 % interval of the mean by Student's t: ``mean ± t(n - 1) std / sqrt(n)``.
+
+    The interval is about the mean over seeds on these very test rows; that other rows would give other numbers is not
+    in it. None without values.
+    """
+    if not values:
+        return None
+    n, mean = len(values), statistics.fmean(values)
+    if n == 1:
+        return Estimate(mean, None, None, None, 1)
+    std = statistics.stdev(values)
+    half = t_quantile(n - 1) * std / math.sqrt(n)
+    return Estimate(mean, std, mean - half, mean + half, n)
+
+
+def group(summaries: Sequence[Summary]) -> list[Group]:
+    """Puts runs of the same setting together, in the order in which settings first appear.
+
+    Args:
+        summaries: Contents of ``summary.json``. With ``folder``, the run folder, older ones that lack ``setting`` are
+            told apart by their ``config.yaml``; without it they are told apart by what the summary says.
+    """
+    found: dict[Key, list[Summary]] = {}
+    for summary in summaries:
+        found.setdefault(key_of(summary), []).append(summary)
+    return [_group(key, runs) for key, runs in found.items()]
+
+
+def key_of(summary: Summary) -> Key:
+    """What a run must share with others to be averaged with them."""
+    data = summary.get("data")
+    data = data if isinstance(data, dict) else {}
+    examples = data.get("train_examples")
+    tests = data.get("test")
+    place = " ".join([str(data.get("origin", "")), *map(str, tests if isinstance(tests, list) else [])])
+    return Key(
+        task=_text(summary, "task"),
+        metric=_text(summary, "primary"),
+        protocol=_text(summary, "protocol"),
+        data=str(data.get("version") or place.strip()),
+        train_examples=examples if isinstance(examples, int) else None,
+        encoder=_text(summary, "encoder"),
+        strategy=_text(summary, "strategy"),
+        setting=_setting(summary),
+    )
+
+
+def value(summary: Summary, *keys: str) -> float | None:
+    """A finite number in a summary, such as ``value(summary, "perf", "wall_s")``; None where there is none."""
+    found: Any = summary
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    number = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
+    return float(found) if number else None
+
+
+def score_of(summary: Summary, part: str = "test") -> float | None:
+    """The leading metric of a run on the test, or on ``val``."""
+    return value(summary, "metrics", f"{part}/{summary.get('primary')}")
+
+
+def faults(summary: Summary) -> list[str]:
+    """What is wrong with a run, in words: not finished, no numbers, collapsed.
+
+    A classifier has failed if it is no better than the most frequent class of the test (Mosbach et al. 2021, On the
+    stability of fine-tuning BERT); it has collapsed if it gives a single answer to everything. A baseline may do so.
+    """
+    status = summary.get("status", "unknown")
+    if status != "finished":
+        return ["NaN" if " nan" in str(summary.get("error", "")).lower() else str(status)]
+    broken = value(summary, "test", "not_finite")
+    if broken or (score_of(summary) is None and score_of(summary, "val") is not None and _tested(summary)):
+        return ["NaN"]
+    if is_baseline(summary):
+        return []
+    if _collapsed(summary):
+        return ["collapsed"]
+    share, accuracy = _majority(summary)
+    return ["no better than the majority"] if share is not None and accuracy <= share + 1e-9 else []
+
+
+def is_baseline(summary: Summary) -> bool:
+    """Whether no encoder takes part."""
+    return summary.get("encoder") == "-"
+
+
+def _group(key: Key, runs: list[Summary]) -> Group:
+    ordered = sorted(runs, key=lambda run: str(run.get("run", "")))
+    by_seed: dict[int, Summary] = {}
+    for run in ordered:
+        if run.get("status") == "finished" and score_of(run) is not None and not _is_nan(run):
+            seed = run.get("seed")
+            by_seed[seed if isinstance(seed, int) else 0] = run
+    seeds = tuple(sorted(by_seed))
+    counted = tuple(by_seed[seed] for seed in seeds)
+    scores = [(run, score) for run in counted if (score := score_of(run)) is not None]
+    sound = [score for run, score in scores if not faults(run)]
+    return Group(key, tuple(ordered), counted, seeds, estimate([score for _, score in scores]), estimate(sound))
+
+
+def _is_nan(summary: Summary) -> bool:
+    return "NaN" in faults(summary)
+
+
+def _collapsed(summary: Summary) -> bool:
+    tested = summary.get("test")
+    if isinstance(tested, dict) and "collapsed" in tested:
+        return bool(tested["collapsed"])
+    # an older run: its per-class report says so too
+    rows = _classes(summary)
+    if not rows:
+        return summary.get("kind") == "regression" and value(summary, "metrics", "test/pearson") == 0
+    if summary.get("kind") == "tagging":
+        return all(row["recall"] == 0 for row in rows)
+    recalls = sorted(row["recall"] for row in rows)
+    return len(rows) > 1 and recalls[-1] == 1 and recalls[-2] == 0
+
+
+def _majority(summary: Summary) -> tuple[float | None, float]:
+    """Share of the most frequent class in the test, and the accuracy, both from the per-class report."""
+    rows = _classes(summary)
+    total = sum(row["support"] for row in rows)
+    if summary.get("kind") != "classification" or not total:
+        return None, 0.0
+    return max(row["support"] for row in rows) / total, sum(row["recall"] * row["support"] for row in rows) / total
+
+
+def _classes(summary: Summary) -> list[dict[str, float]]:
+    rows = summary.get("per_class")
+    return [row for row in rows.values() if row.get("support")] if isinstance(rows, dict) else []
+
+
+def _tested(summary: Summary) -> bool:
+    return f"test/{summary.get('primary')}" in (summary.get("metrics") or {})
+
+
+def _setting(summary: Summary) -> str:
+    if known := summary.get("setting"):
+        return str(known)
+    if folder := summary.get("folder"):
+        tree = setting.of_folder(Path(folder))
+        return setting.fingerprint(tree) if tree else ""
+    return ""
+
+
+def _text(summary: Summary, name: str) -> str:
+    found = summary.get(name)
+    return "" if found is None else str(found)

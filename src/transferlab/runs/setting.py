@@ -1,0 +1,100 @@
+"""What of a configuration decides the result: runs that agree in it and differ in the seed are one setting."""
+
+import functools
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+Tree = dict[str, Any]
+
+INDIFFERENT = (
+    "cache.enabled",
+    "cache.limit_gb",
+    "checkpoint.auto_insert_metric_name",
+    "checkpoint.dirpath",
+    "checkpoint.enable_version_counter",
+    "checkpoint.filename",
+    "checkpoint.verbose",
+    "ckpt_path",
+    "config",
+    "data.init_args.encoder",
+    "data.init_args.eval_batch_size",
+    "data.init_args.num_workers",
+    "data.init_args.seed",
+    "early_stopping.log_rank_zero_only",
+    "early_stopping.verbose",
+    "model.init_args.encoder",
+    "run",
+    "seed_everything",
+    "trainer.default_root_dir",
+    "trainer.enable_autolog_hparams",
+    "trainer.enable_checkpointing",
+    "trainer.enable_model_summary",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "trainer.logger",
+    "trainer.num_sanity_val_steps",
+    "trainer.profiler",
+    "verbose",
+    "weights_only",
+)
+"""Keys that change no result, with all that is below them: seed, names, places, what is shown, and links."""
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """A tree as dotted keys; a list is a value."""
+    if not isinstance(tree, dict) or not tree:
+        return {prefix: tree}
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def deciding(tree: Tree) -> dict[str, Any]:
+    """The keys of a configuration that decide the result.
+
+    Keys without a value are left out, so that a new optional key makes no new setting of an old run. A run that
+    another one starts from, such as a teacher, stands for its own setting: students of two seeds of a teacher agree.
+    """
+    kept = {
+        key: value
+        for key, value in flat(tree).items()
+        if value is not None and not any(key == free or key.startswith(f"{free}.") for free in INDIFFERENT)
+    }
+    return {key: _run_as_setting(value) if isinstance(value, str) else value for key, value in kept.items()}
+
+
+def fingerprint(tree: Tree) -> str:
+    """Names the setting of a configuration: 12 hexadecimal digits of SHA-256 over `deciding`."""
+    text = json.dumps(deciding(tree), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def of_folder(folder: Path) -> Tree:
+    """The configuration of a run folder; empty where there is none that can be read."""
+    import yaml
+
+    try:
+        text = (folder / "config.yaml").read_text(encoding="utf-8")
+        # as safe as the safe one and ten times as fast
+        tree = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+def _run_as_setting(value: str) -> str:
+    return _setting_of_run(value) if os.sep in value else value
+
+
+@functools.cache
+def _setting_of_run(path: str) -> str:
+    try:
+        summary = json.loads((Path(path) / "summary.json").read_text(encoding="utf-8"))
+        known = summary.get("setting")
+    except (OSError, ValueError, AttributeError):
+        return path
+    return str(known) if known else fingerprint(of_folder(Path(path)))

@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline compare forgetting list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline sweep seeds compare forgetting list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -61,6 +61,18 @@ baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 [METHOD
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) baseline --experiment '$(call given,NAME)' \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
+
+sweep: ## a grid of runs, goes on where it was: SWEEP=<file in sweeps/> [DRY=1] [JOBS=1] [ARGS=...]
+	$(call need,SWEEP,sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) sweep '$(call given,SWEEP)' $(if $(call given,DRY),--dry) \
+		$(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
+
+seeds: ## an experiment with several seeds: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JOBS=1] [ARGS=...]
+	$(call need,NAME,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) seeds '$(call given,NAME)' $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)') \
+		$(if $(call given,DRY),--dry) $(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
 
 compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']
 	@$(RUNNER) compare $(call given,ARGS)

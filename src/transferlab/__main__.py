@@ -16,6 +16,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab compare [RUNS]                             table of all runs
   transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
+  transferlab sweep FILE                                 a grid of runs from sweeps/FILE.yaml; goes on where it was
+  transferlab seeds NAME --seeds 5                       one experiment with several seeds
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
@@ -92,6 +94,18 @@ def _list(arguments: list[str]) -> None:
     list_experiments(arguments)
 
 
+def _sweep(arguments: list[str]) -> None:
+    from transferlab.sweeps.command import main as sweep
+
+    sweep(arguments)
+
+
+def _seeds(arguments: list[str]) -> None:
+    from transferlab.sweeps.command import seeds
+
+    seeds(arguments)
+
+
 LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
@@ -99,6 +113,8 @@ LIGHT: dict[str, Callable[[list[str]], None]] = {
     "submission": _submission,
     "list": _list,
     "demo": _demo,
+    "sweep": _sweep,
+    "seeds": _seeds,
 }
 
 if __name__ == "__main__":

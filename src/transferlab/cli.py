@@ -304,6 +304,29 @@ class TransferCLI(LightningCLI):
             print(f"W&B ran offline; upload with: {hint}")
 
 
+class _Parsed(TransferCLI):
+    """Stops behind the parser."""
+
+    def _set_seed(self) -> None: ...
+
+    def before_instantiate_classes(self) -> None:
+        """Does nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Does nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None: ...
+
+
+def check(arguments: list[str]) -> None:
+    """Parses a command line without running it.
+
+    Raises:
+        TransferlabError: A wrong key or value.
+    """
+    _Parsed(arguments)
+
+
 def expand_arguments(arguments: list[str]) -> list[str]:
     """Expands a command line.
 

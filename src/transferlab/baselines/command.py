@@ -17,7 +17,9 @@ from transferlab.encoders.config import EncoderConfig
 from transferlab.errors import TransferlabError
 from transferlab.experiments import compose
 from transferlab.messages import explain
+from transferlab.runs import folder as run_folder
 from transferlab.tasks import TaskDataModule
+from transferlab.tasks.table import lookup
 
 
 def build_parser() -> ArgumentParser:
@@ -50,16 +52,38 @@ def main(arguments: list[str]) -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     parser = build_parser()
-    try:
-        settings = parser.parse_args(expanded(arguments))
-    except ArgumentError as error:
-        raise TransferlabError(explain(error, parser)) from error
+    settings = parse(arguments, parser)
     data: TaskDataModule = parser.instantiate_classes(settings).data
     methods = chosen_methods(settings.method, data.spec.kind)
+    if len(methods) > 1:
+        os.environ.pop(run_folder.VARIABLE, None)
     parts = read_parts(data)
     for method in methods:
         settings.method = method
         run(method, data, parts, settings, parser.dump(settings, skip_validation=True, skip_link_targets=True))
+
+
+def parse(arguments: list[str], parser: ArgumentParser) -> Any:
+    """The settings that a command line means.
+
+    Raises:
+        TransferlabError: Wrong arguments.
+    """
+    try:
+        return parser.parse_args(expanded(arguments))
+    except ArgumentError as error:
+        raise TransferlabError(explain(error, parser)) from error
+
+
+def check(arguments: list[str]) -> None:
+    """Parses a command line without reading any rows.
+
+    Raises:
+        TransferlabError: Wrong arguments, or a method that does not fit the task.
+    """
+    settings = parse(arguments, build_parser())
+    data = settings.data.init_args
+    chosen_methods(settings.method, data.source.kind if data.source else lookup(data.task).kind)
 
 
 def expanded(arguments: list[str]) -> list[str]:

@@ -127,9 +127,11 @@ def run(method: str, data: TaskDataModule, parts: Parts, settings: Any, config: 
     """
     baseline = METHODS[method](data.spec, int(settings.seed_everything))
     experiment = f"baseline_{method}_{data.task}"
-    os.environ.pop(run_folder.VARIABLE, None)  # it names the folder of one run; each method is one of its own
     folder = run_folder.choose(Path(settings.run.root), experiment, baseline.seed)
-    os.environ.pop(run_folder.VARIABLE, None)
+    os.environ.pop(run_folder.VARIABLE, None)  # it names the folder of one run; the next method has its own
+    if run_folder.read_summary(folder).get("status") == "finished":
+        print(f"{folder} is finished.")
+        return folder
     identity = {
         "experiment": experiment,
         "run": folder.name,

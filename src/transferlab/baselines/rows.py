@@ -53,7 +53,7 @@ def read_parts(data: TaskDataModule) -> Parts:
         TransferlabError: Unusable rows.
     """
     data.train_labels()
-    tests = [read_part(data, split) for split in data.source.test]
+    tests = [read_part(data, split, data.test_rows(split)) for split in data.source.test]
     return Parts(read_part(data, *data.part_rows("train")), read_part(data, *data.part_rows("validation")), tests)
 
 

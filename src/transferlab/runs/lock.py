@@ -49,6 +49,12 @@ def release(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def taken(folder: Path) -> bool:
+    """Whether another process may be training in a run folder."""
+    holder, mine = _read(folder / NAME), _self()
+    return holder is not None and holder != mine and lives(holder, mine)
+
+
 def lives(holder: dict[str, Any], mine: dict[str, Any]) -> bool:
     """Whether the process that holds a lock may still be there.
 

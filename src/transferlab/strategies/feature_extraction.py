@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 from lightning.pytorch.cli import OptimizerCallable
 
 from transferlab.cache import Work
@@ -53,7 +52,7 @@ class FeatureExtraction(Strategy):
         elif self.head.reads_tokens and data.settings.truncation == "windows":
             self.frozen_work.append("features in every step: the windows of a document are not kept one by one")
         else:
-            tests = [(split, np.arange(len(data.encoded(split)))) for split in data.source.test]
+            tests = [(split, data.test_rows(split)) for split in data.source.test]
             reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling)
             values = frozen.Values(
                 field="features",

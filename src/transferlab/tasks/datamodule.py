@@ -53,6 +53,7 @@ class TaskDataModule(L.LightningDataModule):
         holdout: Part of the training rows carved for validation where the task has no validation split; at most 2,000.
         train_fraction: Part of the training rows to train on, stratified.
         train_examples: Number of training rows to train on, stratified.
+        test_examples: Number of rows of each test split to test on, the same ones for every seed; null: all.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -76,6 +77,7 @@ class TaskDataModule(L.LightningDataModule):
         holdout: float = 0.1,
         train_fraction: float | None = None,
         train_examples: int | None = None,
+        test_examples: int | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
     ) -> None:
@@ -91,6 +93,7 @@ class TaskDataModule(L.LightningDataModule):
         self.max_tokens = max_tokens
         self.packed = packed
         self.static_shape = static_shape
+        self.test_examples = test_examples
         self.num_workers = num_workers
         self.protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
         self.attached: dict[str, dict[str, Attached]] = {}
@@ -223,6 +226,10 @@ class TaskDataModule(L.LightningDataModule):
         strata = labels if self.source.kind == "classification" else None
         return protocol_of.carve(strata, self._count(self.source.train), self.protocol, carve_validation=validation)
 
+    def test_rows(self, split: str) -> np.ndarray[Any, Any]:
+        """The row numbers of a labelled test split that are tested on."""
+        return protocol_of.sample(self._count(split), self.test_examples)
+
     def train_labels(self) -> np.ndarray[Any, Any]:
         """Class numbers or targets of all rows of the training split; for tagging those of all words, flat.
 
@@ -312,7 +319,7 @@ class TaskDataModule(L.LightningDataModule):
         """
         if not self.source.test:
             raise TransferlabError("data.source.test: this task names no labelled test split.")
-        return [self.whole_split(split) for split in self.source.test]
+        return [self.loader(split, self.test_rows(split)) for split in self.source.test]
 
     def predict_dataloader(self) -> list[DataLoader[Batch]]:
         """One loader per unlabelled split.

@@ -74,6 +74,19 @@ def _wanted(available: int, protocol: Protocol) -> int:
     return available
 
 
+def sample(count: int, wanted: int | None) -> Indices:
+    """Row numbers of a test split that are tested on: all, or some that are the same for every seed.
+
+    Raises:
+        TransferlabError: More than there are, or too few.
+    """
+    if wanted is None:
+        return np.arange(count)
+    if not 2 <= wanted <= count:
+        raise TransferlabError(f"data.test_examples: {wanted} is not in 2 .. {count}.")
+    return np.sort(np.random.default_rng(0).permutation(count)[:wanted])
+
+
 def _split(rows: Indices, labels: Indices | None, first: int, seed: int) -> tuple[Indices, Indices]:
     from sklearn.model_selection import train_test_split
 

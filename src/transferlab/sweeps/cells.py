@@ -1,0 +1,224 @@
+"""The cells of a sweep: what is run, where, and behind what."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transferlab import config, experiments
+from transferlab.errors import TransferlabError
+from transferlab.runs import folder as run_folder
+from transferlab.sweeps.spec import ALL, Overrides, Sweep
+
+RECORD = "sweep.json"
+"""File in the run folder of a cell: the arguments that it was started with."""
+
+
+class Cell(NamedTuple):
+    """One run of a sweep, as plain data.
+
+    Attributes:
+        number: Place in the sweep.
+        label: ``<experiment>/<id>``, for people.
+        arguments: Command line behind ``transferlab``; the run folder is given by `folder.VARIABLE`.
+        folder: The run folder.
+        after: Numbers of the cells that must be finished before: the teacher of a distillation.
+    """
+
+    number: int
+    label: str
+    arguments: tuple[str, ...]
+    folder: Path
+    after: tuple[int, ...] = ()
+
+
+def build(sweep: Sweep, runs: Path, root: Path | None = None) -> list[Cell]:
+    """The cells of a sweep, teachers before their students: all of one seed before those of the next.
+
+    Args:
+        sweep: The grid.
+        runs: Folder that holds all runs.
+        root: Folder that holds ``configs/`` and ``experiments/``; the working directory where None.
+
+    Raises:
+        TransferlabError: An experiment that cannot be composed, or teachers that wait for one another.
+    """
+    plans = list(_plans(sweep, root or Path.cwd()))
+    by_key = {plan.key: plan for plan in plans}
+    # a teacher outside of the sweep is a run like any other, or none
+    teachers = {plan.key: by_key.get(plan.teacher) if plan.teacher else None for plan in plans}
+    ordered: list[_Plan] = []
+    for plan in plans:
+        _put(plan, teachers, ordered, ())
+    numbers = {plan.key: number for number, plan in enumerate(ordered)}
+    return [_cell(plan, teachers[plan.key], numbers, runs, sweep.name) for plan in ordered]
+
+
+class _Plan(NamedTuple):
+    experiment: str
+    encoder: str
+    size: tuple[str, int | float | str]
+    seed: int
+    command: tuple[str, ...]
+    overrides: Overrides
+    teacher: "tuple[Any, ...] | None" = None
+    taught: bool = False
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return self.experiment, self.encoder, self.size, self.seed
+
+    @property
+    def id(self) -> str:
+        kind, size = self.size
+        rows = f"{'n' if kind == 'train_examples' else 'f'}{size}" if kind else ""
+        return "-".join(part for part in (self.encoder, rows, f"s{self.seed}") if part)
+
+
+def _plans(sweep: Sweep, root: Path) -> Iterator[_Plan]:
+    composed: dict[str, config.Tree] = {}
+    subjects = [(task, strategy) for task in sweep.tasks for strategy in sweep.strategies]
+    for seed in sweep.seeds:
+        for size in sweep.sizes:
+            for task in sweep.tasks:
+                for method in sweep.baselines:
+                    yield _baseline(sweep, task, method, size, seed)
+            for task, strategy in subjects:
+                name = f"{strategy}_{task}"
+                tree = composed.setdefault(name, experiments.compose(name, root))
+                for encoder in sweep.encoders:
+                    yield _run(sweep, name, tree, (task, strategy), encoder, size, seed, root)
+            for name in sweep.experiments:
+                tree = composed.setdefault(name, experiments.compose(name, root))
+                yield _run(sweep, name, tree, (), "", size, seed, root)
+
+
+def _overrides(sweep: Sweep, names: tuple[str, ...], size: tuple[str, Any]) -> Overrides:
+    found = dict(sweep.set)
+    for name in (*names, str(size[1])):
+        found |= sweep.set_for.get(name, {})
+    if size[0] and size[1] != ALL:
+        found[f"data.{size[0]}"] = size[1]
+    return found
+
+
+def _baseline(sweep: Sweep, task: str, method: str, size: tuple[str, Any], seed: int) -> _Plan:
+    found = _overrides(sweep, (task, method), size)
+    command = ("baseline", "--config", f"configs/task/{task}.yaml", "--method", method)
+    data = {key: value for key, value in found.items() if key.startswith("data.")}
+    return _Plan(f"baseline_{method}_{task}", "", size, seed, command, data)
+
+
+def _run(
+    sweep: Sweep,
+    name: str,
+    tree: config.Tree,
+    pair: tuple[str, ...],
+    encoder: str,
+    size: tuple[str, Any],
+    seed: int,
+    root: Path,
+) -> _Plan:
+    task, strategy = pair or ("", "")
+    found = _overrides(sweep, (task, encoder, strategy, name), size)
+    command: tuple[str, ...] = ("fit", "--experiment", name)
+    path = root / "configs" / "encoder" / f"{encoder}.yaml"
+    # the encoder of a composed experiment need not be laid over itself; its recipe may have changed the pooling
+    if encoder and config.expand(path).get("encoder", {}).get("name") != tree.get("encoder", {}).get("name"):
+        command += ("--config", str(path.relative_to(root)))
+    arguments = _at(tree, "model", "init_args")
+    teacher = str(found.get("model.teacher", arguments.get("teacher") or ""))
+    task = task or str(_at(tree, "data", "init_args").get("task"))
+    taught = float(found.get("model.alpha", arguments.get("alpha", 1))) < 1 or bool(
+        found.get("model.beta", arguments.get("beta", 0))
+    )
+    key = (teacher.replace("{task}", task), encoder, size, seed) if teacher else None
+    return _Plan(name, encoder, size, seed, command, found, key, taught)
+
+
+def _at(tree: config.Tree, *keys: str) -> Any:
+    for key in keys:
+        tree = tree.get(key) or {}
+    return tree
+
+
+def _put(
+    plan: _Plan, teachers: "dict[tuple[Any, ...], _Plan | None]", ordered: list[_Plan], waiting: tuple[Any, ...]
+) -> None:
+    if plan in ordered:
+        return
+    if plan.key in waiting:
+        raise TransferlabError(f"model.teacher: {plan.experiment} would have to teach itself; name another one.")
+    if teacher := teachers[plan.key]:
+        _put(teacher, teachers, ordered, (*waiting, plan.key))
+    ordered.append(plan)
+
+
+def _cell(plan: _Plan, teacher: _Plan | None, numbers: dict[Any, int], runs: Path, sweep: str) -> Cell:
+    overrides = dict(plan.overrides)
+    after: tuple[int, ...] = ()
+    folder = runs / plan.experiment / f"{sweep}-{plan.id}"
+    if teacher is not None:
+        # also where it is not asked, as in a control: the configuration is to be the same at every start
+        overrides["model.teacher"] = os.path.abspath(runs / teacher.experiment / f"{sweep}-{teacher.id}")
+        after = (numbers[teacher.key],) if plan.taught else ()
+    arguments = [*plan.command, "--seed_everything", str(plan.seed), "--run.root", str(runs)]
+    arguments += ["--run.tags", json.dumps([sweep])]
+    if plan.command[0] == "fit":
+        arguments += ["--run.experiment", plan.experiment]
+    for key, value in overrides.items():
+        arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    return Cell(numbers[plan.key], f"{plan.experiment}/{folder.name}", tuple(arguments), folder, after)
+
+
+def state(cell: Cell) -> str:
+    """``to do``, or what the run's summary says: ``finished``, ``interrupted``, ``failed``, ``running``.
+
+    Raises:
+        TransferlabError: The folder holds a run with other arguments.
+    """
+    try:
+        known = json.loads((cell.folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = None
+    if known is not None and (changed := _changes(known["arguments"], list(cell.arguments))):
+        raise TransferlabError(
+            f"{cell.folder} was run with other settings; different are {', '.join(changed)}. Give the sweep another "
+            "name, or delete that folder."
+        )
+    status = run_folder.read_summary(cell.folder).get("status")
+    return str(status) if status else "to do"
+
+
+FREE = ("--run.root", "--run.tags", "--model.teacher")
+
+
+def _changes(known: list[str], now: list[str]) -> list[str]:
+    one, other = _pairs(known), _pairs(now)
+    return sorted(
+        key.lstrip("-") for key in one.keys() | other.keys() if one.get(key) != other.get(key) and key not in FREE
+    )
+
+
+def _pairs(arguments: list[str]) -> dict[str, str]:
+    return dict(zip(arguments[1::2], arguments[2::2], strict=True))
+
+
+def note(cell: Cell) -> None:
+    """Makes the run folder of a cell, and writes down with what it is started."""
+    try:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        run_folder.write_json(cell.folder / RECORD, {"arguments": list(cell.arguments)})
+    except OSError as error:
+        raise TransferlabError(f"cannot write the run folder {cell.folder}: {error.strerror}") from error
+
+
+def tracks(cells: list[Cell]) -> list[list[Cell]]:
+    """Cells that must follow one another in one job: a teacher with its students; each other cell alone."""
+    found: dict[int, list[Cell]] = {}
+    home: dict[int, int] = {}
+    for cell in cells:
+        home[cell.number] = home[cell.after[0]] if cell.after else cell.number
+        found.setdefault(home[cell.number], []).append(cell)
+    return list(found.values())

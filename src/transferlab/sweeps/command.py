@@ -1,0 +1,126 @@
+"""``transferlab sweep`` and ``transferlab seeds``."""
+
+import re
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import yaml
+
+from transferlab.arguments import Parser
+from transferlab.errors import TransferlabError
+from transferlab.sweeps import run, spec, view, worker
+from transferlab.sweeps.cells import Cell, build, state
+
+
+def main(arguments: list[str]) -> None:
+    """Runs ``transferlab sweep``.
+
+    Raises:
+        TransferlabError: A mistake in the file or the options.
+    """
+    parser = _parser("transferlab sweep", "A grid of runs; those that are finished are left alone.")
+    parser.add_argument("file", metavar="FILE", help="sweeps/FILE.yaml, or a path")
+    asked, rest = parser.parse_known_args(arguments)
+    _reject(parser, rest)
+    _go(spec.read(spec.find(asked.file)), asked)
+
+
+def seeds(arguments: list[str]) -> None:
+    """Runs ``transferlab seeds``: one experiment with several seeds.
+
+    Raises:
+        TransferlabError: A mistake in the options.
+    """
+    parser = _parser(
+        "transferlab seeds", "An experiment with several seeds; further --key value pairs are handed to every run."
+    )
+    parser.add_argument("name", metavar="NAME", help="an experiment, as in `transferlab list`")
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on [5]")
+    parser.add_argument("--name", dest="sweep", default="seeds", help="begins the names of the run folders [seeds]")
+    asked, rest = parser.parse_known_args(arguments)
+    tree = {"experiments": [asked.name], "seeds": asked.seeds, "set": _pairs(parser, rest)}
+    _go(spec.parse(tree, asked.sweep, parser.prog), asked)
+
+
+def _parser(name: str, description: str) -> Parser:
+    parser = Parser(name, description=description, allow_abbrev=False)
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder that holds all runs [runs]")
+    parser.add_argument("--dry", action="store_true", help="only list the cells and what has become of them")
+    parser.add_argument("--jobs", type=int, default=1, help="cells at a time [1]")
+    parser.add_argument("--cell", default="", metavar="N[,N]", help="only these cells, by their number in --dry")
+    return parser
+
+
+def _reject(parser: Parser, rest: list[str]) -> None:
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+
+
+def _pairs(parser: Parser, rest: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    words = iter(rest)
+    for word in words:
+        key, given, value = word.partition("=")
+        # a key of an experiment has a dot; anything else is a misspelt option
+        if not re.fullmatch(r"--[a-z_]+(\.\w+)+", key):
+            parser.error(f"unrecognized arguments: {word}")
+        value = value if given else next(words, "")
+        try:
+            found[key[2:]] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise TransferlabError(f"{key}: {value!r} is no value.") from error
+    return found
+
+
+def _go(sweep: spec.Sweep, asked: Namespace) -> None:
+    if asked.jobs < 1:
+        raise TransferlabError(f"--jobs: {asked.jobs} is not 1 or more.")
+    cells = build(sweep, asked.root)
+    states = {cell.number: state(cell) for cell in cells}
+    if asked.dry:
+        _list(cells, states)
+        return
+    cells = _chosen(cells, asked.cell)
+    todo = [cell for cell in cells if states[cell.number] != "finished"]
+    print(f"{sweep.name}: {len(cells)} cells, {len(cells) - len(todo)} of them finished", flush=True)
+    board = run.Board(cells, {c.number: "to do" if c in todo else "finished" for c in cells})
+    if todo:
+        run.prepare()
+        run.check(todo)
+        with view.progress(board) as show:
+            code = run.run(board, asked.jobs, show)
+        _report(board, code)
+        sys.exit(code)
+
+
+def _chosen(cells: list[Cell], numbers: str) -> list[Cell]:
+    if not numbers:
+        return cells
+    wanted = numbers.split(",")
+    if not all(number.isdigit() and int(number) < len(cells) for number in wanted):
+        raise TransferlabError(
+            f"--cell: {numbers!r} is not a number from 0 to {len(cells) - 1}, or several joined by commas."
+        )
+    return [cell for cell in cells if str(cell.number) in wanted]
+
+
+def _list(cells: list[Cell], states: dict[int, str]) -> None:
+    width = max(len(cell.label) for cell in cells)
+    for cell in cells:
+        behind = f"  after {', '.join(map(str, cell.after))}" if cell.after else ""
+        print(f"{cell.number:>4}  {cell.label:<{width}}  {states[cell.number]}{behind}")
+    finished = sum(1 for known in states.values() if known == "finished")
+    print(f"{len(cells)} cells, {finished} finished, {len(cells) - finished} to do")
+
+
+def _report(board: run.Board, code: int) -> None:
+    """What did not finish, and why."""
+    for cell in board.cells:
+        known = board.states[cell.number]
+        if known == "failed":
+            print(f"failed: {cell.label}: {run.reason(cell)}  [{cell.folder}/{worker.LOG}]")
+        elif known in {"waiting for another", "elsewhere", "stopped"}:
+            print(f"{known}: {cell.label}")
+    print(f"{board.count('finished')} of {len(board.cells)} cells finished", end="")
+    print("; the same command goes on with the rest." if code else ".")

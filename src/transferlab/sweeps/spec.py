@@ -1,0 +1,188 @@
+"""What a sweep file says."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from transferlab import config, experiments
+from transferlab.errors import TransferlabError, near
+
+Overrides = dict[str, Any]
+"""Dotted keys of an experiment and their values."""
+
+METHODS = ("majority", "token_majority", "tfidf", "nbsvm")
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid of runs: every combination of what its lists name.
+
+    Attributes:
+        name: Name of the file; the folders of its runs begin with it.
+        tasks: Files of ``configs/task``.
+        strategies: Files of ``configs/strategy``.
+        experiments: Further experiments by name, beside tasks x strategies.
+        encoders: Files of ``configs/encoder``; the experiments keep their own.
+        baselines: Methods without an encoder, run on every task.
+        seeds: Their number (5 means 0 to 4), or a list.
+        train_examples: Numbers of training rows; ``all`` for all of them.
+        train_fraction: Parts of the training rows, instead of numbers.
+        set: Keys of all runs; baselines take those under ``data`` only.
+        set_for: Keys of the runs of one task, encoder, strategy, baseline, experiment or number of training rows. Later
+            ones in this order win.
+    """
+
+    name: str
+    tasks: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
+    encoders: tuple[str, ...] = ("minilm_l6",)
+    baselines: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    train_examples: tuple[int | str, ...] = ()
+    train_fraction: tuple[float | str, ...] = ()
+    set: Overrides = field(default_factory=dict)
+    set_for: dict[str, Overrides] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> tuple[tuple[str, int | float | str], ...]:
+        """Key and value of each number or part of training rows; ``("", "all")`` where the file names none."""
+        if self.train_examples:
+            return tuple(("train_examples", value) for value in self.train_examples)
+        if self.train_fraction:
+            return tuple(("train_fraction", value) for value in self.train_fraction)
+        return (("", ALL),)
+
+
+KEYS = [item.name for item in fields(Sweep) if item.name != "name"]
+LISTS = ("tasks", "strategies", "experiments", "encoders", "baselines")
+
+
+def find(name: str, root: Path | None = None) -> Path:
+    """The file of a sweep: a path, or a name in ``sweeps/``.
+
+    Raises:
+        TransferlabError: No such file.
+    """
+    root = root or Path.cwd()
+    is_path = name.endswith((".yaml", ".yml")) or "/" in name
+    path = Path(name) if is_path else root / "sweeps" / f"{name}.yaml"
+    if not path.is_file():
+        known = [other.stem for other in sorted(path.parent.glob("*.yaml"))]
+        listed = f" Known: {', '.join(known)}." if known else ""
+        raise TransferlabError(f"no sweep {name!r}{near(path.stem, known)}.{listed}")
+    return path
+
+
+def read(path: Path, root: Path | None = None) -> Sweep:
+    """Reads and checks a sweep file.
+
+    Args:
+        path: The file.
+        root: Folder that holds ``configs/`` and ``experiments/``; the working directory where None.
+
+    Raises:
+        TransferlabError: A wrong key or value; names the nearest right one.
+    """
+    return parse(config.read_yaml(path), path.stem, str(path), root)
+
+
+def parse(tree: dict[str, Any], name: str, origin: str, root: Path | None = None) -> Sweep:
+    """Checks what a sweep file holds; see `read`."""
+    root = root or Path.cwd()
+    for key in tree:
+        if key not in KEYS:
+            raise TransferlabError(f"{origin}: no key {key!r}{near(str(key), KEYS)}. Known: {', '.join(KEYS)}.")
+    known = {
+        "tasks": experiments.tasks(root),
+        "strategies": experiments.strategies(root),
+        "experiments": [*experiments.files(root / "experiments"), *("_".join(p) for p in experiments.pairs(root))],
+        "encoders": sorted(path.stem for path in (root / "configs" / "encoder").glob("*.yaml")),
+        "baselines": list(METHODS),
+    }
+    lists = {key: _names(tree[key], key, known[key], origin) for key in LISTS if key in tree}
+    if not (lists.get("experiments") or (lists.get("tasks") and (lists.get("strategies") or lists.get("baselines")))):
+        raise TransferlabError(f"{origin}: nothing to run; give tasks and strategies, or experiments.")
+    if lists.get("baselines") and not lists.get("tasks"):
+        raise TransferlabError(f"{origin}: baselines: these need tasks.")
+    if "train_examples" in tree and "train_fraction" in tree:
+        raise TransferlabError(f"{origin}: train_examples and train_fraction exclude each other; give one of them.")
+    sweep = Sweep(
+        name,
+        seeds=_seeds(tree.get("seeds", 1), origin),
+        train_examples=_sizes(tree.get("train_examples", ()), "train_examples", origin),
+        train_fraction=_sizes(tree.get("train_fraction", ()), "train_fraction", origin),
+        set=_overrides(tree.get("set"), f"{origin}: set"),
+        set_for={str(key): _overrides(value, f"{origin}: set_for.{key}") for key, value in _for(tree, origin).items()},
+        **lists,
+    )
+    _check_names(sweep, origin)
+    return sweep
+
+
+def _names(value: Any, key: str, known: list[str], origin: str) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names:
+        raise TransferlabError(f"{origin}: {key} must be a list such as [{', '.join(known[:2])}], not {value!r}.")
+    for name in names:
+        if name not in known:
+            raise TransferlabError(f"{origin}: {key}: no {name!r}{near(str(name), known)}. Known: {', '.join(known)}.")
+    if len(set(names)) < len(names):
+        raise TransferlabError(f"{origin}: {key}: a name stands there twice: {', '.join(names)}.")
+    return tuple(names)
+
+
+def _seeds(value: Any, origin: str) -> tuple[int, ...]:
+    seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    right = isinstance(seeds, list) and all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in seeds)
+    if not right or not seeds or len(set(seeds)) < len(seeds):
+        raise TransferlabError(f"{origin}: seeds must be a number (5 means 0 to 4) or a list of seeds, not {value!r}.")
+    return tuple(seeds)
+
+
+def _sizes(value: Any, key: str, origin: str) -> tuple[Any, ...]:
+    sizes = value if isinstance(value, list | tuple) else [value]
+    whole = key == "train_examples"
+    for size in sizes:
+        number = isinstance(size, int if whole else int | float) and not isinstance(size, bool)
+        if not (size == ALL or (number and (size >= 2 if whole else 0 < size <= 1))):
+            wanted = "a number of rows (2 or more)" if whole else "a part of the rows in (0, 1]"
+            raise TransferlabError(f"{origin}: {key}: {size!r} is not {wanted}, nor `all`.")
+    if len(set(sizes)) < len(sizes):
+        raise TransferlabError(f"{origin}: {key}: a number stands there twice: {', '.join(map(str, sizes))}.")
+    return tuple(sizes)
+
+
+def _for(tree: dict[str, Any], origin: str) -> dict[Any, Any]:
+    value = tree.get("set_for") or {}
+    if not isinstance(value, dict):
+        raise TransferlabError(f"{origin}: set_for must map a name to keys, as in lora: {{trainer.max_epochs: 5}}.")
+    return value
+
+
+def _overrides(value: Any, where: str) -> Overrides:
+    if value is not None and not isinstance(value, dict):
+        raise TransferlabError(f"{where} must hold `key: value` pairs such as trainer.max_epochs: 3, not {value!r}.")
+    return _flat(value or {})
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> Overrides:
+    """Nested keys as dotted ones; what belongs to a ``class_path`` stays together."""
+    found: Overrides = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict) and value and "class_path" not in value
+        found |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return found
+
+
+def _check_names(sweep: Sweep, origin: str) -> None:
+    pairs = [f"{strategy}_{task}" for strategy in sweep.strategies for task in sweep.tasks]
+    sizes = [str(size) for _, size in sweep.sizes]
+    names = [*sweep.tasks, *sweep.encoders, *sweep.strategies, *sweep.baselines, *pairs, *sweep.experiments, *sizes]
+    for name in sweep.set_for:
+        if name not in names:
+            raise TransferlabError(
+                f"{origin}: set_for: {name!r} is no task, encoder, strategy, baseline, experiment or number of "
+                f"training rows of this sweep{near(name, names)}."
+            )

@@ -1,0 +1,101 @@
+"""How a sweep shows where it is: one live table on a terminal, a line for each change elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from transferlab.runs import folder as run_folder
+from transferlab.sweeps.run import Board
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+Show = Callable[[Board, str], None]
+SHOWN = ("finished", "running", "failed", "waiting for another", "elsewhere", "stopped", "to do")
+
+
+@contextmanager
+def progress(board: Board) -> Iterator[Show]:
+    """What `transferlab.sweeps.run.run` tells its changes to."""
+    from rich.console import Console
+
+    screen = Console(highlight=False)
+    if not screen.is_terminal:
+        yield _print_lines
+        return
+    from rich.live import Live
+
+    with Live(console=screen, refresh_per_second=2, get_renderable=lambda: _picture(board)) as live:
+
+        def show(board: Board, line: str) -> None:
+            # what began is in the picture already
+            if line and not line.endswith(": started"):
+                live.console.print(line, markup=False)
+
+        yield show
+
+
+def _print_lines(board: Board, line: str) -> None:
+    if line:
+        done = board.count("finished")
+        print(f"[{done}/{len(board.cells)}] {line}{_value(board, line)}{_left(board)}", flush=True)
+
+
+def _value(board: Board, line: str) -> str:
+    """The result of the cell that a line says has finished."""
+    label, _, event = line.partition(": ")
+    if not event.startswith("finished"):
+        return ""
+    folder = next(cell.folder for cell in board.cells if cell.label == label)
+    summary = run_folder.read_summary(folder)
+    value = (summary.get("metrics") or {}).get(f"test/{summary.get('primary')}")
+    return f", test/{summary['primary']} {value:.4f}" if isinstance(value, int | float) else ""
+
+
+def _left(board: Board) -> str:
+    seconds = left(board)
+    return "" if seconds is None else f"; {clock(seconds)} left"
+
+
+def _picture(board: Board) -> "Group":
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    counts = [f"{board.count(state)} {state}" for state in SHOWN if board.count(state)]
+    lines: list[Any] = [ProgressBar(len(board.cells), board.count("finished"), width=60)]
+    lines.append(Text(", ".join(counts) + f" of {len(board.cells)}{_left(board)}"))
+    for one in board.running.values():
+        lines.append(Text(f"  {one.cell.label}  {clock(time.monotonic() - one.started)}", style="bold"))
+    return Group(*lines)
+
+
+def left(board: Board) -> float | None:
+    """Seconds that the rest takes if cells go on taking what those of their experiment took; None without any."""
+    took: dict[str, list[float]] = {}
+    for cell in board.cells:
+        if board.states[cell.number] == "finished":
+            seconds = board.seconds.get(cell.number)
+            if seconds is None:
+                seconds = (run_folder.read_summary(cell.folder).get("perf") or {}).get("wall_s")
+            if isinstance(seconds, int | float):
+                took.setdefault(cell.folder.parent.name, []).append(seconds)
+    known = [seconds for times in took.values() for seconds in times]
+    if not known:
+        return None
+    rest, at_once = 0.0, max(len(board.running), 1)
+    for cell in board.cells:
+        if board.states[cell.number] in {"to do", "running"}:
+            times = took.get(cell.folder.parent.name, known)
+            one = board.running.get(cell.number)
+            rest += max(sum(times) / len(times) - (time.monotonic() - one.started if one else 0), 0)
+    return rest / at_once
+
+
+def clock(seconds: float) -> str:
+    """A duration for people."""
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline sweep seeds compare forgetting list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline sweep seeds compare forgetting claims results list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -81,6 +81,12 @@ forgetting: ## what a tuned encoder still knows: RUN=<experiment, run id or fold
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) forgetting --run $(call given,RUN) $(if $(call given,PROBE),--probe $(call given,PROBE)) $(call given,ARGS)
+
+claims: $(STAMP) ## what the runs say of the claims of the field; docs/claims.md [CLAIM=label_efficiency] [RUN=1 runs them] [ARGS=...]
+	@$(RUNNER) claims $(if $(call given,CLAIM),--claim '$(call given,CLAIM)') $(if $(call given,RUN),--run) $(call given,ARGS)
+
+results: $(STAMP) ## the claims and the table of results in README.md, from the runs of the sweeps [ARGS=...]
+	@$(RUNNER) claims --readme $(call given,ARGS)
 
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)

@@ -15,6 +15,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
   transferlab compare [RUNS]                             table of all runs
   transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
+  transferlab claims [--claim NAME] [--run]              the claims of the field against the runs; docs/claims.md
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
   transferlab sweep FILE                                 a grid of runs from sweeps/FILE.yaml; goes on where it was
   transferlab seeds NAME --seeds 5                       one experiment with several seeds
@@ -76,6 +77,12 @@ def _forgetting(arguments: list[str]) -> None:
     forgetting(arguments)
 
 
+def _claims(arguments: list[str]) -> None:
+    from transferlab.claims.command import main as claims
+
+    claims(arguments)
+
+
 def _submission(arguments: list[str]) -> None:
     from transferlab.runs.submission import main as submission
 
@@ -110,6 +117,7 @@ LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
     "forgetting": _forgetting,
+    "claims": _claims,
     "submission": _submission,
     "list": _list,
     "demo": _demo,

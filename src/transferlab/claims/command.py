@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> None:
     """Runs ``transferlab claims``.
 
     Raises:
-        TransferlabError: No such claim, a page without markers, or a sweep that failed.
+        TransferlabError: No such claim, no runs, a page without markers, or a sweep that failed.
     """
     asked = _parser().parse_args(arguments)
     claims = _chosen(asked.claim)
@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> None:
         _run(claims, asked.root, asked.jobs)
     runs = grid.load(asked.root)
     if not runs.runs:
-        print(f"no run of a sweep under {asked.root}/; `transferlab claims --run` makes them.", file=sys.stderr)
+        # else a page of results would become one of blanks
+        raise TransferlabError(f"no run of a sweep under {asked.root}/; `transferlab claims --run` makes them.")
     texts = {asked.page: _read(asked.page)}
     for claim in claims:
         findings = [find(row, runs) for row in claim.rows]
@@ -70,7 +71,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise TransferlabError(f"cannot read {path}: {error.strerror}; run this in the root of the repository.") from error
+        raise TransferlabError(f"cannot read {path}: {error.strerror}; run this in the repository's root.") from error
 
 
 def _print(claim: Claim, findings: list[Finding]) -> None:
@@ -97,6 +98,6 @@ def _transferlab(*arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", "transferlab", *arguments], check=False)
     if done.returncode:
         raise TransferlabError(
-            f"`transferlab {' '.join(arguments[:2])} ...` ended with status {done.returncode}; the same command goes on, "
-            "and without --run what is there already is shown."
+            f"`transferlab {' '.join(arguments[:2])} ...` ended with status {done.returncode}; the same command goes "
+            "on, and without --run what is there already is shown."
         )

@@ -112,9 +112,9 @@ def validations(run: Summary) -> list[Point]:
     found = []
     for row in logged(run):
         step, score = row.get("step"), row.get("val/primary")
-        if isinstance(step, int) and isinstance(score, int | float) and total is not None:
-            if (step > 0 or total == 1) and step < total:
-                found.append(Point(step + 1, float(score)))
+        known = isinstance(step, int) and isinstance(score, int | float) and total is not None
+        if known and (step > 0 or total == 1) and step < total:
+            found.append(Point(step + 1, float(score)))
     return found
 
 

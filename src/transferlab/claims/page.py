@@ -10,6 +10,7 @@ from transferlab.claims.table import NAMES, SWEEP_OF, Claim
 from transferlab.errors import TransferlabError
 from transferlab.runs.groups import Group, value
 
+MISSING = "\N{EN DASH}"
 OVERVIEW = "overview"
 RESULTS = "results"
 FORMS = {"points": "{:+.1f}", "times": "{:.1f}", "%": "{:.2f} %", "nats": "{:+.2f}", "": "{:.3f}"}
@@ -60,14 +61,14 @@ def _line(finding: Finding) -> str:
 def number(found: float, unit: str) -> str:
     """A number with its unit."""
     text = FORMS[unit].format(found)
-    # a threshold of 0 has no sign
-    return text.replace("+", "") if float(re.sub(r"[^\d.]", "", text)) == 0 else text
+    # zero has no sign
+    return text.lstrip("+-") if not re.search("[1-9]", text) else text
 
 
 def shown(effect: Effect | None, unit: str) -> str:
     """An effect for people: the estimate and its interval; the estimate alone where seeds cannot change it."""
     if effect is None:
-        return "–"
+        return MISSING
     bound = {"<=": "≤ ", ">=": "≥ "}.get(effect.bound, "")
     text = bound + number(effect.value, unit) + ("" if unit == "%" else f" {unit}")
     if effect.low is None or effect.high is None:
@@ -135,8 +136,8 @@ def _result(one: Group) -> str:
         name,
         f"{100 * one.score.mean:.1f}{interval}",
         seeds,
-        f"{one.key.train_examples:,}" if one.key.train_examples else "–",
-        f"{learns:.2f} %" if learns is not None else "–",
-        f"{sum(times) / len(times):,.0f} s" if times else "–",
+        f"{one.key.train_examples:,}" if one.key.train_examples else MISSING,
+        f"{learns:.2f} %" if learns is not None else MISSING,
+        f"{sum(times) / len(times):,.0f} s" if times else MISSING,
     ]
     return " | ".join(cells)

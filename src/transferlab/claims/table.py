@@ -103,8 +103,8 @@ CLAIMS = (
         "feature_extraction",
         "Feature extraction",
         "Training a head on frozen features is cheaper and steadier over seeds than fine-tuning, and forgets nothing.",
-        "Cheaper: more than once. Steadier: the mean distance from the median is smaller. Forgets nothing: a linear probe "
-        "of STS-B on the encoder loses no point, while fine-tuning costs it some.",
+        "Cheaper: more than once. Steadier: the mean distance from the median is smaller. Forgets nothing: a linear "
+        "probe of STS-B on the encoder loses no point, while fine-tuning costs it some.",
         (
             *(_cheaper(task) for task in SWEEP_OF),
             *(_steadier(task) for task in SWEEP_OF),
@@ -133,8 +133,8 @@ CLAIMS = (
         "fine_tuning",
         "Fine-tuning",
         "Fine-tuning the whole encoder is better than a head on frozen features, but overfits where data is small.",
-        "Better: more than 0 points. Overfits: the cross-entropy on the test exceeds that of training at its end, more so "
-        f"with {FEW} rows than with many, and more than with frozen features.",
+        "Better: more than 0 points. Overfits: the cross-entropy on the test exceeds that of training at its end, more "
+        f"so with {FEW} rows than with many, and more than with frozen features.",
         (
             *(_better(sweep, task) for task, sweep in SWEEP_OF.items()),
             _better("imdb_labels", "imdb", SMALL[-1]),
@@ -185,8 +185,8 @@ CLAIMS = (
         "distillation",
         "Distillation",
         "A small student keeps most of what its teacher can do.",
-        f"Most: more than {KEPT:g} % of the teacher's score. Small: at most {SMALLER:g} % of its parameters, as DistilBERT "
-        "has of BERT's. It is the teacher's doing: more than the same student without one.",
+        f"Most: more than {KEPT:g} % of the teacher's score. Small: at most {SMALLER:g} % of its parameters, as "
+        "DistilBERT has of BERT's. It is the teacher's doing: more than the same student without one.",
         (
             Row(
                 "sst2",

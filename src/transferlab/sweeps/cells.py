@@ -62,8 +62,7 @@ class _Plan(NamedTuple):
     seed: int
     command: tuple[str, ...]
     overrides: Overrides
-    teacher: "tuple[Any, ...] | None" = None
-    taught: bool = False
+    teacher: tuple[Any, ...] | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -130,11 +129,19 @@ def _run(
     arguments = _at(tree, "model", "init_args")
     teacher = str(found.get("model.teacher", arguments.get("teacher") or ""))
     task = task or str(_at(tree, "data", "init_args").get("task"))
-    taught = float(found.get("model.alpha", arguments.get("alpha", 1))) < 1 or bool(
-        found.get("model.beta", arguments.get("beta", 0))
-    )
-    key = (teacher.replace("{task}", task), encoder, size, seed) if teacher else None
-    return _Plan(name, encoder, size, seed, command, found, key, taught)
+    taught = _is_taught(arguments, found)
+    if teacher and not taught:
+        # its name would depend on whether that run is there already, and a configuration must not change
+        found["model.teacher"] = ""
+    key = (teacher.replace("{task}", task), encoder, size, seed) if teacher and taught else None
+    return _Plan(name, encoder, size, seed, command, found, key)
+
+
+def _is_taught(arguments: config.Tree, overrides: Overrides) -> bool:
+    """Whether the teacher is asked: not in the control of a distillation, which names it all the same."""
+    weights = {"alpha": 1, "beta": 0, "from_teacher": False}
+    given = {key: overrides.get(f"model.{key}", arguments.get(key, value)) for key, value in weights.items()}
+    return given["alpha"] != 1 or bool(given["beta"]) or bool(given["from_teacher"])
 
 
 def _at(tree: config.Tree, *keys: str) -> Any:
@@ -160,9 +167,8 @@ def _cell(plan: _Plan, teacher: _Plan | None, numbers: dict[Any, int], runs: Pat
     after: tuple[int, ...] = ()
     folder = runs / plan.experiment / f"{sweep}-{plan.id}"
     if teacher is not None:
-        # also where it is not asked, as in a control: the configuration is to be the same at every start
         overrides["model.teacher"] = os.path.abspath(runs / teacher.experiment / f"{sweep}-{teacher.id}")
-        after = (numbers[teacher.key],) if plan.taught else ()
+        after = (numbers[teacher.key],)
     arguments = [*plan.command, "--seed_everything", str(plan.seed), "--run.root", str(runs)]
     arguments += ["--run.tags", json.dumps([sweep])]
     if plan.command[0] == "fit":

@@ -97,7 +97,11 @@ def parse(tree: dict[str, Any], name: str, origin: str, root: Path | None = None
     known = {
         "tasks": experiments.tasks(root),
         "strategies": experiments.strategies(root),
-        "experiments": [*experiments.files(root / "experiments"), *("_".join(p) for p in experiments.pairs(root))],
+        "experiments": list(
+            dict.fromkeys(
+                [*experiments.files(root / "experiments"), *("_".join(pair) for pair in experiments.pairs(root))]
+            )
+        ),
         "encoders": sorted(path.stem for path in (root / "configs" / "encoder").glob("*.yaml")),
         "baselines": list(METHODS),
     }
@@ -127,7 +131,8 @@ def _names(value: Any, key: str, known: list[str], origin: str) -> tuple[str, ..
         raise TransferlabError(f"{origin}: {key} must be a list such as [{', '.join(known[:2])}], not {value!r}.")
     for name in names:
         if name not in known:
-            raise TransferlabError(f"{origin}: {key}: no {name!r}{near(str(name), known)}. Known: {', '.join(known)}.")
+            listed = "`transferlab list` shows all" if key == "experiments" else f"Known: {', '.join(known)}"
+            raise TransferlabError(f"{origin}: {key}: no {name!r}{near(str(name), known)}. {listed}.")
     if len(set(names)) < len(names):
         raise TransferlabError(f"{origin}: {key}: a name stands there twice: {', '.join(names)}.")
     return tuple(names)

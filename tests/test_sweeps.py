@@ -1,0 +1,222 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from transferlab.errors import TransferlabError
+from transferlab.sweeps import cells, command, run, spec, view, worker
+
+HERE = Path(__file__).parent.parent
+GRID = {
+    "tasks": ["sst2", "mrpc"],
+    "strategies": ["distillation", "distillation_no_teacher", "full_finetuning"],
+    "baselines": ["tfidf"],
+    "seeds": 2,
+    "train_examples": [20, "all"],
+    "set": {"trainer": {"max_epochs": 3}, "data.holdout": 0.1},
+    "set_for": {
+        "mrpc": {"data.max_length": 64},
+        "full_finetuning": {"trainer.max_epochs": 2},
+        20: {"trainer.max_epochs": 9},
+    },
+}
+
+
+def parsed(**changes):
+    return spec.parse({**GRID, **changes}, "grid", "grid.yaml", HERE)
+
+
+def option(cell, name):
+    return cell.arguments[cell.arguments.index(f"--{name}") + 1]
+
+
+def test_every_combination_is_one_cell_with_a_folder_of_its_own():
+    built = cells.build(parsed(), Path("runs"), HERE)
+    assert len(built) == 2 * 2 * 2 * (3 + 1)
+    assert len({cell.folder for cell in built}) == len(built)
+    assert [cell.number for cell in built] == list(range(len(built)))
+    assert Path("runs/full_finetuning_mrpc/grid-minilm_l6-n20-s1") in {cell.folder for cell in built}
+    assert built == cells.build(parsed(), Path("runs"), HERE)
+
+
+def test_later_overrides_win_and_a_baseline_takes_data_only():
+    built = {str(cell.folder): cell for cell in cells.build(parsed(), Path("runs"), HERE)}
+    few, whole = (built[f"runs/full_finetuning_mrpc/grid-minilm_l6-n{n}-s0"] for n in ("20", "all"))
+    assert [option(few, "trainer.max_epochs"), option(whole, "trainer.max_epochs")] == ["9", "2"]
+    assert option(few, "data.train_examples") == "20"
+    assert "--data.train_examples" not in whole.arguments
+    assert option(few, "data.max_length") == "64"
+    baseline = built["runs/baseline_tfidf_mrpc/grid-n20-s0"]
+    assert option(baseline, "data.max_length") == "64"
+    assert not any(argument.startswith("--trainer") for argument in baseline.arguments)
+
+
+def test_a_student_follows_the_teacher_of_its_task_size_and_seed():
+    built = cells.build(parsed(), Path("runs"), HERE)
+    students = [cell for cell in built if "/distillation_" in str(cell.folder) and "no_teacher" not in str(cell.folder)]
+    assert len(students) == 8
+    for student in students:
+        (number,) = student.after
+        teacher = built[number]
+        assert number < student.number
+        assert option(student, "model.teacher") == os.path.abspath(teacher.folder)
+        assert teacher.folder.name == student.folder.name
+        assert teacher.folder.parent.name == student.folder.parent.name.replace("distillation", "full_finetuning")
+    controls = [cell for cell in built if "no_teacher" in str(cell.folder)]
+    assert all(cell.after == () and option(cell, "model.teacher") == "" for cell in controls)
+
+
+def test_a_teacher_outside_of_the_sweep_is_left_to_the_run():
+    built = cells.build(parsed(strategies=["distillation"], set_for={}), Path("runs"), HERE)
+    assert all("--model.teacher" not in cell.arguments and not cell.after for cell in built)
+
+
+def test_an_experiment_that_teaches_itself_is_refused():
+    with pytest.raises(TransferlabError, match="teach itself"):
+        cells.build(parsed(set={"model.teacher": "distillation_{task}"}), Path("runs"), HERE)
+
+
+def test_tracks_keep_students_behind_their_teacher():
+    built = cells.build(parsed(), Path("runs"), HERE)
+    together = cells.tracks(built)
+    assert sorted(cell.number for track in together for cell in track) == list(range(len(built)))
+    assert sorted(map(len, together)) == [1] * 16 + [2] * 8
+    assert all(track[1].after == (track[0].number,) for track in together if len(track) == 2)
+
+
+def test_another_encoder_is_laid_over_the_experiment():
+    built = cells.build(parsed(encoders=["minilm_l6", "bert_base"], baselines=["majority"]), Path("runs"), HERE)
+    assert any("configs/encoder/bert_base.yaml" in cell.arguments for cell in built)
+    for cell in built:
+        assert ("bert_base" in cell.folder.name) == ("configs/encoder/bert_base.yaml" in cell.arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 3}, "no key 'seed' .*'seeds'"),
+        ({"strategies": ["loar"]}, "strategies: no 'loar' .*'lora'"),
+        ({"tasks": ["sst"]}, "tasks: no 'sst' .*'sst2'"),
+        ({"baselines": ["tf-idf"]}, "baselines: no 'tf-idf' .*'tfidf'"),
+        ({"experiments": ["lora_sst3"]}, "experiments: no 'lora_sst3' .*'lora_sst2'"),
+        ({"seeds": 0}, "seeds must be a number"),
+        ({"seeds": [1, 1]}, "seeds must be a number"),
+        ({"train_examples": [0.5]}, "train_examples: 0.5 is not a number of rows"),
+        ({"train_fraction": [0.5]}, "exclude each other"),
+        ({"set": ["x"]}, "set must hold"),
+        ({"set_for": {"full_finetunin": {"a.b": 1}}}, "set_for: 'full_finetunin' .*'full_finetuning'"),
+        ({"set_for": {30: {"a.b": 1}}}, "set_for: '30'"),
+        ({"strategies": [], "baselines": []}, "strategies must be a list"),
+    ],
+)
+def test_a_mistake_is_answered_by_the_nearest_right_word(changes, message):
+    with pytest.raises(TransferlabError, match=message):
+        parsed(**changes)
+
+
+def test_every_shipped_sweep_can_be_built():
+    files = sorted((HERE / "sweeps").glob("*.yaml"))
+    assert len(files) == 6
+    for path in files:
+        assert cells.build(spec.read(path, HERE), Path("runs"), HERE)
+
+
+def test_a_cell_that_was_run_with_other_settings_is_not_taken_for_this_one(tmp_path):
+    (cell, *_) = cells.build(parsed(), tmp_path, HERE)
+    assert cells.state(cell) == "to do"
+    cells.note(cell)
+    (cell.folder / "summary.json").write_text('{"status": "finished"}')
+    assert cells.state(cell) == "finished"
+    (other, *_) = cells.build(parsed(set={"data.holdout": 0.2}), tmp_path, HERE)
+    with pytest.raises(TransferlabError, match="different are data.holdout"):
+        cells.state(other)
+
+
+def made(tmp_path, number, *arguments, after=()):
+    return cells.Cell(number, f"x/{number}", arguments, tmp_path / "x" / str(number), after)
+
+
+def test_failures_do_not_stop_the_rest_but_what_waits_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "PRELOAD", [])
+    monkeypatch.chdir(HERE)
+    board = run.Board(
+        [
+            made(tmp_path, 0, "lits"),
+            made(tmp_path, 1, "list", after=(0,)),
+            made(tmp_path, 2, "list"),
+            made(tmp_path, 3, "list", after=(2,)),
+        ],
+        dict.fromkeys(range(4), "to do"),
+    )
+    lines = []
+    run.prepare()
+    assert run.run(board, 2, lambda _, line: lines.append(line)) == 1
+    assert board.states == {0: "failed", 1: "waiting for another", 2: "finished", 3: "finished"}
+    assert "did you mean 'list'" in run.reason(board.cells[0])
+    assert "lora_sst2" in (tmp_path / "x" / "2" / worker.LOG).read_text()
+    assert any("x/0: failed" in line and "no command 'lits'" in line for line in lines)
+
+
+def test_time_left_goes_by_the_experiment(tmp_path):
+    folders = ("a/1", "a/2", "b/1", "c/1")
+    made = [cells.Cell(n, name, (), tmp_path / name) for n, name in enumerate(folders)]
+    board = run.Board(made, {0: "finished", 1: "to do", 2: "finished", 3: "to do"})
+    assert view.left(board) is None
+    board.seconds = {0: 10.0, 2: 30.0}
+    assert view.left(board) == 10 + (10 + 30) / 2
+    assert [view.clock(s) for s in (59, 61, 7260)] == ["59 s", "1 min", "2 h 01 min"]
+
+
+def test_seeds_hand_keys_on_and_refuse_misspelt_options(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(HERE)
+    command.seeds(["lora_sst2", "--seeds", "3", "--dry", "--root", str(tmp_path), "--model.method.r", "16"])
+    assert "3 cells, 0 finished, 3 to do" in capsys.readouterr().out
+    with pytest.raises(TransferlabError, match="--jbs.*'--jobs'"):
+        command.seeds(["lora_sst2", "--jbs", "2"])
+
+
+def test_listing_needs_no_torch():
+    code = (
+        "import sys; from transferlab.sweeps.command import main; main(['demo', '--dry', '--root', '/nonexistent']);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=HERE, check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_stopped_sweep_goes_on_and_gives_the_bits_of_the_command(tmp_path):
+    import torch
+
+    file = tmp_path / "tiny.yaml"
+    file.write_text(
+        "tasks: [demo_sentences]\nstrategies: [full_finetuning]\nbaselines: [majority]\ntrain_examples: [200]\n"
+        "set: {trainer.max_epochs: 2, trainer.logger: false, data.batch_size: 8, trainer.log_every_n_steps: 1}\n"
+    )
+    sweep = [sys.executable, "-m", "transferlab", "sweep", str(file), "--root", str(tmp_path / "runs")]
+    folder = tmp_path / "runs" / "full_finetuning_demo_sentences" / "tiny-minilm_l6-n200-s0"
+    process = subprocess.Popen(sweep, cwd=HERE)
+    deadline = time.monotonic() + 500
+    while not (folder / "metrics.jsonl").exists() or len((folder / "metrics.jsonl").read_text().splitlines()) < 4:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 75
+    assert json.loads((folder / "summary.json").read_text())["status"] == "interrupted"
+    assert subprocess.run(sweep, cwd=HERE, check=False).returncode == 0
+    arguments = json.loads((folder / cells.RECORD).read_text())["arguments"]
+    environment = {**os.environ, "TRANSFERLAB_RUN_DIR": str(tmp_path / "alone"), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "transferlab", *arguments], cwd=HERE, env=environment, check=True)
+    one, other = (
+        torch.load(f / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+        for f in (folder, tmp_path / "alone")
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    again = subprocess.run(sweep, cwd=HERE, check=False, capture_output=True, text=True)
+    assert (again.returncode, "2 of them finished" in again.stdout) == (0, True)

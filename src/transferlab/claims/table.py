@@ -62,6 +62,11 @@ def _gain(size: int, strategy: str) -> Row:
     return Row("imdb_labels", "imdb", text, "points", 5, rows.difference, (strategy, SCRATCH), size)
 
 
+def _fewer_labels(sweep: str, task: str, strategy: str) -> Row:
+    text = f"{NAMES[task]}: labels for the score of `from_scratch` with most of them, times fewer with `{strategy}`"
+    return Row(sweep, task, text, "times", 10, rows.label_multiplier, (strategy, SCRATCH))
+
+
 def _cheaper(task: str) -> Row:
     text = f"{NAMES[task]}: time of `full_finetuning` over that of `feature_extraction`, encoding included"
     return Row(SWEEP_OF[task], task, text, "times", 1, rows.time_ratio, (FULL, FROZEN))
@@ -97,6 +102,16 @@ CLAIMS = (
         (
             *(_faster(task, strategy) for task in SWEEP_OF for strategy in (FULL, FROZEN)),
             *(_gain(size, strategy) for size in SMALL for strategy in (FULL, FROZEN)),
+        ),
+    ),
+    Claim(
+        "label_efficiency",
+        "Label efficiency",
+        "A pretrained encoder needs 10 to 100 times fewer labels than training from scratch.",
+        "More than 10 times. At `≥` the fewest labels of the sweep were enough already, at `≤` the most were not.",
+        (
+            *(_fewer_labels("sst2_labels", "sst2", strategy) for strategy in (FULL, "lora", FROZEN)),
+            *(_fewer_labels("imdb_labels", "imdb", strategy) for strategy in (FULL, FROZEN)),
         ),
     ),
     Claim(

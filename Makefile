@@ -88,6 +88,17 @@ card: ## model card of a run and its other seeds: RUN=<experiment, run id or fol
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) card --run '$(call given,RUN)' $(call given,ARGS)
 
+forgetting: ## what a tuned encoder still knows: RUN=<experiment, run id or folder> [PROBE='stsb sst2'] [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) forgetting --run $(call given,RUN) $(if $(call given,PROBE),--probe $(call given,PROBE)) $(call given,ARGS)
+
+claims: $(STAMP) ## what the runs say of the claims of the field; docs/claims.md [CLAIM=label_efficiency] [RUN=1 runs them] [ARGS=...]
+	@$(RUNNER) claims $(if $(call given,CLAIM),--claim '$(call given,CLAIM)') $(if $(call given,RUN),--run) $(call given,ARGS)
+
+results: $(STAMP) ## the claims and the table of results in README.md, from the runs of the sweeps [ARGS=...]
+	@$(RUNNER) claims --readme $(call given,ARGS)
+
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)
 

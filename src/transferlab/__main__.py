@@ -20,6 +20,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab sweep FILE                                 a grid of runs from sweeps/FILE.yaml; goes on where it was
   transferlab seeds NAME --seeds 5                       one experiment with several seeds
   transferlab curve [RUNS] --task TASK                   quality over the number of labels, and how many transfer saves
+  transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
+  transferlab claims [--claim NAME] [--run]              the claims of the field against the runs; docs/claims.md
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
@@ -63,9 +65,11 @@ def _train() -> None:
 LIGHT = {
     "baseline": "transferlab.baselines:main",
     "card": "transferlab.runs.card:main",
+    "claims": "transferlab.claims.command:main",
     "compare": "transferlab.runs.compare:main",
     "curve": "transferlab.runs.curve:main",
     "demo": "transferlab.demo:main",
+    "forgetting": "transferlab.forgetting.command:main",
     "list": "transferlab.experiments:main",
     "report": "transferlab.page.command:main",
     "seeds": "transferlab.sweeps.command:seeds",

@@ -1,0 +1,163 @@
+"""The runs of a sweep by their place in it."""
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transferlab import config
+from transferlab.runs import folder as run_folder
+from transferlab.runs.groups import Group, Summary, faults, group, score_of, value
+
+Cell = dict[int, Summary]
+"""Seed to the run that counts."""
+
+
+class Grid:
+    """Runs of all sweeps below a folder.
+
+    Args:
+        runs: Their summaries, each with ``folder``.
+    """
+
+    def __init__(self, runs: Sequence[Summary]) -> None:
+        self.runs = [run for run in runs if isinstance(run.get("tags"), list)]
+
+    def group(self, sweep: str, task: str, strategy: str, size: int | None = None) -> Group | None:
+        """The runs of one cell: of several settings the one with the most results.
+
+        Args:
+            sweep: Name of the sweep, a tag of its runs.
+            task: Name of the task.
+            strategy: Name of the strategy.
+            size: Training rows; None for whatever there are.
+        """
+        found = [
+            run
+            for run in self.runs
+            if sweep in run["tags"] and (run.get("task"), run.get("strategy")) == (task, strategy)
+            if size is None or value(run, "data", "train_examples") == size
+        ]
+        return max(group(found), key=lambda one: len(one.counted), default=None)
+
+    def sizes(self, sweep: str, task: str, strategy: str) -> list[int]:
+        """Numbers of training rows with a result, ascending."""
+        found = {
+            value(run, "data", "train_examples")
+            for run in self.runs
+            if sweep in run["tags"] and (run.get("task"), run.get("strategy")) == (task, strategy)
+            if score_of(run) is not None
+        }
+        return sorted(int(size) for size in found if size is not None)
+
+
+def load(root: Path) -> Grid:
+    """Reads the summaries of all runs below a folder; none where there is no such folder."""
+    return Grid([{**summary, "run": path.name, "folder": str(path)} for path, summary in _summaries(root)])
+
+
+def _summaries(root: Path) -> list[tuple[Path, Summary]]:
+    return [(path, summary) for path, summary in run_folder.summaries(root) if isinstance(summary, dict)]
+
+
+def by_seed(found: Group | None) -> Cell:
+    """The counted runs of a cell by seed."""
+    return {} if found is None else dict(zip(found.seeds, found.counted, strict=True))
+
+
+def failures(found: Group) -> int:
+    """Runs of a cell that gave nothing usable: ended by an error, NaN, collapsed, or no better than the majority."""
+    return sum(bool(faults(run)) and run.get("status") != "running" for run in found.runs)
+
+
+def seeds_wanted(sweep: str, root: Path | None = None) -> int | None:
+    """Seeds that the sweep file asks for; None where there is no such file."""
+    path = (root or Path.cwd()) / "sweeps" / f"{sweep}.yaml"
+    if not path.is_file():
+        return None
+    seeds = config.read_yaml(path).get("seeds", 1)
+    return seeds if isinstance(seeds, int) else len(seeds)
+
+
+class Point(NamedTuple):
+    """One validation.
+
+    Attributes:
+        step: Optimizer steps done.
+        score: The metric that selects checkpoints.
+    """
+
+    step: int
+    score: float
+
+
+def logged(run: Summary) -> list[dict[str, Any]]:
+    """The lines of a run's ``metrics.jsonl``; none where it is missing."""
+    try:
+        lines = (Path(run["folder"]) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line]
+    except (OSError, ValueError):
+        return []
+
+
+def validations(run: Summary) -> list[Point]:
+    """The validations while a run was trained, in order.
+
+    A line counts its step from 0. The first one holds the validation of the untrained head too, and the one behind the
+    last step that of the selected checkpoint.
+    """
+    total = value(run, "perf", "steps")
+    found = []
+    for row in logged(run):
+        step, score = row.get("step"), row.get("val/primary")
+        known = isinstance(step, int) and isinstance(score, int | float) and total is not None
+        if known and (step > 0 or total == 1) and step < total:
+            found.append(Point(step + 1, float(score)))
+    return found
+
+
+def steps_until(run: Summary, target: float) -> tuple[int, bool] | None:
+    """Optimizer steps until validation first reaches a score.
+
+    Returns:
+        Steps, and whether it was reached; if not, the steps of the whole run. None where nothing was logged.
+    """
+    points = validations(run)
+    if not points:
+        return None
+    reached = [point.step for point in points if point.score >= target]
+    return (reached[0], True) if reached else (points[-1].step, False)
+
+
+def train_loss(run: Summary) -> float | None:
+    """Mean of the last fifth of the logged training losses, in nats; at least one."""
+    losses = [row["train/loss"] for row in logged(run) if isinstance(row.get("train/loss"), int | float)]
+    return statistics.fmean(losses[-max(1, len(losses) // 5) :]) if losses else None
+
+
+def test_loss(run: Summary) -> float | None:
+    """Mean cross-entropy of a classifier on the test, in nats, from its predictions; None without probabilities.
+
+    Probabilities count as no less than 1e-6, which is as far as they are kept.
+    """
+    labels = run.get("labels") or []
+    losses = []
+    try:
+        with (Path(run["folder"]) / "predictions" / "test.jsonl").open(encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                losses.append(-math.log(max(row["scores"][labels.index(row["label"])], 1e-6)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return statistics.fmean(losses) if losses else None
+
+
+def probes(run: Summary) -> dict[str, Any]:
+    """What `transferlab forgetting` measured of a run: probe task to result."""
+    try:
+        found = json.loads((Path(run["folder"]) / "forgetting.json").read_text(encoding="utf-8"))["probes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}

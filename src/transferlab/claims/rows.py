@@ -1,0 +1,277 @@
+"""Ways to put a claim to the test: each makes a row of numbers from the runs of a sweep."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from transferlab.claims import effects, grid
+from transferlab.claims.effects import Effect, Verdict
+from transferlab.claims.grid import Grid
+from transferlab.runs.groups import Group, Summary, score_of, value
+
+REACHED = 0.95
+"""Part of the validation score of training from scratch that counts as converged."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number that tests a claim.
+
+    Attributes:
+        sweep: Name of the sweep that gives it.
+        task: Name of the task.
+        text: What is measured, in words.
+        unit: ``points`` (hundredths of the metric), ``times``, ``%``, ``nats`` or empty.
+        threshold: What it must exceed for the claim to hold.
+        measure: Computes it; None where runs are missing.
+        needs: Strategies that must have been run.
+        size: Training rows; None for the one number of the sweep.
+        at_most: It must not exceed the threshold.
+    """
+
+    sweep: str
+    task: str
+    text: str
+    unit: str
+    threshold: float
+    measure: Callable[[Grid, "Row"], Effect | None]
+    needs: tuple[str, ...]
+    size: int | None = None
+    at_most: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a row came to.
+
+    Attributes:
+        row: The row.
+        effect: The number; None where it cannot be computed.
+        verdict: What it says.
+        note: What is missing, in words.
+    """
+
+    row: Row
+    effect: Effect | None
+    verdict: Verdict
+    note: str = ""
+
+
+def find(row: Row, runs: Grid) -> Finding:
+    """Measures a row, and says what of it is missing."""
+    cells = {strategy: runs.group(row.sweep, row.task, strategy, row.size) for strategy in row.needs}
+    absent = [strategy for strategy, found in cells.items() if found is None or not found.counted]
+    if absent:
+        return Finding(row, None, "not run", f"no finished run of {', '.join(absent)}")
+    effect = row.measure(runs, row)
+    if effect is None:
+        return Finding(row, None, "not run", _why(row))
+    return Finding(row, effect, effects.judge(effect, row.threshold, row.at_most), _note(row, cells))
+
+
+def _why(row: Row) -> str:
+    if row.measure in MEASURED_LATER:
+        return "`transferlab forgetting` was not run on them"
+    return "too few runs for this number"
+
+
+def _note(row: Row, cells: dict[str, Group | None]) -> str:
+    wanted = grid.seeds_wanted(row.sweep)
+    notes = []
+    for strategy, found in cells.items():
+        if found is None:
+            continue
+        if wanted and len(found.seeds) < wanted:
+            notes.append(f"{len(found.seeds)} of {wanted} seeds of {strategy}")
+        if broken := grid.failures(found):
+            notes.append(f"{broken} failed of {strategy}")
+    return "; ".join(notes)
+
+
+# what is measured ---------------------------------------------------------------------------------------------------
+
+
+def difference(runs: Grid, row: Row) -> Effect | None:
+    """Test score of the first strategy less that of the second, seed by seed, in points."""
+    return effects.mean([100 * (a - b) for a, b in _scores(runs, row)])
+
+
+def retained(runs: Grid, row: Row) -> Effect | None:
+    """Test score of the first strategy as a part of that of the second, seed by seed, in %."""
+    return effects.mean([100 * a / b for a, b in _scores(runs, row) if b > 0])
+
+
+def speed_up(runs: Grid, row: Row) -> Effect | None:
+    """How many times fewer optimizer steps the first strategy needs than the second, seed by seed.
+
+    Needs for what: validation first reaches 95 % of the best score of the second. Steps are known as finely as
+    validation runs, and both see batches of one size.
+    """
+    ratios, bound = [], ""
+    for fast, slow in _pairs(runs, row):
+        points = grid.validations(slow)
+        if not points:
+            return None
+        target = REACHED * max(point.score for point in points)
+        first, second = grid.steps_until(fast, target), grid.steps_until(slow, target)
+        if first is None or second is None:
+            return None
+        if not first[1]:
+            bound = "<="
+        ratios.append(second[0] / first[0])
+    return effects.geometric(ratios, bound)
+
+
+def label_multiplier(runs: Grid, row: Row) -> Effect | None:
+    """How many times fewer labels the first strategy needs for what the second reaches with its most, seed by seed.
+
+    Labels between two sizes by interpolation on their logarithm, see `labels_for`.
+    """
+    first, second = (_learning_curves(runs, row, name) for name in row.needs)
+    ratios, bound = [], ""
+    for seed in sorted(first.keys() & second.keys()):
+        most = max(second[seed])
+        if most != max(runs.sizes(row.sweep, row.task, row.needs[1])):
+            continue
+        needed, reached = labels_for(first[seed], second[seed][most])
+        ratios.append(most / needed)
+        if not reached:
+            bound = "<="
+        elif needed == min(first[seed]):
+            bound = bound or ">="
+    return effects.geometric(ratios, bound)
+
+
+def labels_for(curve: dict[int, float], target: float) -> tuple[float, bool]:
+    """Labels that reach a score, by a curve from labels to scores.
+
+    The score between two sizes is taken as linear in the logarithm of the labels, and what fewer labels have reached
+    more have too.
+
+    Returns:
+        Labels, and whether the score is reached; if not, the largest size. The smallest one where that is enough.
+    """
+    sizes = sorted(curve)
+    best = curve[sizes[0]]
+    if best >= target:
+        return sizes[0], True
+    for before, size in itertools.pairwise(sizes):
+        if curve[size] >= target:
+            part = (target - best) / (curve[size] - best)
+            return before * (size / before) ** part, True
+        best = max(best, curve[size])
+    return sizes[-1], False
+
+
+def time_ratio(runs: Grid, row: Row) -> Effect | None:
+    """How many times longer the first strategy takes than the second, encoding and tests included, seed by seed."""
+    pairs = [(value(a, "perf", "wall_s"), value(b, "perf", "wall_s")) for a, b in _pairs(runs, row)]
+    return effects.geometric([a / b for a, b in pairs if a and b])
+
+
+def spread(runs: Grid, row: Row) -> Effect | None:
+    """How much further the scores of the first strategy spread over seeds than those of the second, in points."""
+    first, second = (
+        [100 * score for run in grid.by_seed(_group(runs, row, name)).values() if (score := score_of(run)) is not None]
+        for name in row.needs
+    )
+    return effects.spread_difference(first, second)
+
+
+def share(runs: Grid, row: Row) -> Effect | None:
+    """Parameters that learn, in % of all."""
+    return _fact(runs, row, "trainable_pct")
+
+
+def relative_size(runs: Grid, row: Row) -> Effect | None:
+    """Parameters of the first strategy's model in % of those of the second."""
+    first, second = (_fact(runs, replace(row, needs=(name,)), "total") for name in row.needs)
+    return effects.exact(100 * first.value / second.value, 1) if first and second else None
+
+
+def overfitting(runs: Grid, row: Row) -> Effect | None:
+    """Test loss less training loss at the end, in nats."""
+    return effects.mean(list(_gaps(runs, row, row.needs[0], row.size).values()))
+
+
+def more_overfitting(runs: Grid, row: Row) -> Effect | None:
+    """The same of the first strategy less that of the second, seed by seed."""
+    first, second = (_gaps(runs, row, name, row.size) for name in row.needs)
+    return effects.mean([first[seed] - second[seed] for seed in first.keys() & second.keys()])
+
+
+def overfitting_of_few(runs: Grid, row: Row) -> Effect | None:
+    """The same with few rows less that with the most rows of the sweep, seed by seed."""
+    sizes = runs.sizes(row.sweep, row.task, row.needs[0])
+    if not sizes or sizes[-1] == row.size:
+        return None
+    few, many = (_gaps(runs, row, row.needs[0], size) for size in (row.size, sizes[-1]))
+    return effects.mean([few[seed] - many[seed] for seed in few.keys() & many.keys()])
+
+
+def forgotten(probe: str) -> Callable[[Grid, Row], Effect | None]:
+    """How much a linear probe of an earlier task loses by the tuning, in points, run by run.
+
+    A measure for rows; the probe of each run is the mean of its own, see `transferlab.forgetting`.
+    """
+
+    def measure(runs: Grid, row: Row) -> Effect | None:
+        found = [grid.probes(run).get(probe) for run in grid.by_seed(_group(runs, row, row.needs[0])).values()]
+        lost = [-100 * float(one["difference"]["mean"]) for one in found if one]
+        # what never moves has no spread over seeds: a single run tells all
+        return effects.exact(0.0, len(lost)) if lost and not any(lost) else effects.mean(lost)
+
+    MEASURED_LATER.append(measure)
+    return measure
+
+
+def drifted(probe: str) -> Callable[[Grid, Row], Effect | None]:
+    """Mean cosine distance of the top layer's states to those of the original encoder, run by run."""
+
+    def measure(runs: Grid, row: Row) -> Effect | None:
+        found = [grid.probes(run).get(probe) for run in grid.by_seed(_group(runs, row, row.needs[0])).values()]
+        moved = [float(one["drift"][-1]["cosine_distance"]) for one in found if one]
+        return effects.exact(0.0, len(moved)) if moved and not any(moved) else effects.mean(moved)
+
+    MEASURED_LATER.append(measure)
+    return measure
+
+
+MEASURED_LATER: list[Callable[[Grid, Row], Effect | None]] = []
+"""Measures that need `transferlab forgetting` beside the runs."""
+
+
+def _group(runs: Grid, row: Row, strategy: str) -> Group | None:
+    return runs.group(row.sweep, row.task, strategy, row.size)
+
+
+def _learning_curves(runs: Grid, row: Row, strategy: str) -> dict[int, dict[int, float]]:
+    """Seed to a curve from labels to test scores."""
+    curves: dict[int, dict[int, float]] = {}
+    for size in runs.sizes(row.sweep, row.task, strategy):
+        for seed, run in grid.by_seed(runs.group(row.sweep, row.task, strategy, size)).items():
+            if (score := score_of(run)) is not None:
+                curves.setdefault(seed, {})[size] = score
+    return curves
+
+
+def _pairs(runs: Grid, row: Row) -> list[tuple[Summary, Summary]]:
+    first, second = (grid.by_seed(_group(runs, row, name)) for name in row.needs)
+    return [(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
+
+
+def _scores(runs: Grid, row: Row) -> list[tuple[float, float]]:
+    pairs = [(score_of(a), score_of(b)) for a, b in _pairs(runs, row)]
+    return [(a, b) for a, b in pairs if a is not None and b is not None]
+
+
+def _fact(runs: Grid, row: Row, name: str) -> Effect | None:
+    numbers = [value(run, "params", name) for run in grid.by_seed(_group(runs, row, row.needs[0])).values()]
+    known = [number for number in numbers if number is not None]
+    return effects.exact(known[0], len(known)) if known else None
+
+
+def _gaps(runs: Grid, row: Row, strategy: str, size: int | None) -> dict[int, float]:
+    found = grid.by_seed(runs.group(row.sweep, row.task, strategy, size))
+    losses = {seed: (grid.test_loss(run), grid.train_loss(run)) for seed, run in found.items()}
+    return {seed: a - b for seed, (a, b) in losses.items() if a is not None and b is not None}

@@ -1,0 +1,236 @@
+"""The claims: a sentence of the field each, and the rows of numbers that put it to the test."""
+
+from dataclasses import dataclass
+
+from transferlab.claims import rows
+from transferlab.claims.rows import Row
+
+FULL, FROZEN, SCRATCH = "full_finetuning", "feature_extraction", "from_scratch"
+SWEEP_OF = {"sst2": "sst2", "mrpc": "mrpc", "conll2003": "conll2003"}
+"""The sweep that compares all strategies on a task."""
+NAMES = {"sst2": "SST-2", "mrpc": "MRPC", "conll2003": "CoNLL-2003", "imdb": "IMDB"}
+SMALL = (200, 500, 2000)
+"""Labelled reviews of the small IMDB."""
+FEW = 100
+"""Training rows on which a large model overfits if it ever does."""
+MARGIN = 1.0
+"""Points that "nearly as good" may lose."""
+KEPT = 95.0
+"""What "most of its teacher" is, in %; DistilBERT keeps 97 (Sanh et al. 2019, https://arxiv.org/abs/1910.01108)."""
+SMALLER = 60.0
+"""Size of a small student in % of its teacher: that of DistilBERT beside BERT-base."""
+PROBE = "stsb"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence and its tests.
+
+    Attributes:
+        name: Word for ``--claim``.
+        title: Heading.
+        text: The sentence.
+        rule: What its thresholds are, in words.
+        rows: The numbers that test it.
+    """
+
+    name: str
+    title: str
+    text: str
+    rule: str
+    rows: tuple[Row, ...]
+
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """Sweeps that its numbers come from, each once."""
+        return tuple(dict.fromkeys(row.sweep for row in self.rows))
+
+    @property
+    def probed(self) -> tuple[tuple[str, str, str], ...]:
+        """Sweep, task and strategy of the runs that `transferlab forgetting` must have measured."""
+        found = (row for row in self.rows if row.measure in rows.MEASURED_LATER)
+        return tuple(dict.fromkeys((row.sweep, row.task, row.needs[0]) for row in found))
+
+
+def _faster(task: str, strategy: str) -> Row:
+    text = f"{NAMES[task]}: steps until {rows.REACHED:.0%} of the best of `from_scratch`, times fewer with `{strategy}`"
+    return Row(SWEEP_OF[task], task, text, "times", 1, rows.speed_up, (strategy, SCRATCH))
+
+
+def _gain(size: int, strategy: str) -> Row:
+    text = f"IMDB, {size:,} labels: `{strategy}` over `from_scratch`"
+    return Row("imdb_labels", "imdb", text, "points", 5, rows.difference, (strategy, SCRATCH), size)
+
+
+def _fewer_labels(sweep: str, task: str, strategy: str) -> Row:
+    text = f"{NAMES[task]}: labels for the score of `from_scratch` with most of them, times fewer with `{strategy}`"
+    return Row(sweep, task, text, "times", 10, rows.label_multiplier, (strategy, SCRATCH))
+
+
+def _cheaper(task: str) -> Row:
+    text = f"{NAMES[task]}: time of `full_finetuning` over that of `feature_extraction`, encoding included"
+    return Row(SWEEP_OF[task], task, text, "times", 1, rows.time_ratio, (FULL, FROZEN))
+
+
+def _steadier(task: str) -> Row:
+    text = f"{NAMES[task]}: spread over seeds of `full_finetuning` beyond that of `feature_extraction`"
+    return Row(SWEEP_OF[task], task, text, "points", 0, rows.spread, (FULL, FROZEN))
+
+
+def _better(sweep: str, task: str, size: int | None = None) -> Row:
+    count = f", {size:,} labels" if size else ""
+    text = f"{NAMES[task]}{count}: `full_finetuning` over `feature_extraction`"
+    return Row(sweep, task, text, "points", 0, rows.difference, (FULL, FROZEN), size)
+
+
+def _as_good(task: str, method: str) -> Row:
+    text = f"{NAMES[task]}: `{method}` over `full_finetuning`"
+    return Row(SWEEP_OF[task], task, text, "points", -MARGIN, rows.difference, (method, FULL))
+
+
+def _share(task: str, method: str) -> Row:
+    text = f"{NAMES[task]}: parameters that learn with `{method}`, head included"
+    return Row(SWEEP_OF[task], task, text, "%", 1, rows.share, (method,), at_most=True)
+
+
+CLAIMS = (
+    Claim(
+        "convergence",
+        "Convergence",
+        "Pretrained features converge faster than random ones, and give 5 to 10 points more on a small IMDB.",
+        "Faster: more than once. Gain: more than 5 points.",
+        (
+            *(_faster(task, strategy) for task in SWEEP_OF for strategy in (FULL, FROZEN)),
+            *(_gain(size, strategy) for size in SMALL for strategy in (FULL, FROZEN)),
+        ),
+    ),
+    Claim(
+        "label_efficiency",
+        "Label efficiency",
+        "A pretrained encoder needs 10 to 100 times fewer labels than training from scratch.",
+        "More than 10 times. At `≥` the fewest labels of the sweep were enough already, at `≤` the most were not.",
+        (
+            *(_fewer_labels("sst2_labels", "sst2", strategy) for strategy in (FULL, "lora", FROZEN)),
+            *(_fewer_labels("imdb_labels", "imdb", strategy) for strategy in (FULL, FROZEN)),
+        ),
+    ),
+    Claim(
+        "feature_extraction",
+        "Feature extraction",
+        "Training a head on frozen features is cheaper and steadier over seeds than fine-tuning, and forgets nothing.",
+        "Cheaper: more than once. Steadier: the mean distance from the median is smaller. Forgets nothing: a linear "
+        "probe of STS-B on the encoder loses no point, while fine-tuning costs it some.",
+        (
+            *(_cheaper(task) for task in SWEEP_OF),
+            *(_steadier(task) for task in SWEEP_OF),
+            Row(
+                "sst2",
+                "sst2",
+                "SST-2: what the probe of STS-B loses by `feature_extraction`",
+                "points",
+                0,
+                rows.forgotten(PROBE),
+                (FROZEN,),
+                at_most=True,
+            ),
+            Row(
+                "sst2",
+                "sst2",
+                "SST-2: what it loses by `full_finetuning`",
+                "points",
+                0,
+                rows.forgotten(PROBE),
+                (FULL,),
+            ),
+        ),
+    ),
+    Claim(
+        "fine_tuning",
+        "Fine-tuning",
+        "Fine-tuning the whole encoder is better than a head on frozen features, but overfits where data is small.",
+        "Better: more than 0 points. Overfits: the cross-entropy on the test exceeds that of training at its end, more "
+        f"so with {FEW} rows than with many, and more than with frozen features.",
+        (
+            *(_better(sweep, task) for task, sweep in SWEEP_OF.items()),
+            _better("imdb_labels", "imdb", SMALL[-1]),
+            Row(
+                "sst2_labels",
+                "sst2",
+                f"SST-2, {FEW} labels: test loss of `full_finetuning` less its training loss",
+                "nats",
+                0,
+                rows.overfitting,
+                (FULL,),
+                FEW,
+            ),
+            Row(
+                "sst2_labels",
+                "sst2",
+                f"SST-2: that gap with {FEW} labels less that with the most labels",
+                "nats",
+                0,
+                rows.overfitting_of_few,
+                (FULL,),
+                FEW,
+            ),
+            Row(
+                "sst2_labels",
+                "sst2",
+                f"SST-2, {FEW} labels: that gap less that of `feature_extraction`",
+                "nats",
+                0,
+                rows.more_overfitting,
+                (FULL, FROZEN),
+                FEW,
+            ),
+        ),
+    ),
+    Claim(
+        "peft",
+        "Parameter-efficient tuning",
+        "Parameter-efficient tuning is nearly as good as tuning everything, with under 1 % of the parameters.",
+        f"Nearly as good: loses less than {MARGIN:g} point. Under 1 %: of all parameters, those of the head included.",
+        (
+            *(_as_good(task, method) for task in SWEEP_OF for method in ("lora", "adapter")),
+            _as_good("sst2", "bitfit"),
+            *(_share("sst2", method) for method in ("lora", "adapter", "bitfit")),
+        ),
+    ),
+    Claim(
+        "distillation",
+        "Distillation",
+        "A small student keeps most of what its teacher can do.",
+        f"Most: more than {KEPT:g} % of the teacher's score. Small: at most {SMALLER:g} % of its parameters, as "
+        "DistilBERT has of BERT's. It is the teacher's doing: more than the same student without one.",
+        (
+            Row(
+                "sst2",
+                "sst2",
+                "SST-2: score of the student of three layers, of its teacher's (`lora`)",
+                "%",
+                KEPT,
+                rows.retained,
+                ("distillation", "lora"),
+            ),
+            Row(
+                "sst2",
+                "sst2",
+                "SST-2: `distillation` over `distillation_no_teacher`",
+                "points",
+                0,
+                rows.difference,
+                ("distillation", "distillation_no_teacher"),
+            ),
+            Row(
+                "sst2",
+                "sst2",
+                "SST-2: parameters of the student, of its teacher's",
+                "%",
+                SMALLER,
+                rows.relative_size,
+                ("distillation", "lora"),
+                at_most=True,
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,234 @@
+"""``transferlab forgetting``."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jsonargparse import ArgumentParser
+
+from transferlab import config
+from transferlab.arguments import Parser
+from transferlab.cli import quiet
+from transferlab.encoders import EncoderConfig
+from transferlab.errors import TransferlabError, near
+from transferlab.forgetting import report
+from transferlab.forgetting.drift import layer_drift
+from transferlab.forgetting.probe import Draw, Features, draws, features, score
+from transferlab.runs import folder as run_folder
+from transferlab.strategies import FeatureExtraction, Strategy
+from transferlab.strategies.teacher import restore
+from transferlab.tasks import Batch, TaskDataModule
+from transferlab.tasks.table import TASKS
+
+FILE = "forgetting.json"
+DEFAULT = ("stsb", "sst2")
+"""The probe where none is named: the first one that is not the run's own task."""
+
+
+class Settings(NamedTuple):
+    """How a run is probed.
+
+    Attributes:
+        probes: Probes, each with rows of its own.
+        rows: Training rows of each.
+        test_rows: Test rows of all of them together, at most.
+        texts: Test rows on which drift is measured.
+        seed: Seed of the draws.
+    """
+
+    probes: int = 5
+    rows: int = 1000
+    test_rows: int = 2000
+    texts: int = 500
+    seed: int = 0
+
+
+class Original(NamedTuple):
+    """The encoder that runs started from, and its features on a probe task.
+
+    Attributes:
+        model: It, under a linear head that nobody reads.
+        views: The rows of the probe task, one view for each text column.
+        draws: The rows of each probe.
+        known: Features of the training rows.
+        tested: Features of the test rows.
+        scores: The primary metric of each probe.
+    """
+
+    model: Strategy
+    views: list[TaskDataModule]
+    draws: list[Draw]
+    known: Features
+    tested: Features
+    scores: list[float]
+
+
+def main(arguments: list[str]) -> None:
+    """Runs ``transferlab forgetting``.
+
+    Raises:
+        TransferlabError: No such run or task, or a run without a pretrained encoder or a checkpoint.
+    """
+    asked = _parser().parse_args(arguments)
+    quiet()
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    settings = Settings(asked.probes, asked.rows, asked.test_rows, asked.texts, asked.seed)
+    if settings.probes < 2:
+        raise TransferlabError(f"--probes: {settings.probes} give no interval; use 2 or more.")
+    if min(settings) < 0 or 0 in settings[:4]:
+        raise TransferlabError("--rows, --test-rows, --texts: use 1 or more.")
+    originals: dict[tuple[EncoderConfig, str], Original] = {}
+    for name in asked.run:
+        run = run_folder.find(name, asked.root)
+        model = _restore(run)
+        for probe in asked.probe or [_default_probe(model.task.name)]:
+            key = (model.encoder_config, probe)
+            if key not in originals:
+                originals[key] = prepare(model.encoder_config, probe, settings)
+            result = measure(model, originals[key], settings)
+            found = read(run) | {probe: result}
+            run_folder.write_json(run / FILE, {"run": run.name, "probes": found})
+            report.show(run, probe, result)
+        if asked.picture:
+            report.draw(read(run), asked.picture)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "transferlab forgetting",
+        description="How much a tuned encoder still supports another task, and how far its layers moved.",
+        allow_abbrev=False,
+    )
+    default = Settings()
+    parser.add_argument("--run", nargs="+", required=True, help="experiment (its newest run), run id or folder")
+    parser.add_argument("--probe", nargs="+", metavar="TASK", help="other tasks [stsb, for runs of it sst2]")
+    parser.add_argument("--probes", type=int, default=default.probes, help="probes, each with its own rows [5]")
+    parser.add_argument("--rows", type=int, default=default.rows, help="training rows of a probe [1000]")
+    parser.add_argument("--test-rows", type=int, default=default.test_rows, help="test rows in all, at most [2000]")
+    parser.add_argument("--texts", type=int, default=default.texts, help="test rows that show drift [500]")
+    parser.add_argument("--seed", type=int, default=default.seed, help="seed of the rows [0]")
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of runs [runs]")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draws drift by layer into a PNG, SVG or PDF file")
+    return parser
+
+
+def read(run: Path) -> dict[str, Any]:
+    """What was measured of a run so far: probe task to result.
+
+    Raises:
+        TransferlabError: The file is damaged.
+    """
+    path = run / FILE
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["probes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TransferlabError(f"{path} is damaged; delete it and measure again.") from error
+
+
+def _default_probe(task: str) -> str:
+    return next(probe for probe in DEFAULT if probe != task)
+
+
+def _restore(run: Path) -> Strategy:
+    if run_folder.read_summary(run).get("weights") == "random":
+        raise TransferlabError(f"{run} began with random weights, so it had nothing to forget; name another run.")
+    model = restore(run)
+    return model.requires_grad_(False).to(_device())
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
+    """The rows of a task by its name, with the settings of ``configs/task/``, for an encoder's tokenizer.
+
+    Raises:
+        TransferlabError: No such task, or none with a labelled test split.
+    """
+    folder = Path("configs") / "task"
+    arguments: dict[str, Any] = {"task": name}
+    if (folder / f"{name}.yaml").is_file():
+        arguments = config.expand(folder / f"{name}.yaml")["data"]["init_args"]
+    elif name not in TASKS:
+        known = sorted({*TASKS, *(path.stem for path in folder.glob("*.yaml"))})
+        raise TransferlabError(f"--probe: no task {name!r}{near(name, known)}. Known: {', '.join(known)}.")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TaskDataModule, "data", skip={"encoder"}, instantiate=False)
+    given = parser.instantiate_classes(parser.parse_object({"data": arguments})).data.as_dict()
+    data = TaskDataModule(encoder=encoder, **given)
+    if not data.source.test:
+        raise TransferlabError(f"--probe: {name} has no labelled test split to probe on.")
+    return data
+
+
+def prepare(encoder: EncoderConfig, probe: str, settings: Settings) -> Original:
+    """Draws the rows of the probes, and probes the encoder that the runs started from."""
+    data = open_task(probe, encoder)
+    views = [data]
+    if len(data.source.text) == 2:
+        views = []
+        for column in data.source.text:
+            view = open_task(probe, encoder)
+            view.source = replace(view.source, text=(column,))
+            views.append(view)
+    split, test = data.source.train, data.source.test[0]
+    counts = [len(views[0].encoded(name)) for name in (split, test)]
+    chosen = draws(counts[0], counts[1], settings.probes, settings.rows, settings.test_rows, settings.seed)
+    model = FeatureExtraction(data.spec, encoder).eval().to(_device())
+    known, tested, scores = _probe(model, views, chosen, "original")
+    return Original(model, views, chosen, known, tested, scores)
+
+
+def _probe(
+    model: Strategy, views: list[TaskDataModule], chosen: list[Draw], what: str
+) -> tuple[Features, Features, list[float]]:
+    source = views[0].source
+    train = np.unique(np.concatenate([draw.train for draw in chosen]))
+    test = np.unique(np.concatenate([draw.test for draw in chosen]))
+    known = features(model, views, source.train, train, f"{model.task.name} features, {what} encoder")
+    tested = features(model, views, source.test[0], test, f"{model.task.name} test features, {what} encoder")
+    return known, tested, [score(model.task, known, tested, draw) for draw in chosen]
+
+
+def measure(model: Strategy, original: Original, settings: Settings) -> dict[str, Any]:
+    """Probes a tuned encoder and compares it with the original one.
+
+    Returns:
+        Metric, scores of each probe before and after, their difference with its 95 % interval, drift per layer.
+    """
+    reader = FeatureExtraction(original.model.task, model.encoder_config)
+    # how a run weighs its layers belongs to what it reads, not to what the encoder knows
+    model.encoder.mix = original.model.encoder.mix
+    reader.encoder = model.encoder
+    reader = reader.eval().to(_device())
+    *_, scores = _probe(reader, original.views, original.draws, "tuned")
+    texts = np.concatenate([draw.test for draw in original.draws])[: settings.texts]
+    layers, tokens = layer_drift(
+        original.model.encoder.backbone, model.encoder.backbone, _batches(original.views, np.sort(texts))
+    )
+    gained = np.array(scores) - np.array(original.scores)
+    return {
+        "metric": original.model.task.primary,
+        **settings._asdict(),
+        "original": original.scores,
+        "tuned": scores,
+        "difference": report.interval(gained)._asdict(),
+        "tokens": tokens,
+        "drift": [layer._asdict() for layer in layers],
+    }
+
+
+def _batches(views: list[TaskDataModule], rows: Any) -> Iterator[Batch]:
+    for view in views:
+        for batch in view.loader(view.source.test[0], rows):
+            yield batch.to(_device())

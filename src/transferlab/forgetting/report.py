@@ -1,0 +1,76 @@
+"""What a measurement of forgetting says: a table and a picture."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.table import Table
+
+from transferlab.errors import TransferlabError
+from transferlab.runs.report import console
+
+COVERAGE = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean with its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def interval(values: "np.ndarray[Any, Any]") -> Interval:
+    """Mean and Student's t interval of independent values ``[n]``, n at least 2."""
+    from scipy import stats
+
+    mean, half = float(np.mean(values)), 0.0
+    if spread := float(np.std(values, ddof=1)):
+        half = float(stats.t.ppf((1 + COVERAGE) / 2, len(values) - 1)) * spread / len(values) ** 0.5
+    return Interval(mean, mean - half, mean + half)
+
+
+def show(run: Path, probe: str, result: dict[str, Any]) -> None:
+    """Prints the probes and the drift of a run."""
+    screen = console()
+    screen.print(f"\n{run}: what it left of the encoder", markup=False, style="bold")
+    screen.print(f"linear probe of {probe}, {result['metric']}, {len(result['tuned'])} probes", markup=False)
+    for name in ("original", "tuned"):
+        screen.print(f"  {name:<10} {np.mean(result[name]):.4f}", markup=False)
+    d = result["difference"]
+    screen.print(f"  difference {d['mean']:+.4f}  95 % [{d['low']:+.4f}, {d['high']:+.4f}]", markup=False)
+    table = Table(title=f"drift on {result['tokens']:,} tokens of {probe}", title_justify="left", box=None)
+    for name in ("layer", "linear CKA", "cosine distance"):
+        table.add_column(name, justify="right")
+    for row in result["drift"]:
+        name = str(row["layer"]) if row["layer"] else "embeddings"
+        table.add_row(name, f"{row['cka']:.4f}", f"{row['cosine_distance']:.4f}")
+    screen.print(table)
+
+
+def draw(probes: dict[str, Any], path: Path) -> None:
+    """Draws drift by layer, one line for each probe task.
+
+    Raises:
+        TransferlabError: matplotlib is not there, or the file cannot be written.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise TransferlabError("--picture needs matplotlib: pip install 'transferlab[bench]'") from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    for key, title, axis in zip(("cka", "cosine_distance"), ("linear CKA", "mean cosine distance"), axes, strict=True):
+        for name, result in probes.items():
+            rows = result["drift"]
+            axis.plot([row["layer"] for row in rows], [row[key] for row in rows], marker="o", label=name)
+        axis.set(xlabel="layer (0: embeddings)", title=title)
+        axis.set_ylim(bottom=0)
+    axes[0].legend(title="texts of")
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise TransferlabError(f"--picture: cannot write {path}: {error}") from error
+    pyplot.close(figure)

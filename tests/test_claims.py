@@ -1,0 +1,308 @@
+"""Claims from hand-written run folders with known numbers."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from transferlab.claims import command, effects, grid, page, rows, table
+from transferlab.claims.effects import Effect, combine, judge
+from transferlab.errors import TransferlabError
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "lightning", "transformers", "datasets", "sklearn", "numpy", "pandas", "scipy")
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes the folder of a run: strategy, seed, test score, and what else differs."""
+
+    def add(strategy, seed, score, sweep="sst2", task="sst2", size=2000, log=(), predictions=(), probe=None, **changes):
+        folder = tmp_path / "runs" / f"{strategy}_{task}" / f"{sweep}-n{size}-s{seed}"
+        (folder / "predictions").mkdir(parents=True)
+        summary = {
+            "experiment": f"{strategy}_{task}",
+            "task": task,
+            "kind": "classification",
+            "labels": ["bad", "good"],
+            "strategy": strategy,
+            "seed": seed,
+            "tags": [sweep],
+            "primary": "accuracy",
+            "protocol": "holdout",
+            "encoder": "all-MiniLM-L6-v2",
+            "setting": f"{strategy}-{size}",
+            "data": {"version": "1", "train_examples": size},
+            "params": {"total": 1000, "trainable": 10, "trainable_pct": 1.0},
+            "metrics": {} if score is None else {"test/accuracy": score},
+            "perf": {"wall_s": 60.0, "steps": 50},
+            "status": "failed" if score is None else "finished",
+        } | changes
+        (folder / "summary.json").write_text(json.dumps(summary))
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+        (folder / "predictions" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in predictions))
+        if probe is not None:
+            found = {"stsb": {"difference": {"mean": probe}, "drift": [{"cosine_distance": 0.0}]}}
+            (folder / "forgetting.json").write_text(json.dumps({"probes": found}))
+
+    add.root = tmp_path / "runs"
+    return add
+
+
+def row_of(name, *words):
+    """The one row of a claim whose text has these words."""
+    claim = next(claim for claim in table.CLAIMS if claim.name == name)
+    found = [row for row in claim.rows if all(word in row.text for word in words)]
+    assert len(found) == 1, [row.text for row in found]
+    return found[0]
+
+
+def measured(write, row):
+    return rows.find(row, grid.load(write.root))
+
+
+def test_a_difference_is_taken_seed_by_seed(write):
+    # seeds differ by 10 points, strategies by 3, 4 and 5: unpaired, nothing would be seen
+    for seed, base in enumerate((0.60, 0.70, 0.80)):
+        write("feature_extraction", seed, base)
+        write("full_finetuning", seed, base + 0.03 + 0.01 * seed)
+    write("full_finetuning", 3, 0.99)
+    found = measured(write, row_of("fine_tuning", "SST-2: `full_finetuning` over"))
+    low, high = stats.t.interval(0.95, 2, 4, stats.sem([3, 4, 5]))
+    assert found.effect[:4] == pytest.approx((4, low, high, 3))
+    assert found.verdict == "supported"
+    assert "3 of 5 seeds of feature_extraction" in found.note
+
+
+def curve(steps, scores):
+    """Lines of metrics.jsonl: the untrained head at step 0, a validation at each of the steps, the test behind them."""
+    lines = [{"step": 0, "val/primary": 0.99}]
+    lines += [{"step": step - 1, "val/primary": score} for step, score in zip(steps, scores, strict=True)]
+    return [*lines, {"step": 50, "val/primary": 1.0, "test/accuracy": 0.5}]
+
+
+def test_convergence_counts_steps_until_most_of_what_scratch_reaches(write):
+    for seed in (0, 1):
+        write("from_scratch", seed, 0.7, log=curve((10, 20, 30, 40, 50), (0.5, 0.6, 0.65, 0.77, 0.8)))
+        write("full_finetuning", seed, 0.9, log=curve((10, 20), (0.7, 0.9) if seed else (0.77, 0.9)))
+    found = measured(write, row_of("convergence", "SST-2", "full_finetuning"))
+    # 95 % of 0.8 is 0.76: after 40 steps, against 10 and 20
+    assert found.effect.value == pytest.approx(math.sqrt(4 * 2))
+    low, high = stats.t.interval(0.95, 1, math.log(8) / 2, stats.sem([math.log(4), math.log(2)]))
+    assert (found.effect.low, found.effect.high) == pytest.approx((math.exp(low), math.exp(high)))
+
+
+def test_a_curve_that_never_gets_there_is_a_bound_and_cannot_support(write):
+    for seed in range(3):
+        write("from_scratch", seed, 0.7, log=curve((10, 50), (0.8, 0.8)))
+        write("feature_extraction", seed, 0.6, log=curve((10, 50), (0.5, 0.6)))
+    found = measured(write, row_of("convergence", "SST-2", "feature_extraction"))
+    assert found.effect.bound == "<="
+    assert found.effect.value == pytest.approx(10 / 50)
+    assert found.verdict == "not supported"
+    assert judge(Effect(3, 2, 4, 3, "<="), 1) == "undecided"
+
+
+def test_labels_are_read_off_between_two_sizes():
+    curve = {10: 0.5, 100: 0.7, 1000: 0.6, 10000: 0.9}
+    assert rows.labels_for(curve, 0.6) == (pytest.approx(math.sqrt(1000)), True)
+    # 1,000 labels count as good as 100; half of what is missing then is half of the way in powers of ten
+    assert rows.labels_for(curve, 0.8) == (pytest.approx(10**3.5), True)
+    assert rows.labels_for(curve, 0.4) == (10, True)
+    assert rows.labels_for(curve, 0.95) == (10000, False)
+
+
+def test_the_label_multiplier(write):
+    for seed in range(3):
+        for size, pretrained, scratch in ((10, 0.5, 0.5), (100, 0.8, 0.5), (1000, 0.9, 0.65)):
+            write("lora", seed, pretrained, "sst2_labels", size=size)
+            write("feature_extraction", seed, pretrained + 0.2, "sst2_labels", size=size)
+            write("from_scratch", seed, scratch, "sst2_labels", size=size)
+    found = measured(write, row_of("label_efficiency", "SST-2", "`lora`"))
+    assert found.effect.value == pytest.approx(1000 / math.sqrt(1000))
+    assert (found.effect.bound, found.verdict) == ("", "supported")
+    found = measured(write, row_of("label_efficiency", "SST-2", "`feature_extraction`"))
+    assert (found.effect.value, found.effect.bound, found.verdict) == (pytest.approx(100), ">=", "supported")
+
+
+def test_overfitting_is_test_loss_less_training_loss(write):
+    log = [{"step": n, "train/loss": loss} for n, loss in enumerate((1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1))]
+    rows_ = [{"label": "good", "scores": [0.5, 0.5]}, {"label": "bad", "scores": [0.25, 0.75]}]
+    for seed in (0, 1):
+        write("full_finetuning", seed, 0.8, "sst2_labels", size=100, log=log, predictions=rows_)
+        flat = [{"step": 1, "train/loss": 0.5}]
+        write("full_finetuning", seed, 0.8, "sst2_labels", size=5000, log=flat, predictions=rows_)
+    loss = (math.log(2) + math.log(4)) / 2
+    found = measured(write, row_of("fine_tuning", "less its training loss"))
+    assert found.effect.value == pytest.approx(loss - 0.15)
+    found = measured(write, row_of("fine_tuning", "less that with the most labels"))
+    assert found.effect.value == pytest.approx(0.35)
+    assert measured(write, row_of("fine_tuning", "less that of `feature_extraction`")).verdict == "not run"
+
+
+def test_cost_share_and_size(write):
+    for seed, factor in enumerate((2.0, 8.0)):
+        write("feature_extraction", seed, 0.8, perf={"wall_s": 10.0})
+        write("full_finetuning", seed, 0.8, perf={"wall_s": 10 * factor})
+        write("lora", seed, 0.9, params={"total": 200, "trainable_pct": 1.45})
+        write("distillation", seed, 0.81, params={"total": 150, "trainable_pct": 100})
+    assert measured(write, row_of("feature_extraction", "SST-2: time")).effect.value == pytest.approx(4)
+    share = measured(write, row_of("peft", "learn with `lora`"))
+    assert (share.effect.value, share.verdict) == (1.45, "not supported")
+    kept = measured(write, row_of("distillation", "score of the student"))
+    assert kept.effect.value == pytest.approx(90)
+    size = measured(write, row_of("distillation", "parameters of the student"))
+    assert (size.effect.value, size.verdict) == (75, "not supported")
+
+
+def test_spread_is_that_of_brown_and_forsythe():
+    wide, narrow = [0.70, 0.80, 0.95, 0.60, 0.75], [0.80, 0.81, 0.79, 0.80, 0.82]
+    found = effects.spread_difference(wide, narrow)
+    p = stats.levene(wide, narrow, center="median").pvalue
+    half = found.high - found.value
+    t = found.value / (half / stats.t.ppf(0.975, 8))
+    assert 2 * stats.t.sf(t, 8) == pytest.approx(p, rel=1e-6)
+    assert effects.spread_difference([1, 2], [1, 2, 3]) is None
+
+
+def test_forgetting_is_read_from_the_run(write):
+    for seed, lost in enumerate((-0.10, -0.12, -0.11)):
+        write("feature_extraction", seed, 0.8, probe=0.0)
+        write("full_finetuning", seed, 0.8, probe=lost)
+    frozen = measured(write, row_of("feature_extraction", "loses by `feature_extraction`"))
+    assert (frozen.effect, frozen.verdict) == (Effect(0, 0, 0, 3), "supported")
+    tuned = measured(write, row_of("feature_extraction", "loses by `full_finetuning`"))
+    assert tuned.effect.value == pytest.approx(11)
+    assert tuned.verdict == "supported"
+
+
+def test_what_was_not_probed_is_said(write):
+    write("feature_extraction", 0, 0.8)
+    found = measured(write, row_of("feature_extraction", "loses by `feature_extraction`"))
+    assert (found.verdict, found.note) == ("not run", "`transferlab forgetting` was not run on them")
+
+
+@pytest.mark.parametrize(
+    ("effect", "threshold", "at_most", "verdict"),
+    [
+        (Effect(2, 1, 3, 5), 0, False, "supported"),
+        (Effect(2, -1, 5, 5), 0, False, "undecided"),
+        (Effect(-2, -3, -1, 5), 0, False, "not supported"),
+        (Effect(0, 0, 0, 5), 0, False, "not supported"),
+        (Effect(0, 0, 0, 5), 0, True, "supported"),
+        (Effect(2, 1, 3, 5), 0, True, "not supported"),
+        (Effect(9, None, None, 1), 0, False, "undecided"),
+        (None, 0, False, "not run"),
+    ],
+)
+def test_the_rule_for_a_number(effect, threshold, at_most, verdict):
+    assert judge(effect, threshold, at_most) == verdict
+
+
+def test_the_rule_for_a_claim():
+    assert combine(["not run", "not run"]) == "not run"
+    assert combine(["supported", "not run"]) == "supported"
+    assert combine(["supported", "undecided"]) == "partly"
+    assert combine(["supported", "not supported"]) == "partly"
+    assert combine(["undecided", "not supported"]) == "not supported"
+    assert combine(["undecided", "not run"]) == "undecided"
+
+
+@pytest.fixture
+def pages(tmp_path, monkeypatch):
+    """A copy of the repository's pages, in a folder to run in."""
+    (tmp_path / "docs").mkdir()
+    for name in ("docs/claims.md", "README.md"):
+        (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_is_written_between_its_markers_and_the_same_again(write, pages, capsys):
+    for seed in range(5):
+        write("lora", seed, 0.89 + seed / 1000, params={"trainable_pct": 0.4, "total": 9})
+        write("full_finetuning", seed, 0.89 + seed / 1000)
+    write("bitfit", 0, None)
+    prose = (pages / "docs" / "claims.md").read_text().partition("## Limits")[2].partition("## Conv")[0]
+    command.main(["--readme"])
+    text = (pages / "docs" / "claims.md").read_text()
+    assert prose in text
+    assert "| SST-2: `lora` over `full_finetuning` | `sst2` | 0.0 points | > -1.0 | 5 | supported |" in text
+    assert "| 0.40 % | ≤ 1.00 % | 5 | supported |" in text
+    assert "- SST-2: parameters that learn with `bitfit`, head included: no finished run of bitfit." in text
+    assert "under 1 % of the parameters. | **supported** |" in text
+    assert "peft: supported" in capsys.readouterr().out
+    readme = (pages / "README.md").read_text()
+    assert "| SST-2 accuracy | `full_finetuning` | 89.2 [89.0, 89.4] | 5 | 2,000 | 1.00 % | 60 s |" in readme
+    assert "| `bitfit` | no result | 1 failed |" in readme
+    assert "not run: `transferlab sweep mrpc`" in readme
+    command.main(["--readme"])
+    assert (pages / "docs" / "claims.md").read_text() == text
+    assert (pages / "README.md").read_text() == readme
+
+
+def test_one_claim_leaves_the_others_alone(write, pages):
+    write("lora", 0, 0.9)
+    before = (pages / "docs" / "claims.md").read_text()
+    command.main(["--claim", "peft"])
+    after = (pages / "docs" / "claims.md").read_text()
+    name = "<!-- distillation: written"
+    assert before.partition(name)[2] == after.partition(name)[2]
+    assert "1.00 %" in after.partition("<!-- peft")[2].partition("<!-- end")[0]
+
+
+def test_a_cell_with_two_settings_counts_the_fuller_one(write):
+    for seed in range(3):
+        write("lora", seed, 0.9)
+    write("lora", 7, 0.1, setting="another")
+    found = grid.load(write.root).group("sst2", "sst2", "lora")
+    assert found.seeds == (0, 1, 2)
+
+
+def test_every_row_names_a_sweep_that_has_its_cells():
+    from transferlab.sweeps import spec
+
+    for claim in table.CLAIMS:
+        for row in claim.rows:
+            sweep = spec.read(ROOT / "sweeps" / f"{row.sweep}.yaml", ROOT)
+            assert set(row.needs) <= set(sweep.strategies)
+            assert row.task in sweep.tasks
+            assert row.size is None or row.size in sweep.train_examples
+
+
+def test_mistakes_are_one_line(write, pages):
+    with pytest.raises(TransferlabError, match="no run of a sweep"):
+        command.main([])
+    write("lora", 0, 0.9)
+    with pytest.raises(TransferlabError, match="did you mean 'peft'"):
+        command.main(["--claim", "pefd"])
+    (pages / "docs" / "claims.md").write_text("nothing")
+    with pytest.raises(TransferlabError, match="lacks the lines"):
+        command.main([])
+    with pytest.raises(TransferlabError, match="cannot read"):
+        command.main(["--page", "elsewhere.md"])
+
+
+def test_nothing_slow_is_imported():
+    code = f"import sys, transferlab.claims.command; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_numbers_for_people():
+    assert page.shown(None, "points") == "\N{EN DASH}"
+    assert page.shown(Effect(4.04, 1, 7, 3), "points") == "+4.0 points [+1.0, +7.0]"
+    assert (
+        page.shown(
+            Effect(4, None, None, 1),
+            "times",
+        )
+        == "4.0 times (one seed)"
+    )
+    assert page.shown(Effect(0.2, 0.1, 0.3, 3, "<="), "times") == "≤ 0.2 times [0.1, 0.3]"
+    assert page.number(-0.01, "points") == "0.0"

@@ -1,6 +1,7 @@
 """Tasks as LightningDataModules."""
 
 import copy
+import hashlib
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Literal, cast
@@ -134,6 +135,18 @@ class TaskDataModule(L.LightningDataModule):
         """Where the training rows were read from."""
         known = self._at_hand(self.source.train)
         return known.origin if known else self.rows(self.source.train).origin
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the rows that train and those that select, as the encoder reads them; empty where they are not read."""
+        train = self._encoded.get(self.source.train)
+        if train is None:
+            return ""
+        digest = hashlib.sha256(train.fingerprint.encode())
+        for part in ("train", "validation"):
+            split, rows = self.part_rows(part)
+            digest.update(self.encoded(split).fingerprint.encode() + np.ascontiguousarray(rows).tobytes())
+        return digest.hexdigest()[:32]
 
     def rows(self, split: str) -> Rows:
         """The raw rows of a split, read once."""

@@ -20,7 +20,7 @@ class Source(NamedTuple):
 
     Attributes:
         name: Collection on the server; another content is another version of it.
-        type: ``dataset``, ``features``, ``model`` or ``adapter``.
+        type: ``dataset``, ``features``, ``model``, ``adapter`` or ``checkpoint``.
         content: What tells versions apart: a fingerprint, or the file itself.
         facts: Shown with it.
         made: Whether this run made it; otherwise it was used.
@@ -64,49 +64,58 @@ def model_of(folder: Path, summary: dict[str, Any], which: str, limit_mb: float)
     path = folder / "checkpoints" / f"{which}.ckpt"
     name = (folder / ID).read_text(encoding="utf-8").strip() if (folder / ID).is_file() else folder.name
     # what learned but a part is of no use without its encoder
-    kind = "model" if summary.get("params", {}).get("trainable_pct") == 100 else "adapter"
+    kind, collection = (
+        ("model" if summary.get("params", {}).get("trainable_pct") == 100 else "adapter"),
+        f"model-{name}",
+    )
+    if which == "last":
+        # a collection of its own: uploads run side by side, and either might become the latest
+        kind, collection = "checkpoint", f"checkpoint-{name}"
     facts = {key: summary.get(key) for key in ("task", "encoder", "strategy", "experiment", "run")}
     if path.stat().st_size > limit_mb * 2**20:
         with path.open("rb") as file:
             mark = hashlib.file_digest(file, "sha256").hexdigest()
-        return Source(f"model-{name}", kind, f"{which}-{mark}", facts)
-    return Source(f"model-{name}", kind, path, facts)
+        return Source(collection, kind, f"{which}-{mark}", facts)
+    return Source(collection, kind, path, facts)
 
 
 def log_sources(logger: WandbLogger, found: list[Source]) -> None:
     """Draws the edges from them to the run."""
     for source in found:
-        logger.tell(lambda run, source=source: _one(run, logger.folder, source, []))
+        _log(logger, source, [])
 
 
 def log_checkpoints(logger: WandbLogger, summary: dict[str, Any]) -> None:
-    """Gives the chosen checkpoints to W&B: `best` under that alias, the one logged last also as ``latest``."""
+    """Gives the chosen checkpoints to W&B, under their names and as ``latest``."""
     for which in logger.checkpoints:
         if (logger.folder / "checkpoints" / f"{which}.ckpt").is_file():
             source = model_of(logger.folder, summary, which, logger.artifact_limit_mb)._replace(made=True)
-            logger.tell(lambda run, source=source, which=which: _one(run, logger.folder, source, [which, "latest"]))
+            _log(logger, source, [which, "latest"])
 
 
-def _one(run: Any, folder: Path, source: Source, aliases: list[str]) -> None:
+def _log(logger: WandbLogger, source: Source, aliases: list[str]) -> None:
     """Logs or uses a source; one that cannot be read is left out."""
-    import wandb
-
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source.name)[:128]
-    artifact = wandb.Artifact(name, source.type, metadata=source.facts)
     try:
-        if isinstance(source.content, Path):
-            place = _frozen(source.content, folder)
-            artifact.add_file(str(place), name=source.content.name, policy="immutable", skip_cache=True)
+        content = source.content if isinstance(source.content, str) else _frozen(source.content, logger.folder)
+    except OSError as error:
+        return say(f"W&B: {source.content} is left out ({error.strerror}).")
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source.name)[:128]
+
+    def log(run: Any) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(name, source.type, metadata=source.facts)
+        if isinstance(content, Path):
+            artifact.add_file(str(content), name=Path(source.content).name, policy="immutable", skip_cache=True)
         else:
-            artifact.add_reference(f"transferlab://{name}/{source.content}", name="content", checksum=False)
-    except (OSError, ValueError) as error:
-        say(f"W&B: artifact {name} is left out ({error}).")
-        return
-    if source.made:
-        run.log_artifact(artifact, aliases=aliases)
-    else:
-        # `use_artifact` asks the server, and so refuses offline; this is its part that does not
-        run._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+            artifact.add_reference(f"transferlab://{name}/{content}", name="content", checksum=False)
+        if source.made:
+            run.log_artifact(artifact, aliases=aliases)
+        else:
+            # `use_artifact` asks the server, and so refuses offline; this is its part that does not
+            run._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+
+    return logger.tell(log)
 
 
 def _frozen(path: Path, folder: Path) -> Path:

@@ -6,6 +6,7 @@ and a server that knows a step drops it the second time.
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import secrets
@@ -133,6 +134,9 @@ class WandbLogger(Logger):
             # here, not in the thread: half-imported modules are a danger to whoever imports beside it
             import wandb  # noqa: F401
 
+            # that a client is gone it would say with tracebacks, from threads of its own
+            logging.getLogger("wandb.sdk").setLevel(logging.CRITICAL)
+            self.id = self.id or run_id(self.folder)
             self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
             self._thread.start()
         try:
@@ -157,7 +161,8 @@ class WandbLogger(Logger):
         self._closed = True
         with contextlib.suppress(queue.Full):
             self._calls.put_nowait(None)
-        self._thread.join(timeout or self.finish_timeout + self.init_timeout + 10)
+        # the client takes seconds to start, on a busy machine more
+        self._thread.join(timeout or self.finish_timeout + self.init_timeout + 30)
         if self._thread.is_alive():
             self._give_up("it does not finish")
             _abandon()
@@ -176,6 +181,7 @@ class WandbLogger(Logger):
         while (call := self._calls.get()) is not None:
             if not self._dead:
                 self._make(call)
+            self._calls.task_done()
 
     def _make(self, call: Call) -> None:
         try:
@@ -229,7 +235,7 @@ class WandbLogger(Logger):
             finish_timeout=self.finish_timeout,
             finish_timeout_raises=True,
         )
-        facts: Any = {**self.facts, "id": self.id or run_id(self.folder), "tags": list(self.tags)}
+        facts: Any = {**self.facts, "id": self.id, "tags": list(self.tags)}
         resume = None if mode == "offline" else "allow"
         return wandb.init(dir=str(self.folder), mode=mode, resume=resume, settings=settings, **facts)
 

@@ -231,6 +231,8 @@ class WandbLogger(Logger):
             silent=True,
             # what is printed would pass through the client, which may be dead
             console="off",
+            # else a run that was begun elsewhere in this process would be taken for this one
+            reinit="create_new",
             init_timeout=self.init_timeout,
             finish_timeout=self.finish_timeout,
             finish_timeout_raises=True,

@@ -269,6 +269,11 @@ class WandbServer:
         found = (a for a in self.artifacts.values() if v["clientID"] in a.clients)
         return {"clientIDMapping": next(({"serverID": artifact.id} for artifact in found), None)}
 
+    def _ArtifactType(self, v, _):
+        name = v["name"].partition(":")[0]
+        found = next((a for a in self.artifacts.values() if a.name == name), None)
+        return {"project": {"artifact": found and {"artifactType": {"name": found.type}}}}
+
     def _UseArtifact(self, v, _):
         artifact = self.artifacts[v["artifactID"]]
         self.runs[v["runName"]].used.append(f"{artifact.name}:v{artifact.version}")

@@ -199,7 +199,7 @@ class WandbLogger(Logger):
         return None
 
     def _again(self, calls: list[Call]) -> None:
-        _teardown()
+        _teardown(self._run)
         try:
             self._run = self._start()
             for call in calls:
@@ -246,7 +246,7 @@ class WandbLogger(Logger):
             self._dead = True
             say(f"W&B: {reason}; training goes on, and metrics.jsonl in the run folder holds every step.")
             if threading.current_thread() is self._thread:
-                _teardown()
+                _teardown(self._run)
 
 
 def has_key() -> bool:
@@ -291,10 +291,12 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
 
 
-def _teardown() -> None:
-    """Ends the client, so that nothing of it speaks up when the process ends."""
+def _teardown(run: Any = None) -> None:
+    """Ends the client, so that nothing of it speaks up when the process ends; also a thread that asks for its state."""
     import wandb
 
+    with contextlib.suppress(Exception):
+        run._run_status_checker.stop()
     with contextlib.suppress(Exception):
         wandb.teardown()
 

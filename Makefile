@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline compare list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline compare list submission workspace watch bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -72,6 +72,14 @@ submission: ## zip file for the GLUE server: RUNS='lora_cola lora_sst2 ...' [ARG
 	$(call need,RUNS,'lora_cola lora_sst2')
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) submission $(call given,RUNS) $(call given,ARGS)
+
+workspace: $(STAMP) ## the W&B page that compares strategies: JSON, or on W&B with a key [ARGS='--push --task sst2']
+	@$(RUNNER) workspace $(call given,ARGS)
+
+watch: ## terminal dashboard of a run from its W&B files, while it trains too: RUN=<experiment, run id or folder>
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	@$(RUNNER) watch '$(call given,RUN)'
 
 bench: $(STAMP) ## speed, memory and accuracy against what one would use instead: [QUICK=1] [ARGS='--rows lora']
 	$(PY) -m benchmarks.bench $(if $(call given,QUICK),--quick) $(call given,ARGS)

@@ -31,7 +31,7 @@ def server(tmp_path):
 
 def log(folder, steps, close=True, **options):
     """Logs losses as training does, and returns the logger and what it says at the end."""
-    logger = WandbLogger(save_dir=str(folder), init_timeout=10, finish_timeout=5, **options)
+    logger = WandbLogger(save_dir=str(folder), init_timeout=60, finish_timeout=60, **options)
     for step in steps:
         logger.log_metrics({"train/loss": 1 / (step + 1)}, step=step)
     return logger, logger.close() if close else ""
@@ -96,7 +96,7 @@ def test_a_server_that_is_not_there_makes_the_run_an_offline_one(server, tmp_pat
         server.stop()
     else:
         server.status = int(how)
-    logger = WandbLogger(save_dir=str(tmp_path), init_timeout=1, finish_timeout=5)
+    logger = WandbLogger(save_dir=str(tmp_path), init_timeout=1, finish_timeout=60)
     for step in range(4):
         logger.log_metrics({"train/loss": 1 / (step + 1)}, step=step)
     # nothing of this waited for the client

@@ -78,7 +78,7 @@ class WandbServer:
 
     def __init__(self, port=0):
         self.runs, self.artifacts, self.uploads = {}, {}, {}
-        self.operations, self.unknown = [], []
+        self.operations, self.unknown, self.views = [], [], []
         self.status = 200
         self.delay = 0.0
         self.lock = threading.RLock()
@@ -273,6 +273,10 @@ class WandbServer:
         name = v["name"].partition(":")[0]
         found = next((a for a in self.artifacts.values() if a.name == name), None)
         return {"project": {"artifact": found and {"artifactType": {"name": found.type}}}}
+
+    def _UpsertView2(self, v, _):
+        self.views.append({"display_name": v["displayName"], "spec": json.loads(v["spec"])})
+        return {"upsertView": {"view": {"id": _id("View", len(self.views)), "name": v["name"]}, "inserted": True}}
 
     def _UseArtifact(self, v, _):
         artifact = self.artifacts[v["artifactID"]]

@@ -15,6 +15,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
   transferlab compare [RUNS]                             table of all runs
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
+  transferlab watch RUN                                  terminal dashboard of a run, while it trains too
+  transferlab workspace [--push]                         the W&B page that compares strategies, as JSON or on W&B
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
@@ -73,6 +75,18 @@ def _submission(arguments: list[str]) -> None:
     submission(arguments)
 
 
+def _watch(arguments: list[str]) -> None:
+    from transferlab.runs.watch import main as watch
+
+    watch(arguments)
+
+
+def _workspace(arguments: list[str]) -> None:
+    from transferlab.runs.workspace import main as workspace
+
+    workspace(arguments)
+
+
 def _demo(arguments: list[str]) -> None:
     from transferlab.demo import main as demo
 
@@ -89,6 +103,8 @@ LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
     "submission": _submission,
+    "watch": _watch,
+    "workspace": _workspace,
     "list": _list,
     "demo": _demo,
 }

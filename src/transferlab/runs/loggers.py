@@ -158,4 +158,5 @@ def closing(summary: dict[str, Any]) -> dict[str, Any]:
     best = {name.replace("val/", "best/", 1): value for name, value in summary.get("after", {}).items()}
     params = {f"params/{name}": value for name, value in summary["params"].items()}
     perf = {f"perf/{name}": value for name, value in summary["perf"].items()}
-    return {**best, **params, **perf, "perf/checkpoint_mb": summary.get("checkpoint_mb")}
+    primary = summary["metrics"].get(f"test/{summary['primary']}")
+    return {**best, **params, **perf, "perf/checkpoint_mb": summary.get("checkpoint_mb"), "test/primary": primary}

@@ -9,12 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from jsonargparse import Namespace
+from lightning.pytorch.trainer.states import TrainerFn
 from test_resume import FIT, experiment, lines, output, transferlab  # noqa: F401
 from wandb_server import WandbServer
 
-from transferlab.runs import wandb_artifacts, wandb_logger
+from transferlab.runs import loggers, wandb_artifacts, wandb_logger
+from transferlab.runs.best import BestValues
 from transferlab.runs.wandb_logger import STEP, WandbLogger
 
 
@@ -152,6 +156,67 @@ def test_without_a_key_a_run_is_offline_and_nothing_asks(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     logger, hint = log(tmp_path, range(2))
     assert (logger._thread, hint) == (None, "")
+
+
+def test_the_logger_of_an_older_run_is_taken_over():
+    given = {"project": "mine", "name": "n", "id": "folder", "offline": True, "log_model": False, "anonymous": None}
+    old = Namespace(class_path="lightning.pytorch.loggers.WandbLogger", init_args=Namespace(**given))
+    old.dict_kwargs = {"group": "a/b", "tags": ["t"]}
+    loggers._take_over(old)
+    assert (old.class_path, "dict_kwargs" in old) == (loggers.WANDB, False)
+    made = WandbLogger(**old.init_args)
+    assert made.facts == {"project": "mine", "entity": None, "name": "n", "group": "a/b", "job_type": None}
+    assert (made.tags, made.id) == (("t",), None)
+
+
+def test_every_strategy_writes_every_key():
+    summary = dict.fromkeys(("strategy", "encoder", "task", "protocol", "seed", "experiment", "run"), "x")
+    summary |= {"params": {"total": 2, "trainable": 1}, "data": {"origin": "here"}}
+    method = {"class_path": "transferlab.adapters.LoRA", "init_args": {"r": 8, "alpha": 16}}
+    optimizer = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3}}
+    common = {
+        "trainer": {},
+        "encoder": {"revision": None, "pooling": "cls", "layers": "last"},
+        "data": {"init_args": {}},
+    }
+    models = ({}, {"method": method, "optimizer": optimizer}, {"teacher": "lora_sst2", "alpha": 0.5, "beta": 1.0})
+    written = [
+        loggers.namespaces(Namespace({**common, "model": {"init_args": model}}), summary, {}) for model in models
+    ]
+    keys = [{name: sorted(part) for name, part in facts.items()} for facts in written]
+    assert keys[0] == keys[1] == keys[2]
+    assert list(keys[0]) == ["strategy", "model", "data", "optim", "trainer", "env"]
+    assert [facts["strategy"]["r"] for facts in written] == [None, 8, None]
+    assert [facts["optim"]["lr"] for facts in written] == [None, 1e-3, None]
+    assert [facts["strategy"]["teacher_alpha"] for facts in written] == [None, None, 0.5]
+
+
+def test_the_best_validation_is_kept_over_restarts():
+    logged = []
+    view = SimpleNamespace(log_metrics=lambda values, step: logged.append((step, dict(values))))
+
+    def validate(callback, step, value):
+        loop = SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=step))
+        trainer = SimpleNamespace(
+            state=SimpleNamespace(fn=TrainerFn.FITTING),
+            sanity_checking=False,
+            callback_metrics={"val/primary": value, "val/f1": value / 2, "train/loss": 9.0},
+            global_step=step,
+            fit_loop=loop,
+            loggers=[view],
+        )
+        callback.on_validation_end(trainer, None)
+
+    first = BestValues("val/primary", "max")
+    for step, value in ((2, 0.5), (4, 0.7), (6, 0.7)):
+        validate(first, step, value)
+    second = BestValues("val/primary", "max")
+    second.load_state_dict(first.state_dict())
+    validate(second, 8, float("nan"))
+    validate(second, 10, 0.9)
+    best = {"best/primary": 0.7, "best/f1": 0.35, "best/step": 4}
+    assert logged[1:4] == [(4, best), (6, best), (8, best)]
+    assert logged[4] == (10, {"best/primary": 0.9, "best/f1": 0.45, "best/step": 10})
 
 
 def test_artifacts_have_aliases_and_edges_and_equal_ones_are_uploaded_once(server, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from jsonargparse import Namespace
+from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch.trainer.states import TrainerFn
 from test_resume import FIT, experiment, lines, output, transferlab  # noqa: F401
 from wandb_server import WandbServer
@@ -181,7 +181,8 @@ def test_every_strategy_writes_every_key():
     }
     models = ({}, {"method": method, "optimizer": optimizer}, {"teacher": "lora_sst2", "alpha": 0.5, "beta": 1.0})
     written = [
-        loggers.namespaces(Namespace({**common, "model": {"init_args": model}}), summary, {}) for model in models
+        loggers.namespaces(dict_to_namespace({**common, "model": {"init_args": model}}), summary, {})
+        for model in models
     ]
     keys = [{name: sorted(part) for name, part in facts.items()} for facts in written]
     assert keys[0] == keys[1] == keys[2]

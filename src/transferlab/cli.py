@@ -297,6 +297,7 @@ class TransferCLI(LightningCLI):
         best = self.settings.checkpoint.dirpath + "/best.ckpt"
         if self.trainer.interrupted or not os.path.isfile(best):
             self.metrics.close()
+            self._close()
             return
         after = self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         self.recorder.after(dict(after[0]))

@@ -73,10 +73,21 @@ def describe(loggers: list[Any], settings: Any, summary: dict[str, Any], folder:
     for logger in loggers:
         logger.log_hyperparams(facts)
         if isinstance(logger, WandbLogger):
-            teacher = settings.model.init_args.get("teacher")
-            run = find_run(str(teacher)) if teacher else None
-            found = wandb_artifacts.sources(summary, run or teacher, logger.artifact_limit_mb)
-            wandb_artifacts.log_sources(logger, found)
+            wandb_artifacts.log_sources(logger, _sources(logger, settings, summary))
+
+
+def _sources(logger: WandbLogger, settings: Any, summary: dict[str, Any]) -> list[wandb_artifacts.Source]:
+    """What a training was made from; a test was made from the checkpoint."""
+    limit = logger.artifact_limit_mb
+    if logger.facts["job_type"] == "eval":
+        there = (logger.folder / "checkpoints" / "best.ckpt").is_file()
+        return [wandb_artifacts.model_of(logger.folder, summary, "best", limit)] if there else []
+    teacher = settings.model.init_args.get("teacher")
+    run = find_run(str(teacher)) if teacher else None
+    if run and not (run / "checkpoints" / "best.ckpt").is_file():
+        # it taught before; its answers are in the cache
+        run, teacher = None, run.name
+    return wandb_artifacts.sources(summary, run or teacher, limit)
 
 
 def _environment(folder: Path) -> dict[str, Any]:

@@ -219,7 +219,8 @@ class WandbLogger(Logger):
         run = run or self._init("offline")
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP, step_sync=True)
-        for row in _rows(self.folder / "metrics.jsonl"):
+        # a test of a finished run is a run of its own
+        for row in _rows(self.folder / "metrics.jsonl") if self.facts["job_type"] != "eval" else []:
             step = row.pop("step")
             run.log({**row, STEP: step}, step=step)
         return run
@@ -237,7 +238,7 @@ class WandbLogger(Logger):
             finish_timeout=self.finish_timeout,
             finish_timeout_raises=True,
         )
-        facts: Any = {**self.facts, "id": self.id, "tags": list(self.tags)}
+        facts: Any = {**self.facts, "id": self.id, "tags": [tag[:64] for tag in self.tags]}
         resume = None if mode == "offline" else "allow"
         return wandb.init(dir=str(self.folder), mode=mode, resume=resume, settings=settings, **facts)
 

@@ -107,6 +107,14 @@ submission: ## zip file for the GLUE server: RUNS='lora_cola lora_sst2 ...' [ARG
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) submission $(call given,RUNS) $(call given,ARGS)
 
+workspace: $(STAMP) ## the W&B page that compares strategies: JSON, or on W&B with a key [ARGS='--push --task sst2']
+	@$(RUNNER) workspace $(call given,ARGS)
+
+watch: ## terminal dashboard of a run from its W&B files, while it trains too: RUN=<experiment, run id or folder>
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	@$(RUNNER) watch '$(call given,RUN)'
+
 bench: $(STAMP) ## speed, memory and accuracy against what one would use instead: [QUICK=1] [ARGS='--rows lora']
 	$(PY) -m benchmarks.bench $(if $(call given,QUICK),--quick) $(call given,ARGS)
 

@@ -22,6 +22,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab curve [RUNS] --task TASK                   quality over the number of labels, and how many transfer saves
   transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
   transferlab claims [--claim NAME] [--run]              the claims of the field against the runs; docs/claims.md
+  transferlab watch RUN                                  terminal dashboard of a run, while it trains too
+  transferlab workspace [--push]                         the W&B page that compares strategies, as JSON or on W&B
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
@@ -75,6 +77,8 @@ LIGHT = {
     "seeds": "transferlab.sweeps.command:seeds",
     "submission": "transferlab.runs.submission:main",
     "sweep": "transferlab.sweeps.command:main",
+    "watch": "transferlab.runs.watch:main",
+    "workspace": "transferlab.runs.workspace:main",
 }
 """Commands that train nothing themselves, as ``module:function``; each is imported when it is asked for."""
 

@@ -127,6 +127,11 @@ class RowArray(NamedTuple):
     offsets: Array | None
 
     @property
+    def name(self) -> str:
+        """Fingerprint of the values: the name of their file."""
+        return Path(str(getattr(self.values, "filename", ""))).stem
+
+    @property
     def size_mb(self) -> float:
         """Size on disk in MB of 2**20 bytes."""
         return float(self.values.nbytes) / 2**20

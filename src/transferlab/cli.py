@@ -26,11 +26,13 @@ from transferlab.messages import explain
 from transferlab.places import find_run
 from transferlab.runs import checkpoints, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
+from transferlab.runs.best import BestValues
 from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.config import RunConfig
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.runs.recorder import LineProgress, RunRecorder
 from transferlab.runs.resume import Resumable
+from transferlab.runs.wandb_logger import WandbLogger
 from transferlab.strategies import Strategy
 from transferlab.tasks import TaskDataModule
 
@@ -117,7 +119,7 @@ class TransferCLI(LightningCLI):
             # the saved configuration names it, so the same run means the same elsewhere
             settings.trainer.precision = best_precision(str(settings.trainer.accelerator))
         self._find_teacher()
-        loggers.prepare(settings, self.folder)
+        loggers.prepare(settings, self.folder, str(self.subcommand))
         self.checkpoint: Path | None = None
         if self.subcommand == "fit" and (self.folder / "config.yaml").is_file():
             self._go_on()
@@ -191,7 +193,8 @@ class TransferCLI(LightningCLI):
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
         fitting = self.subcommand == "fit" and not trainer.fast_dev_run
         # what was logged while training stays as it is
-        trainer.loggers = [*trainer.loggers, self.metrics] if fitting else []
+        views = trainer.loggers if fitting or self.subcommand == "test" else []
+        trainer.loggers = [*views, self.metrics] if fitting else [v for v in views if isinstance(v, WandbLogger)]
         bar = trainer.progress_bar_callback
         if bar is None:
             trainer.callbacks.append(LineProgress())
@@ -202,6 +205,7 @@ class TransferCLI(LightningCLI):
             run = settings.run
             trainer.callbacks += [
                 LearningRateMonitor("step"),
+                BestValues(str(settings.checkpoint.monitor), str(settings.checkpoint.mode)),
                 Resumable(
                     self.folder,
                     int(settings.seed_everything),
@@ -282,17 +286,20 @@ class TransferCLI(LightningCLI):
         config = self.folder / "config.yaml"
         if training or not config.exists():
             run_folder.write_text(config, self._dump())
-        loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary)
+        loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary, self.folder)
 
-    def _close(self) -> str:
-        upload = self.settings.run.log_checkpoint
-        return loggers.finish(self.trainer.loggers, self.recorder.summary, self.folder, upload)
+    def _close(self) -> None:
+        if self.trainer.is_global_zero:
+            upload = self.settings.run.log_checkpoint and self.subcommand == "fit"
+            if hint := loggers.finish(self.trainer.loggers, self.recorder.summary, self.folder, upload):
+                print(f"W&B ran offline; upload with: {hint}")
 
     def after_fit(self) -> None:
         """Tests the best checkpoint once."""
         best = self.settings.checkpoint.dirpath + "/best.ckpt"
         if self.trainer.interrupted or not os.path.isfile(best):
             self.metrics.close()
+            self._close()
             return
         after = self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         self.recorder.after(dict(after[0]))
@@ -301,8 +308,11 @@ class TransferCLI(LightningCLI):
         elif self.trainer.is_global_zero:
             self.recorder.close()
         self.metrics.close()
-        if self.trainer.is_global_zero and (hint := self._close()):
-            print(f"W&B ran offline; upload with: {hint}")
+        self._close()
+
+    def after_test(self) -> None:
+        """Ends the view of the test."""
+        self._close()
 
 
 class _Parsed(TransferCLI):

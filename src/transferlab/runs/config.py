@@ -14,7 +14,7 @@ class RunConfig:
         strategy: Name of the strategy in tables; the class name where empty.
         root: Folder that holds all runs.
         tags: Words to filter runs by.
-        log_checkpoint: Give the best checkpoint to W&B as an artifact.
+        log_checkpoint: Give checkpoints to W&B as artifacts, those that its logger names.
         checkpoint_every_steps: Optimizer steps between two writings of ``last.ckpt``, which a killed run goes on from;
             null: by time only. At the end of each epoch it is always written.
         checkpoint_every_minutes: Minutes between two writings; null: by steps only.

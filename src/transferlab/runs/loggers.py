@@ -1,66 +1,103 @@
 """Points loggers at the run folder, and gives Weights & Biases names and keys that compare."""
 
+import inspect
+import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 
-def prepare(settings: Any, folder: Path) -> None:
-    """Fills in what a logger needs of the run: its folder, name, group, tags; W&B goes offline without a key."""
+from transferlab.places import find_run
+from transferlab.runs import wandb_artifacts
+from transferlab.runs.wandb_logger import WandbLogger
+
+WANDB = "transferlab.runs.wandb_logger.WandbLogger"
+
+
+def prepare(settings: Any, folder: Path, command: str) -> None:
+    """Fills in what a logger needs of the run: its folder, name, group, tags."""
     configured = settings.trainer.logger
     for logger in configured if isinstance(configured, list) else [configured]:
         if logger is None or isinstance(logger, bool):
             continue
         kind = logger.class_path.rsplit(".", 1)[-1]
+        if kind == "WandbLogger":
+            _prepare_wandb(logger, settings, folder, command)
+            continue
         arguments = logger.init_args
         arguments.save_dir = str(folder)
-        if kind == "WandbLogger":
-            _prepare_wandb(logger, settings, folder)
-        else:
-            arguments.name, arguments.version = ("", "") if kind == "CSVLogger" else ("tensorboard", "")
+        arguments.name, arguments.version = ("", "") if kind == "CSVLogger" else ("tensorboard", "")
 
 
-def _prepare_wandb(logger: Any, settings: Any, folder: Path) -> None:
-    run, task, arguments = settings.run, settings.data.init_args.task, logger.init_args
+def _prepare_wandb(logger: Any, settings: Any, folder: Path, command: str) -> None:
+    run, task = settings.run, settings.data.init_args.task
+    if logger.class_path != WANDB:
+        _take_over(logger)
+    arguments = logger.init_args
     strategy = run.strategy or settings.model.class_path.rsplit(".", 1)[-1]
     encoder = settings.encoder.name.rstrip("/").rsplit("/", 1)[-1]
+    job = "distill" if strategy == "distillation" else "train"
+    arguments.save_dir = str(folder)
     arguments.name = arguments.name or f"{strategy}-{task}-{encoder}-s{settings.seed_everything}"
-    arguments.id = arguments.version = folder.name
-    logger.dict_kwargs = {
-        "group": f"{task}/{strategy}",
-        "job_type": "distill" if strategy == "distillation" else "train",
-        "tags": [task, strategy, encoder, *run.tags],
-        **dict(logger.get("dict_kwargs") or {}),
-    }
+    arguments.group = arguments.group or f"{task}/{strategy}"
+    arguments.job_type = arguments.job_type or os.environ.get("WANDB_JOB_TYPE") or job
+    arguments.tags = list(dict.fromkeys([*arguments.tags, task, strategy, encoder, *run.tags]))
+    if command != "fit":
+        # a run of its own, beside the one that was trained
+        arguments.id, arguments.job_type = secrets.token_hex(4), "eval"
     for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
         # staged files belong to the run folder, not to the home folder
         os.environ.setdefault(variable, str(folder / "wandb"))
+    # reports about the client itself go to its makers, and complain when they cannot be sent
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
-    if not (os.environ.get("WANDB_MODE") or has_key()):
-        arguments.offline = True
 
 
-def has_key() -> bool:
-    """Whether W&B finds a key in the environment or in the netrc file, so that it need not ask."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    import netrc
+def _take_over(logger: Any) -> None:
+    """Lightning's own W&B logger becomes ours, with those of its arguments that mean the same."""
+    given = {**logger.init_args, **(logger.get("dict_kwargs") or {})}
+    known = inspect.signature(WandbLogger.__init__).parameters
+    logger.class_path = WANDB
+    defaults = {key: parameter.default for key, parameter in known.items() if key != "self"}
+    kept = {key: value for key, value in given.items() if key in defaults and value is not None}
+    # its id was the name of the folder, which `run_id` knows
+    logger.init_args = Namespace(**{**defaults, **kept, "id": None, "offline": False})
+    logger.pop("dict_kwargs", None)
 
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//", 1)[-1].split("/", 1)[0].split(":", 1)[0]
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
 
-
-def describe(loggers: list[Any], settings: Any, summary: dict[str, Any]) -> None:
+def describe(loggers: list[Any], settings: Any, summary: dict[str, Any], folder: Path) -> None:
     """Gives every logger the run's facts, under namespaces and keys that are the same in every run."""
-    facts = namespaces(settings, summary)
+    facts = namespaces(settings, summary, _environment(folder))
     for logger in loggers:
         logger.log_hyperparams(facts)
+        if isinstance(logger, WandbLogger):
+            wandb_artifacts.log_sources(logger, _sources(logger, settings, summary))
 
 
-def namespaces(settings: Any, summary: dict[str, Any]) -> dict[str, Any]:
+def _sources(logger: WandbLogger, settings: Any, summary: dict[str, Any]) -> list[wandb_artifacts.Source]:
+    """What a training was made from; a test was made from the checkpoint."""
+    limit = logger.artifact_limit_mb
+    if logger.facts["job_type"] == "eval":
+        there = (logger.folder / "checkpoints" / "best.ckpt").is_file()
+        return [wandb_artifacts.model_of(logger.folder, summary, "best", limit)] if there else []
+    teacher = settings.model.init_args.get("teacher")
+    run = find_run(str(teacher)) if teacher else None
+    if run and not (run / "checkpoints" / "best.ckpt").is_file():
+        # it taught before; its answers are in the cache
+        run, teacher = None, run.name
+    return wandb_artifacts.sources(summary, run or teacher, limit)
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "environment.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def namespaces(settings: Any, summary: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
     """The run's facts by namespace; every key stands in every run, null where a strategy has no such thing.
 
     W&B drops runs from a grouping by a key that they lack.
@@ -77,7 +114,8 @@ def namespaces(settings: Any, summary: dict[str, Any]) -> dict[str, Any]:
             "method": method.class_path.rsplit(".", 1)[-1] if method else None,
             "head": model.get("head.kind"),
             **{key: method_arguments.get(key) for key in ("r", "alpha", "size", "tokens")},
-            **{key: model.get(key) for key in ("top_layers", "layer_decay", "teacher", "temperature")},
+            **{key: model.get(key) for key in ("top_layers", "layer_decay", "teacher", "temperature", "beta")},
+            "teacher_alpha": model.get("alpha"),
         },
         "model": {
             "encoder": summary["encoder"],
@@ -96,35 +134,40 @@ def namespaces(settings: Any, summary: dict[str, Any]) -> dict[str, Any]:
             "batch_size": settings.data.init_args.get("batch_size"),
         },
         "trainer": {key: settings.trainer.get(key) for key in ("max_epochs", "max_steps", "precision", "devices")},
-        "env": {"seed": summary["seed"], "experiment": summary["experiment"]},
+        "env": {
+            "seed": summary["seed"],
+            "experiment": summary["experiment"],
+            "run": summary["run"],
+            "python": environment.get("python"),
+            "commit": environment.get("git", {}).get("commit"),
+            **{key: environment.get("packages", {}).get(key) for key in ("torch", "lightning", "transformers")},
+            **{key: environment.get("hardware", {}).get(key) for key in ("system", "processor", "cores", "gpus")},
+        },
     }
 
 
 def finish(loggers: list[Any], summary: dict[str, Any], folder: Path, upload: bool) -> str:
-    """Puts best and test metrics, parameters and cost into the W&B summary, and the best checkpoint into an artifact.
+    """Puts best and test metrics, parameters and cost into the W&B summary; tables and checkpoints beside it.
 
     Returns:
         The command that uploads an offline run; empty without one.
     """
     hint = ""
     for logger in loggers:
-        if type(logger).__name__ != "WandbLogger":
-            continue
-        import wandb
-
-        run = logger.experiment
-        best = {name.replace("val/", "best/"): value for name, value in summary.get("after", {}).items()}
-        params = {f"params/{name}": value for name, value in summary["params"].items()}
-        perf = {f"perf/{name}": value for name, value in summary["perf"].items()}
-        run.summary.update({**best, **params, **perf})
-        checkpoint = folder / "checkpoints" / "best.ckpt"
-        if upload and checkpoint.is_file():
-            artifact = wandb.Artifact(f"model-{run.id}", "model", metadata={"task": summary["task"]})
-            artifact.add_file(str(checkpoint))
-            run.log_artifact(artifact, aliases=["best", "latest"])
-        offline = run.settings.mode == "offline" or logger._offline
-        place = os.path.dirname(run.dir)
-        run.finish()
-        if offline:
-            hint = f"wandb sync {os.path.relpath(place)}"
+        if isinstance(logger, WandbLogger):
+            values = closing(summary)
+            logger.tell(lambda run, values=values: run.summary.update(values))
+            wandb_artifacts.log_tables(logger, folder, summary["labels"], summary["kind"])
+            if upload:
+                wandb_artifacts.log_checkpoints(logger, summary)
+            hint = logger.close() or hint
     return hint
+
+
+def closing(summary: dict[str, Any]) -> dict[str, Any]:
+    """What a run came to: metrics of the best checkpoint, parameters, cost; the same keys in every run."""
+    best = {name.replace("val/", "best/", 1): value for name, value in summary.get("after", {}).items()}
+    params = {f"params/{name}": value for name, value in summary["params"].items()}
+    perf = {f"perf/{name}": value for name, value in summary["perf"].items()}
+    primary = summary["metrics"].get(f"test/{summary['primary']}")
+    return {**best, **params, **perf, "perf/checkpoint_mb": summary.get("checkpoint_mb"), "test/primary": primary}

@@ -87,6 +87,7 @@ class RunRecorder(Callback):
             "data": {
                 "origin": data.origin,
                 "version": data.version,
+                "fingerprint": data.fingerprint,
                 "train_examples": len(data.part_rows("train")[1]),
                 "train_fraction": data.protocol.train_fraction,
                 "validation": f"{len(selecting)} rows of {split}",
@@ -96,6 +97,7 @@ class RunRecorder(Callback):
             },
             "weights": self._weights(model),
             "frozen_work": model.frozen_work,
+            "kept": _kept(data),
             "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
             "metrics": {},
             "perf": dict.fromkeys(("wall_s", "samples_s", "tokens_s", "step_ms", "peak_mem_mb")),
@@ -375,6 +377,15 @@ class LineProgress(Callback):
             k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/") and k != "val/primary"
         }
         print("validation " + " ".join(f"{name} {value:.4f}" for name, value in values.items()), flush=True)
+
+
+def _kept(data: TaskDataModule) -> dict[str, str]:
+    """Fingerprints of the frozen work that training reads, by field."""
+    names = {
+        field: sorted({getattr(values, "name", "") for values in splits.values()})
+        for field, splits in data.attached.items()
+    }
+    return {field: "+".join(found) for field, found in names.items()}
 
 
 def peak_memory_mb() -> float:

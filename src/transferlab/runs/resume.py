@@ -24,6 +24,7 @@ from transferlab.runs import lock
 from transferlab.runs.checkpoints import LAST
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.runs.setting import flat
+from transferlab.runs.wandb_logger import WandbLogger
 from transferlab.tasks import Batch
 
 FREE = (
@@ -208,7 +209,10 @@ class Resumable(Checkpoint):
                 f"transferlab fit --resume {self.folder}",
                 flush=True,
             )
-            _finish_wandb()
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    # whoever stops a run does not wait for long
+                    logger.close(signals.STOPPED, timeout=20)
         stopped = SystemExit(signals.STOPPED)
         if trainer.world_size > 1:
             # Lightning kills the first process as soon as it sees that another one has ended with an error
@@ -219,13 +223,3 @@ class Resumable(Checkpoint):
             sys.stdout.flush()
             os._exit(signals.STOPPED)
         raise stopped
-
-
-def _finish_wandb() -> None:
-    """Uploads what W&B still holds; whatever goes wrong there must not cost the run."""
-    if "wandb" not in sys.modules:
-        return
-    try:
-        sys.modules["wandb"].finish(exit_code=signals.STOPPED)
-    except Exception as error:
-        print(f"W&B could not be finished ({type(error).__name__}: {error}); metrics.jsonl holds all.", flush=True)

@@ -156,6 +156,17 @@ class TaskDataModule(L.LightningDataModule):
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
+    def fingerprint(self) -> str:
+        """Names the rows that train and those that select, as the encoder reads them; empty where they are not read."""
+        train = self._encoded.get(self.source.train)
+        if train is None:
+            return ""
+        digest = hashlib.sha256(train.fingerprint.encode())
+        for part in ("train", "validation"):
+            split, rows = self.part_rows(part)
+            digest.update(self.encoded(split).fingerprint.encode() + np.ascontiguousarray(rows).tobytes())
+        return digest.hexdigest()[:32]
+
     def rows(self, split: str) -> Rows:
         """The raw rows of a split, read once."""
         if split not in self._rows:

@@ -11,6 +11,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
 
   transferlab fit --config experiments/lora_sst2.yaml    train, select, test; writes runs/<experiment>/<run id>/
   transferlab fit --resume RUN                           goes on with a run that was stopped or killed
+  transferlab submit --experiment lora_sst2              the same as a job of Slurm; --seeds 5: as an array of jobs
+  transferlab fetch --experiment lora_sst2               brings data and weights, for nodes without internet
   transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
   transferlab compare [RUNS]                             table of all runs
@@ -55,6 +57,18 @@ def _train() -> None:
         train()
 
 
+def _fetch(arguments: list[str]) -> None:
+    from transferlab.fetch import main as fetch
+
+    fetch(arguments)
+
+
+def _submit(arguments: list[str]) -> None:
+    from transferlab.cluster.command import main as submit
+
+    submit(arguments)
+
+
 def _baseline(arguments: list[str]) -> None:
     from transferlab.baselines import main as baseline
 
@@ -86,6 +100,8 @@ def _list(arguments: list[str]) -> None:
 
 
 LIGHT: dict[str, Callable[[list[str]], None]] = {
+    "submit": _submit,
+    "fetch": _fetch,
     "baseline": _baseline,
     "compare": _compare,
     "submission": _submission,

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,10 +68,11 @@ def submit(command: Command, settings: Slurm, dry: bool = False) -> str:
         print(text, end="")
         return ""
     _refuse_queued(job.run)
-    _write(job, settings)
-    path = job.run / "slurm" / "job.sbatch"
-    run_folder.write_text(path, text)
-    number = queue.submit(str(path))
+    with _taken_back([job.run]):
+        _write(job, settings)
+        path = job.run / "slurm" / "job.sbatch"
+        run_folder.write_text(path, text)
+        number = queue.submit(str(path))
     _note(job, settings, number)
     return number
 
@@ -93,10 +96,10 @@ def submit_array(commands: Sequence[Command], folder: Path, settings: Slurm, dry
     """
     jobs = [prepare(command, settings) for command in commands]
     queued = set() if dry else queue.own_jobs()
-    open_ones = [
-        number for number, job in enumerate(jobs) if not is_finished(job.run) and last_job(job.run) not in queued
-    ]
-    print(f"{len(jobs)} runs, {sum(is_finished(job.run) for job in jobs)} finished, {len(open_ones)} to submit")
+    finished = {number for number, job in enumerate(jobs) if is_finished(job.run)}
+    waiting = {number for number, job in enumerate(jobs) if last_job(job.run) in queued} - finished
+    open_ones = [number for number in range(len(jobs)) if number not in finished | waiting]
+    print(f"{len(jobs)} runs: {len(finished)} finished, {len(waiting)} in the queue, {len(open_ones)} to submit")
     if not open_ones:
         return ""
     runs = folder / "runs.txt"
@@ -109,14 +112,15 @@ def submit_array(commands: Sequence[Command], folder: Path, settings: Slurm, dry
         for number in open_ones:
             print(f"# element {number}: {jobs[number].run}/slurm/run.sh\n{jobs[number].text}")
         return ""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in open_ones:
-        _write(jobs[number], settings)
-        # bash reads a script while it runs it; this replaces the file instead of changing it
-        run_folder.write_text(jobs[number].run / "slurm" / "run.sh", jobs[number].text)
-    run_folder.write_text(runs, "".join(f"{job.run.absolute()}\n" for job in jobs))
-    run_folder.write_text(folder / "array.sbatch", text)
-    array = queue.submit(str(folder / "array.sbatch"))
+    with _taken_back([folder, *(jobs[number].run for number in open_ones)]):
+        for number in open_ones:
+            _write(jobs[number], settings)
+            # bash reads a script while it runs it; this replaces the file instead of changing it
+            run_folder.write_text(jobs[number].run / "slurm" / "run.sh", jobs[number].text)
+        folder.mkdir(parents=True, exist_ok=True)
+        run_folder.write_text(runs, "".join(f"{job.run.absolute()}\n" for job in jobs))
+        run_folder.write_text(folder / "array.sbatch", text)
+        array = queue.submit(str(folder / "array.sbatch"))
     for number in open_ones:
         _note(jobs[number], settings, f"{array}_{number}")
     return array
@@ -237,6 +241,18 @@ def _trainer(arguments: Sequence[str], trainer: Tree, settings: Slurm, begun: bo
     if several and "--trainer.strategy" not in given and trainer.get("strategy", "auto") == "auto":
         keys += ["--trainer.strategy", "ddp"]
     return keys
+
+
+@contextmanager
+def _taken_back(folders: Sequence[Path]) -> Iterator[None]:
+    """Removes the folders that were not there before, if there is no job in the end."""
+    new = [folder for folder in folders if not folder.exists()]
+    try:
+        yield
+    except TransferlabError:
+        for folder in new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _refuse_queued(run: Path) -> None:

@@ -32,7 +32,7 @@ def submit(script: str) -> str:
     """
     done = ask("sbatch", "--parsable", script)
     if done.returncode:
-        raise TransferlabError(f"sbatch refused {script}: {reason(done)}")
+        raise TransferlabError(f"sbatch refused the job: {reason(done)}. DRY=1 (--dry) shows what it asks for.")
     return done.stdout.strip().partition(";")[0]
 
 
@@ -45,7 +45,7 @@ def requeue(job: str) -> str:
 def reason(done: subprocess.CompletedProcess[str]) -> str:
     """What a Slurm command complains of, in one line."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return re.sub(r"^\w+: error: ", "", "; ".join(lines)) or f"status {done.returncode}"
+    return "; ".join(re.sub(r"^\w+: (error|fatal): ", "", line) for line in lines) or f"status {done.returncode}"
 
 
 def state(job: str) -> str:

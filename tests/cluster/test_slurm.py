@@ -106,7 +106,7 @@ def finish(run, job, whole, starts=2):
     """Waits for the end of a job that was requeued, and compares."""
     wait(lambda: ended(job))
     assert queue.state(job) == "COMPLETED", log(run)
-    assert len(re.findall(r": start \d+ on", log(run))) == starts, log(run)
+    assert len(re.findall(r": start \d+ on", log(run))) >= starts, log(run)
     check_equal(run, whole)
 
 
@@ -182,12 +182,12 @@ def test_requeue_by_hand(place, whole_one):
 
 
 def test_the_end_of_the_time_limit(place, whole_one):
-    run, job = start(place, "time", ONE, time="2:00", signal_seconds="50")
+    run, job = start(place, "time", ONE, time="4:00", signal_seconds="60")
     wait(lambda: steps(run) > 30)
     process = rank(run, 0)
     # one long step: the signal comes in the middle of it
     os.kill(process, signal.SIGSTOP)
-    wait(lambda: pending(process, signal.SIGUSR1), 150)
+    wait(lambda: pending(process, signal.SIGUSR1), 240)
     os.kill(process, signal.SIGCONT)
     wait(lambda: "is requeued" in log(run))
     finish(run, job, whole_one)
@@ -218,8 +218,9 @@ def test_a_cancelled_job_does_not_come_back(place, whole_one):
     run, job = start(place, "cancelled", ONE)
     wait(lambda: steps(run) > 30)
     slurm("scancel", job)
-    wait(lambda: ended(job))
-    time.sleep(8)
+    wait(lambda: rank(run, 0, False) is None)
+    wait(lambda: not slurm("squeue", "-h"))
+    time.sleep(3)
     assert queue.state(job) == "CANCELLED"
     assert json.loads((run / "summary.json").read_text())["status"] == "interrupted"
     submit_command(["--resume", str(run)])

@@ -334,7 +334,7 @@ def test_mistakes(place, programs, monkeypatch, capfd):
 def test_a_run_goes_on_with_its_number_of_processes(place, monkeypatch, capfd):
     run = place / "runs" / "mine" / "one"
     run.mkdir(parents=True)
-    (run / "config.yaml").write_text("trainer: {devices: 2, num_nodes: 1}")
+    (run / "config.yaml").write_text("trainer: {devices: '2', num_nodes: 1}")
     (run / "summary.json").write_text('{"status": "interrupted"}')
     message = command(monkeypatch, capfd, "submit", "--resume", "one", "--dry").err
     assert "begun with trainer.devices 2, the job has 1: give --cluster.processes_per_node 2" in message

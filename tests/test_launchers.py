@@ -74,4 +74,7 @@ def test_dstack():
     tree = yaml.safe_load((LAUNCHERS / "transferlab.dstack.yml").read_text())
     task = parse_apply_configuration(tree)
     assert task.type == "task"
+    assert [event.value for event in task.retry.on_events] == ["no-capacity", "interruption"]
     assert task.retry.duration == 86400
+    with pytest.raises(Exception, match="not permitted"):
+        parse_apply_configuration(tree | {"retries": 3})

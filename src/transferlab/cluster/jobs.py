@@ -228,7 +228,8 @@ def _trainer(arguments: Sequence[str], trainer: Tree, settings: Slurm, begun: bo
     for key, number in wanted.items():
         if f"--trainer.{key}" in given:
             raise TransferlabError(f"--trainer.{key}: in a job cluster.{names[key]} decides about it.")
-        if begun and (had := trainer.get(key, 1)) != number:
+        # what came from the command line is kept as a string
+        if begun and str(had := trainer.get(key, 1)) != str(number):
             raise TransferlabError(
                 f"the run was begun with trainer.{key} {had}, the job has {number}: give --cluster.{names[key]} {had}."
             )

@@ -20,7 +20,7 @@ command = $(if $(slurm),submit $(if $(call given,DRY),--dry) $(if $(call given,S
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo 'ARGS is passed on as it stands:'
 	@echo "  make exp NAME=lora_sst2 ARGS='--trainer.max_epochs 1 --data.train_fraction 0.1'"

@@ -114,8 +114,10 @@ def _again(options: argparse.Namespace, rest: list[str], overrides: dict[str, st
     if jobs.is_finished(run) and not rest:
         print(f"{run} is finished.")
         return
-    arguments = [*jobs.submitted(run).get("arguments", []), *rest]
-    _tell(jobs.submit(Command(arguments, run), settings, options.dry), run)
+    command = Command([*jobs.submitted(run).get("arguments", []), *rest], run)
+    if rest and not options.dry:
+        _check(command, settings)
+    _tell(jobs.submit(command, settings, options.dry), run)
 
 
 def _settings(run: Path, options: argparse.Namespace, overrides: dict[str, str]) -> Slurm:
@@ -130,9 +132,13 @@ def _check(command: Command, settings: Slurm) -> None:
     """Has the configuration read as the job will: better a wrong key now than after a night in the queue."""
     job = jobs.prepare(command, settings)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "experiment.yaml"
-        path.write_text(yaml.safe_dump(job.tree, sort_keys=False), encoding="utf-8")
-        line = [sys.executable, "-m", "transferlab", "fit", "--config", str(path), *job.arguments, "--print_config"]
+        path = job.run / "slurm" / "experiment.yaml"
+        if job.tree is not None:
+            path = Path(folder) / "experiment.yaml"
+            path.write_text(yaml.safe_dump(job.tree, sort_keys=False), encoding="utf-8")
+        begun = (job.run / "config.yaml").is_file()
+        source = ["--resume", str(job.run)] if begun else ["--config", str(path)]
+        line = [sys.executable, "-m", "transferlab", "fit", *source, *job.arguments, "--print_config"]
         done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]

@@ -9,13 +9,18 @@ RUNNER := $(PY) -m transferlab
 given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
+slurm = $(filter slurm,$(call given,LAUNCHER))
+check_launcher = @test -n '$(slurm)' || test -z '$(call given,LAUNCHER)$(call given,SEEDS)$(call given,DRY)' || \
+	{ echo '$@: SEEDS and DRY want LAUNCHER=slurm; there is no other LAUNCHER' >&2; exit 2; }
+command = $(if $(slurm),submit $(if $(call given,DRY),--dry) $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)'),fit)
+
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo 'ARGS is passed on as it stands:'
 	@echo "  make exp NAME=lora_sst2 ARGS='--trainer.max_epochs 1 --data.train_fraction 0.1'"
@@ -36,15 +41,23 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table and the report
 	$(RUNNER) demo $(call given,ARGS)
 
-exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [RUN=folder to go on in] [ARGS=...]
+exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [RUN=folder] [LAUNCHER=slurm [SEEDS=5] [DRY=1]] [ARGS=...]
+	$(call need,NAME,lora_sst2)
+	$(check_launcher)
+	@$(MAKE) --no-print-directory install
+	$(if $(slurm),$(if $(call given,RUN),@echo 'exp: with LAUNCHER=slurm a run gets a folder of its own; to go on: make resume RUN=... LAUNCHER=slurm' >&2; exit 2))
+	$(RUNNER) $(command) --experiment '$(call given,NAME)' $(if $(call given,RUN),--resume '$(call given,RUN)') $(call given,ARGS)
+
+resume: ## go on with a run that was stopped or killed: RUN=<experiment, run id or folder> [LAUNCHER=slurm [DRY=1]] [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	$(check_launcher)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) $(command) --resume '$(call given,RUN)' $(call given,ARGS)
+
+fetch: ## bring data and weights of an experiment, for nodes without internet: NAME=lora_sst2 [ARGS=...]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) fit --experiment '$(call given,NAME)' $(if $(call given,RUN),--resume '$(call given,RUN)') $(call given,ARGS)
-
-resume: ## go on with a run that was stopped or killed: RUN=<experiment, run id or folder> [ARGS=...]
-	$(call need,RUN,lora_sst2)
-	@$(MAKE) --no-print-directory install
-	$(RUNNER) fit --resume '$(call given,RUN)' $(call given,ARGS)
+	$(RUNNER) fetch --experiment '$(call given,NAME)' $(call given,ARGS)
 
 test-run: ## test a finished run again: RUN=<experiment, run id or folder> [ARGS=...]
 	$(call need,RUN,lora_sst2)
@@ -123,6 +136,9 @@ test: $(STAMP) ## tests that take seconds and need no network [ARGS=...]
 
 test-all: $(STAMP) ## the slow tests too [ARGS=...]
 	$(PY) -m pytest -n auto -m 'not gpu and not slurm and not network' $(call given,ARGS)
+
+test-cluster: $(STAMP) ## jobs of a real Slurm on this machine, which is installed if need be (Debian, as root) [ARGS=...]
+	$(PY) -m pytest -m slurm tests/cluster $(call given,ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	$(PY) -m ruff check .

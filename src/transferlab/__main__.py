@@ -24,6 +24,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab claims [--claim NAME] [--run]              the claims of the field against the runs; docs/claims.md
   transferlab watch RUN                                  terminal dashboard of a run, while it trains too
   transferlab workspace [--push]                         the W&B page that compares strategies, as JSON or on W&B
+  transferlab submit --experiment lora_sst2              the same as a job of Slurm; --seeds 5: as an array of jobs
+  transferlab fetch --experiment lora_sst2               brings data and weights, for nodes without internet
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
@@ -71,11 +73,13 @@ LIGHT = {
     "compare": "transferlab.runs.compare:main",
     "curve": "transferlab.runs.curve:main",
     "demo": "transferlab.demo:main",
+    "fetch": "transferlab.fetch:main",
     "forgetting": "transferlab.forgetting.command:main",
     "list": "transferlab.experiments:main",
     "report": "transferlab.page.command:main",
     "seeds": "transferlab.sweeps.command:seeds",
     "submission": "transferlab.runs.submission:main",
+    "submit": "transferlab.cluster.command:main",
     "sweep": "transferlab.sweeps.command:main",
     "watch": "transferlab.runs.watch:main",
     "workspace": "transferlab.runs.workspace:main",

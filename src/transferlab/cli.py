@@ -401,6 +401,8 @@ def quiet() -> None:
         r".*does not have many workers",
         r"You are using a custom batch sampler",
         r"Experiment logs directory",
+        # on a login node, where a short run is meant to be alone
+        r"The `srun` command is available on your system",
         r".*No device id is provided via",
         r"The number of training batches .* is smaller than the logging interval",
         r"Checkpoint directory .* exists and is not empty",

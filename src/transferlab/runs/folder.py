@@ -23,10 +23,14 @@ def choose(root: Path, experiment: str, seed: int) -> Path:
     if given := os.environ.get(VARIABLE):
         return Path(given)
     job = os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = root / experiment / (f"job{job}-s{seed}" if job else f"{stamp}-s{seed}-{secrets.token_hex(2)}")
+    folder = root / experiment / (f"job{job}-s{seed}" if job else new_id(seed))
     os.environ[VARIABLE] = str(folder.absolute())
     return folder
+
+
+def new_id(seed: int) -> str:
+    """A run id that no other run has, not even one that began in the same second."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-s{seed}-{secrets.token_hex(2)}"
 
 
 def create(folder: Path) -> None:

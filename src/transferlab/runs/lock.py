@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from transferlab.cluster import queue
 from transferlab.errors import TransferlabError
 from transferlab.runs.folder import write_json
 
@@ -58,10 +59,10 @@ def taken(folder: Path) -> bool:
 def lives(holder: dict[str, Any], mine: dict[str, Any]) -> bool:
     """Whether the process that holds a lock may still be there.
 
-    On another host it cannot be told; but of a job that was requeued the earlier part has ended.
+    On another host only Slurm can tell; of a job that was requeued the earlier part has ended.
     """
     if holder["host"] != mine["host"]:
-        return not holder["job"] or bool(holder["job"] != mine["job"])
+        return not holder["job"] or (holder["job"] != mine["job"] and queue.may_live(holder["job"]))
     try:
         os.kill(holder["pid"], 0)
     except ProcessLookupError:

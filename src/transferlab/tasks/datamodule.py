@@ -156,6 +156,7 @@ class TaskDataModule(L.LightningDataModule):
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
+    @property
     def fingerprint(self) -> str:
         """Names the rows that train and those that select, as the encoder reads them; empty where they are not read."""
         train = self._encoded.get(self.source.train)

@@ -1,0 +1,94 @@
+"""What a job does before and after its run: ``python -m transferlab.cluster.job start|end RUN ...``.
+
+It stands in the job file and not in the run, so that a signal during the imports, a run that dies, or a job that Slurm
+itself requeues are counted and requeued too, and only when all processes have ended.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from transferlab.cluster import queue
+from transferlab.errors import TransferlabError
+from transferlab.runs import folder as run_folder
+from transferlab.signals import STOPPED
+
+AGAIN = (STOPPED, *(128 + number for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)))
+"""Statuses of a run that was told to stop; the latter ones before it could listen."""
+
+
+def start(run: Path, limit: int) -> None:
+    """Counts the requeues in a row that brought no new checkpoint.
+
+    Args:
+        run: The run folder.
+        limit: So many are allowed.
+
+    Raises:
+        TransferlabError: There was one more.
+    """
+    path = run / "slurm" / "starts.json"
+    restart = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    before = json.loads(path.read_text(encoding="utf-8")) if restart and path.is_file() else {}
+    checkpoint = _checkpoint(run)
+    idle = before.get("idle", 0) + 1 if before and before["checkpoint"] == checkpoint else 0
+    _say(f"start {restart + 1} on {os.environ.get('SLURM_JOB_NODELIST', '?')}" + (f", {idle} in vain" if idle else ""))
+    if idle > limit:
+        raise TransferlabError(
+            f"{idle} requeues in a row without a new checkpoint in {run}, more than "
+            f"cluster.requeues_without_checkpoint ({limit}): giving up. {run}/slurm/ has the logs; checkpoints come "
+            f"every run.checkpoint_every_minutes. To try again: make resume RUN={run} LAUNCHER=slurm"
+        )
+    run_folder.write_json(path, {"checkpoint": checkpoint, "idle": idle})
+
+
+def end(run: Path, status: int) -> None:
+    """Requeues the job of a run that was told to stop; not one that finished, failed or was cancelled.
+
+    Args:
+        run: The run folder.
+        status: With which the run ended.
+    """
+    job = queue.this_job()
+    if status not in AGAIN:
+        _say(f"the run ended with status {status}" + ("" if status == 0 else f": see {run}/slurm/rank*.log"))
+        return
+    state = queue.state(job)
+    # one that is cancelled must not come back; one that Slurm requeues itself comes back anyway
+    if state not in {"RUNNING", ""}:
+        _say(f"the run was stopped; job {job} is {state}, so it is not requeued from here")
+        return
+    why_not = queue.requeue(job)
+    if why_not:
+        _say(f"job {job} could not be requeued ({why_not}); go on with: make resume RUN={run} LAUNCHER=slurm")
+    else:
+        _say(f"the run was stopped and saved; job {job} is requeued")
+
+
+def _checkpoint(run: Path) -> int | None:
+    """Names the newest checkpoint by the time it was written, in nanoseconds."""
+    try:
+        return (run / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} job {queue.this_job()}: {line}", flush=True)
+
+
+def main() -> None:
+    """Runs ``start RUN LIMIT`` or ``end RUN STATUS``."""
+    moment, run, number = sys.argv[1:]
+    try:
+        {"start": start, "end": end}[moment](Path(run), int(number))
+    except TransferlabError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline compare list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline compare list submission bench kill-sweep test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -75,6 +75,9 @@ submission: ## zip file for the GLUE server: RUNS='lora_cola lora_sst2 ...' [ARG
 
 bench: $(STAMP) ## speed, memory and accuracy against what one would use instead: [QUICK=1] [ARGS='--rows lora']
 	$(PY) -m benchmarks.bench $(if $(call given,QUICK),--quick) $(call given,ARGS)
+
+kill-sweep: $(STAMP) ## kill and signal runs everywhere, compare them with runs left alone: [QUICK=1] [ARGS=cases]
+	$(PY) tests/kill_sweep.py $(if $(call given,QUICK),--quick) $(call given,ARGS)
 
 test: $(STAMP) ## tests that take seconds and need no network [ARGS=...]
 	$(PY) -m pytest -n auto $(call given,ARGS)

@@ -23,9 +23,9 @@ FIT = ("fit", "--config", "mine.yaml", "--resume")
 
 # imports take seconds and a start after them a fraction of one: the server imports once, every start is forked from it
 starts = multiprocessing.get_context("forkserver")
-starts.set_forkserver_preload(
-    ["transferlab.cli", "transferlab.strategies", "transferlab.adapters", "datasets", "pandas", "peft", "kills"]
-)
+PRELOAD = """transferlab.cli transferlab.strategies transferlab.adapters datasets pandas peft sklearn.metrics
+transformers.models.bert.modeling_bert transformers.optimization transformers.trainer_utils kills"""
+starts.set_forkserver_preload(PRELOAD.split())
 
 
 LORA = {"method": {"class_path": "transferlab.adapters.LoRA", "init_args": {"r": 2, "dropout": 0.2}}}
@@ -56,7 +56,7 @@ class Case(NamedTuple):
 
 ALL = (1, 3, 5, 6, 7, 8, 9, 11, 13, 15)
 """Both sides of the end of the first epoch, and the last batch of the run."""
-SOME = (2, 7, 8, 9, 15)
+SOME = (2, 7, 8, 15)
 ALL_OF_TWO = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11)
 CASES = {
     "full": Case("FullFineTuning", {}, {STEPS: 2}, ALL),
@@ -73,8 +73,8 @@ CASES = {
     ),
     "lora": Case("ParameterEfficient", LORA, {STEPS: 1}, SOME),
     "adapter": Case("ParameterEfficient", BOTTLENECK, {STEPS: 1}, SOME),
-    "adalora": Case("ParameterEfficient", ADALORA, {STEPS: 1}, ALL),
-    "gradual unfreezing": Case("FullFineTuning", {"unfreeze_at": [3, 9, 11]}, {STEPS: 1}, ALL),
+    "adalora": Case("ParameterEfficient", ADALORA, {STEPS: 1}, SOME),
+    "gradual unfreezing": Case("FullFineTuning", {"unfreeze_at": [3, 9, 11]}, {STEPS: 1}, SOME),
     "frozen, kept features": Case("FeatureExtraction", {}, {STEPS: 1}, SOME),
     "frozen layers, kept states": Case("FullFineTuning", {"top_layers": 1}, {STEPS: 2}, SOME),
     "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
@@ -87,7 +87,7 @@ CASES = {
     ),
     "accumulation of 3": Case("FullFineTuning", {}, {STEPS: 1, "trainer.accumulate_grad_batches": 3}, SOME),
     "four validations an epoch": Case("FullFineTuning", {}, {STEPS: 1, "trainer.val_check_interval": 0.25}, SOME),
-    "checkpoints at ends of epochs only": Case("FullFineTuning", {}, {STEPS: 8}, ALL),
+    "checkpoints at ends of epochs only": Case("FullFineTuning", {}, {STEPS: 8}, SOME),
     "early stopping": Case(
         "FullFineTuning",
         {},

@@ -131,6 +131,9 @@ watch: ## terminal dashboard of a run from its W&B files, while it trains too: R
 bench: $(STAMP) ## speed, memory and accuracy against what one would use instead: [QUICK=1] [ARGS='--rows lora']
 	$(PY) -m benchmarks.bench $(if $(call given,QUICK),--quick) $(call given,ARGS)
 
+kill-sweep: $(STAMP) ## kill and signal runs everywhere, compare them with runs left alone: [QUICK=1] [ARGS=cases]
+	$(PY) tests/kill_sweep.py $(if $(call given,QUICK),--quick) $(call given,ARGS)
+
 test: $(STAMP) ## tests that take seconds and need no network [ARGS=...]
 	$(PY) -m pytest -n auto $(call given,ARGS)
 

@@ -89,6 +89,9 @@ def fit_fails(fails, place):
 MISSPELT = [
     ({"modle": {"class_path": "x"}}, "modle", "model"),
     ({"trainer.max_epoch": 2}, "max_epoch", "max_epochs"),
+    ({"modle": {}}, "modle", "model"),
+    ({"trainer.max_epoch": {}}, "trainer.max_epoch", "max_epochs"),
+    ({"model": {**LORA, "init_args": {"metod": {}}}}, "model.init_args.metod", "method"),
     ({"encoder.poling": "cls"}, "poling", "pooling"),
     ({"run.experimnt": "x"}, "experimnt", "experiment"),
     ({"data.init_args.batchsize": 4}, "batchsize", "batch_size"),

@@ -1,7 +1,6 @@
 """Runs that are killed and stopped, through the real command, against the same run left alone."""
 
 import json
-import multiprocessing
 import os
 import random
 import resource
@@ -12,7 +11,20 @@ import sys
 import numpy as np
 import pytest
 import torch
-import yaml
+from kills import (
+    BATCHES,
+    CASES,
+    FIT,
+    LORA,
+    STEPS,
+    Hook,
+    check_equal,
+    lines,
+    output,
+    run_case,
+    transferlab,
+    write_experiment,
+)
 
 from transferlab import signals
 from transferlab.errors import TransferlabError
@@ -21,201 +33,25 @@ from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.tasks.batching import BucketBatchSampler
 
-ROWS = {"train": 61, "validation": 6, "test": 9}
-BATCHES = 8
-"""Batches in an epoch of one process."""
-
-# imports take seconds and a start after them a fraction of one: the server imports once, every start is forked from it
-starts = multiprocessing.get_context("forkserver")
-starts.set_forkserver_preload(["transferlab.cli", "transferlab.strategies", "peft", "test_resume"])
-
-
-def start(place, arguments, hook, environment):
-    """Body of a process: the command, with a hook called as each batch begins."""
-    output = os.open(place / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.chdir(place)
-    os.environ.clear()
-    os.environ.update(environment)
-    torch.set_num_threads(1)
-    if hook is not None:
-        act_at(*hook)
-    sys.argv = ["transferlab", *map(str, arguments)]
-    from transferlab.__main__ import main
-
-    main()
-
-
-def act_at(batch, number, rank=0):
-    """Sends this process a signal when a batch begins, once; batches are counted over all epochs, from 0."""
-    from transferlab.runs.resume import Resumable
-
-    usual = Resumable.on_train_batch_start
-    sent = []
-
-    def patched(self, trainer, *arguments):
-        if trainer.fit_loop.total_batch_idx == batch and trainer.global_rank == rank and not sent:
-            sent.append(batch)
-            os.kill(os.getpid(), number)
-        usual(self, trainer, *arguments)
-
-    Resumable.on_train_batch_start = patched
-
-
-def transferlab(place, *arguments, hook=None):
-    """Runs the command; returns its exit status, negative for the signal that killed it."""
-    process = starts.Process(target=start, args=(place, arguments, hook, dict(os.environ)))
-    process.start()
-    process.join(120)
-    assert not process.is_alive()
-    return process.exitcode
-
-
-def output(place):
-    return (place / "output.txt").read_text()
-
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory, tiny_folder):
-    """Writes an experiment file into a new folder; `options` go under dotted keys."""
+    """Writes an experiment file into a new folder."""
 
     def write(strategy, arguments=None, options=None):
-        place = tmp_path_factory.mktemp("place")
-        files = {}
-        for split, count in ROWS.items():
-            files[split] = f"{split}.csv"
-            lines = [
-                f"{'good' if number % 2 else 'bad'} {'a ' * (number % 17)},{number % 2}\n" for number in range(count)
-            ]
-            (place / files[split]).write_text("text,label\n" + "".join(lines))
-        data = {"task": "own", "source": {"files": files}, "max_length": 32, "batch_size": 8}
-        tree = {
-            "trainer": {"accelerator": "cpu", "devices": 1, "max_epochs": 2, "logger": False, "log_every_n_steps": 1},
-            "encoder": {"name": str(tiny_folder)},
-            "data": {"class_path": "transferlab.tasks.TaskDataModule", "init_args": data},
-            "model": {
-                "class_path": f"transferlab.strategies.{strategy}",
-                "init_args": {
-                    "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3}},
-                    "head": {"dropout": 0.1},
-                    **(arguments or {}),
-                },
-            },
-            "run": {"checkpoint_every_steps": 3},
-        }
-        for key, value in (options or {}).items():
-            *parents, last = key.split(".")
-            node = tree
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node[last] = value
-        (place / "mine.yaml").write_text(yaml.safe_dump(tree))
-        return place
+        return write_experiment(tmp_path_factory.mktemp("place"), tiny_folder, strategy, arguments, options)
 
     return write
 
 
-FIT = ("fit", "--config", "mine.yaml", "--resume")
+DEFAULT = "lora, accumulation, two validations"
 
 
-def lines(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def trained(folder):
-    """All that training left: weights, optimizer, schedule, the best checkpoint."""
-    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
-    kept = {name: last[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
-    return {**kept, "best": best["state_dict"]}
-
-
-def same(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
-def check_equal(folder, whole):
-    """Weights, optimizer, every logged number and the result are those of the run that was left alone."""
-    assert lines(folder) == lines(whole)
-    steps = [line["step"] for line in lines(folder)]
-    assert steps == list(range(len(steps)))
-    assert same(trained(folder), trained(whole))
-    one, other = (json.loads((path / "summary.json").read_text()) for path in (folder, whole))
-    for summary in (one, other):
-        assert summary["status"] == "finished"
-    for key in ("before", "after", "metrics"):
-        assert one[key] == other[key]
-    assert one["perf"]["steps"] == other["perf"]["steps"]
-    predictions = [(path / "predictions" / "test.jsonl").read_text() for path in (folder, whole)]
-    assert predictions[0] == predictions[1]
-
-
-LORA = {"method": {"class_path": "transferlab.adapters.LoRA", "init_args": {"r": 2, "dropout": 0.2}}}
-ADALORA = {"method": {"class_path": "transferlab.adapters.AdaLoRA", "init_args": {"r": 3, "target_r": 1, "delta_t": 2}}}
-STEPS = "run.checkpoint_every_steps"
-SWEEP = [1, 3, 5, 7, 8, 9, 12, 15]
-"""Both sides of the end of the first epoch, and the last batch of the run."""
-slow = pytest.mark.slow
-CASES = [
-    pytest.param(
-        "ParameterEfficient",
-        LORA,
-        {"trainer.accumulate_grad_batches": 2, "trainer.val_check_interval": 0.5},
-        [3, 8, 12],
-        id="lora, accumulation, two validations",
-    ),
-    pytest.param("FullFineTuning", {}, {STEPS: 2}, SWEEP, id="full", marks=slow),
-    pytest.param("FullFineTuning", {}, {STEPS: 3, "data.init_args.num_workers": 2}, SWEEP, id="workers", marks=slow),
-    pytest.param("FullFineTuning", {}, {STEPS: 8}, SWEEP, id="checkpoints at ends of epochs only", marks=slow),
-    pytest.param("FullFineTuning", {"unfreeze_at": [3, 9, 11]}, {STEPS: 1}, SWEEP, id="gradual unfreezing", marks=slow),
-    pytest.param("ParameterEfficient", ADALORA, {STEPS: 1}, SWEEP, id="adalora", marks=slow),
-    pytest.param("FeatureExtraction", {}, {STEPS: 1}, SWEEP, id="kept features", marks=slow),
-    pytest.param(
-        "ParameterEfficient",
-        LORA,
-        {STEPS: 2, "data.init_args.packed": True, "data.init_args.max_tokens": 128},
-        SWEEP,
-        id="packed",
-        marks=slow,
-    ),
-    pytest.param(
-        "FullFineTuning",
-        {},
-        {STEPS: 1, "trainer.max_epochs": 6, "early_stopping.patience": 1, "trainer.val_check_interval": 0.5},
-        [3, 4, 7, 8],
-        id="early stopping",
-        marks=slow,
-    ),
-    pytest.param(
-        "FullFineTuning",
-        {},
-        {STEPS: 2, "trainer.max_epochs": -1, "trainer.max_steps": 13},
-        [1, 7, 8, 9, 12],
-        id="an end in steps",
-        marks=slow,
-    ),
-    pytest.param("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "32-true"}, [5, 8], id="32-true", marks=slow),
-]
-
-
-@pytest.mark.parametrize(("strategy", "arguments", "options", "batches"), CASES)
-def test_killed_at_any_step(experiment, strategy, arguments, options, batches):
-    place = experiment(strategy, arguments, options)
-    whole, folder = place / "runs" / "whole", place / "runs" / "killed"
-    assert transferlab(place, *FIT, "runs/whole") == 0, output(place)
-    for batch in batches:
-        status = transferlab(place, *FIT, "runs/killed", hook=(batch, signal.SIGKILL))
-        # early stopping may have ended the run before
-        assert status in {-signal.SIGKILL, 0}, output(place)
-    assert transferlab(place, *FIT, "runs/killed") == 0, output(place)
-    check_equal(folder, whole)
+@pytest.mark.parametrize(
+    "name", [name if name == DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
+def test_killed_at_any_step(tmp_path, tiny_folder, name):
+    run_case(tmp_path, tiny_folder, CASES[name])
 
 
 def test_one_folder_from_the_first_start_to_the_end(experiment):
@@ -223,7 +59,7 @@ def test_one_folder_from_the_first_start_to_the_end(experiment):
     place = experiment("FullFineTuning")
     whole, folder = place / "runs" / "whole", place / "runs" / "stopped"
     assert transferlab(place, *FIT, "runs/whole") == 0, output(place)
-    assert transferlab(place, *FIT, "runs/stopped", hook=(4, signal.SIGUSR1)) == 75, output(place)
+    assert transferlab(place, *FIT, "runs/stopped", hook=Hook(4, signal.SIGUSR1)) == 75, output(place)
     assert "stopped at step 5" in output(place)
     assert [line["step"] for line in lines(folder)] == list(range(5))
     assert json.loads((folder / "summary.json").read_text())["status"] == "interrupted"
@@ -236,7 +72,7 @@ def test_one_folder_from_the_first_start_to_the_end(experiment):
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
-    assert transferlab(place, "fit", "--resume", "runs/stopped", hook=(7, signal.SIGTERM)) == 75, output(place)
+    assert transferlab(place, "fit", "--resume", "runs/stopped", hook=Hook(7, signal.SIGTERM)) == 75, output(place)
     assert "last.ckpt is damaged; going on from the one before" in output(place)
     assert (folder / "checkpoints" / "last.damaged").exists()
     assert transferlab(place, "fit", "--resume", "runs/stopped") == 0, output(place)
@@ -250,7 +86,7 @@ def test_one_folder_from_the_first_start_to_the_end(experiment):
 
 def test_all_checkpoints_damaged(experiment):
     place = experiment("FullFineTuning")
-    assert transferlab(place, *FIT, "runs/own", hook=(7, signal.SIGKILL)) == -signal.SIGKILL
+    assert transferlab(place, *FIT, "runs/own", hook=Hook(7)) == -signal.SIGKILL
     for path in (place / "runs" / "own" / "checkpoints").glob("*.ckpt"):
         path.write_bytes(path.read_bytes()[:100])
     assert transferlab(place, *FIT, "runs/own") == 2
@@ -265,7 +101,7 @@ def test_two_processes(experiment, workers):
 
     def command(folder, **hook):
         environment = {"PYTHONPATH": os.pathsep.join(sys.path), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-        code = "import json, os; import test_resume as t; h = json.loads(os.environ['HOOK']); h and t.act_at(**h)\n"
+        code = "import json, os; import kills as t; h = json.loads(os.environ['HOOK']); h and t.act(t.Hook(**h))\n"
         code += "from transferlab.__main__ import main; main()"
         (place / "command.py").write_text(code)
         # the second process runs the same command line
@@ -287,7 +123,7 @@ def test_two_processes(experiment, workers):
     assert command("runs/stopped", batch=2, number=int(signal.SIGUSR1), rank=1) == 75, output(place)
     assert command("runs/stopped", batch=5, number=int(signal.SIGTERM), rank=0) == 75, output(place)
     assert command("runs/stopped") == 0, output(place)
-    check_equal(place / "runs" / "stopped", place / "runs" / "whole")
+    check_equal(place / "runs" / "stopped", place / "runs" / "whole", batches_too=False)
 
 
 # the parts --------------------------------------------------------------------------------------------------------

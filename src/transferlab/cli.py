@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from transferlab.encoders import EncoderConfig
 from transferlab.encoders.packing import enable_packing
 from transferlab.errors import TransferlabError
 from transferlab.hardware import best_precision, keep_freed_memory
-from transferlab.messages import explain
+from transferlab.messages import check_empty, explain
 from transferlab.places import find_run
 from transferlab.runs import checkpoints, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
@@ -95,13 +96,17 @@ class TransferCLI(LightningCLI):
 
         ``sys.argv`` stays as it is, since the DDP launcher runs it again.
         """
-        given = list(sys.argv[1:] if args is None else args)
+        given = expand_arguments(list(sys.argv[1:] if args is None else args))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                self.config = parser.parse_args(expand_arguments(given))
+                self.config = parser.parse_args(given)
             except ArgumentError as error:
                 raise TransferlabError(explain(error, parser)) from error
+        for name, value in pairwise(given):
+            # the parser drops an empty mapping before it looks at its key
+            if name == "--config" and "{}" in value:
+                check_empty(yaml.safe_load(value), self.config[self.config["subcommand"]], parser)
 
     @property
     def settings(self) -> Any:

@@ -46,6 +46,32 @@ def explain(error: BaseException, parser: Any) -> str:
     return f"{path}: {text}" if path else text
 
 
+def check_empty(tree: Any, parsed: Any, parser: Any) -> None:
+    """Checks the keys of empty mappings, which jsonargparse drops unseen.
+
+    Args:
+        tree: What an experiment file holds.
+        parsed: The configuration that was made of it.
+        parser: The parser, to propose the nearest key.
+
+    Raises:
+        TransferlabError: There is no such key.
+    """
+    known = {key.replace("init_args.", "") for key in parsed.keys(branches=True)}
+    for key in empty_mappings(tree):
+        if key.replace("init_args.", "") not in known and not key.endswith("init_args"):
+            raise TransferlabError(f"no key {key!r}{near(key.rsplit('.', 1)[-1], known_keys(parser))}.")
+
+
+def empty_mappings(tree: Any, prefix: str = "") -> list[str]:
+    """Dotted keys of the empty mappings in a tree."""
+    if not isinstance(tree, dict):
+        return []
+    if not tree:
+        return [prefix] * bool(prefix)
+    return [key for name, value in tree.items() for key in empty_mappings(value, f"{prefix}.{name}".lstrip("."))]
+
+
 def _names_in(module: str) -> list[str]:
     return list(getattr(importlib.import_module(module), "__all__", []))
 

@@ -1,0 +1,367 @@
+"""Starts of the real command that are killed or signalled at chosen moments, and what must be equal afterwards."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import NamedTuple
+
+import torch
+import yaml
+from lightning.pytorch.utilities import rank_zero_only
+
+ROWS = {"train": 61, "validation": 6, "test": 9}
+BATCHES = 8
+"""Batches in an epoch of one process; two have half of them."""
+
+STEPS = "run.checkpoint_every_steps"
+FIT = ("fit", "--config", "mine.yaml", "--resume")
+
+# imports take seconds and a start after them a fraction of one: the server imports once, every start is forked from it
+starts = multiprocessing.get_context("forkserver")
+PRELOAD = """transferlab.cli transferlab.strategies transferlab.adapters datasets pandas peft sklearn.metrics
+transformers.models.bert.modeling_bert transformers.optimization transformers.trainer_utils kills"""
+starts.set_forkserver_preload(PRELOAD.split())
+
+
+LORA = {"method": {"class_path": "transferlab.adapters.LoRA", "init_args": {"r": 2, "dropout": 0.2}}}
+ADALORA = {"method": {"class_path": "transferlab.adapters.AdaLoRA", "init_args": {"r": 3, "target_r": 1, "delta_t": 2}}}
+BOTTLENECK = {"method": {"class_path": "transferlab.adapters.Bottleneck"}}
+WORKERS = "data.init_args.num_workers"
+TWO = {"trainer.devices": 2, "trainer.strategy": "ddp"}
+TEACHER = "runs/teacher"
+
+
+class Case(NamedTuple):
+    """A kind of run and the places where it is killed, one after the other.
+
+    Attributes:
+        strategy: Class in `transferlab.strategies`.
+        arguments: Its arguments.
+        options: What else differs, under dotted keys.
+        batches: Numbers of the batches that are killed as they begin.
+        ranks: Processes.
+    """
+
+    strategy: str
+    arguments: dict[str, object]
+    options: dict[str, object]
+    batches: tuple[int, ...]
+    ranks: int = 1
+
+
+ALL = (1, 3, 5, 6, 7, 8, 9, 11, 13, 15)
+"""Both sides of the end of the first epoch, and the last batch of the run."""
+SOME = (2, 7, 8, 15)
+ALL_OF_TWO = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11)
+CASES = {
+    "full": Case("FullFineTuning", {}, {STEPS: 2}, ALL),
+    "full, 2 workers": Case("FullFineTuning", {}, {STEPS: 3, WORKERS: 2}, ALL),
+    "full, 2 processes": Case("FullFineTuning", {}, {STEPS: 1, "trainer.max_epochs": 3, **TWO}, ALL_OF_TWO, 2),
+    "full, 2 processes, 2 workers": Case(
+        "FullFineTuning", {}, {STEPS: 2, "trainer.max_epochs": 3, WORKERS: 2, **TWO}, ALL_OF_TWO, 2
+    ),
+    "lora, accumulation, two validations": Case(
+        "ParameterEfficient",
+        LORA,
+        {"trainer.accumulate_grad_batches": 2, "trainer.val_check_interval": 0.5},
+        (3, 8, 12),
+    ),
+    "lora": Case("ParameterEfficient", LORA, {STEPS: 1}, SOME),
+    "adapter": Case("ParameterEfficient", BOTTLENECK, {STEPS: 1}, SOME),
+    "adalora": Case("ParameterEfficient", ADALORA, {STEPS: 1}, SOME),
+    "gradual unfreezing": Case("FullFineTuning", {"unfreeze_at": [3, 9, 11]}, {STEPS: 1}, SOME),
+    "frozen, kept features": Case("FeatureExtraction", {}, {STEPS: 1}, SOME),
+    "frozen layers, kept states": Case("FullFineTuning", {"top_layers": 1}, {STEPS: 2}, SOME),
+    "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
+    "from scratch": Case("FromScratch", {}, {STEPS: 2}, SOME),
+    "packed": Case(
+        "ParameterEfficient",
+        LORA,
+        {STEPS: 2, "data.init_args.packed": True, "data.init_args.max_tokens": 128},
+        SOME,
+    ),
+    "accumulation of 3": Case("FullFineTuning", {}, {STEPS: 1, "trainer.accumulate_grad_batches": 3}, SOME),
+    "four validations an epoch": Case("FullFineTuning", {}, {STEPS: 1, "trainer.val_check_interval": 0.25}, SOME),
+    "checkpoints at ends of epochs only": Case("FullFineTuning", {}, {STEPS: 8}, SOME),
+    "early stopping": Case(
+        "FullFineTuning",
+        {},
+        {STEPS: 1, "trainer.max_epochs": 6, "early_stopping.patience": 1, "trainer.val_check_interval": 0.5},
+        (3, 4, 7, 8),
+    ),
+    "an end in steps": Case(
+        "FullFineTuning", {}, {STEPS: 2, "trainer.max_epochs": -1, "trainer.max_steps": 13}, (1, 7, 8, 9, 12)
+    ),
+    "bf16-mixed": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "bf16-mixed"}, SOME),
+    "32-true": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "32-true"}, SOME),
+}
+
+
+class Hook(NamedTuple):
+    """A signal that a process sends to itself.
+
+    Attributes:
+        batch: Number of the batch, counted over all epochs, from 0.
+        number: The signal.
+        moment: Method of `Resumable` that is about to be called, or ``write`` for a time within the writing of the
+            first checkpoint after `batch`.
+        rank: Which process.
+        delay: Seconds after that moment.
+    """
+
+    batch: int
+    number: int = signal.SIGKILL
+    moment: str = "on_train_batch_start"
+    rank: int = 0
+    delay: float = 0.0
+
+
+def act(hook):
+    """Installs a hook in this process; it acts once."""
+    from transferlab.runs.checkpoints import AtomicCheckpointIO
+    from transferlab.runs.resume import Resumable
+
+    sent = []
+
+    def send():
+        os.kill(os.getpid(), hook.number)
+
+    def fire():
+        if not sent:
+            sent.append(True)
+            if hook.delay:
+                threading.Timer(hook.delay, send).start()
+            else:
+                send()
+
+    if hook.moment == "write":
+        usual_write = AtomicCheckpointIO.save_checkpoint
+
+        def write(self, checkpoint, path, storage_options=None):
+            if os.path.basename(path) == "last.ckpt" and checkpoint["global_step"] > hook.batch:
+                fire()
+            usual_write(self, checkpoint, path, storage_options)
+
+        AtomicCheckpointIO.save_checkpoint = write
+        return
+    usual = getattr(Resumable, hook.moment)
+
+    def patched(self, trainer, *arguments):
+        if trainer.fit_loop.total_batch_idx >= hook.batch and trainer.global_rank == hook.rank:
+            fire()
+        usual(self, trainer, *arguments)
+
+    setattr(Resumable, hook.moment, patched)
+
+
+def note_batches(path):
+    """Notes which examples each batch of each start had."""
+    from transferlab.runs.resume import Resumable
+
+    usual = Resumable.on_train_batch_start
+
+    def patched(self, trainer, module, batch, batch_idx):
+        with open(path, "a") as file:
+            entry = [trainer.fit_loop.total_batch_idx, trainer.global_rank, trainer.current_epoch, batch.index.tolist()]
+            file.write(json.dumps(entry) + "\n")
+        usual(self, trainer, module, batch, batch_idx)
+
+    Resumable.on_train_batch_start = patched
+
+
+def start(place, arguments, hook, environment, ballast, name):
+    """Body of a process: the command, with hooks."""
+    output = os.open(place / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(place)
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    # Lightning asks the environment for it once, when it is imported
+    rank_zero_only.rank = int(environment.get("RANK", 0))
+    if ballast:
+        make_heavy(ballast)
+    if hook is not None:
+        act(hook)
+    # behind the hook, so that a batch which is never begun is not noted
+    if "--resume" in arguments:
+        folder = arguments[arguments.index("--resume") + 1]
+        note_batches(place / f"batches-{folder.replace('/', '-')}.jsonl")
+    sys.argv = ["transferlab", *map(str, arguments)]
+    from transferlab.__main__ import main
+
+    main()
+
+
+def make_heavy(megabytes):
+    """Puts a weight into every checkpoint of the run, so that writing one takes a while."""
+    from transferlab.runs.resume import Resumable
+
+    usual = Resumable.on_save_checkpoint
+
+    def patched(self, trainer, module, checkpoint):
+        usual(self, trainer, module, checkpoint)
+        checkpoint["ballast"] = torch.full((megabytes, 2**18), float(trainer.global_step))
+
+    Resumable.on_save_checkpoint = patched
+
+
+class Job:
+    """One start of the command in as many processes as asked for; with several, as torchrun or srun start them."""
+
+    def __init__(self, place, *arguments, hook=None, ranks=1, environment=None, ballast=0):
+        self.place = place
+        shared = dict(os.environ) | (environment or {})
+        if ranks > 1:
+            shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "GLOO_SOCKET_IFNAME": "lo"}
+        self.processes = []
+        for rank in range(ranks):
+            own = shared | ({"LOCAL_RANK": str(rank), "RANK": str(rank), "WORLD_SIZE": str(ranks)} if ranks > 1 else {})
+            name = "output.txt" if rank == 0 else f"output-{rank}.txt"
+            process = starts.Process(target=start, args=(place, arguments, hook, own, ballast, name))
+            process.start()
+            self.processes.append(process)
+
+    def wait(self, seconds=300):
+        """Exit statuses, negative for the signal that killed; a process that still runs then is a failure."""
+        end = time.monotonic() + seconds
+        for process in self.processes:
+            process.join(max(0, end - time.monotonic()))
+        alive = [rank for rank, process in enumerate(self.processes) if process.is_alive()]
+        for rank in alive:
+            self.processes[rank].kill()
+            self.processes[rank].join()
+        assert not alive, f"processes {alive} still ran after {seconds} s:\n{output(self.place)}"
+        return [process.exitcode for process in self.processes]
+
+
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def transferlab(place, *arguments, **options):
+    """Runs the command in one process; returns its exit status."""
+    return Job(place, *arguments, **options).wait()[0]
+
+
+def output(place):
+    """What the last start wrote, all processes."""
+    return "\n".join(path.read_text() for path in sorted(place.glob("output*.txt")))
+
+
+def write_experiment(place, encoder, strategy, arguments=None, options=None):
+    """Writes rows and an experiment file into a folder; `options` go under dotted keys."""
+    files = {}
+    for split, count in ROWS.items():
+        files[split] = f"{split}.csv"
+        rows = [f"{'good' if number % 2 else 'bad'} {'a ' * (number % 17)},{number % 2}\n" for number in range(count)]
+        (place / files[split]).write_text("text,label\n" + "".join(rows))
+    data = {"task": "own", "source": {"files": files}, "max_length": 32, "batch_size": 8}
+    tree = {
+        "trainer": {"accelerator": "cpu", "devices": 1, "max_epochs": 2, "logger": False, "log_every_n_steps": 1},
+        "encoder": {"name": str(encoder)},
+        "data": {"class_path": "transferlab.tasks.TaskDataModule", "init_args": data},
+        "model": {
+            "class_path": f"transferlab.strategies.{strategy}",
+            "init_args": {
+                "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3}},
+                "head": {"dropout": 0.1},
+                **(arguments or {}),
+            },
+        },
+        "run": {"checkpoint_every_steps": 3},
+    }
+    for key, value in (options or {}).items():
+        *parents, last = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    (place / "mine.yaml").write_text(yaml.safe_dump(tree))
+    return place
+
+
+def lines(folder):
+    """The logged steps of a run."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def batches(folder):
+    """Examples of each batch that any start began: (number, rank) to a list of (epoch, examples)."""
+    path = folder.parents[1] / f"batches-runs-{folder.name}.jsonl"
+    found = {}
+    for number, rank, epoch, examples in map(json.loads, path.read_text().splitlines()):
+        found.setdefault((number, rank), []).append((epoch, examples))
+    return found
+
+
+def trained(folder):
+    """All that training left: weights, optimizer, schedule, the best checkpoint."""
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    kept = {name: last[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
+    return {**kept, "best": best["state_dict"]}
+
+
+def same(one, other):
+    """Whether two trees of tensors are equal bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def check_equal(folder, whole, batches_too=True):
+    """Weights, optimizer, every logged number, every batch and the result are those of the run that was left alone."""
+    assert lines(folder) == lines(whole)
+    steps = [line["step"] for line in lines(folder)]
+    assert steps == list(range(len(steps)))
+    assert same(trained(folder), trained(whole))
+    if batches_too:
+        begun, expected = batches(folder), batches(whole)
+        assert begun.keys() == expected.keys()
+        assert all(entry == expected[place][0] for place, entries in begun.items() for entry in entries)
+    one, other = (json.loads((path / "summary.json").read_text()) for path in (folder, whole))
+    for summary in (one, other):
+        assert summary["status"] == "finished"
+    for key in ("before", "after", "metrics"):
+        assert one[key] == other[key]
+    assert one["perf"]["steps"] == other["perf"]["steps"]
+    predictions = [(path / "predictions" / "test.jsonl").read_text() for path in (folder, whole)]
+    assert predictions[0] == predictions[1]
+
+
+def run_case(place, encoder, case):
+    """Runs a case twice, once left alone and once killed; returns how often it was killed.
+
+    Raises:
+        AssertionError: The two differ, or a start ended in another way than by the kill.
+    """
+    if case.arguments.get("teacher"):
+        write_experiment(place, encoder, "FullFineTuning")
+        assert transferlab(place, *FIT, TEACHER) == 0, output(place)
+    write_experiment(place, encoder, case.strategy, case.arguments, case.options)
+    assert Job(place, *FIT, "runs/whole", ranks=case.ranks).wait() == [0] * case.ranks, output(place)
+    kills = 0
+    for number, batch in enumerate(case.batches):
+        victim = number % case.ranks
+        ended = Job(place, *FIT, "runs/killed", hook=Hook(batch, rank=victim), ranks=case.ranks).wait()
+        # early stopping may have ended the run before
+        assert ended[victim] == -signal.SIGKILL or not any(ended), output(place)
+        assert case.ranks == 1 or all(ended) or not any(ended), (ended, output(place))
+        kills += ended[victim] == -signal.SIGKILL
+    assert Job(place, *FIT, "runs/killed", ranks=case.ranks).wait() == [0] * case.ranks, output(place)
+    check_equal(place / "runs" / "killed", place / "runs" / "whole")
+    return kills

@@ -102,7 +102,7 @@ def build(entity: str, project: str, task: str = "") -> Any:
         sections=[spaces.Section(name=name, panels=found, is_open=True) for name, found in sections.items()],
         settings=spaces.WorkspaceSettings(x_axis=STEP, max_runs=50),
         runset_settings=spaces.RunsetSettings(
-            filters=[spaces.Config(TASK) == task] if task else "",
+            filters=spaces.And(spaces.Config(TASK) == task) if task else "",
             groupby=[spaces.Config(TASK), spaces.Config(STRATEGY)],
             order=[spaces.Ordering(spaces.Summary("test/primary"), ascending=False)],
             pinned_columns=[f"config:{name}" for name in COLUMNS],

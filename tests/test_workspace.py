@@ -54,6 +54,7 @@ def test_without_a_key_pushing_says_what_to_do(monkeypatch, tmp_path):
         workspace.main(["--push"])
 
 
+@pytest.mark.slow
 def test_it_is_saved_on_a_server():
     with WandbServer() as server:
         os.environ.update(server.environment)

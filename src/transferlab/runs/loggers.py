@@ -152,11 +152,10 @@ def finish(loggers: list[Any], summary: dict[str, Any], folder: Path, upload: bo
     Returns:
         The command that uploads an offline run; empty without one.
     """
-    hint = ""
+    hint, values = "", closing(summary)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            values = closing(summary)
-            logger.tell(lambda run, values=values: run.summary.update(values))
+            logger.tell(lambda run: run.summary.update(values))
             wandb_artifacts.log_tables(logger, folder, summary["labels"], summary["kind"])
             if upload:
                 wandb_artifacts.log_checkpoints(logger, summary)

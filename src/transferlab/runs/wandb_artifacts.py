@@ -169,7 +169,6 @@ def confusion_cells(records: list[predictions.Record], labels: list[str]) -> Cel
     counts: Counter[tuple[str, str]] = Counter()
     for record in records:
         label, prediction = record.get("label"), record["prediction"]
-        pairs = zip(label, prediction, strict=False) if isinstance(label, list) else [(label, prediction)]
-        counts.update(pairs)
+        counts.update(zip(label, prediction, strict=True) if isinstance(label, list) else [(label, prediction)])
     rows = [[label, other, counts[label, other]] for label in labels for other in labels]
     return [["label", "prediction", "count"], *rows]

@@ -238,9 +238,9 @@ class WandbLogger(Logger):
             finish_timeout=self.finish_timeout,
             finish_timeout_raises=True,
         )
-        facts: Any = {**self.facts, "id": self.id, "tags": [tag[:64] for tag in self.tags]}
-        resume = None if mode == "offline" else "allow"
-        return wandb.init(dir=str(self.folder), mode=mode, resume=resume, settings=settings, **facts)
+        facts: Any = {**self.facts, "id": self.id, "tags": [tag[:64] for tag in self.tags], "dir": str(self.folder)}
+        facts |= {"mode": mode, "resume": None if mode == "offline" else "allow"}
+        return wandb.init(settings=settings, **facts)
 
     def _give_up(self, reason: str) -> None:
         if not self._dead:

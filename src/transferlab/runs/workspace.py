@@ -5,6 +5,7 @@ It shows what `transferlab.runs.loggers` writes, under the same keys in every ru
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ def build(entity: str, project: str, task: str = "") -> Any:
         task: Runs of this task only; all where empty.
     """
     try:
-        import wandb_workspaces.reports.v2 as panels
-        import wandb_workspaces.workspaces as spaces
+        panels: Any = import_module("wandb_workspaces.reports.v2")
+        spaces: Any = import_module("wandb_workspaces.workspaces")
     except ImportError as error:
         raise TransferlabError("workspace: pip install 'transferlab[workspace]' first.") from error
 
@@ -102,7 +103,7 @@ def build(entity: str, project: str, task: str = "") -> Any:
         sections=[spaces.Section(name=name, panels=found, is_open=True) for name, found in sections.items()],
         settings=spaces.WorkspaceSettings(x_axis=STEP, max_runs=50),
         runset_settings=spaces.RunsetSettings(
-            filters=[spaces.Config(TASK) == task] if task else "",
+            filters=spaces.And(spaces.Config(TASK) == task) if task else "",
             groupby=[spaces.Config(TASK), spaces.Config(STRATEGY)],
             order=[spaces.Ordering(spaces.Summary("test/primary"), ascending=False)],
             pinned_columns=[f"config:{name}" for name in COLUMNS],

@@ -163,8 +163,7 @@ class TaskDataModule(L.LightningDataModule):
         if train is None:
             return ""
         digest = hashlib.sha256(train.fingerprint.encode())
-        for part in ("train", "validation"):
-            split, rows = self.part_rows(part)
+        for split, rows in (self.part_rows("train"), self.part_rows("validation")):
             digest.update(self.encoded(split).fingerprint.encode() + np.ascontiguousarray(rows).tobytes())
         return digest.hexdigest()[:32]
 

@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline compare report list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline compare report card list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -62,11 +62,16 @@ baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 [METHOD
 	$(RUNNER) baseline --experiment '$(call given,NAME)' \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
-compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']
+compare: $(STAMP) ## table of all settings, seeds averaged and tested [ARGS='--task sst2 --reference lora']
 	@$(RUNNER) compare $(call given,ARGS)
 
 report: $(STAMP) ## one HTML file on all runs, to look at in a browser [ARGS='--task sst2 --output report.html']
 	@$(RUNNER) report $(call given,ARGS)
+
+card: ## model card of a run and its other seeds: RUN=<experiment, run id or folder> [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) card --run '$(call given,RUN)' $(call given,ARGS)
 
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)

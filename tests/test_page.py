@@ -78,7 +78,7 @@ def test_calibration_error_by_hand():
     # five bins: (0.8, 1] has 0.95 and 0.85, both right; (0.4, 0.6] has 0.6 wrong and 0.55 right
     expected = 2 / 4 * abs(1 - 0.9) + 2 / 4 * abs(0.5 - 0.575)
     assert calibration.ece(scores, labels, 5) == pytest.approx(expected)
-    assert [(b.low, b.high, b.count) for b in calibration.bins(scores, labels, 5)] == [(0.4, 0.6, 2), (0.8, 1.0, 2)]
+    assert [(b.low, b.high, b.examples) for b in calibration.bins(scores, labels, 5)] == [(0.4, 0.6, 2), (0.8, 1.0, 2)]
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -133,9 +133,9 @@ def test_buckets_cover_all_lengths_once():
     ranges = cuts(lengths)
     right = (rng.random(500) < 0.7).tolist()
     shares = by_length(lengths, right, ranges)
-    assert sum(share.count for share in shares) == 500
-    assert sum(share.value * share.count for share in shares) == pytest.approx(sum(right))
-    assert max(share.count for share in shares) < 150
+    assert sum(share.trials for share in shares) == 500
+    assert sum(share.value * share.trials for share in shares) == pytest.approx(sum(right))
+    assert max(share.trials for share in shares) < 150
     assert cuts([4, 4, 4]) == [(4, 4)]
 
 
@@ -215,8 +215,8 @@ def test_errors_as_nervaluate_counts_them():
 def test_recall_of_seen_and_unseen_entities():
     line = {"label": ["B-A", "O", "B-B", "B-A"], "prediction": ["B-A", "O", "O", "B-A"], "seen": [True, False, False]}
     found = errors([line, line])
-    assert (found.seen.value, found.seen.count) == (1, 2)
-    assert (found.unseen.value, found.unseen.count) == (0.5, 4)
+    assert (found.seen.value, found.seen.trials) == (1, 2)
+    assert (found.unseen.value, found.unseen.trials) == (0.5, 4)
     assert errors([{k: v for k, v in line.items() if k != "seen"}]).seen is None
 
 
@@ -268,7 +268,7 @@ def test_the_temperature_in_the_page_is_that_of_the_predictions(runs):
 
 
 def summaries(root):
-    from transferlab.page.command import read
+    from transferlab.runs.reading import read
 
     return read(root)
 

@@ -13,7 +13,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab fit --resume RUN                           goes on with a run that was stopped or killed
   transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
-  transferlab compare [RUNS]                             table of all runs
+  transferlab compare [RUNS]                             table of all settings, tested against one another
+  transferlab card --run RUN                             model card of a run and its other seeds, in its folder
   transferlab report [RUNS] [--output FILE]              one HTML file on all runs, for reading in a browser
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
   transferlab demo                                       every strategy on a generated task, then the comparison
@@ -74,6 +75,12 @@ def _report(arguments: list[str]) -> None:
     report(arguments)
 
 
+def _card(arguments: list[str]) -> None:
+    from transferlab.runs.card import main as card
+
+    card(arguments)
+
+
 def _submission(arguments: list[str]) -> None:
     from transferlab.runs.submission import main as submission
 
@@ -96,6 +103,7 @@ LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
     "report": _report,
+    "card": _card,
     "submission": _submission,
     "list": _list,
     "demo": _demo,

@@ -69,7 +69,7 @@ def facts(lines: list[Record]) -> dict[str, Any]:
         predictions are the same (for tagging: no entity at all) though the labels are not.
     """
     found = [line["prediction"] for line in lines]
-    gold = [line.get("label") for line in lines]
+    gold: list[Any] = [line.get("label") for line in lines]
     if found and isinstance(found[0], list):
         collapsed = all(tag == "O" for tags in found for tag in tags) and any(
             tag != "O" for tags in gold for tag in tags
@@ -85,7 +85,8 @@ def _constant(values: list[Any]) -> bool:
     if isinstance(values[0], str):
         return len(set(values)) == 1
     # below this a spread is rounding
-    return max(values) - min(values) <= 1e-6 * max(abs(value) for value in values)
+    spread, size = max(values) - min(values), max(abs(value) for value in values)
+    return bool(spread <= 1e-6 * size)
 
 
 def _tags(task: TaskSpec, rows: list[list[int]], mask: list[list[bool]]) -> list[list[str]]:

@@ -1,0 +1,102 @@
+"""What a reader of a table must know beside it."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from transferlab.runs.groups import Summary, faults
+from transferlab.runs.standing import Row, block_of
+
+HISTORIES = ("metrics.jsonl", "metrics.csv")
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Sentences on what was tested, on failed and repeated runs, and on what may not be compared."""
+    runs = [run for row in rows for run in row.group.runs]
+    return [*_tests(rows), *_failed(rows), *_repeated(rows), *apart(rows), *equal_histories(runs)]
+
+
+def _tests(rows: Sequence[Row]) -> list[str]:
+    found = []
+    for block in dict.fromkeys(block_of(row.group.key) for row in rows):
+        tested = [row for row in rows if block_of(row.group.key) == block and row.p is not None]
+        if tested:
+            methods = ", ".join(dict.fromkeys(row.method for row in tested))
+            found.append(
+                f"{block[0]}: diff and p against {tested[0].reference}; p by {methods}, corrected for "
+                f"{len(tested)} comparisons (Holm)."
+            )
+    if found and any(row.method in {"McNemar", "randomisation"} for row in rows):
+        found.append("p of single runs speaks of these trained models only, not of another seed.")
+    return found
+
+
+def _failed(rows: Sequence[Row]) -> list[str]:
+    found = []
+    for row in rows:
+        score, sound = row.group.score, row.group.sound
+        if score and sound and sound.n < score.n:
+            seeds = [str(run.get("seed")) for run in row.group.counted if faults(run)]
+            found.append(
+                f"{row.group.key.task}: {row.label} failed with seed {', '.join(seeds)}, which is in its mean; "
+                f"without: {sound.mean:.4f} over {sound.n}."
+            )
+    return found
+
+
+def _repeated(rows: Sequence[Row]) -> list[str]:
+    found = []
+    for row in rows:
+        seeds = [run.get("seed") for run in row.group.runs if run.get("status") == "finished"]
+        if again := sorted({seed for seed in seeds if seeds.count(seed) > 1 and isinstance(seed, int)}):
+            found.append(
+                f"{row.group.key.task}: {row.label} has several runs with seed {', '.join(map(str, again))}; "
+                "of each the last one counts."
+            )
+    return found
+
+
+def apart(rows: Sequence[Row]) -> list[str]:
+    """A warning for each task whose settings fall into blocks that cannot be compared with one another."""
+    blocks: dict[str, list[tuple[str, ...]]] = {}
+    for row in rows:
+        block = block_of(row.group.key)
+        if block not in blocks.setdefault(row.group.key.task, []):
+            blocks[row.group.key.task].append(block)
+    found = []
+    for task, different in blocks.items():
+        protocols = sorted({block[2] for block in different} - {""})
+        versions = sorted({block[3] for block in different} - {""})
+        if len(protocols) > 1:
+            found.append(
+                f"{task}: runs of different protocols ({', '.join(protocols)}); compare within one of them only."
+            )
+        if len(versions) > 1:
+            found.append(f"{task}: runs on different data ({', '.join(versions)}); compare within one of them only.")
+    return found
+
+
+def equal_histories(runs: Sequence[Summary]) -> list[str]:
+    """A warning for runs with different seeds whose histories are the same bit for bit: the seed reached nothing."""
+    by_size: dict[tuple[str, int], list[tuple[Path, Summary]]] = {}
+    for run in runs:
+        for name in HISTORIES:
+            path = Path(str(run.get("folder", ""))) / name
+            if path.is_file() and (size := path.stat().st_size):
+                by_size.setdefault((name, size), []).append((path, run))
+                break
+    found: dict[str, list[Summary]] = {}
+    for alike in by_size.values():
+        if len({run.get("seed") for _, run in alike}) > 1:
+            for path, run in alike:
+                found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append(run)
+    return [
+        f"warning: {', '.join(_name(run) for run in same)} have different seeds and the same history, bit for bit: the "
+        "seed had no effect, or a folder was copied."
+        for same in found.values()
+        if len({run.get("seed") for run in same}) > 1
+    ]
+
+
+def _name(run: Summary) -> str:
+    return f"{run.get('experiment')}/{run.get('run')}"

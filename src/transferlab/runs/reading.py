@@ -1,0 +1,64 @@
+"""Summaries of runs, read and filtered. Imports nothing that takes long to import."""
+
+from pathlib import Path
+
+from transferlab.errors import TransferlabError, near
+from transferlab.runs import folder as run_folder
+from transferlab.runs.groups import Summary, is_baseline
+
+FILTERS = ("task", "strategy", "encoder", "tag")
+
+
+def read(root: Path) -> list[Summary]:
+    """The summaries of all runs below `root`, each with its folder as ``folder`` and that one's name as ``run``.
+
+    Raises:
+        TransferlabError: There are none.
+    """
+    found: list[Summary] = []
+    for path, summary in run_folder.summaries(root):
+        # a file cut off halfway may still be JSON, such as a bare number
+        known = summary if isinstance(summary, dict) else {"experiment": path.parent.name, "status": "unreadable"}
+        found.append({"status": "unknown", **known, "run": path.name, "folder": str(path)})
+    if not found:
+        siblings = [other.name for other in root.absolute().parent.glob("*") if other.is_dir()]
+        hint = "" if root.is_dir() else near(root.name, siblings)
+        raise TransferlabError(f"no runs under {root}/{hint}. `make demo` makes some, `make exp NAME=...` makes one.")
+    return found
+
+
+def select(summaries: list[Summary], filters: dict[str, str | None], baselines: bool = False) -> list[Summary]:
+    """The runs that pass all filters.
+
+    Args:
+        summaries: What `read` returns.
+        filters: ``task``, ``strategy``, ``encoder`` or ``tag`` to the wanted value; None lets every run pass.
+        baselines: Keep the baselines of the tasks that are left, whatever the other filters say.
+
+    Raises:
+        TransferlabError: A value that no run has, or no run that has all of them.
+    """
+    kept = summaries
+    for name, wanted in filters.items():
+        if wanted is None:
+            continue
+        known = sorted({value for summary in summaries for value in _values(summary, name)})
+        if wanted not in known:
+            listed = f"Known: {', '.join(known)}." if known else f"No run has a {name}."
+            raise TransferlabError(f"--{name}: no run with {name} {wanted!r}{near(wanted, known)}. {listed}")
+        kept = [summary for summary in kept if wanted in _values(summary, name)]
+    if not kept:
+        asked = " ".join(f"--{name} {wanted}" for name, wanted in filters.items() if wanted is not None)
+        raise TransferlabError(f"no run passes {asked} together; leave one of them out.")
+    if not baselines:
+        return kept
+    chosen, tasks = {str(run["folder"]) for run in kept}, {run.get("task") for run in kept}
+    return [run for run in summaries if str(run["folder"]) in chosen or (is_baseline(run) and run.get("task") in tasks)]
+
+
+def _values(summary: Summary, name: str) -> list[str]:
+    if name == "tag":
+        tags = summary.get("tags")
+        return [str(tag) for tag in tags] if isinstance(tags, list) else []
+    value = summary.get(name)
+    return [] if value is None else [str(value)]

@@ -1,0 +1,157 @@
+"""A table of columns and rows for the terminal, as Markdown, CSV and LaTeX."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from transferlab.runs.columns import KEPT, SPARE, Column
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+T = TypeVar("T")
+WIDEST = 1000
+"""Characters in a line for a reader that is no terminal."""
+
+
+@dataclass(frozen=True)
+class Sheet(Generic[T]):
+    """What is shown.
+
+    Attributes:
+        columns: Those without a title stand in CSV only.
+        rows: From top to bottom.
+        section: A line is drawn where it changes.
+        style: Words of rich for a row, such as ``dim`` or ``red``; with ``bold`` its result is set in bold everywhere.
+        notes: Sentences below the table.
+    """
+
+    columns: Sequence[Column[T]]
+    rows: Sequence[T]
+    section: Callable[[T], Any]
+    style: Callable[[T], str]
+    notes: Sequence[str] = ()
+
+    @property
+    def titled(self) -> list[Column[T]]:
+        """The columns for people."""
+        return [column for column in self.columns if column.title]
+
+
+def show(sheet: Sheet[T], form: str) -> None:
+    """Prints a sheet as ``terminal``, ``markdown``, ``csv`` or ``latex``."""
+    if form == "csv":
+        _print_csv(sheet)
+    elif form == "terminal":
+        _print_table(sheet)
+    else:
+        print("\n".join(markdown(sheet) if form == "markdown" else latex(sheet)))
+
+
+def markdown(sheet: Sheet[T]) -> list[str]:
+    """The table as lines of Markdown."""
+    lines = ["| " + " | ".join(column.title for column in sheet.titled) + " |"]
+    lines.append("|" + "|".join(" ---: " if column.form else " --- " for column in sheet.titled) + "|")
+    for row in sheet.rows:
+        cells = [
+            _emphasis(sheet, row, column, "**{}**", lambda text: text.replace("|", "\\|")) for column in sheet.titled
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines + [f"\n{note}" for note in sheet.notes]
+
+
+def latex(sheet: Sheet[T]) -> list[str]:
+    """The table in LaTeX, for the package booktabs; columns that are the same in all rows stand in a comment."""
+    shown = [column for column in sheet.titled if column.name in KEPT or not _same(column, sheet.rows)]
+    same = [f"{c.title} {text}" for c in sheet.titled if c not in shown and (text := c.text(sheet.rows[0]))]
+    lines = [f"% the same in all rows: {', '.join(same)}"] if same else []
+    lines += [r"\begin{tabular}{" + "".join("r" if column.form else "l" for column in shown) + "}", r"\toprule"]
+    lines += [" & ".join(_tex(column.title) for column in shown) + r" \\", r"\midrule"]
+    for number, row in enumerate(sheet.rows):
+        if number and sheet.section(row) != sheet.section(sheet.rows[number - 1]):
+            lines.append(r"\midrule")
+        lines.append(" & ".join(_emphasis(sheet, row, column, r"\textbf{{{}}}", _tex) for column in shown) + r" \\")
+    return [*lines, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in sheet.notes)]
+
+
+def _emphasis(sheet: Sheet[T], row: T, column: Column[T], bold: str, escape: Callable[[str], str]) -> str:
+    text = escape(column.text(row))
+    return bold.format(text) if text and column.name == "primary" and "bold" in sheet.style(row) else text
+
+
+TEX = {
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "★": r"$\star$",
+    "▼": r"$\downarrow$",
+    "<": "$<$",
+    ">": "$>$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(TEX.get(letter, letter) for letter in text)
+
+
+def _print_csv(sheet: Sheet[T]) -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(column.name for column in sheet.columns)
+    writer.writerows(["" if (v := c.value(row)) is None else v for c in sheet.columns] for row in sheet.rows)
+
+
+def _print_table(sheet: Sheet[T]) -> None:
+    from rich.console import Console
+
+    screen = Console(highlight=False)
+    if not screen.is_terminal:
+        # nobody looks: lines as long as they need to be
+        screen = Console(highlight=False, width=WIDEST)
+    shown = fitting(sheet, screen.width)
+    hidden = [column for column in sheet.titled if column not in shown]
+    screen.print(_table(shown, sheet))
+    same = [f"{c.title} {c.text(sheet.rows[0])}" for c in hidden if _same(c, sheet.rows) and c.text(sheet.rows[0])]
+    if same:
+        screen.print(f"the same in all rows: {', '.join(same)}", markup=False)
+    if narrow := [column.title for column in hidden if not _same(column, sheet.rows)]:
+        screen.print(f"left out for want of width: {', '.join(narrow)}; --format csv has them", markup=False)
+    for note in sheet.notes:
+        screen.print(note, markup=False)
+
+
+def _same(column: Column[T], rows: Sequence[T]) -> bool:
+    return len(rows) > 1 and len({column.text(row) for row in rows}) == 1
+
+
+def fitting(sheet: Sheet[T], width: int) -> list[Column[T]]:
+    """The columns that fit: all; else without those that say the same in all rows; else without the least needed."""
+    from rich.console import Console
+
+    screen = Console(width=WIDEST)
+    shown = sheet.titled
+    by_name = {column.name: column for column in shown}
+    spare = [column for column in shown if _same(column, sheet.rows) and column.name not in KEPT]
+    spare += [by_name[name] for name in SPARE if name in by_name and by_name[name] not in spare and name not in KEPT]
+    while spare and screen.measure(_table(shown, sheet)).maximum > width:
+        shown.remove(spare.pop(0))
+    return shown
+
+
+def _table(columns: Sequence[Column[T]], sheet: Sheet[T]) -> "Table":
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.form else "left", overflow="fold")
+    for number, row in enumerate(sheet.rows):
+        last = number + 1 < len(sheet.rows) and sheet.section(row) != sheet.section(sheet.rows[number + 1])
+        cells = (escape(column.text(row)) for column in columns)
+        table.add_row(*cells, style=sheet.style(row), end_section=last)
+    return table

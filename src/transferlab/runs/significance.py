@@ -1,0 +1,210 @@
+"""Is one setting better than another, or is it chance? Paired tests on the same test examples.
+
+Dror et al. 2018, The hitchhiker's guide to testing statistical significance in NLP, says which test fits which metric.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from transferlab.runs.distributions import sign_test, t_tail
+from transferlab.runs.outcomes import Array
+
+Metric = Callable[[Array], Array]
+SHUFFLES = 10_000
+BLOCK = 500
+"""Shuffles in memory at a time."""
+LEVEL = 0.05
+
+
+class Sample(NamedTuple):
+    """The runs of a setting on the same examples.
+
+    Attributes:
+        counts: ``[runs, examples, counts]``, see `transferlab.runs.outcomes`.
+        fixed: Whether a single run stands for all seeds, as that of a classical baseline does.
+    """
+
+    counts: Array
+    fixed: bool = False
+
+
+class Result(NamedTuple):
+    """A test of one setting against another.
+
+    Attributes:
+        difference: Mean metric of the one minus that of the other.
+        p: Two-sided p-value, not corrected.
+        method: Name of the test.
+    """
+
+    difference: float
+    p: float
+    method: str
+
+
+def against(reference: Sample, others: Sequence[Sample], metric: Metric, accuracy: bool) -> list[Result]:
+    """Tests settings against a reference.
+
+    A single run against a single run, or against a baseline: `mcnemar` for accuracy, else `randomisation`; that
+    speaks of these two trained models. As soon as one of the two has several seeds: `seeds_and_examples`, which speaks
+    of the settings.
+
+    Args:
+        reference: What the others are compared with.
+        others: Settings on the same examples.
+        metric: A metric of sums, from `transferlab.runs.outcomes.METRICS`.
+        accuracy: Whether the metric is a share of right answers.
+    """
+    results: dict[int, Result] = {}
+    single = [n for n, other in enumerate(others) if len(other.counts) == len(reference.counts) == 1]
+    if single and accuracy:
+        results |= {n: mcnemar(others[n].counts[0], reference.counts[0]) for n in single}
+    elif single:
+        stacked = np.stack([others[n].counts[0] for n in single])
+        results |= dict(zip(single, randomisation(stacked, reference.counts[0], metric), strict=True))
+    several = [n for n in range(len(others)) if n not in results]
+    if several:
+        known = _errors(reference, metric)
+        results |= {n: seeds_and_examples(_errors(others[n], metric), known) for n in several}
+    return [results[n] for n in range(len(others))]
+
+
+def mcnemar(one: Array, other: Array) -> Result:
+    """McNemar's exact test (McNemar 1947): of the examples that one of two models has right, how many are whose?
+
+    Args:
+        one: Counts ``[examples, 2]`` of accuracy: 1, and whether it is right.
+        other: Those of the other model.
+    """
+    gain = one[:, 1] - other[:, 1]
+    p = sign_test(int((gain > 0).sum()), int((gain < 0).sum()))
+    return Result(float(gain.mean()), p, "McNemar")
+
+
+def randomisation(ones: Array, other: Array, metric: Metric, shuffles: int = SHUFFLES, seed: int = 0) -> list[Result]:
+    """Approximate randomisation (Noreen 1989; Yeh 2000, More accurate tests for the significance of results).
+
+    If two models are alike, their outputs on an example may be swapped. The p-value is the share of random swaps, the
+    real one included, whose difference is at least as large: ``(1 + hits) / (1 + shuffles)``. For Spearman ranks are
+    taken before swapping.
+
+    Args:
+        ones: Counts ``[models, examples, counts]``.
+        other: Counts ``[examples, counts]`` of the model that they are tested against.
+        metric: A metric of sums.
+        shuffles: Number of random swaps.
+        seed: Seed of the swaps, so that a table stays what it is.
+    """
+    models, examples, width = ones.shape
+    totals, total = ones.sum(1), other.sum(0)
+    observed = metric(totals) - metric(total)
+    gains = (ones - other).transpose(1, 0, 2).reshape(examples, models * width).astype(np.float32)
+    generator = np.random.default_rng(seed)
+    hits = np.zeros(models)
+    for start in range(0, shuffles, BLOCK):
+        size = min(BLOCK, shuffles - start)
+        bits = np.frombuffer(generator.bytes(size * (-(-examples // 8))), dtype=np.uint8).reshape(size, -1)
+        swaps = np.unpackbits(bits, axis=1, count=examples).astype(np.float32)
+        moved = (swaps @ gains).reshape(size, models, width).astype(float)
+        found = metric(totals - moved) - metric(total + moved)
+        hits += (np.abs(found) >= np.abs(observed) - 1e-9).sum(0)
+    return [
+        Result(float(gain), float((1 + hit) / (1 + shuffles)), "randomisation")
+        for gain, hit in zip(observed, hits, strict=True)
+    ]
+
+
+class Errors(NamedTuple):
+    """What is needed of a setting to test it over seeds and examples.
+
+    Attributes:
+        scores: The metric of each run ``[runs]``.
+        influence: What each example does to it ``[runs, examples]``: jackknife values, scaled so that the product of
+            two rows is the covariance of two scores over samples of examples.
+        fixed: See `Sample`.
+    """
+
+    scores: Array
+    influence: Array
+    fixed: bool
+
+
+def _errors(sample: Sample, metric: Metric) -> Errors:
+    totals = sample.counts.sum(1)
+    examples = sample.counts.shape[1]
+    without = metric(totals[:, None] - sample.counts)
+    influence = (without - without.mean(1, keepdims=True)) * np.sqrt((examples - 1) / examples)
+    return Errors(metric(totals), influence, sample.fixed or False)
+
+
+def seeds_and_examples(one: Errors, other: Errors) -> Result:
+    """Tests two settings with both their seeds and the test examples as samples of many.
+
+    The design is that of several readers who judge the same cases with two instruments, here seeds, examples and
+    settings: Obuchowski and Rockette 1995, with readers of each instrument's own, and the degrees of freedom of
+    Hillis 2007. With S² the variance of the scores over r seeds, and c the covariance over examples of the scores of
+    two different runs, estimated by the jackknife, for any metric::
+
+        t = (mean_1 - mean_2) / sqrt(V),    V = S²_1 / r_1 + S²_2 / r_2 + max(0, c_11 + c_22 - 2 c_12)
+        df = V² / sum((S² / r)² / (r - 1))
+
+    With endless examples it is Welch's t test over seeds. A test over examples alone would take seeds for granted: it
+    calls far more than one in twenty pairs of equal settings different. A setting with a single run is taken to vary
+    over seeds as much as the other one; a classical baseline does not vary.
+    """
+    gain = float(one.scores.mean() - other.scores.mean())
+    pairs = ((one, other), (other, one))
+    noise = [_seed_noise(*pair) for pair in pairs]
+    shared = [_shared(errors, alone) for (errors, _), (_, alone, _) in zip(pairs, noise, strict=True)]
+    crossed = float((one.influence @ other.influence.T).mean())
+    spread = sum(variance / len(errors.scores) for (errors, _), (variance, _, _) in zip(pairs, noise, strict=True))
+    total = spread + max(0.0, sum(shared) - 2 * crossed)
+    if total <= 0:
+        return Result(gain, 1.0 if gain == 0 else 0.0, "seeds and examples")
+    return Result(gain, t_tail(gain / total**0.5, _freedom(pairs, noise, total)), "seeds and examples")
+
+
+def _seed_noise(errors: Errors, stand_in: Errors) -> tuple[float, float, int]:
+    """Variance over seeds, the part of it that is of single examples, and its degrees of freedom (0: borrowed)."""
+    runs = len(errors.scores)
+    if errors.fixed and runs == 1:
+        return 0.0, 0.0, 0
+    source = errors if runs > 1 else stand_in
+    if len(source.scores) < 2:
+        return 0.0, 0.0, 0
+    table = source.influence @ source.influence.T
+    count = len(table)
+    own = float(np.trace(table) / count - (table.sum() - np.trace(table)) / (count * (count - 1)))
+    return float(source.scores.var(ddof=1)), own, runs - 1
+
+
+def _shared(errors: Errors, alone: float) -> float:
+    """Covariance over examples of two different runs of a setting."""
+    table = errors.influence @ errors.influence.T
+    count = len(table)
+    if count == 1:
+        return float(table[0, 0]) - alone
+    return float((table.sum() - np.trace(table)) / (count * (count - 1)))
+
+
+def _freedom(pairs: tuple[tuple[Errors, Errors], ...], noise: list[tuple[float, float, int]], total: float) -> float:
+    parts = [
+        (variance / len(errors.scores), free) for (errors, _), (variance, _, free) in zip(pairs, noise, strict=True)
+    ]
+    if any(part and not free for part, free in parts):
+        # the one variance serves both sides
+        parts = [(sum(part for part, _ in parts), max(free for _, free in parts))]
+    below = sum(part**2 / free for part, free in parts if free)
+    return total**2 / below if below else float("inf")
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Corrects p-values for their number (Holm 1979): sorted, ``max over j <= i of min(1, (m - j) p_j)``, j from 0."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    corrected, highest = [0.0] * len(values), 0.0
+    for place, number in enumerate(order):
+        highest = max(highest, min(1.0, (len(values) - place) * values[number]))
+        corrected[number] = highest
+    return corrected

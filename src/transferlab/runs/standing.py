@@ -1,0 +1,207 @@
+"""How settings stand to one another: against a reference, the best one, and the baselines."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transferlab.errors import TransferlabError, near
+from transferlab.runs import setting
+from transferlab.runs.groups import Group, Key, faults, is_baseline
+
+LOWER_IS_BETTER = ("mse",)
+LEVEL = 0.05
+
+
+class Row(NamedTuple):
+    """A setting among those of its task.
+
+    Attributes:
+        group: Its runs.
+        label: What to call it.
+        reference: Label of what it is compared with; empty for the reference itself and where nothing was tested.
+        difference: Its mean minus that of the reference.
+        p: p-value against the reference, corrected by Holm over the comparisons of the block.
+        p_raw: The same without correction.
+        method: Name of the test.
+        best: Whether it has the best mean of its block.
+        tied: Whether it was tested against the best one and is not significantly worse.
+        below: The baseline that it is worse than; empty without.
+        flags: What is wrong with some of its runs.
+    """
+
+    group: Group
+    label: str
+    reference: str = ""
+    difference: float | None = None
+    p: float | None = None
+    p_raw: float | None = None
+    method: str = ""
+    best: bool = False
+    tied: bool = False
+    below: str = ""
+    flags: tuple[str, ...] = ()
+
+
+def block_of(key: Key) -> tuple[str, str, str, str]:
+    """What settings must share to be compared: task, metric, protocol, version of the data."""
+    return key.task, key.metric, key.protocol, key.data
+
+
+def standing(groups: Sequence[Group], reference: str | None = None, tests: bool = True) -> list[Row]:
+    """A row for each setting, block by block, the best one first.
+
+    Args:
+        groups: What `transferlab.runs.groups.group` returns.
+        reference: Strategy, experiment or label to compare with; None: the best one of each block.
+        tests: Whether to test for significance, which reads predictions.
+
+    Raises:
+        TransferlabError: No setting has the name of the reference.
+    """
+    blocks: dict[tuple[str, str, str, str], list[Group]] = {}
+    for one in sorted(groups, key=lambda one: (not one.key.task, one.key[:4])):
+        blocks.setdefault(block_of(one.key), []).append(one)
+    labelled = [labels(block) for block in blocks.values()]
+    if reference is not None:
+        _require(reference, [pair for block in labelled for pair in block])
+    return [row for block in labelled for row in _block(block, reference, tests)]
+
+
+def goodness(one: Group) -> float:
+    """The mean, turned so that more is better; minus infinity without one."""
+    if one.score is None:
+        return float("-inf")
+    return -one.score.mean if one.key.metric in LOWER_IS_BETTER else one.score.mean
+
+
+def labels(block: Sequence[Group]) -> list[tuple[Group, str]]:
+    """Names the settings of a block: the strategy, or the experiment where it is one of its own, and what differs."""
+    # columns of their own show encoder and number of rows
+    names = [(_name(one), one.key.encoder, one.key.train_examples) for one in block]
+    found = []
+    for one, name in zip(block, names, strict=True):
+        same = [other for other, of in zip(block, names, strict=True) if of == name]
+        found.append((one, name[0] + (_what_differs(one, same) if len(same) > 1 else "")))
+    return found
+
+
+def _name(one: Group) -> str:
+    strategy, task = one.key.strategy, one.key.task
+    experiments = dict.fromkeys(str(run.get("experiment", "")) for run in one.runs)
+    own = [name for name in experiments if name and name != f"{strategy}_{task}"]
+    if _classical(one) or not own:
+        return strategy or (own[0] if own else "unknown")
+    return own[0]
+
+
+def _classical(one: Group) -> bool:
+    return is_baseline(one.runs[0])
+
+
+def _what_differs(one: Group, same: Iterable[Group]) -> str:
+    """The configuration keys in which settings of one name differ, with this one's values."""
+    trees = {id(other): _deciding(str(other.runs[-1].get("folder", ""))) for other in same}
+    own = trees[id(one)]
+    every = {key for tree in trees.values() for key in tree}
+    different = sorted(key for key in every if len({str(tree.get(key)) for tree in trees.values()}) > 1)
+    # a key that only some have is one that was added since, most likely
+    keys = [key for key in different if all(key in tree for tree in trees.values())] or different
+    if not own or not keys:
+        return f" ({one.key.setting})" if one.key.setting else ""
+    words = [f"{key.rsplit('.', 1)[-1]}={own[key]}" for key in keys if key in own]
+    more = ["..."] if len(words) > 3 else []
+    return f" ({', '.join([*words[:3], *more])})" if words else " (defaults)"
+
+
+@functools.cache
+def _deciding(folder: str) -> dict[str, Any]:
+    return setting.deciding(setting.of_folder(Path(folder)))
+
+
+def _require(reference: str, labelled: Sequence[tuple[Group, str]]) -> None:
+    known = sorted({name for pair in labelled for name in _names(*pair)})
+    if reference not in known:
+        raise TransferlabError(
+            f"--reference: no setting {reference!r}{near(reference, known)}. Known: {', '.join(known)}."
+        )
+
+
+def _names(one: Group, label: str) -> set[str]:
+    return {one.key.strategy, label, *(str(run.get("experiment", "")) for run in one.runs)} - {""}
+
+
+def _block(block: list[tuple[Group, str]], wanted: str | None, tests: bool) -> list[Row]:
+    ranked = sorted(block, key=lambda pair: (-goodness(pair[0]), pair[1]))
+    rows = [_row(one, label, ranked) for one, label in ranked]
+    scored = [row for row in rows if row.group.score is not None]
+    if not scored:
+        return rows
+    best = scored[0]
+    named = [row for row in scored if wanted in _names(row.group, row.label)]
+    reference = named[0] if named else best
+    results = _tested(rows, reference) if tests else {}
+    # the same comparisons, if the reference is the best one
+    ties = results if reference is best else _tested(rows, best) if tests else {}
+    finished = []
+    for row in rows:
+        if row is best:
+            row = row._replace(best=True)
+        elif (tie := ties.get(row.group.key)) and tie.p is not None:
+            row = row._replace(tied=tie.p >= LEVEL)
+        if result := results.get(row.group.key):
+            row = row._replace(**result._asdict())
+        finished.append(row)
+    return finished
+
+
+class _Result(NamedTuple):
+    reference: str
+    difference: float
+    p: float
+    p_raw: float
+    method: str
+
+
+def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
+    """Tests all rows of a block against one of them; those without usable predictions are left out."""
+    # numpy takes longer to import than all else here
+    from transferlab.runs import outcomes, significance
+
+    one = reference.group.counted[0]
+    known = [(row, outcomes.sample(row.group)) for row in rows if row.group.counted]
+    base = next((found for row, found in known if row is reference), None)
+    if base is None:
+        return {}
+    others = [(row, found) for row, found in known if row is not reference and found and found[0] == base[0]]
+    metric = outcomes.METRICS[str(one.get("kind")), reference.group.key.metric]
+    samples = [significance.Sample(found[1], _classical(row.group)) for row, found in others if found]
+    accuracy = reference.group.key.metric == "accuracy"
+    against = significance.against(significance.Sample(base[1], _classical(reference.group)), samples, metric, accuracy)
+    corrected = significance.holm([result.p for result in against])
+    return {
+        row.group.key: _Result(reference.label, result.difference, p, result.p, result.method)
+        for (row, _), result, p in zip(others, against, corrected, strict=True)
+    }
+
+
+def _row(one: Group, label: str, block: Sequence[tuple[Group, str]]) -> Row:
+    return Row(one, label, below="" if _classical(one) else _better_baseline(one, block), flags=_flags(one))
+
+
+def _better_baseline(one: Group, block: Sequence[tuple[Group, str]]) -> str:
+    """The best baseline, if it is better: of those on as many training rows where there is one, else of all."""
+    baselines = [pair for pair in block if _classical(pair[0]) and pair[0].score is not None]
+    alike = [pair for pair in baselines if pair[0].key.train_examples == one.key.train_examples]
+    best = max(alike or baselines, key=lambda pair: goodness(pair[0]), default=None)
+    if best is None or one.score is None or goodness(one) >= goodness(best[0]):
+        return ""
+    return best[1] if alike else f"{best[1]} on {best[0].key.train_examples} rows"
+
+
+def _flags(one: Group) -> tuple[str, ...]:
+    counts: dict[str, int] = {}
+    for run in one.runs:
+        for fault in faults(run):
+            counts[fault] = counts.get(fault, 0) + 1
+    return tuple(f"{count} of {len(one.runs)} {fault}" for fault, count in counts.items())

@@ -1,0 +1,222 @@
+import itertools
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+
+from transferlab.runs import outcomes, significance
+from transferlab.runs.significance import Errors, Sample
+
+accuracy = outcomes.METRICS["classification", "accuracy"]
+f1 = outcomes.METRICS["classification", "f1"]
+
+
+def right(table):
+    """Counts of accuracy for right answers ``[..., examples]``."""
+    table = np.asarray(table, dtype=float)
+    return np.stack([np.ones_like(table), table], -1)
+
+
+def hits(found, gold):
+    """Counts of F1 for predictions ``[..., examples]`` of 0 and 1."""
+    gold = np.broadcast_to(gold, found.shape)
+    return np.stack([found * gold, found, gold], -1).astype(float)
+
+
+# the metrics of sums ----------------------------------------------------------------------------------------------
+
+NAMES = ["a", "b", "c"]
+REFERENCES = {
+    ("classification", "accuracy"): sklearn.metrics.accuracy_score,
+    ("classification", "f1_macro"): lambda gold, found: sklearn.metrics.f1_score(gold, found, average="macro"),
+    ("classification", "matthews"): sklearn.metrics.matthews_corrcoef,
+    ("regression", "pearson"): lambda gold, found: scipy.stats.pearsonr(gold, found).statistic,
+    ("regression", "spearman"): lambda gold, found: scipy.stats.spearmanr(gold, found).statistic,
+    ("regression", "mse"): sklearn.metrics.mean_squared_error,
+}
+
+
+def run_folder(path, kind, metric, gold, found, score, labels=()):
+    (path / "predictions").mkdir(parents=True)
+    lines = [{"id": n, "prediction": f, "label": g} for n, (f, g) in enumerate(zip(found, gold, strict=True))]
+    (path / "predictions" / "test.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    facts = {"kind": kind, "primary": metric, "labels": list(labels), "folder": str(path)}
+    return {**facts, "status": "finished", "metrics": {f"test/{metric}": score}}
+
+
+@pytest.mark.parametrize("key", list(REFERENCES))
+def test_a_metric_of_sums_is_that_of_its_library(tmp_path, key):
+    generator = np.random.default_rng(4)
+    if key[0] == "regression":
+        gold = generator.integers(0, 20, 60) / 4
+        found = gold + generator.normal(size=60).round(1)
+    else:
+        gold = generator.choice(NAMES, 60)
+        found = np.where(generator.random(60) < 0.5, gold, generator.choice(NAMES, 60))
+    wanted = REFERENCES[key](gold, found)
+    summary = run_folder(tmp_path / "r", *key, gold.tolist(), found.tolist(), wanted, NAMES)
+    for _ in range(2):  # computed, then kept
+        counts = outcomes.outcomes(summary).counts
+        assert float(outcomes.METRICS[key](counts.sum(0))) == pytest.approx(wanted, abs=1e-12)
+    # without an example: what the jackknife needs
+    some = outcomes.METRICS[key](counts.sum(0) - counts)[:3]
+    if key[1] != "spearman":
+        rest = [REFERENCES[key](np.delete(gold, n), np.delete(found, n)) for n in range(3)]
+        assert some == pytest.approx(rest, abs=1e-12)
+    assert outcomes.outcomes({**summary, "metrics": {f"test/{key[1]}": wanted + 0.1}}) is None
+
+
+def test_entity_f1_is_that_of_seqeval(tmp_path):
+    seqeval = pytest.importorskip("seqeval.metrics")
+    generator = np.random.default_rng(5)
+    tags = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    gold = [generator.choice(tags, 6).tolist() for _ in range(40)]
+    found = [[tag if generator.random() < 0.8 else "O" for tag in row] for row in gold]
+    wanted = seqeval.f1_score(gold, found)
+    summary = run_folder(tmp_path, "tagging", "f1", gold, found, wanted)
+    counts = outcomes.outcomes(summary).counts
+    assert counts.shape == (40, 3)
+    assert float(f1(counts.sum(0))) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_runs_on_other_examples_are_not_paired(tmp_path):
+    one = run_folder(tmp_path / "a", "classification", "accuracy", ["a", "b"], ["a", "b"], 1.0, NAMES)
+    other = run_folder(tmp_path / "b", "classification", "accuracy", ["a", "a"], ["a", "a"], 1.0, NAMES)
+    assert outcomes.outcomes(one).examples != outcomes.outcomes(other).examples
+    (tmp_path / "a" / "predictions" / "test.jsonl").write_text('{"id": 0}\n')
+    assert outcomes.outcomes(one) is None
+
+
+# the tests --------------------------------------------------------------------------------------------------------
+
+
+def test_mcnemar_is_the_binomial_test_on_what_only_one_has_right():
+    one = np.array([1] * 12 + [0] * 4 + [1] * 30 + [0] * 9)
+    other = np.array([0] * 12 + [1] * 4 + [1] * 30 + [0] * 9)
+    found = significance.mcnemar(right(one), right(other))
+    assert found.difference == pytest.approx(8 / 55)
+    assert found.p == pytest.approx(scipy.stats.binomtest(12, 16).pvalue)
+
+
+def test_randomisation_is_the_share_of_all_swaps():
+    generator = np.random.default_rng(1)
+    gold = generator.integers(0, 2, 10)
+    one = np.where(generator.random(10) < 0.9, gold, 1 - gold)
+    other = np.where(generator.random(10) < 0.5, gold, 1 - gold)
+    a, b = hits(one, gold), hits(other, gold)
+    observed = abs(f1(a.sum(0)) - f1(b.sum(0)))
+    swaps = np.array(list(itertools.product([0, 1], repeat=10)))[:, :, None]
+    every = f1((a + swaps * (b - a)).sum(1)) - f1((b + swaps * (a - b)).sum(1))
+    exact = (np.abs(every) >= observed - 1e-12).mean()
+    [found] = significance.randomisation(a[None], b, f1)
+    assert 0.02 < exact < 0.9
+    assert found.p == pytest.approx(exact, abs=0.02)
+
+
+def test_with_endless_examples_it_is_welchs_t_test():
+    generator = np.random.default_rng(2)
+    one, other = generator.normal(0.8, 0.02, 4), generator.normal(0.83, 0.05, 6)
+    still = [Errors(scores, np.zeros((len(scores), 5)), False) for scores in (one, other)]
+    wanted = scipy.stats.ttest_ind(one, other, equal_var=False)
+    assert significance.seeds_and_examples(*still).p == pytest.approx(wanted.pvalue)
+
+
+def test_with_one_answer_for_all_seeds_it_is_the_paired_test_over_examples():
+    generator = np.random.default_rng(3)
+    one, other = generator.integers(0, 2, (2, 500))
+    samples = [Sample(right(table)[None].repeat(3, 0)) for table in (one, other)]
+    [found] = significance.against(samples[1], samples[:1], accuracy, accuracy=True)
+    t = scipy.stats.ttest_rel(one, other).statistic
+    assert found.method == "seeds and examples"
+    assert found.p == pytest.approx(2 * scipy.stats.norm.sf(abs(t)), rel=1e-6)
+
+
+def test_holm_by_hand():
+    assert significance.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert significance.holm([]) == []
+
+
+def draw(generator, sizes, examples=300, seed_spread=0.25, gain=0.0):
+    """Right answers of settings ``[runs, examples]``; examples differ in difficulty, seeds in skill, and both meet."""
+    hard = generator.normal(1.0, 1.0, examples)
+    return [
+        right(
+            hard + gain * place + generator.normal(0, seed_spread, (runs, 1))
+            > generator.logistic(0, 1, (runs, examples))
+        )
+        for place, runs in enumerate(sizes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "spread", "pairs"),
+    [
+        ((3, 3), 0.25, 300),
+        *(
+            pytest.param(*case, 4000, marks=pytest.mark.slow)
+            for case in [((3, 3), 0.25), ((5, 5), 0.0), ((5, 3), 0.5), ((1, 5), 0.25)]
+        ),
+    ],
+)
+def test_one_in_twenty_pairs_of_equal_settings_is_called_different(sizes, spread, pairs):
+    generator = np.random.default_rng(7)
+    values = []
+    for _ in range(pairs):
+        one, other = draw(generator, sizes, examples=100 if pairs < 1000 else 300, seed_spread=spread)
+        values += [significance.against(Sample(one), [Sample(other)], accuracy, accuracy=True)[0].p]
+    rate = np.mean(np.array(values) < 0.05)
+    print(f"runs {sizes}, spread of seeds {spread}: {rate:.4f} of {pairs} pairs")
+    # four standard errors of a share of 0.05, and what the approximations cost
+    assert abs(rate - 0.05) < 4 * np.sqrt(0.05 * 0.95 / pairs) + 0.01
+
+
+def test_seeds_taken_for_granted_call_too_many_different():
+    """Why there is a test over seeds and examples: the mean of each example over seeds, tested over examples."""
+    generator = np.random.default_rng(7)
+    values = []
+    for _ in range(150):
+        one, other = (table[..., 1].mean(0) for table in draw(generator, (3, 3)))
+        values.append(scipy.stats.ttest_rel(one, other).pvalue)
+    assert np.mean(np.array(values) < 0.05) > 0.12
+
+
+def test_one_in_twenty_equal_models_is_called_different_by_f1():
+    generator = np.random.default_rng(8)
+    values = []
+    for _ in range(200):
+        gold = generator.random(200) < 0.4
+        found = np.where(generator.random((2, 200)) < 0.8, gold, ~gold)
+        one, other = hits(found, gold)
+        values += [significance.randomisation(one[None], other, f1, shuffles=500)[0].p]
+    assert 0.005 < np.mean(np.array(values) < 0.05) < 0.11
+
+
+@pytest.mark.parametrize("metric", ["matthews", "pearson", "f1"])
+def test_the_jackknife_knows_the_spread_over_examples(metric):
+    """For any metric: the spread that it tells of one sample is the one seen over many."""
+    generator = np.random.default_rng(9)
+    scores, told = [], []
+    for _ in range(300):
+        if metric == "pearson":
+            x = generator.normal(size=150)
+            counts = outcomes._moments(x + generator.normal(size=150), x, metric)
+            function = outcomes.METRICS["regression", metric]
+        else:
+            gold = generator.integers(0, 2, 150)
+            found = np.where(generator.random(150) < 0.8, gold, 1 - gold)
+            counts = outcomes._classes(found, gold, metric, 2)
+            function = outcomes.METRICS["classification", metric]
+        errors = significance._errors(Sample(counts[None]), function)
+        scores.append(errors.scores[0])
+        told.append((errors.influence**2).sum())
+    assert np.sqrt(np.mean(told)) == pytest.approx(np.std(scores), rel=0.15)
+
+
+def test_a_real_difference_is_found():
+    generator = np.random.default_rng(10)
+    one, other = draw(generator, (5, 5), examples=1000, seed_spread=0.05, gain=0.6)
+    [found] = significance.against(Sample(one), [Sample(other)], accuracy, accuracy=True)
+    assert found.difference > 0.05
+    assert found.p < 0.001

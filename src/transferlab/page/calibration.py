@@ -21,7 +21,7 @@ class Bin(NamedTuple):
     high: float
     confidence: float
     accuracy: float
-    count: int
+    examples: int
 
 
 class Temperature(NamedTuple):
@@ -61,7 +61,7 @@ def bins(scores: Array, labels: Array, count: int = BINS) -> list[Bin]:
 def ece(scores: Array, labels: Array, count: int = BINS) -> float:
     """Expected calibration error ``sum_m |B_m| / n * |accuracy(B_m) - confidence(B_m)|``."""
     found = bins(scores, labels, count)
-    return sum(b.count * abs(b.accuracy - b.confidence) for b in found) / max(len(labels), 1)
+    return sum(b.examples * abs(b.accuracy - b.confidence) for b in found) / max(len(labels), 1)
 
 
 def scaled(scores: Array, temperature: float) -> Array:

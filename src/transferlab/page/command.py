@@ -6,9 +6,8 @@ from pathlib import Path
 from transferlab.arguments import Parser
 from transferlab.errors import TransferlabError
 from transferlab.page.document import page
-from transferlab.runs import compare
 from transferlab.runs import folder as run_folder
-from transferlab.runs.groups import Summary
+from transferlab.runs.reading import FILTERS, read, select
 
 FILE = "report.html"
 
@@ -20,8 +19,8 @@ def main(arguments: list[str]) -> None:
         TransferlabError: No runs, no run that passes the filters, a wrong option, or a file that cannot be written.
     """
     asked = _parser().parse_args(arguments)
-    compare.read(asked.root)
-    summaries = compare.select(read(asked.root), {name: getattr(asked, name) for name in compare.FILTERS})
+    filters = {name: getattr(asked, name) for name in FILTERS}
+    summaries = select(read(asked.root), filters, baselines=True)
     output: Path = asked.output or asked.root / FILE
     text = page(summaries, asked.root)
     try:
@@ -38,15 +37,7 @@ def _parser() -> Parser:
         "root", nargs="?", type=Path, default=Path("runs"), metavar="ROOT", help="folder of runs [runs]"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"the page [ROOT/{FILE}]")
-    for name in compare.FILTERS:
-        parser.add_argument(f"--{name}", help=f"only runs with this {name}")
+    for name in FILTERS:
+        kept = "" if name == "task" else "; baselines stay"
+        parser.add_argument(f"--{name}", help=f"only runs with this {name}{kept}")
     return parser
-
-
-def read(root: Path) -> list[Summary]:
-    """The summaries of all runs below `root`, each with ``run`` and ``folder``; what cannot be read is left out."""
-    found = []
-    for path, summary in run_folder.summaries(root):
-        if isinstance(summary, dict):
-            found.append({"status": "unknown", **summary, "run": path.name, "folder": str(path)})
-    return found

@@ -9,12 +9,12 @@ Z = 1.959963984540054
 
 
 class Share(NamedTuple):
-    """A share of successes with its 95 % interval."""
+    """A share of successes in a number of trials, with its 95 % interval."""
 
     value: float
     low: float
     high: float
-    count: int
+    trials: int
 
 
 def wilson(successes: int, count: int) -> Share:

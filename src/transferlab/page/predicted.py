@@ -59,7 +59,9 @@ def _matrix(counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Html:
 
 def calibrated(task: Task, found: Found) -> Html:
     """Calibration errors before and after scaling by temperature, and reliability diagrams."""
-    rows, figures, unfitted = [], [], 0
+    rows: list[list[Html | str]] = []
+    figures: list[Html] = []
+    unfitted = 0
     for setting, seeds in found:
         judged = [(t.scores, t.gold, t.selection) for t in seeds if t.scores is not None and t.gold is not None]
         if not judged:
@@ -129,7 +131,7 @@ def long_ones(task: Task, found: Found) -> Html:
         names, [(s.number, s.name, [share[:3] for share in row]) for s, row in series], reference.unit, what
     )
     rows = [
-        [named(s), *(f"{share.value:.3f} ({share.low:.3f}-{share.high:.3f}), n = {share.count}" for share in row)]
+        [named(s), *(f"{share.value:.3f} ({share.low:.3f}-{share.high:.3f}), n = {share.trials}" for share in row)]
         for s, row in series
     ]
     tokens = " (as one encoder of this task reads them, special ones included)" if reference.unit == "tokens" else ""
@@ -143,7 +145,8 @@ def long_ones(task: Task, found: Found) -> Html:
 
 def entity_errors(task: Task, found: Found) -> Html:
     """What goes wrong with entities, and recall of those that training had and had not."""
-    rows, parts, series = [], [], []
+    rows: list[list[Html | str]] = []
+    parts, series = [], []
     for setting, seeds in found:
         counted = [t.errors for t in seeds if t.errors is not None]
         if not counted:
@@ -154,7 +157,7 @@ def entity_errors(task: Task, found: Found) -> Html:
         if first.seen and first.unseen and len(series) < MOST:
             series.append((setting.number, setting.name, [first.seen[:3], first.unseen[:3]]))
         recall = [
-            f"{share.value:.3f} ({share.low:.3f}-{share.high:.3f}), n = {share.count}" if share else "-"
+            f"{share.value:.3f} ({share.low:.3f}-{share.high:.3f}), n = {share.trials}" if share else "-"
             for share in (first.seen, first.unseen)
         ]
         rows.append([named(setting), *(f"{means[kind]:g}" for kind in KINDS), *recall])

@@ -1,8 +1,9 @@
 """How settings stand to one another: against a reference, the best one, and the baselines."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from transferlab.errors import TransferlabError, near
 from transferlab.runs import setting
@@ -100,7 +101,7 @@ def _classical(one: Group) -> bool:
 
 def _what_differs(one: Group, same: Iterable[Group]) -> str:
     """The configuration keys in which settings of one name differ, with this one's values."""
-    trees = {id(other): setting.deciding(setting.of_folder(_folder(other))) for other in same}
+    trees = {id(other): _deciding(str(other.runs[-1].get("folder", ""))) for other in same}
     own = trees[id(one)]
     every = {key for tree in trees.values() for key in tree}
     different = sorted(key for key in every if len({str(tree.get(key)) for tree in trees.values()}) > 1)
@@ -113,8 +114,9 @@ def _what_differs(one: Group, same: Iterable[Group]) -> str:
     return f" ({', '.join([*words[:3], *more])})" if words else " (defaults)"
 
 
-def _folder(one: Group) -> Path:
-    return Path(str(one.runs[-1].get("folder", "")))
+@functools.cache
+def _deciding(folder: str) -> dict[str, Any]:
+    return setting.deciding(setting.of_folder(Path(folder)))
 
 
 def _require(reference: str, labelled: Sequence[tuple[Group, str]]) -> None:

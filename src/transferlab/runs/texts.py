@@ -29,8 +29,8 @@ def write(folder: Path, data: "TaskDataModule", lines: dict[str, list[Record]]) 
         data: The rows.
         lines: Records of each test split, by its name in metric keys.
     """
-    split = data.source.test[0]
     if "test" in lines:
+        split = data.source.test[0]
         try:
             if data.source.kind == "tagging":
                 lines["test"] = with_words(data, split, lines["test"])

@@ -165,6 +165,8 @@ class _Result(NamedTuple):
 
 def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     """Tests all rows of a block against one of them; those without usable predictions are left out."""
+    if sum(_predicted(row.group) for row in rows) < 2:
+        return {}
     # numpy takes longer to import than all else here
     from transferlab.runs import outcomes, significance
 
@@ -183,6 +185,11 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
         row.group.key: _Result(reference.label, result.difference, p, result.p, result.method)
         for (row, _), result, p in zip(others, against, corrected, strict=True)
     }
+
+
+def _predicted(one: Group) -> bool:
+    folders = [Path(str(run.get("folder", ""))) for run in one.counted]
+    return bool(folders) and all((folder / "predictions" / "test.jsonl").is_file() for folder in folders)
 
 
 def _row(one: Group, label: str, block: Sequence[tuple[Group, str]]) -> Row:

@@ -87,13 +87,26 @@ def curve(steps, scores):
 
 def test_convergence_counts_steps_until_most_of_what_scratch_reaches(write):
     for seed in (0, 1):
-        write("from_scratch", seed, 0.7, log=curve((10, 20, 30, 40, 50), (0.5, 0.6, 0.65, 0.77, 0.8)))
-        write("full_finetuning", seed, 0.9, log=curve((10, 20), (0.7, 0.9) if seed else (0.77, 0.9)))
+        log = curve((10, 20, 30, 40, 50), (0.5, 0.6, 0.65, 0.79, 0.8))
+        write("from_scratch", seed, 0.7, log=log, before={"val/primary": 0.5})
+        write("full_finetuning", seed, 0.9, log=curve((5, 10, 20), (0.6, 0.7, 0.9) if seed else (0.6, 0.79, 0.9)))
+    write("from_scratch", 2, 0.5, log=curve((10, 50), (0.5, 0.5)), before={"val/primary": 0.5})
+    write("full_finetuning", 2, 0.9, log=curve((10, 50), (0.8, 0.9)))
     found = measured(write, row_of("convergence", "SST-2", "full_finetuning"))
-    # 95 % of 0.8 is 0.76: after 40 steps, against 10 and 20
+    # 0.5 + 95 % of 0.3 is 0.785: after 40 steps, against 10 and 20; the third learned nothing from scratch
+    assert found.effect.n == 2
+    assert found.effect.bound == ""
     assert found.effect.value == pytest.approx(math.sqrt(4 * 2))
     low, high = stats.t.interval(0.95, 1, math.log(8) / 2, stats.sem([math.log(4), math.log(2)]))
     assert (found.effect.low, found.effect.high) == pytest.approx((math.exp(low), math.exp(high)))
+
+
+def test_where_the_first_validation_is_enough_the_speed_is_a_bound(write):
+    for seed in range(3):
+        write("from_scratch", seed, 0.7, log=curve((10, 20, 30), (0.5, 0.6, 0.8)))
+        write("full_finetuning", seed, 0.9, log=curve((10, 20, 30), (0.85, 0.9, 0.9)))
+    found = measured(write, row_of("convergence", "SST-2", "full_finetuning"))
+    assert (found.effect.bound, found.effect.value, found.verdict) == (">=", pytest.approx(3), "supported")
 
 
 def test_a_curve_that_never_gets_there_is_a_bound_and_cannot_support(write):
@@ -234,8 +247,8 @@ def test_the_page_is_written_between_its_markers_and_the_same_again(write, pages
     assert prose in text
     assert "| SST-2: `lora` over `full_finetuning` | `sst2` | 0.0 points | > -1.0 | 5 | supported |" in text
     assert "| 0.40 % | ≤ 1.00 % | 5 | supported |" in text
-    assert "- SST-2: parameters that learn with `bitfit`, head included: no finished run of bitfit." in text
-    assert "under 1 % of the parameters. | **supported** |" in text
+    assert "- `sst2`: no finished run of bitfit." in text
+    assert "under 1 % of the parameters. | **supported** (of 10 numbers: 2 supported, 8 not run) |" in text
     assert "peft: supported" in capsys.readouterr().out
     readme = (pages / "README.md").read_text()
     assert "| SST-2 accuracy | `full_finetuning` | 89.2 [89.0, 89.4] | 5 | 2,000 | 1.00 % | 60 s |" in readme

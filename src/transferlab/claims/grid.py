@@ -108,14 +108,10 @@ def validations(run: Summary) -> list[Point]:
     A line counts its step from 0. The first one holds the validation of the untrained head too, and the one behind the
     last step that of the selected checkpoint.
     """
-    total = value(run, "perf", "steps")
-    found = []
-    for row in logged(run):
-        step, score = row.get("step"), row.get("val/primary")
-        known = isinstance(step, int) and isinstance(score, int | float) and total is not None
-        if known and (step > 0 or total == 1) and step < total:
-            found.append(Point(step + 1, float(score)))
-    return found
+    total = value(run, "perf", "steps") or 0
+    rows = [(row.get("step"), row.get("val/primary")) for row in logged(run)]
+    known = [(step, score) for step, score in rows if isinstance(step, int) and isinstance(score, int | float)]
+    return [Point(step + 1, float(score)) for step, score in known if (step > 0 or total == 1) and step < total]
 
 
 def steps_until(run: Summary, target: float) -> tuple[int, bool] | None:

@@ -53,7 +53,7 @@ class Claim:
 
 
 def _faster(task: str, strategy: str) -> Row:
-    text = f"{NAMES[task]}: steps until {rows.REACHED:.0%} of the best of `from_scratch`, times fewer with `{strategy}`"
+    text = f"{NAMES[task]}: steps to where `from_scratch` converges, times fewer with `{strategy}`"
     return Row(SWEEP_OF[task], task, text, "times", 1, rows.speed_up, (strategy, SCRATCH))
 
 
@@ -98,9 +98,11 @@ CLAIMS = (
         "convergence",
         "Convergence",
         "Pretrained features converge faster than random ones, and give 5 to 10 points more on a small IMDB.",
-        "Faster: more than once. Gain: more than 5 points.",
+        f"Faster: more than 1 times fewer steps until validation is {rows.REACHED * 100:.0f} % of the way from the "
+        "untrained head to the best of `from_scratch`; validation comes once an epoch, so where the first one is enough "
+        "the number is a bound (`≥`). Not on MRPC, where all of one class has an F1 of 81. Gain: more than 5 points.",
         (
-            *(_faster(task, strategy) for task in SWEEP_OF for strategy in (FULL, FROZEN)),
+            *(_faster(task, strategy) for task in ("sst2", "conll2003") for strategy in (FULL, FROZEN)),
             *(_gain(size, strategy) for size in SMALL for strategy in (FULL, FROZEN)),
         ),
     ),
@@ -118,8 +120,8 @@ CLAIMS = (
         "feature_extraction",
         "Feature extraction",
         "Training a head on frozen features is cheaper and steadier over seeds than fine-tuning, and forgets nothing.",
-        "Cheaper: more than once. Steadier: the mean distance from the median is smaller. Forgets nothing: a linear "
-        "probe of STS-B on the encoder loses no point, while fine-tuning costs it some.",
+        "Cheaper: more than 1 times the time. Steadier: the mean distance from the median is smaller. Forgets nothing: a "
+        "linear probe of STS-B on the encoder loses no point, while fine-tuning costs it some.",
         (
             *(_cheaper(task) for task in SWEEP_OF),
             *(_steadier(task) for task in SWEEP_OF),

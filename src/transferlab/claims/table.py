@@ -99,8 +99,8 @@ CLAIMS = (
         "Convergence",
         "Pretrained features converge faster than random ones, and give 5 to 10 points more on a small IMDB.",
         f"Faster: more than 1 times fewer steps until validation is {rows.REACHED * 100:.0f} % of the way from the "
-        "untrained head to the best of `from_scratch`; validation comes once an epoch, so where the first one is enough "
-        "the number is a bound (`≥`). Not on MRPC, where all of one class has an F1 of 81. Gain: more than 5 points.",
+        "untrained head to the best of `from_scratch`; validation comes once an epoch, so where the first one is "
+        "enough the number is a bound (`≥`). Not on MRPC, where all of one class has an F1 of 81. Gain: more than 5 points.",
         (
             *(_faster(task, strategy) for task in ("sst2", "conll2003") for strategy in (FULL, FROZEN)),
             *(_gain(size, strategy) for size in SMALL for strategy in (FULL, FROZEN)),
@@ -120,8 +120,8 @@ CLAIMS = (
         "feature_extraction",
         "Feature extraction",
         "Training a head on frozen features is cheaper and steadier over seeds than fine-tuning, and forgets nothing.",
-        "Cheaper: more than 1 times the time. Steadier: the mean distance from the median is smaller. Forgets nothing: a "
-        "linear probe of STS-B on the encoder loses no point, while fine-tuning costs it some.",
+        "Cheaper: more than 1 times the time. Steadier: the mean distance from the median is smaller. Forgets nothing: "
+        "a linear probe of STS-B on the encoder loses no point, while fine-tuning costs it some.",
         (
             *(_cheaper(task) for task in SWEEP_OF),
             *(_steadier(task) for task in SWEEP_OF),

@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline sweep seeds compare forgetting claims results list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline sweep seeds curve compare forgetting claims results list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -73,6 +73,9 @@ seeds: ## an experiment with several seeds: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JO
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) seeds '$(call given,NAME)' $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)') \
 		$(if $(call given,DRY),--dry) $(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
+
+curve: $(STAMP) ## quality over the number of labels [ARGS='--task sst2 --tag sst2_labels --picture curve.png']
+	@$(RUNNER) curve $(call given,ARGS)
 
 compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']
 	@$(RUNNER) compare $(call given,ARGS)

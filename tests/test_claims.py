@@ -120,26 +120,20 @@ def test_a_curve_that_never_gets_there_is_a_bound_and_cannot_support(write):
     assert judge(Effect(3, 2, 4, 3, "<="), 1) == "undecided"
 
 
-def test_labels_are_read_off_between_two_sizes():
-    curve = {10: 0.5, 100: 0.7, 1000: 0.6, 10000: 0.9}
-    assert rows.labels_for(curve, 0.6) == (pytest.approx(math.sqrt(1000)), True)
-    # 1,000 labels count as good as 100; half of what is missing then is half of the way in powers of ten
-    assert rows.labels_for(curve, 0.8) == (pytest.approx(10**3.5), True)
-    assert rows.labels_for(curve, 0.4) == (10, True)
-    assert rows.labels_for(curve, 0.95) == (10000, False)
-
-
 def test_the_label_multiplier(write):
     for seed in range(3):
-        for size, pretrained, scratch in ((10, 0.5, 0.5), (100, 0.8, 0.5), (1000, 0.9, 0.65)):
+        for size, pretrained, scratch in ((10, 0.5, 0.5), (100, 0.6, 0.5), (1000, 0.9, 0.5), (5000, 0.9, 0.7)):
             write("lora", seed, pretrained, "sst2_labels", size=size)
             write("feature_extraction", seed, pretrained + 0.2, "sst2_labels", size=size)
             write("from_scratch", seed, scratch, "sst2_labels", size=size)
-    found = measured(write, row_of("label_efficiency", "SST-2", "`lora`"))
-    assert found.effect.value == pytest.approx(1000 / math.sqrt(1000))
-    assert (found.effect.bound, found.verdict) == ("", "supported")
-    found = measured(write, row_of("label_efficiency", "SST-2", "`feature_extraction`"))
-    assert (found.effect.value, found.effect.bound, found.verdict) == (pytest.approx(100), ">=", "supported")
+    found = measured(write, row_of("label_efficiency", "SST-2", "`lora`", "with 100"))
+    # 0.6 lies half-way between the scores of 1,000 and 5,000 labels, in logarithms
+    assert found.effect[:3] == pytest.approx((math.sqrt(1000 * 5000) / 100,) * 3)
+    assert (found.effect.n, found.effect.bound, found.verdict) == (3, "", "supported")
+    found = measured(write, row_of("label_efficiency", "SST-2", "`feature_extraction`", "with 100"))
+    assert (found.effect.value, found.effect.low, found.effect.bound) == (50, 50, ">=")
+    assert (found.verdict, page.shown(found.effect, "times")) == ("supported", "≥ 50.0 times [50.0, ∞]")
+    assert measured(write, row_of("label_efficiency", "SST-2", "`lora`", "with 50,")).verdict == "not run"
 
 
 def test_overfitting_is_test_loss_less_training_loss(write):

@@ -19,6 +19,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
   transferlab sweep FILE                                 a grid of runs from sweeps/FILE.yaml; goes on where it was
   transferlab seeds NAME --seeds 5                       one experiment with several seeds
+  transferlab curve [RUNS] --task TASK                   quality over the number of labels, and how many transfer saves
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
@@ -113,6 +114,12 @@ def _seeds(arguments: list[str]) -> None:
     seeds(arguments)
 
 
+def _curve(arguments: list[str]) -> None:
+    from transferlab.runs.curve import main as curve
+
+    curve(arguments)
+
+
 LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
@@ -123,6 +130,7 @@ LIGHT: dict[str, Callable[[list[str]], None]] = {
     "demo": _demo,
     "sweep": _sweep,
     "seeds": _seeds,
+    "curve": _curve,
 }
 
 if __name__ == "__main__":

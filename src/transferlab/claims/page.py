@@ -1,5 +1,6 @@
 """Blocks of a Markdown page between markers, written from the runs."""
 
+import math
 import re
 
 from transferlab.claims import grid
@@ -60,6 +61,8 @@ def _line(finding: Finding) -> str:
 
 def number(found: float, unit: str) -> str:
     """A number with its unit."""
+    if math.isinf(found):
+        return "∞"
     text = FORMS[unit].format(found)
     # zero has no sign
     return text.lstrip("+-") if not re.search("[1-9]", text) else text

@@ -1,6 +1,6 @@
 """Ways to put a claim to the test: each makes a row of numbers from the runs of a sweep."""
 
-import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -129,44 +129,23 @@ def speed_up(runs: Grid, row: Row) -> Effect | None:
 
 
 def label_multiplier(runs: Grid, row: Row) -> Effect | None:
-    """How many times fewer labels the first strategy needs for what the second reaches with its most, seed by seed.
+    """How many times as many labels the second strategy needs for what the first reaches with the row's size.
 
-    Labels between two sizes by interpolation on their logarithm, see `labels_for`.
+    On average over seeds, with the bootstrap interval of `transferlab.runs.labels.equivalent`.
     """
-    first, second = (_learning_curves(runs, row, name) for name in row.needs)
-    ratios, bound = [], ""
-    for seed in sorted(first.keys() & second.keys()):
-        most = max(second[seed])
-        if most != max(runs.sizes(row.sweep, row.task, row.needs[1])):
-            continue
-        needed, reached = labels_for(first[seed], second[seed][most])
-        ratios.append(most / needed)
-        if not reached:
-            bound = "<="
-        elif needed == min(first[seed]):
-            bound = bound or ">="
-    return effects.geometric(ratios, bound)
+    # takes a moment to import
+    from transferlab.runs import labels
 
-
-def labels_for(curve: dict[int, float], target: float) -> tuple[float, bool]:
-    """Labels that reach a score, by a curve from labels to scores.
-
-    The score between two sizes is taken as linear in the logarithm of the labels, and what fewer labels have reached
-    more have too.
-
-    Returns:
-        Labels, and whether the score is reached; if not, the largest size. The smallest one where that is enough.
-    """
-    sizes = sorted(curve)
-    best = curve[sizes[0]]
-    if best >= target:
-        return sizes[0], True
-    for before, size in itertools.pairwise(sizes):
-        if curve[size] >= target:
-            part = (target - best) / (curve[size] - best)
-            return before * (size / before) ** part, True
-        best = max(best, curve[size])
-    return sizes[-1], False
+    assert row.size is not None
+    method, reference = (_learning_curve(runs, row, name) for name in row.needs)
+    if row.size not in method or len(reference) < 2:
+        return None
+    found = labels.equivalent(method, reference, row.size)
+    least, most = found.tried
+    bound = ">=" if math.isinf(found.count) else "<=" if found.count == 0 else ""
+    value, low = (min(max(count, least), most) / row.size for count in (found.count, found.low))
+    high = found.high / row.size if found.high else least / row.size
+    return Effect(value, low, high, len(method[row.size]), bound)
 
 
 def time_ratio(runs: Grid, row: Row) -> Effect | None:
@@ -251,14 +230,14 @@ def _group(runs: Grid, row: Row, strategy: str) -> Group | None:
     return runs.group(row.sweep, row.task, strategy, row.size)
 
 
-def _learning_curves(runs: Grid, row: Row, strategy: str) -> dict[int, dict[int, float]]:
-    """Seed to a curve from labels to test scores."""
-    curves: dict[int, dict[int, float]] = {}
+def _learning_curve(runs: Grid, row: Row, strategy: str) -> dict[int, dict[int, float]]:
+    """Number of training rows to seed to test score."""
+    curve: dict[int, dict[int, float]] = {}
     for size in runs.sizes(row.sweep, row.task, strategy):
         for seed, run in grid.by_seed(runs.group(row.sweep, row.task, strategy, size)).items():
             if (score := score_of(run)) is not None:
-                curves.setdefault(seed, {})[size] = score
-    return curves
+                curve.setdefault(size, {})[seed] = score
+    return curve
 
 
 def _pairs(runs: Grid, row: Row) -> list[tuple[Summary, Summary]]:

@@ -113,7 +113,7 @@ CLAIMS = (
         "label_efficiency",
         "Label efficiency",
         "A pretrained encoder needs 10 to 100 times fewer labels than training from scratch.",
-        "More than 10 times. At `≥` the most labels of the sweep were not enough. The interval is a bootstrap over seeds.",
+        "More than 10 times. At `≥` the most of the sweep were not enough. The interval is a bootstrap over seeds.",
         (
             *(_fewer_labels("sst2", size, strategy) for size in LABELS for strategy in (FULL, "lora", FROZEN)),
             *(_fewer_labels("imdb", size, strategy) for size in LABELS for strategy in (FULL, FROZEN)),

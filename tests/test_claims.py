@@ -166,6 +166,15 @@ def test_cost_share_and_size(write):
     assert (size.effect.value, size.verdict) == (75, "not supported")
 
 
+def test_features_that_another_seed_computed_are_paid_for_all_the_same(write):
+    for seed in (0, 1):
+        write("full_finetuning", seed, 0.8, perf={"wall_s": 60.0})
+    first = ["features of 9 rows, computed in 20.0 s, 1 MB"]
+    write("feature_extraction", 0, 0.8, perf={"wall_s": 30.0}, frozen_work=first)
+    write("feature_extraction", 1, 0.8, perf={"wall_s": 10.0}, frozen_work=["features of 9 rows, read from disk, 1 MB"])
+    assert measured(write, row_of("feature_extraction", "SST-2: time")).effect[:3] == pytest.approx((2, 2, 2))
+
+
 def test_spread_is_that_of_brown_and_forsythe():
     wide, narrow = [0.70, 0.80, 0.95, 0.60, 0.75], [0.80, 0.81, 0.79, 0.80, 0.82]
     found = effects.spread_difference(wide, narrow)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from transferlab import config
 from transferlab.runs import folder as run_folder
 from transferlab.runs.groups import Group, Summary, faults, group, score_of, value
 
+UNDER_WAY = ("running", "trained", "interrupted")
 Cell = dict[int, Summary]
 """Seed to the run that counts."""
 
@@ -69,7 +71,20 @@ def by_seed(found: Group | None) -> Cell:
 
 def failures(found: Group) -> int:
     """Runs of a cell that gave nothing usable: ended by an error, NaN, collapsed, or no better than the majority."""
-    return sum(bool(faults(run)) and run.get("status") != "running" for run in found.runs)
+    return sum(bool(faults(run)) and run.get("status") not in UNDER_WAY for run in found.runs)
+
+
+def seconds(found: Group, run: Summary) -> float | None:
+    """How long a run took, with the time to compute the features that it read from disk because another seed had them.
+
+    None where no run of the group tells that time.
+    """
+    took, work = value(run, "perf", "wall_s"), " ".join(run.get("frozen_work") or [])
+    if took is None or "read from disk" not in work:
+        return took
+    texts = [" ".join(other.get("frozen_work") or []) for other in found.runs]
+    computed = [sum(map(float, parts)) for text in texts if (parts := re.findall(r"computed in ([\d.]+) s", text))]
+    return took + max(computed) if computed else None
 
 
 def seeds_wanted(sweep: str, root: Path | None = None) -> int | None:

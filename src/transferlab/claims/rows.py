@@ -151,7 +151,8 @@ def label_multiplier(runs: Grid, row: Row) -> Effect | None:
 def time_ratio(runs: Grid, row: Row) -> Effect | None:
     """How many times longer the first strategy takes than the second, encoding and tests included, seed by seed."""
     first, second = (_group(runs, row, name) for name in row.needs)
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     pairs = [(grid.seconds(first, a), grid.seconds(second, b)) for a, b in _pairs(runs, row)]
     return effects.geometric([a / b for a, b in pairs if a and b])
 

@@ -4,13 +4,13 @@ import sys
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transferlab import signals
 from transferlab.arguments import Parser
 from transferlab.errors import TransferlabError
 from transferlab.search import spec, write
-from transferlab.search.spec import Search
+from transferlab.search.spec import Search, text
 
 if TYPE_CHECKING:
     import optuna
@@ -138,13 +138,7 @@ def _work(study: "optuna.Study", search: Search, runs: Path, trials: int) -> int
 def _list(study: "optuna.Study") -> None:
     for trial in study.get_trials(deepcopy=False):
         value = "" if trial.value is None else f"{trial.value:.4f}"
-        print(f"{trial.number:>4}  {trial.state.name.lower():<9} {value:>7}  {_values(trial.params)}")
-
-
-def _values(params: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in params.items()
-    )
+        print(f"{trial.number:>4}  {trial.state.name.lower():<9} {value:>7}  {text(trial.params)}")
 
 
 def _report(study: "optuna.Study", search: Search, asked: Namespace) -> None:
@@ -154,4 +148,4 @@ def _report(study: "optuna.Study", search: Search, asked: Namespace) -> None:
     path = asked.winner or Path("experiments") / f"{search.name}_best.yaml"
     comment = f"{studies.METRIC} {best.value:.4f} in trial {best.number} of {studies.count(study)}"
     write.winner(path, search, best.params, comment)
-    print(f"best: {comment}: {_values(best.params)}\nwrote {path}; go on with: make exp NAME={path.stem}")
+    print(f"best: {comment}: {text(best.params)}\nwrote {path}; go on with: make exp NAME={path.stem}")

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from transferlab import signals
 from transferlab.runs import folder as run_folder
 from transferlab.runs import lock
-from transferlab.search.spec import Dimension, Range, Search
+from transferlab.search.spec import Dimension, Range, Search, text
 from transferlab.sweeps import run, worker
 from transferlab.sweeps.cells import Cell, note
 
@@ -124,9 +124,7 @@ def objective(search: Search, runs: Path, say: Callable[[str], None]) -> Callabl
         name = trial.user_attrs.get("folder") or f"{search.name}-t{trial.number}"
         trial.set_user_attr("folder", name)
         one = cell(search, values, runs, name, trial.number)
-        say(
-            f"trial {trial.number}: {', '.join(f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}' for key, value in values.items())}"
-        )
+        say(f"trial {trial.number}: {text(values)}")
         return _train(trial, one)
 
     return train
@@ -134,16 +132,19 @@ def objective(search: Search, runs: Path, say: Callable[[str], None]) -> Callabl
 
 def cell(search: Search, values: dict[str, Any], runs: Path, name: str, number: int = 0) -> Cell:
     """The run of a trial; the test is left to the winner."""
+    experiment, tags = search.experiment, json.dumps([search.name])
     arguments = [
         "fit",
         "--experiment",
-        search.experiment,
+        experiment,
         "--run.root",
         str(runs),
+        "--run.experiment",
+        experiment,
         "--run.tags",
-        json.dumps([search.name]),
+        tags,
     ]
-    arguments += ["--run.experiment", search.experiment, "--run.test", "false", "--run.log_checkpoint", "false"]
+    arguments += ["--run.test", "false", "--run.log_checkpoint", "false"]
     for key, value in {**search.set, **values}.items():
         arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     folder = runs / search.experiment / name
@@ -199,6 +200,6 @@ def validations(path: Path) -> list[float]:
         except ValueError:
             # the line that is being written
             continue
-        if (METRIC in record and "train/loss" in record) or (METRIC in record and record.get("step", 0) > 0):
+        if METRIC in record and record.get("step", 0) > 0:
             values.append(float(record[METRIC]))
     return values

@@ -36,11 +36,9 @@ def winner(path: Path, search: Search, values: Overrides, comment: str, root: Pa
     whole = experiments.compose(search.experiment, root)
     for key, value in {**search.set, **values}.items():
         tree = config.merge(tree, placed(key, value, whole))
-    text = f"{MARK}{search.name}: {comment}\n" + yaml.safe_dump(
-        tree, sort_keys=False, default_flow_style=None, width=110
-    )
+    dumped = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=110)
     path.parent.mkdir(parents=True, exist_ok=True)
-    run_folder.write_text(path, text)
+    run_folder.write_text(path, f"{MARK}{search.name}: {comment}\n{dumped}")
 
 
 def placed(key: str, value: Any, whole: config.Tree) -> config.Tree:

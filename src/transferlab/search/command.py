@@ -83,7 +83,7 @@ def _run(study: "optuna.Study", search: Search, asked: Namespace) -> int:
     from transferlab.search import study as studies
     from transferlab.sweeps import run
 
-    trials = asked.trials or search.trials
+    trials = asked.trials or (len(studies.grid(search)) if search.sampler == "grid" else search.trials)
     if again := studies.recover(study):
         print(f"{again} trials were cut off; they go on", flush=True)
     if studies.count(study) < trials:

@@ -47,7 +47,7 @@ class Search:
         experiment: What is trained, by name.
         space: Dotted keys, and what is tried for them.
         set: Keys of all trials.
-        trials: How many, over all starts and processes.
+        trials: How many, over all starts and processes; a grid has its own number.
         sampler: ``tpe`` (Bergstra et al. 2011), ``random`` or ``grid``.
         pruner: ``median``: stop a trial whose best epoch so far is below the median of the others at that epoch;
             ``halving`` (Li et al. 2020); ``none``.

@@ -3,6 +3,7 @@
 Several processes may work on one study at a time.
 """
 
+import itertools
 import json
 import math
 import multiprocessing
@@ -41,7 +42,7 @@ def open_study(search: Search, path: Path) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return optuna.create_study(
+    study = optuna.create_study(
         storage=f"sqlite:///{path}",
         study_name=search.name,
         direction="maximize",
@@ -49,13 +50,15 @@ def open_study(search: Search, path: Path) -> optuna.Study:
         sampler=sampler(search),
         pruner=pruner(search),
     )
+    if search.sampler == "grid":
+        for values in grid(search):
+            study.enqueue_trial(values, skip_if_exists=True)
+    return study
 
 
 def sampler(search: Search) -> optuna.samplers.BaseSampler:
-    """What picks the values."""
-    if search.sampler == "grid":
-        return optuna.samplers.GridSampler({key: choices(known) for key, known in search.space.items()}, search.seed)
-    if search.sampler == "random":
+    """What picks the values; those of a grid are queued by `open_study` instead."""
+    if search.sampler in {"random", "grid"}:
         return optuna.samplers.RandomSampler(search.seed)
     return optuna.samplers.TPESampler(n_startup_trials=search.startup, seed=search.seed)
 
@@ -66,7 +69,14 @@ def choices(dimension: Dimension) -> list[Any]:
         return list(dimension)
     assert dimension.step is not None
     count = math.floor((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
-    return [dimension.low + number * dimension.step for number in range(count)]
+    # 0.1 three times is more than 0.3
+    return [min(round(dimension.low + number * dimension.step, 12), dimension.high) for number in range(count)]
+
+
+def grid(search: Search) -> list[dict[str, Any]]:
+    """Every combination of a grid."""
+    values = itertools.product(*(choices(known) for known in search.space.values()))
+    return [dict(zip(search.space, combination, strict=True)) for combination in values]
 
 
 def pruner(search: Search) -> optuna.pruners.BasePruner:

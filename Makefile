@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline sweep seeds curve compare forgetting claims results list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline sweep seeds search curve compare forgetting claims results list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo 'install: Python 3.11 or later is needed: make install PYTHON=python3.11' >&2; exit 2; }
 	@echo 'installing into $(VENV); the first time takes minutes'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -e '.[demo,dev,bench]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -e '.[demo,dev,bench,search]'
 	@touch $@
 
 demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table
@@ -73,6 +73,12 @@ seeds: ## an experiment with several seeds: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JO
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) seeds '$(call given,NAME)' $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)') \
 		$(if $(call given,DRY),--dry) $(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
+
+search: ## search the best keys of an experiment: SEARCH=<file in searches/> [DRY=1] [JOBS=1] [ARGS=...]
+	$(call need,SEARCH,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) search '$(call given,SEARCH)' $(if $(call given,DRY),--dry) \
+		$(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
 
 curve: $(STAMP) ## quality over the number of labels [ARGS='--task sst2 --tag sst2_labels --picture curve.png']
 	@$(RUNNER) curve $(call given,ARGS)

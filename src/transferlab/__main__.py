@@ -19,6 +19,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
   transferlab sweep FILE                                 a grid of runs from sweeps/FILE.yaml; goes on where it was
   transferlab seeds NAME --seeds 5                       one experiment with several seeds
+  transferlab search FILE                                searches/FILE.yaml: Optuna over keys of an experiment
   transferlab curve [RUNS] --task TASK                   quality over the number of labels, and how many transfer saves
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
@@ -120,6 +121,12 @@ def _curve(arguments: list[str]) -> None:
     curve(arguments)
 
 
+def _search(arguments: list[str]) -> None:
+    from transferlab.search.command import main as search
+
+    search(arguments)
+
+
 LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
@@ -131,6 +138,7 @@ LIGHT: dict[str, Callable[[list[str]], None]] = {
     "sweep": _sweep,
     "seeds": _seeds,
     "curve": _curve,
+    "search": _search,
 }
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ FREE = (
     "run.log_checkpoint",
     "run.root",
     "run.tags",
+    "run.test",
     "trainer.default_root_dir",
     "trainer.enable_checkpointing",
     "trainer.enable_model_summary",

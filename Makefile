@@ -10,7 +10,7 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=$(2)" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo exp resume test-run predict baseline sweep seeds search curve compare forgetting claims results list submission bench test test-all lint format types clean
+.PHONY: help install demo exp resume test-run predict baseline sweep seeds search curve compare card forgetting claims results list submission bench test test-all lint format types clean
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value]'
@@ -83,8 +83,13 @@ search: ## search the best keys of an experiment: SEARCH=<file in searches/> [DR
 curve: $(STAMP) ## quality over the number of labels [ARGS='--task sst2 --tag sst2_labels --picture curve.png']
 	@$(RUNNER) curve $(call given,ARGS)
 
-compare: $(STAMP) ## table of all runs [ARGS='--task sst2 --sort wall_s']
+compare: $(STAMP) ## table of all settings, seeds averaged and tested [ARGS='--task sst2 --reference lora']
 	@$(RUNNER) compare $(call given,ARGS)
+
+card: ## model card of a run and its other seeds: RUN=<experiment, run id or folder> [ARGS=...]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) card --run '$(call given,RUN)' $(call given,ARGS)
 
 forgetting: ## what a tuned encoder still knows: RUN=<experiment, run id or folder> [PROBE='stsb sst2'] [ARGS=...]
 	$(call need,RUN,lora_sst2)

@@ -7,9 +7,11 @@ import sys
 import pytest
 
 from transferlab.errors import TransferlabError
-from transferlab.runs import compare
+from transferlab.runs import compare, render
+from transferlab.runs.columns import RUN_COLUMNS
+from transferlab.runs.reading import read
 
-HEAVY = ("torch", "lightning", "transformers", "datasets", "sklearn", "numpy", "pandas")
+HEAVY = ("torch", "lightning", "transformers", "datasets", "sklearn", "scipy", "pandas")
 
 
 def summary(task="sst2", strategy="lora", test=0.9, **changes):
@@ -23,10 +25,14 @@ def summary(task="sst2", strategy="lora", test=0.9, **changes):
         "tags": [],
         "primary": "accuracy",
         "protocol": "holdout",
-        "data": {"train_examples": 2000},
+        "kind": "classification",
+        "labels": ["no", "yes"],
+        "setting": f"{strategy}-{task}",
+        "data": {"train_examples": 2000, "version": "v1"},
         "params": {"trainable_pct": 0.329},
         "metrics": metrics,
         "perf": {"wall_s": 60.75, "samples_s": 107.62, "peak_mem_mb": 1168.5},
+        "test": {"latency_ms": 7.25, "collapsed": False, "not_finite": 0},
         "checkpoint_mb": 0.295,
         "status": "finished" if metrics else "failed",
     } | changes
@@ -36,19 +42,27 @@ def summary(task="sst2", strategy="lora", test=0.9, **changes):
 def runs(tmp_path):
     root = tmp_path / "runs"
 
-    def add(name, content=None, **changes):
+    def add(name, content=None, right=None, **changes):
+        """Right: which test examples the run has right; its accuracy follows."""
+        if right is not None:
+            changes = {"test": sum(right) / len(right), **changes}
         content = summary(**changes) if content is None else content
         folder = root / "any" / name
         folder.mkdir(parents=True)
         text = content if isinstance(content, str) else json.dumps(content)
         (folder / "summary.json").write_text(text)
+        if right is not None:
+            lines = [{"id": n, "prediction": "yes" if r else "no", "label": "yes"} for n, r in enumerate(right)]
+            (folder / "predictions").mkdir()
+            (folder / "predictions" / "test.jsonl").write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+        return folder
 
     add.root = root
     return add
 
 
-def as_csv(capsys, runs, *arguments):
-    compare.main([str(runs.root), "--format", "csv", *arguments])
+def as_csv(capsys, runs, *arguments, of=("--runs",)):
+    compare.main([str(runs.root), "--format", "csv", *of, *arguments])
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
@@ -92,8 +106,12 @@ def test_csv_has_all_columns_in_full(runs, capsys):
             "samples_s": "107.62",
             "peak_mem_mb": "1168.5",
             "checkpoint_mb": "0.295",
+            "latency_ms": "7.25",
             "train_examples": "2000",
             "status": "finished",
+            "faults": "",
+            "setting": "lora-sst2",
+            "data_version": "v1",
             "run": "a",
         }
     ]
@@ -130,7 +148,7 @@ def test_filters_combine(runs, capsys):
 def test_a_wrong_argument_names_the_nearest_right_one(runs, arguments, message):
     runs("a")
     with pytest.raises(TransferlabError, match=message):
-        compare.main([str(runs.root), *arguments])
+        compare.main([str(runs.root), "--runs", *arguments])
 
 
 def test_no_runs_names_the_demo(tmp_path):
@@ -143,11 +161,11 @@ def test_no_runs_names_the_demo(tmp_path):
 
 def test_on_a_pipe_no_line_is_folded(runs, capsys):
     runs("a", experiment="a_long_name_" * 10)
-    compare.main([str(runs.root)])
+    compare.main([str(runs.root), "--runs"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert "a_long_name_" * 10 in lines[2]
-    assert all(column.title in lines[0] for column in compare.COLUMNS)
+    assert all(column.title in lines[0] for column in RUN_COLUMNS)
     assert "0.9000" in lines[2]
 
 
@@ -158,22 +176,143 @@ def test_a_name_in_brackets_is_no_markup(runs, capsys):
 
 
 def test_a_narrow_terminal_leaves_out_what_is_the_same_everywhere():
-    rows = [summary(test=0.8), summary(test=0.9, protocol="official")]
-    names = [column.name for column in compare._fitting(rows, 60)]
+    sheet = compare.run_sheet([summary(test=0.8), summary(test=0.9, protocol="official")])
+    names = [column.name for column in render.fitting(sheet, 60)]
     assert "task" not in names
     assert {"experiment", "protocol", "primary", "val", "status"} <= set(names)
-    assert compare._fitting(rows, compare.WIDEST) == list(compare.COLUMNS)
+    assert render.fitting(sheet, render.WIDEST) == sheet.titled
 
 
 def test_markdown_warns_of_different_protocols(runs, capsys):
     runs("a", experiment="x|y")
     runs("b", protocol="official")
     runs("c", task="mrpc")
-    compare.main([str(runs.root), "--format", "markdown"])
+    compare.main([str(runs.root), "--runs", "--format", "markdown"])
     text = capsys.readouterr().out
     assert "| x\\|y | sst2 |" in text
     assert "sst2: runs of different protocols (holdout, official)" in text
     assert "mrpc: runs" not in text
+
+
+# settings ---------------------------------------------------------------------------------------------------------
+
+
+def by_label(capsys, runs, *arguments):
+    return {row["setting"]: row for row in as_csv(capsys, runs, *arguments, of=())}
+
+
+def test_seeds_become_one_row(runs, capsys):
+    for seed, test in enumerate((0.8, 0.9, 1.0)):
+        runs(f"s{seed}", seed=seed, test=test, perf={"wall_s": 10 * (seed + 1)})
+    row = by_label(capsys, runs)["lora"]
+    assert (row["runs"], row["seeds"], row["wall_s"], row["latency_ms"]) == ("3", "0 1 2", "20.0", "7.25")
+    assert float(row["primary"]) == pytest.approx(0.9)
+    assert float(row["std"]) == pytest.approx(0.1)
+    # t with 2 degrees of freedom: 4.303
+    assert float(row["low"]) == pytest.approx(0.9 - 4.30265 * 0.1 / 3**0.5, abs=1e-5)
+
+
+RIGHT = [True] * 90 + [False] * 10
+
+
+def test_settings_are_tested_on_the_same_examples(runs, capsys):
+    runs("a", right=RIGHT)
+    runs("b", strategy="adapter", right=[False] * 3 + RIGHT[3:])
+    runs("c", strategy="scratch", right=[False] * 30 + RIGHT[30:])
+    rows = by_label(capsys, runs)
+    assert [rows[name]["best"] for name in ("lora", "adapter", "scratch")] == ["1", "0", "0"]
+    assert [rows[name]["not_worse_than_best"] for name in ("lora", "adapter", "scratch")] == ["1", "1", "0"]
+    # McNemar 3 : 0, the second one of two by Holm
+    assert [float(rows["adapter"][name]) for name in ("p_raw", "p_holm")] == pytest.approx([0.25, 0.25])
+    assert rows["adapter"]["test_of"] == "McNemar"
+    assert float(rows["scratch"]["p_holm"]) == pytest.approx(2 * 2 * 0.5**30)
+    rows = by_label(capsys, runs, "--reference", "adapter")
+    assert [rows[name]["reference"] for name in ("lora", "adapter", "scratch")] == ["adapter", "", "adapter"]
+    assert float(rows["lora"]["difference"]) == pytest.approx(0.03)
+    assert rows["lora"]["best"] == "1"
+    assert by_label(capsys, runs, "--no-tests")["scratch"]["p_holm"] == ""
+    with pytest.raises(TransferlabError, match="did you mean 'adapter'"):
+        compare.main([str(runs.root), "--reference", "adaptr"])
+
+
+def test_what_is_not_alike_is_neither_averaged_nor_tested(runs, capsys):
+    runs("a", right=RIGHT)
+    runs("b", seed=1, right=RIGHT, protocol="official")
+    runs("c", seed=2, right=RIGHT, data={"train_examples": 2000, "version": "v2"})
+    runs("d", seed=3, right=RIGHT, data={"train_examples": 200, "version": "v1"})
+    rows = as_csv(capsys, runs, of=())
+    assert [row["runs"] for row in rows] == ["1"] * 4
+    assert sum(row["p_raw"] != "" for row in rows) == 1  # fewer rows of the same data
+    compare.main([str(runs.root)])
+    text = capsys.readouterr().out
+    assert "different protocols (holdout, official)" in text
+    assert "different data (v1, v2)" in text
+
+
+def test_baselines_stay_and_what_is_below_them_is_marked(runs, capsys):
+    runs("a", strategy="tfidf", encoder="-", test=0.92)
+    runs("b", strategy="lora", test=0.9)
+    runs("c", strategy="adapter", test=0.95)
+    runs("d", strategy="tfidf", encoder="-", task="mrpc")
+    assert {name: row["below_baseline"] for name, row in by_label(capsys, runs, "--strategy", "lora").items()} == {
+        "tfidf": "",
+        "lora": "tfidf",
+    }
+    sheet = compare.group_sheet(read(runs.root))
+    styles = {row.label: sheet.style(row) for row in sheet.rows if row.group.key.task == "sst2"}
+    assert {name: style.strip() for name, style in styles.items()} == {"adapter": "bold", "tfidf": "", "lora": "red"}
+    compare.main([str(runs.root), "--task", "sst2"])
+    assert "▼ tfidf" in capsys.readouterr().out
+
+
+def test_the_best_is_marked_in_every_format(runs, capsys):
+    runs("a", right=RIGHT)
+    runs("b", strategy="full_tuning", right=[False] * 2 + RIGHT[2:])
+    found = {}
+    for form in ("terminal", "markdown", "latex"):
+        compare.main([str(runs.root), "--format", form])
+        found[form] = capsys.readouterr().out
+    assert found["terminal"].count("★") == 2
+    assert "| **0.9000** |" in found["markdown"]
+    assert "| 0.8800 |" in found["markdown"]
+    assert r"\textbf{0.9000}" in found["latex"]
+    assert r"full\_tuning" in found["latex"]
+    assert found["latex"].count(r"$\star$") == 2
+
+
+def test_failed_runs_are_told_and_the_mean_without_them(runs, capsys):
+    runs("a", test=0.9)
+    runs(
+        "b",
+        seed=1,
+        **{"test": 0.5, "per_class": {"no": {"recall": 0.0, "support": 5}, "yes": {"recall": 1.0, "support": 5}}},
+    )
+    runs("c", seed=2, test=None)
+    folder = runs.root / "any" / "b" / "summary.json"
+    folder.write_text(folder.read_text().replace('"collapsed": false', '"collapsed": true'))
+    row = by_label(capsys, runs)["lora"]
+    assert row["mark"] == "★, 1 of 3 collapsed, 1 of 3 failed"
+    assert (float(row["primary"]), float(row["mean_without_failed"])) == (pytest.approx(0.7), 0.9)
+    compare.main([str(runs.root)])
+    assert "lora failed with seed 1, which is in its mean; without: 0.9000 over 1." in capsys.readouterr().out
+
+
+def test_equal_histories_of_different_seeds_are_told(runs, capsys):
+    for seed in (0, 1, 2):
+        folder = runs(f"s{seed}", seed=seed)
+        (folder / "metrics.jsonl").write_text(
+            '{"step": 1, "train/loss": 0.5}\n' if seed < 2 else '{"step": 1, "train/loss": 0.6}\n'
+        )
+    compare.main([str(runs.root)])
+    text = capsys.readouterr().out
+    assert "warning: lora_sst2/s0, lora_sst2/s1 have different seeds and the same history" in text
+
+
+def test_settings_of_one_name_say_what_differs(runs, capsys):
+    for name, rank in (("a", 8), ("b", 16)):
+        folder = runs(name, setting=name)
+        (folder / "config.yaml").write_text(f"model: {{init_args: {{r: {rank}, alpha: 16}}}}\n")
+    assert set(by_label(capsys, runs)) == {"lora (r=8)", "lora (r=16)"}
 
 
 @pytest.mark.parametrize("command", ["compare", "list"])

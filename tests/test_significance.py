@@ -179,7 +179,9 @@ def test_seeds_taken_for_granted_call_too_many_different():
     for _ in range(150):
         one, other = (table[..., 1].mean(0) for table in draw(generator, (3, 3)))
         values.append(scipy.stats.ttest_rel(one, other).pvalue)
-    assert np.mean(np.array(values) < 0.05) > 0.12
+    rate = np.mean(np.array(values) < 0.05)
+    print(f"seeds taken for granted: {rate:.4f} of {len(values)} pairs")
+    assert rate > 0.12
 
 
 def test_one_in_twenty_equal_models_is_called_different_by_f1():

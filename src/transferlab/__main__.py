@@ -13,7 +13,8 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab fit --resume RUN                           goes on with a run that was stopped or killed
   transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
   transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
-  transferlab compare [RUNS]                             table of all runs
+  transferlab compare [RUNS]                             table of all settings, tested against one another
+  transferlab card --run RUN                             model card of a run and its other seeds, in its folder
   transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
   transferlab claims [--claim NAME] [--run]              the claims of the field against the runs; docs/claims.md
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
@@ -73,6 +74,12 @@ def _compare(arguments: list[str]) -> None:
     compare(arguments)
 
 
+def _card(arguments: list[str]) -> None:
+    from transferlab.runs.card import main as card
+
+    card(arguments)
+
+
 def _forgetting(arguments: list[str]) -> None:
     from transferlab.forgetting.command import main as forgetting
 
@@ -130,6 +137,7 @@ def _search(arguments: list[str]) -> None:
 LIGHT: dict[str, Callable[[list[str]], None]] = {
     "baseline": _baseline,
     "compare": _compare,
+    "card": _card,
     "forgetting": _forgetting,
     "claims": _claims,
     "submission": _submission,

@@ -125,8 +125,8 @@ def _count(path: Path, kind: str, metric: str, labels: list[str]) -> Outcomes:
         counts = _moments(np.array(found, dtype=float), np.array(gold, dtype=float), metric)
     else:
         places = {label: number for number, label in enumerate(labels)}
-        pair = [np.array([places[label] for label in column]) for column in (found, gold)]
-        counts = _classes(*pair, metric, len(labels))
+        one, other = (np.array([places[label] for label in column]) for column in (found, gold))
+        counts = _classes(one, other, metric, len(labels))
     return Outcomes(examples, counts)
 
 

@@ -1,8 +1,9 @@
 """How settings stand to one another: against a reference, the best one, and the baselines."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from transferlab.errors import TransferlabError, near
 from transferlab.runs import setting
@@ -100,7 +101,7 @@ def _classical(one: Group) -> bool:
 
 def _what_differs(one: Group, same: Iterable[Group]) -> str:
     """The configuration keys in which settings of one name differ, with this one's values."""
-    trees = {id(other): setting.deciding(setting.of_folder(_folder(other))) for other in same}
+    trees = {id(other): _deciding(str(other.runs[-1].get("folder", ""))) for other in same}
     own = trees[id(one)]
     every = {key for tree in trees.values() for key in tree}
     different = sorted(key for key in every if len({str(tree.get(key)) for tree in trees.values()}) > 1)
@@ -113,8 +114,9 @@ def _what_differs(one: Group, same: Iterable[Group]) -> str:
     return f" ({', '.join([*words[:3], *more])})" if words else " (defaults)"
 
 
-def _folder(one: Group) -> Path:
-    return Path(str(one.runs[-1].get("folder", "")))
+@functools.cache
+def _deciding(folder: str) -> dict[str, Any]:
+    return setting.deciding(setting.of_folder(Path(folder)))
 
 
 def _require(reference: str, labelled: Sequence[tuple[Group, str]]) -> None:
@@ -163,6 +165,8 @@ class _Result(NamedTuple):
 
 def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     """Tests all rows of a block against one of them; those without usable predictions are left out."""
+    if sum(_predicted(row.group) for row in rows) < 2:
+        return {}
     # numpy takes longer to import than all else here
     from transferlab.runs import outcomes, significance
 
@@ -181,6 +185,11 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
         row.group.key: _Result(reference.label, result.difference, p, result.p, result.method)
         for (row, _), result, p in zip(others, against, corrected, strict=True)
     }
+
+
+def _predicted(one: Group) -> bool:
+    folders = [Path(str(run.get("folder", ""))) for run in one.counted]
+    return bool(folders) and all((folder / "predictions" / "test.jsonl").is_file() for folder in folders)
 
 
 def _row(one: Group, label: str, block: Sequence[tuple[Group, str]]) -> Row:

@@ -112,6 +112,12 @@ claims: $(STAMP) ## what the runs say of the claims of the field; docs/claims.md
 results: $(STAMP) ## the claims and the table of results in README.md, from the runs of the sweeps [ARGS=...]
 	@$(RUNNER) claims --readme $(call given,ARGS)
 
+search: ## search the best keys of an experiment: SEARCH=<file in searches/> [DRY=1] [JOBS=1] [ARGS=...]
+	$(call need,SEARCH,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) search '$(call given,SEARCH)' $(if $(call given,DRY),--dry) \
+		$(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
+
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)
 

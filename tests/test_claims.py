@@ -87,13 +87,26 @@ def curve(steps, scores):
 
 def test_convergence_counts_steps_until_most_of_what_scratch_reaches(write):
     for seed in (0, 1):
-        write("from_scratch", seed, 0.7, log=curve((10, 20, 30, 40, 50), (0.5, 0.6, 0.65, 0.77, 0.8)))
-        write("full_finetuning", seed, 0.9, log=curve((10, 20), (0.7, 0.9) if seed else (0.77, 0.9)))
+        log = curve((10, 20, 30, 40, 50), (0.5, 0.6, 0.65, 0.79, 0.8))
+        write("from_scratch", seed, 0.7, log=log, before={"val/primary": 0.5})
+        write("full_finetuning", seed, 0.9, log=curve((5, 10, 20), (0.6, 0.7, 0.9) if seed else (0.6, 0.79, 0.9)))
+    write("from_scratch", 2, 0.5, log=curve((10, 50), (0.5, 0.5)), before={"val/primary": 0.5})
+    write("full_finetuning", 2, 0.9, log=curve((10, 50), (0.8, 0.9)))
     found = measured(write, row_of("convergence", "SST-2", "full_finetuning"))
-    # 95 % of 0.8 is 0.76: after 40 steps, against 10 and 20
+    # 0.5 + 95 % of 0.3 is 0.785: after 40 steps, against 10 and 20; the third learned nothing from scratch
+    assert found.effect.n == 2
+    assert found.effect.bound == ""
     assert found.effect.value == pytest.approx(math.sqrt(4 * 2))
     low, high = stats.t.interval(0.95, 1, math.log(8) / 2, stats.sem([math.log(4), math.log(2)]))
     assert (found.effect.low, found.effect.high) == pytest.approx((math.exp(low), math.exp(high)))
+
+
+def test_where_the_first_validation_is_enough_the_speed_is_a_bound(write):
+    for seed in range(3):
+        write("from_scratch", seed, 0.7, log=curve((10, 20, 30), (0.5, 0.6, 0.8)))
+        write("full_finetuning", seed, 0.9, log=curve((10, 20, 30), (0.85, 0.9, 0.9)))
+    found = measured(write, row_of("convergence", "SST-2", "full_finetuning"))
+    assert (found.effect.bound, found.effect.value, found.verdict) == (">=", pytest.approx(3), "supported")
 
 
 def test_a_curve_that_never_gets_there_is_a_bound_and_cannot_support(write):
@@ -107,26 +120,20 @@ def test_a_curve_that_never_gets_there_is_a_bound_and_cannot_support(write):
     assert judge(Effect(3, 2, 4, 3, "<="), 1) == "undecided"
 
 
-def test_labels_are_read_off_between_two_sizes():
-    curve = {10: 0.5, 100: 0.7, 1000: 0.6, 10000: 0.9}
-    assert rows.labels_for(curve, 0.6) == (pytest.approx(math.sqrt(1000)), True)
-    # 1,000 labels count as good as 100; half of what is missing then is half of the way in powers of ten
-    assert rows.labels_for(curve, 0.8) == (pytest.approx(10**3.5), True)
-    assert rows.labels_for(curve, 0.4) == (10, True)
-    assert rows.labels_for(curve, 0.95) == (10000, False)
-
-
 def test_the_label_multiplier(write):
     for seed in range(3):
-        for size, pretrained, scratch in ((10, 0.5, 0.5), (100, 0.8, 0.5), (1000, 0.9, 0.65)):
+        for size, pretrained, scratch in ((10, 0.5, 0.5), (100, 0.6, 0.5), (1000, 0.9, 0.5), (5000, 0.9, 0.7)):
             write("lora", seed, pretrained, "sst2_labels", size=size)
             write("feature_extraction", seed, pretrained + 0.2, "sst2_labels", size=size)
             write("from_scratch", seed, scratch, "sst2_labels", size=size)
-    found = measured(write, row_of("label_efficiency", "SST-2", "`lora`"))
-    assert found.effect.value == pytest.approx(1000 / math.sqrt(1000))
-    assert (found.effect.bound, found.verdict) == ("", "supported")
-    found = measured(write, row_of("label_efficiency", "SST-2", "`feature_extraction`"))
-    assert (found.effect.value, found.effect.bound, found.verdict) == (pytest.approx(100), ">=", "supported")
+    found = measured(write, row_of("label_efficiency", "SST-2", "`lora`", "with 100"))
+    # 0.6 lies half-way between the scores of 1,000 and 5,000 labels, in logarithms
+    assert found.effect[:3] == pytest.approx((math.sqrt(1000 * 5000) / 100,) * 3)
+    assert (found.effect.n, found.effect.bound, found.verdict) == (3, "", "supported")
+    found = measured(write, row_of("label_efficiency", "SST-2", "`feature_extraction`", "with 100"))
+    assert (found.effect.value, found.effect.low, found.effect.bound) == (50, 50, ">=")
+    assert (found.verdict, page.shown(found.effect, "times")) == ("supported", "≥ 50.0 times [50.0, ∞]")
+    assert measured(write, row_of("label_efficiency", "SST-2", "`lora`", "with 50,")).verdict == "not run"
 
 
 def test_overfitting_is_test_loss_less_training_loss(write):
@@ -157,6 +164,15 @@ def test_cost_share_and_size(write):
     assert kept.effect.value == pytest.approx(90)
     size = measured(write, row_of("distillation", "parameters of the student"))
     assert (size.effect.value, size.verdict) == (75, "not supported")
+
+
+def test_features_that_another_seed_computed_are_paid_for_all_the_same(write):
+    for seed in (0, 1):
+        write("full_finetuning", seed, 0.8, perf={"wall_s": 60.0})
+    first = ["features of 9 rows, computed in 20.0 s, 1 MB"]
+    write("feature_extraction", 0, 0.8, perf={"wall_s": 30.0}, frozen_work=first)
+    write("feature_extraction", 1, 0.8, perf={"wall_s": 10.0}, frozen_work=["features of 9 rows, read from disk, 1 MB"])
+    assert measured(write, row_of("feature_extraction", "SST-2: time")).effect[:3] == pytest.approx((2, 2, 2))
 
 
 def test_spread_is_that_of_brown_and_forsythe():
@@ -234,8 +250,8 @@ def test_the_page_is_written_between_its_markers_and_the_same_again(write, pages
     assert prose in text
     assert "| SST-2: `lora` over `full_finetuning` | `sst2` | 0.0 points | > -1.0 | 5 | supported |" in text
     assert "| 0.40 % | ≤ 1.00 % | 5 | supported |" in text
-    assert "- SST-2: parameters that learn with `bitfit`, head included: no finished run of bitfit." in text
-    assert "under 1 % of the parameters. | **supported** |" in text
+    assert "- `sst2`: no finished run of bitfit." in text
+    assert "under 1 % of the parameters. | **supported** (of 10 numbers: 2 supported, 8 not run) |" in text
     assert "peft: supported" in capsys.readouterr().out
     readme = (pages / "README.md").read_text()
     assert "| SST-2 accuracy | `full_finetuning` | 89.2 [89.0, 89.4] | 5 | 2,000 | 1.00 % | 60 s |" in readme

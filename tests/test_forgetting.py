@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeCV
 from transferlab.adapters import Bottleneck, LoRA, PromptTuning
 from transferlab.encoders.encoder import LayerMix
 from transferlab.errors import TransferlabError
-from transferlab.forgetting import command, probe, report
+from transferlab.forgetting import command, probe
 from transferlab.forgetting.drift import Moments, cosine_distance, layer_drift, linear_cka
 from transferlab.strategies import FeatureExtraction, FullFineTuning, ParameterEfficient
 
@@ -64,13 +64,6 @@ def test_moments_of_batches_are_those_of_the_whole():
     assert moments.distance / moments.count == pytest.approx(float(wanted.mean()))
     assert torch.allclose(cosine_distance(x.double(), y.double()), wanted)
     assert cosine_distance(x, x).sum() == 0
-
-
-def test_interval_is_students():
-    values = np.array([0.1, 0.3, 0.2, 0.5])
-    low, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
-    assert report.interval(values) == pytest.approx((values.mean(), low, high))
-    assert report.interval(np.zeros(3)) == (0, 0, 0)
 
 
 def test_probes_share_no_test_row_and_where_rows_suffice_no_training_row():

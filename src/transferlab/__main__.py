@@ -26,6 +26,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab workspace [--push]                         the W&B page that compares strategies, as JSON or on W&B
   transferlab submit --experiment lora_sst2              the same as a job of Slurm; --seeds 5: as an array of jobs
   transferlab fetch --experiment lora_sst2               brings data and weights, for nodes without internet
+  transferlab search FILE                                searches/FILE.yaml: Optuna over keys of an experiment
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 
@@ -77,6 +78,7 @@ LIGHT = {
     "forgetting": "transferlab.forgetting.command:main",
     "list": "transferlab.experiments:main",
     "report": "transferlab.page.command:main",
+    "search": "transferlab.search.command:main",
     "seeds": "transferlab.sweeps.command:seeds",
     "submission": "transferlab.runs.submission:main",
     "submit": "transferlab.cluster.command:main",

@@ -308,7 +308,7 @@ class TransferCLI(LightningCLI):
             return
         after = self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         self.recorder.after(dict(after[0]))
-        if self.datamodule.source.test:
+        if self.datamodule.source.test and self.settings.run.test:
             self.trainer.test(self.model, self.datamodule, verbose=False)
         elif self.trainer.is_global_zero:
             self.recorder.close()

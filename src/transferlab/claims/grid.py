@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from transferlab import config
 from transferlab.runs import folder as run_folder
 from transferlab.runs.groups import Group, Summary, faults, group, score_of, value
 
+UNDER_WAY = ("running", "trained", "interrupted")
 Cell = dict[int, Summary]
 """Seed to the run that counts."""
 
@@ -69,7 +71,20 @@ def by_seed(found: Group | None) -> Cell:
 
 def failures(found: Group) -> int:
     """Runs of a cell that gave nothing usable: ended by an error, NaN, collapsed, or no better than the majority."""
-    return sum(bool(faults(run)) and run.get("status") != "running" for run in found.runs)
+    return sum(bool(faults(run)) and run.get("status") not in UNDER_WAY for run in found.runs)
+
+
+def seconds(found: Group, run: Summary) -> float | None:
+    """How long a run took, with the time to compute the features that it read from disk because another seed had them.
+
+    None where no run of the group tells that time.
+    """
+    took, work = value(run, "perf", "wall_s"), " ".join(run.get("frozen_work") or [])
+    if took is None or "read from disk" not in work:
+        return took
+    texts = [" ".join(other.get("frozen_work") or []) for other in found.runs]
+    computed = [sum(map(float, parts)) for text in texts if (parts := re.findall(r"computed in ([\d.]+) s", text))]
+    return took + max(computed) if computed else None
 
 
 def seeds_wanted(sweep: str, root: Path | None = None) -> int | None:
@@ -108,14 +123,10 @@ def validations(run: Summary) -> list[Point]:
     A line counts its step from 0. The first one holds the validation of the untrained head too, and the one behind the
     last step that of the selected checkpoint.
     """
-    total = value(run, "perf", "steps")
-    found = []
-    for row in logged(run):
-        step, score = row.get("step"), row.get("val/primary")
-        known = isinstance(step, int) and isinstance(score, int | float) and total is not None
-        if known and (step > 0 or total == 1) and step < total:
-            found.append(Point(step + 1, float(score)))
-    return found
+    total = value(run, "perf", "steps") or 0
+    rows = [(row.get("step"), row.get("val/primary")) for row in logged(run)]
+    known = [(step, score) for step, score in rows if isinstance(step, int) and isinstance(score, int | float)]
+    return [Point(step + 1, float(score)) for step, score in known if (step > 0 or total == 1) and step < total]
 
 
 def steps_until(run: Summary, target: float) -> tuple[int, bool] | None:

@@ -1,5 +1,6 @@
 """Blocks of a Markdown page between markers, written from the runs."""
 
+import math
 import re
 
 from transferlab.claims import grid
@@ -33,13 +34,13 @@ def put(text: str, name: str, body: str, origin: str) -> str:
 def block(claim: Claim, findings: list[Finding]) -> str:
     """A claim with its verdict, its numbers and the command that makes them."""
     verdict = combine([finding.verdict for finding in findings])
-    lines = [f"> {claim.text}", "", f"**Verdict: {verdict}**{_tally(findings)}", "", claim.rule, ""]
+    lines = [f"> {claim.text}", "", f"**Verdict: {verdict}** {_tally(findings)}", "", claim.rule, ""]
     lines += [
         "| What is measured | Sweep | Measured, 95 % interval | Claim holds where | Seeds | |",
         "| --- | --- | ---: | ---: | ---: | --- |",
     ]
     lines += [_line(finding) for finding in findings]
-    notes = [f"- {finding.row.text}: {finding.note}." for finding in findings if finding.note]
+    notes = list(dict.fromkeys(f"- `{one.row.sweep}`: {one.note}." for one in findings if one.note))
     lines += ["", *notes] if notes else []
     return "\n".join([*lines, "", f"`transferlab claims --claim {claim.name} --run`"])
 
@@ -48,7 +49,7 @@ def _tally(findings: list[Finding]) -> str:
     counts: dict[Verdict, int] = {}
     for finding in findings:
         counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
-    return f" (of {len(findings)} numbers: {', '.join(f'{count} {verdict}' for verdict, count in counts.items())})"
+    return f"(of {len(findings)} numbers: {', '.join(f'{count} {verdict}' for verdict, count in counts.items())})"
 
 
 def _line(finding: Finding) -> str:
@@ -60,6 +61,8 @@ def _line(finding: Finding) -> str:
 
 def number(found: float, unit: str) -> str:
     """A number with its unit."""
+    if math.isinf(found):
+        return "∞"
     text = FORMS[unit].format(found)
     # zero has no sign
     return text.lstrip("+-") if not re.search("[1-9]", text) else text
@@ -78,17 +81,17 @@ def shown(effect: Effect | None, unit: str) -> str:
     return f"{text} [{number(effect.low, unit)}, {number(effect.high, unit)}]"
 
 
-VERDICT = re.compile(r"<!-- (\w+): written by transferlab claims -->\n> (.*)\n\n\*\*Verdict: ([a-z ]+)\*\*")
+VERDICT = re.compile(r"<!-- (\w+): written by transferlab claims -->\n> (.*)\n\n\*\*Verdict: ([a-z ]+)\*\* (.*)")
 
 
 def overview(text: str, claims: tuple[Claim, ...]) -> str:
     """The table of verdicts, read from the blocks of the page itself."""
-    known = {name: (claim, verdict) for name, claim, verdict in VERDICT.findall(text)}
+    known = {name: found for name, *found in VERDICT.findall(text)}
     lines = ["| Claim | Verdict |", "| --- | --- |"]
     for claim in claims:
-        sentence, verdict = known.get(claim.name, (claim.text, "not run"))
+        sentence, verdict, tally = known.get(claim.name, (claim.text, "not run", ""))
         anchor = claim.title.lower().replace(" ", "-")
-        lines.append(f"| [{claim.title}](#{anchor}): {sentence} | **{verdict}** |")
+        lines.append(f"| [{claim.title}](#{anchor}): {sentence} | **{verdict}** {tally} |")
     return "\n".join(lines)
 
 

@@ -1,6 +1,6 @@
 """Ways to put a claim to the test: each makes a row of numbers from the runs of a sweep."""
 
-import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from transferlab.claims.grid import Grid
 from transferlab.runs.groups import Group, Summary, score_of, value
 
 REACHED = 0.95
-"""Part of the validation score of training from scratch that counts as converged."""
+"""Part of the way from the untrained head to the best validation score that counts as converged."""
 
 
 @dataclass(frozen=True)
@@ -104,68 +104,56 @@ def retained(runs: Grid, row: Row) -> Effect | None:
 def speed_up(runs: Grid, row: Row) -> Effect | None:
     """How many times fewer optimizer steps the first strategy needs than the second, seed by seed.
 
-    Needs for what: validation first reaches 95 % of the best score of the second. Steps are known as finely as
-    validation runs, and both see batches of one size.
+    Needs for what: validation first reaches a score 95 % of the way from the second one's untrained head to its best.
+    Steps are known as finely as validation runs, so where the first validation is enough, the number is a bound. A seed
+    with which the second learned nothing does not count.
     """
     ratios, bound = [], ""
     for fast, slow in _pairs(runs, row):
         points = grid.validations(slow)
         if not points:
             return None
-        target = REACHED * max(point.score for point in points)
+        start, best = value(slow, "before", "val/primary") or 0.0, max(point.score for point in points)
+        if best <= start:
+            continue
+        target = start + REACHED * (best - start)
         first, second = grid.steps_until(fast, target), grid.steps_until(slow, target)
         if first is None or second is None:
             return None
         if not first[1]:
             bound = "<="
+        elif first[0] == grid.validations(fast)[0].step < second[0]:
+            bound = bound or ">="
         ratios.append(second[0] / first[0])
     return effects.geometric(ratios, bound)
 
 
 def label_multiplier(runs: Grid, row: Row) -> Effect | None:
-    """How many times fewer labels the first strategy needs for what the second reaches with its most, seed by seed.
+    """How many times as many labels the second strategy needs for what the first reaches with the row's size.
 
-    Labels between two sizes by interpolation on their logarithm, see `labels_for`.
+    On average over seeds, with the bootstrap interval of `transferlab.runs.labels.equivalent`.
     """
-    first, second = (_learning_curves(runs, row, name) for name in row.needs)
-    ratios, bound = [], ""
-    for seed in sorted(first.keys() & second.keys()):
-        most = max(second[seed])
-        if most != max(runs.sizes(row.sweep, row.task, row.needs[1])):
-            continue
-        needed, reached = labels_for(first[seed], second[seed][most])
-        ratios.append(most / needed)
-        if not reached:
-            bound = "<="
-        elif needed == min(first[seed]):
-            bound = bound or ">="
-    return effects.geometric(ratios, bound)
+    # takes a moment to import
+    from transferlab.runs import labels
 
-
-def labels_for(curve: dict[int, float], target: float) -> tuple[float, bool]:
-    """Labels that reach a score, by a curve from labels to scores.
-
-    The score between two sizes is taken as linear in the logarithm of the labels, and what fewer labels have reached
-    more have too.
-
-    Returns:
-        Labels, and whether the score is reached; if not, the largest size. The smallest one where that is enough.
-    """
-    sizes = sorted(curve)
-    best = curve[sizes[0]]
-    if best >= target:
-        return sizes[0], True
-    for before, size in itertools.pairwise(sizes):
-        if curve[size] >= target:
-            part = (target - best) / (curve[size] - best)
-            return before * (size / before) ** part, True
-        best = max(best, curve[size])
-    return sizes[-1], False
+    assert row.size is not None
+    method, reference = (_learning_curve(runs, row, name) for name in row.needs)
+    if row.size not in method or len(reference) < 2:
+        return None
+    found = labels.equivalent(method, reference, row.size)
+    least, most = found.tried
+    bound = ">=" if math.isinf(found.count) else "<=" if found.count == 0 else ""
+    value, low = (min(max(count, least), most) / row.size for count in (found.count, found.low))
+    high = found.high / row.size if found.high else least / row.size
+    return Effect(value, low, high, len(method[row.size]), bound)
 
 
 def time_ratio(runs: Grid, row: Row) -> Effect | None:
     """How many times longer the first strategy takes than the second, encoding and tests included, seed by seed."""
-    pairs = [(value(a, "perf", "wall_s"), value(b, "perf", "wall_s")) for a, b in _pairs(runs, row)]
+    first, second = (_group(runs, row, name) for name in row.needs)
+    assert first is not None
+    assert second is not None
+    pairs = [(grid.seconds(first, a), grid.seconds(second, b)) for a, b in _pairs(runs, row)]
     return effects.geometric([a / b for a, b in pairs if a and b])
 
 
@@ -245,14 +233,14 @@ def _group(runs: Grid, row: Row, strategy: str) -> Group | None:
     return runs.group(row.sweep, row.task, strategy, row.size)
 
 
-def _learning_curves(runs: Grid, row: Row, strategy: str) -> dict[int, dict[int, float]]:
-    """Seed to a curve from labels to test scores."""
-    curves: dict[int, dict[int, float]] = {}
+def _learning_curve(runs: Grid, row: Row, strategy: str) -> dict[int, dict[int, float]]:
+    """Number of training rows to seed to test score."""
+    curve: dict[int, dict[int, float]] = {}
     for size in runs.sizes(row.sweep, row.task, strategy):
         for seed, run in grid.by_seed(runs.group(row.sweep, row.task, strategy, size)).items():
             if (score := score_of(run)) is not None:
-                curves.setdefault(seed, {})[size] = score
-    return curves
+                curve.setdefault(size, {})[seed] = score
+    return curve
 
 
 def _pairs(runs: Grid, row: Row) -> list[tuple[Summary, Summary]]:

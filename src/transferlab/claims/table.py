@@ -11,6 +11,8 @@ SWEEP_OF = {"sst2": "sst2", "mrpc": "mrpc", "conll2003": "conll2003"}
 NAMES = {"sst2": "SST-2", "mrpc": "MRPC", "conll2003": "CoNLL-2003", "imdb": "IMDB"}
 SMALL = (200, 500, 2000)
 """Labelled reviews of the small IMDB."""
+LABELS = (50, 100)
+"""Labels of the pretrained encoder; its rival has up to 5,000 of SST-2 and 2,000 of IMDB."""
 FEW = 100
 """Training rows on which a large model overfits if it ever does."""
 MARGIN = 1.0
@@ -53,7 +55,7 @@ class Claim:
 
 
 def _faster(task: str, strategy: str) -> Row:
-    text = f"{NAMES[task]}: steps until {rows.REACHED:.0%} of the best of `from_scratch`, times fewer with `{strategy}`"
+    text = f"{NAMES[task]}: steps to where `from_scratch` converges, times fewer with `{strategy}`"
     return Row(SWEEP_OF[task], task, text, "times", 1, rows.speed_up, (strategy, SCRATCH))
 
 
@@ -62,9 +64,9 @@ def _gain(size: int, strategy: str) -> Row:
     return Row("imdb_labels", "imdb", text, "points", 5, rows.difference, (strategy, SCRATCH), size)
 
 
-def _fewer_labels(sweep: str, task: str, strategy: str) -> Row:
-    text = f"{NAMES[task]}: labels for the score of `from_scratch` with most of them, times fewer with `{strategy}`"
-    return Row(sweep, task, text, "times", 10, rows.label_multiplier, (strategy, SCRATCH))
+def _fewer_labels(task: str, size: int, strategy: str) -> Row:
+    text = f"{NAMES[task]}: labels `from_scratch` needs for what `{strategy}` has with {size}, times as many"
+    return Row(f"{task}_labels", task, text, "times", 10, rows.label_multiplier, (strategy, SCRATCH), size)
 
 
 def _cheaper(task: str) -> Row:
@@ -98,9 +100,12 @@ CLAIMS = (
         "convergence",
         "Convergence",
         "Pretrained features converge faster than random ones, and give 5 to 10 points more on a small IMDB.",
-        "Faster: more than once. Gain: more than 5 points.",
+        f"Faster: more than 1 times fewer steps until validation is {rows.REACHED * 100:.0f} % of the way from the "
+        "untrained head to the best of `from_scratch`; validation comes once an epoch, so where the first one is "
+        "enough the number is a bound (`≥`). "
+        "Not on MRPC, where all of one class has an F1 of 81. Gain: more than 5 points.",
         (
-            *(_faster(task, strategy) for task in SWEEP_OF for strategy in (FULL, FROZEN)),
+            *(_faster(task, strategy) for task in ("sst2", "conll2003") for strategy in (FULL, FROZEN)),
             *(_gain(size, strategy) for size in SMALL for strategy in (FULL, FROZEN)),
         ),
     ),
@@ -108,18 +113,18 @@ CLAIMS = (
         "label_efficiency",
         "Label efficiency",
         "A pretrained encoder needs 10 to 100 times fewer labels than training from scratch.",
-        "More than 10 times. At `≥` the fewest labels of the sweep were enough already, at `≤` the most were not.",
+        "More than 10 times. At `≥` the most of the sweep were not enough. The interval is a bootstrap over seeds.",
         (
-            *(_fewer_labels("sst2_labels", "sst2", strategy) for strategy in (FULL, "lora", FROZEN)),
-            *(_fewer_labels("imdb_labels", "imdb", strategy) for strategy in (FULL, FROZEN)),
+            *(_fewer_labels("sst2", size, strategy) for size in LABELS for strategy in (FULL, "lora", FROZEN)),
+            *(_fewer_labels("imdb", size, strategy) for size in LABELS for strategy in (FULL, FROZEN)),
         ),
     ),
     Claim(
         "feature_extraction",
         "Feature extraction",
         "Training a head on frozen features is cheaper and steadier over seeds than fine-tuning, and forgets nothing.",
-        "Cheaper: more than once. Steadier: the mean distance from the median is smaller. Forgets nothing: a linear "
-        "probe of STS-B on the encoder loses no point, while fine-tuning costs it some.",
+        "Cheaper: more than 1 times the time. Steadier: the mean distance from the median is smaller. Forgets nothing: "
+        "a linear probe of STS-B on the encoder loses no point, while fine-tuning costs it some.",
         (
             *(_cheaper(task) for task in SWEEP_OF),
             *(_steadier(task) for task in SWEEP_OF),

@@ -21,6 +21,7 @@ from transferlab.forgetting import report
 from transferlab.forgetting.drift import layer_drift
 from transferlab.forgetting.probe import Draw, Features, draws, features, score
 from transferlab.runs import folder as run_folder
+from transferlab.runs.groups import estimate
 from transferlab.strategies import FeatureExtraction, Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks import Batch, TaskDataModule
@@ -216,13 +217,14 @@ def measure(model: Strategy, original: Original, settings: Settings) -> dict[str
     layers, tokens = layer_drift(
         original.model.encoder.backbone, model.encoder.backbone, _batches(original.views, np.sort(texts))
     )
-    gained = np.array(scores) - np.array(original.scores)
+    found = estimate([after - before for after, before in zip(scores, original.scores, strict=True)])
+    assert found is not None
     return {
         "metric": original.model.task.primary,
         **settings._asdict(),
         "original": original.scores,
         "tuned": scores,
-        "difference": report.interval(gained)._asdict(),
+        "difference": {"mean": found.mean, "low": found.low, "high": found.high},
         "tokens": tokens,
         "drift": [layer._asdict() for layer in layers],
     }

@@ -1,33 +1,13 @@
 """What a measurement of forgetting says: a table and a picture."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from transferlab.errors import TransferlabError
 from transferlab.runs.report import console
-
-COVERAGE = 0.95
-
-
-class Interval(NamedTuple):
-    """A mean with its 95 % confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def interval(values: "np.ndarray[Any, Any]") -> Interval:
-    """Mean and Student's t interval of independent values ``[n]``, n at least 2."""
-    from scipy import stats
-
-    mean, half = float(np.mean(values)), 0.0
-    if spread := float(np.std(values, ddof=1)):
-        half = float(stats.t.ppf((1 + COVERAGE) / 2, len(values) - 1)) * spread / len(values) ** 0.5
-    return Interval(mean, mean - half, mean + half)
 
 
 def show(run: Path, probe: str, result: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ class RunConfig:
         root: Folder that holds all runs.
         tags: Words to filter runs by.
         log_checkpoint: Give checkpoints to W&B as artifacts, those that its logger names.
+        test: Test the best checkpoint when training is complete; a search leaves that to its winner.
         checkpoint_every_steps: Optimizer steps between two writings of ``last.ckpt``, which a killed run goes on from;
             null: by time only. At the end of each epoch it is always written.
         checkpoint_every_minutes: Minutes between two writings; null: by steps only.
@@ -25,6 +26,7 @@ class RunConfig:
     root: str = "runs"
     tags: tuple[str, ...] = ()
     log_checkpoint: bool = True
+    test: bool = True
     checkpoint_every_steps: int | None = None
     checkpoint_every_minutes: float | None = 10.0
 

@@ -26,7 +26,7 @@ def acquire(folder: Path) -> None:
     Raises:
         TransferlabError: Another process trains there, or the folder cannot be written.
     """
-    path, mine = folder / NAME, _self()
+    path, mine = folder / NAME, identity()
     try:
         # between reading and writing nobody else may read
         with FileLock(folder / f".{NAME}.guard", timeout=30):
@@ -46,13 +46,13 @@ def acquire(folder: Path) -> None:
 def release(folder: Path) -> None:
     """Gives a run folder back, if it is this process that holds it."""
     path = folder / NAME
-    if _read(path) == _self():
+    if _read(path) == identity():
         path.unlink(missing_ok=True)
 
 
 def taken(folder: Path) -> bool:
     """Whether another process may be training in a run folder."""
-    holder, mine = _read(folder / NAME), _self()
+    holder, mine = _read(folder / NAME), identity()
     return holder is not None and holder != mine and lives(holder, mine)
 
 
@@ -73,7 +73,8 @@ def lives(holder: dict[str, Any], mine: dict[str, Any]) -> bool:
     return bool(_birth(holder["pid"]) == holder["birth"])
 
 
-def _self() -> dict[str, Any]:
+def identity() -> dict[str, Any]:
+    """What tells this process from all others, on this host or another."""
     global _started
     _started = _started or time.strftime("%Y-%m-%d %H:%M:%S")
     pid = os.getpid()

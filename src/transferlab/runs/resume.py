@@ -37,6 +37,7 @@ FREE = (
     "run.log_checkpoint",
     "run.root",
     "run.tags",
+    "run.test",
     "trainer.default_root_dir",
     "trainer.enable_checkpointing",
     "trainer.enable_model_summary",

@@ -102,6 +102,26 @@ def check(cells: list[Cell]) -> None:
         process.join()
 
 
+def check_command(command: tuple[str, ...], name: str) -> None:
+    """Parses one command.
+
+    Raises:
+        TransferlabError: What is wrong with it, behind `name`.
+    """
+    context = multiprocessing.get_context("forkserver")
+    receive, answer = context.Pipe(duplex=False)
+    process = context.Process(target=worker.check, args=([command], answer))
+    process.start()
+    answer.close()
+    try:
+        message = receive.recv()
+    except EOFError:
+        message = "its arguments could not be checked"
+    process.join()
+    if message:
+        raise TransferlabError(f"{name}: {message}")
+
+
 def run(board: Board, jobs: int, show: Callable[[Board, str], None]) -> int:
     """Runs what is to do.
 
@@ -127,7 +147,7 @@ def run(board: Board, jobs: int, show: Callable[[Board, str], None]) -> int:
             _stop(board, show)
         finally:
             for one in board.running.values():
-                _send(one, signal.SIGKILL)
+                send(one, signal.SIGKILL)
     if signals.request.received or board.count("stopped"):
         return signals.STOPPED
     return 0 if board.count("finished") == len(board.cells) else 1
@@ -167,14 +187,15 @@ def _stop(board: Board, show: Callable[[Board, str], None]) -> None:
     """Asks the cells at work to save and end, and waits for them; a second Ctrl-C kills them."""
     for one in board.running.values():
         show(board, f"{one.cell.label}: asked to stop")
-        _send(one, signal.SIGTERM)
+        send(one, signal.SIGTERM)
     while board.running:
         wait([one.process.sentinel for one in board.running.values()], TICK)
         _collect(board, show)
         show(board, "")
 
 
-def _send(one: Running, number: int) -> None:
+def send(one: Running, number: int) -> None:
+    """Sends a signal to a cell at work, if it still is."""
     with suppress(ProcessLookupError):
         os.kill(one.process.pid or 0, number)
 

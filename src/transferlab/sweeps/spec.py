@@ -169,15 +169,15 @@ def _for(tree: dict[str, Any], origin: str) -> dict[Any, Any]:
 def _overrides(value: Any, where: str) -> Overrides:
     if value is not None and not isinstance(value, dict):
         raise TransferlabError(f"{where} must hold `key: value` pairs such as trainer.max_epochs: 3, not {value!r}.")
-    return _flat(value or {})
+    return flat(value or {})
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> Overrides:
+def flat(tree: dict[str, Any], prefix: str = "") -> Overrides:
     """Nested keys as dotted ones; what belongs to a ``class_path`` stays together."""
     found: Overrides = {}
     for key, value in tree.items():
         nested = isinstance(value, dict) and value and "class_path" not in value
-        found |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+        found |= flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
     return found
 
 

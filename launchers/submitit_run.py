@@ -56,10 +56,10 @@ class Fit:
         return submitit.helpers.DelayedSubmission(Fit(self.run, self.arguments))
 
 
-def submit(run: Path, arguments: list[str], **parameters: Any) -> submitit.Job[str]:
-    """Submits a run; pickles and logs go into its folder."""
+def submit(run: Path, arguments: list[str], cluster: str | None = None, **parameters: Any) -> submitit.Job[str]:
+    """Submits a run; pickles and logs go into its folder. `cluster` is ``slurm``, ``local``, or what is there."""
     folder = run.absolute()
-    executor = submitit.AutoExecutor(folder=folder / "submitit")
+    executor = submitit.AutoExecutor(folder=folder / "submitit", cluster=cluster)
     executor.update_parameters(**PARAMETERS | parameters)
     return executor.submit(Fit(str(folder), arguments))
 

@@ -204,10 +204,15 @@ def test_what_a_job_runs(place, programs):
     assert programs.calls("scontrol") == [["show", "job", "--oneliner", "7"], ["requeue", "7"]]
     # that file is there from the moment that a run has begun
     (run / "config.yaml").touch()
+    (run / "summary.json").write_text('{"status": "finished"}')
     programs("srun")
     done = start(SLURM_RESTART_COUNT="1")
     assert done.returncode == 0, done.stderr
-    first, second = programs.calls("srun")
+    # srun says 0 of processes that it does not hear from any more
+    (run / "summary.json").write_text('{"status": "running"}')
+    done = start(SLURM_RESTART_COUNT="2")
+    assert (done.returncode, "did not come to its end" in done.stdout) == (1, True)
+    first, second, _ = programs.calls("srun")
     logs = f"--output={run}/slurm/rank%t.log".replace("5%", "5%%")
     same = ["--kill-on-bad-exit=1", "--cpus-per-task=4", "--open-mode=append", logs, sys.executable]
     assert first[:5] == second[:5] == same
@@ -226,7 +231,7 @@ def test_what_a_job_runs(place, programs):
         (143, "RUNNING", True),
         (75, "CANCELLED", False),
         (75, "PENDING", False),
-        (0, "RUNNING", False),
+        (0, "COMPLETING", False),
         (1, "RUNNING", False),
         (137, "RUNNING", False),
     ],
@@ -236,7 +241,8 @@ def test_what_is_requeued(place, programs, monkeypatch, status, state, requeued)
     monkeypatch.setenv("SLURM_JOB_ID", "9")
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "8")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
-    job_part.end(place, status)
+    (place / "summary.json").write_text('{"status": "finished"}')
+    assert job_part.end(place, status) == status
     calls = programs.calls("scontrol") if (place / "bin" / "scontrol.calls").exists() else []
     assert (["requeue", "8_3"] in calls) == requeued
 

@@ -45,27 +45,33 @@ def start(run: Path, limit: int) -> None:
     run_folder.write_json(path, {"checkpoint": checkpoint, "idle": idle})
 
 
-def end(run: Path, status: int) -> None:
+def end(run: Path, status: int) -> int:
     """Requeues the job of a run that was told to stop; not one that finished, failed or was cancelled.
 
     Args:
         run: The run folder.
-        status: With which the run ended.
+        status: With which ``srun`` ended.
+
+    Returns:
+        The status of the job: 0 only for a run that is complete.
     """
     job = queue.this_job()
+    if status == 0 and run_folder.read_summary(run).get("status") not in {"trained", "finished"}:
+        # srun does so where it is told to kill processes and does not hear from them
+        _say("the run did not come to its end")
+        return 1
     if status not in AGAIN:
         _say(f"the run ended with status {status}" + ("" if status == 0 else f": see {run}/slurm/rank*.log"))
-        return
+        return status
     state = queue.state(job)
     # one that is cancelled must not come back; one that Slurm requeues itself comes back anyway
     if state not in {"RUNNING", ""}:
         _say(f"the run was stopped; job {job} is {state}, so it is not requeued from here")
-        return
-    why_not = queue.requeue(job)
-    if why_not:
+    elif why_not := queue.requeue(job):
         _say(f"job {job} could not be requeued ({why_not}); go on with: make resume RUN={run} LAUNCHER=slurm")
     else:
         _say(f"the run was stopped and saved; job {job} is requeued")
+    return status
 
 
 def _checkpoint(run: Path) -> int | None:
@@ -84,7 +90,9 @@ def main() -> None:
     """Runs ``start RUN LIMIT`` or ``end RUN STATUS``."""
     moment, run, number = sys.argv[1:]
     try:
-        {"start": start, "end": end}[moment](Path(run), int(number))
+        if moment == "end":
+            sys.exit(end(Path(run), int(number)))
+        start(Path(run), int(number))
     except TransferlabError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)

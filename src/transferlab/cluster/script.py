@@ -82,9 +82,8 @@ def body(run: Path, arguments: Sequence[str], settings: Slurm) -> str:
             f"srun --kill-on-bad-exit=1 --cpus-per-task={settings.cpus_per_process} --open-mode=append "
             f"--output={logs} \\",
             f'  {python} -m transferlab fit "$@" {command}'.rstrip(),
-            "status=$?",
-            f'{python} -m transferlab.cluster.job end "$run" "$status"',
-            'exit "$status"',
+            f'{python} -m transferlab.cluster.job end "$run" $?',
+            "exit",
             "",
         ]
     )

@@ -33,6 +33,12 @@ ADALORA = {"method": {"class_path": "transferlab.adapters.AdaLoRA", "init_args":
 BOTTLENECK = {"method": {"class_path": "transferlab.adapters.Bottleneck"}}
 WORKERS = "data.init_args.num_workers"
 TWO = {"trainer.devices": 2, "trainer.strategy": "ddp"}
+SHARDED = {
+    "trainer.devices": 2,
+    "trainer.strategy": {"class_path": "transferlab.parallel.Sharded", "init_args": {"timeout": "0:02:00"}},
+    "trainer.inference_mode": False,
+    "trainer.gradient_clip_val": 1.0,
+}
 TEACHER = "runs/teacher"
 
 
@@ -97,6 +103,8 @@ CASES = {
     "an end in steps": Case(
         "FullFineTuning", {}, {STEPS: 2, "trainer.max_epochs": -1, "trainer.max_steps": 13}, (1, 7, 8, 9, 12)
     ),
+    "full, split over 2 processes": Case("FullFineTuning", {}, {STEPS: 1, **SHARDED}, (2, 3, 4, 7), 2),
+    "lora, split over 2 processes": Case("ParameterEfficient", LORA, {STEPS: 2, **SHARDED}, (3, 4, 7), 2),
     "bf16-mixed": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "bf16-mixed"}, SOME),
     "32-true": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "32-true"}, SOME),
 }
@@ -183,6 +191,8 @@ def start(place, arguments, hook, environment, ballast, name):
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(1)
+    # workers of a loader are forked, as where the command is started by hand
+    multiprocessing.set_start_method("fork", force=True)
     # Lightning asks the environment for it once, when it is imported
     rank_zero_only.rank = int(environment.get("RANK", 0))
     if ballast:
@@ -306,10 +316,25 @@ def batches(folder):
 
 def trained(folder):
     """All that training left: weights, optimizer, schedule, the best checkpoint."""
-    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    path = folder / "checkpoints" / "last.ckpt"
+    last = join(path) if path.is_dir() else torch.load(path, weights_only=True)
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     kept = {name: last[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
+    assert all(value.isfinite().all() for value in kept["state_dict"].values())
     return {**kept, "best": best["state_dict"]}
+
+
+def join(path):
+    """A checkpoint that is a folder, with whole tensors."""
+    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
+
+    dcp_to_torch_save(path, path / "whole.pt")
+    parts = torch.load(path / "whole.pt", weights_only=False)
+    return {
+        **torch.load(path / "rest.pt", weights_only=True),
+        "state_dict": parts["state_dict"],
+        "optimizer_states": parts["optimizer_0"],
+    }
 
 
 def same(one, other):

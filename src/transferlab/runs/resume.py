@@ -5,9 +5,11 @@ the place in it (`TaskDataModule.state_dict`), and every batch has random number
 state need be kept.
 """
 
+import contextlib
 import hashlib
 import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,10 +22,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from transferlab import signals
-from transferlab.runs import lock
+from transferlab.runs import lock, network
 from transferlab.runs.checkpoints import LAST
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.tasks import Batch
+
+LOST = 1
+"""Exit status where another process of the run is gone."""
 
 FREE = (
     "checkpoint.dirpath",
@@ -130,7 +135,7 @@ class Resumable(Checkpoint):
         self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
         if trainer.world_size > 1 and self._group is None:
             # on the processor: to read an answer from the GPU would hold up every step
-            self._group = torch.distributed.new_group(backend="gloo")
+            self._group = torch.distributed.new_group(backend="gloo", timeout=network.timeout_of(trainer.strategy))
         if signals.request.installed:
             signals.install()
             signals.request.deferred = True
@@ -188,8 +193,30 @@ class Resumable(Checkpoint):
             self._stop(trainer, pl_module)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Gives the signals back."""
+        """Gives the signals back; ends the process where another one is gone, since it would be waited for again."""
         signals.request.deferred = False
+        timeout = network.timeout_of(trainer.strategy)
+        if trainer.world_size > 1 and (reason := network.lost(exception, timeout)):
+            print(
+                f"error: {reason} (step {trainer.global_step}, process {trainer.global_rank}). Go on from the last "
+                f"checkpoint with: transferlab fit --resume {self.folder}",
+                file=sys.stderr,
+                flush=True,
+            )
+            with contextlib.suppress(Exception):
+                self.metrics.finalize("failed")
+            self._leave(trainer, LOST)
+
+    def _leave(self, trainer: L.Trainer, status: int) -> None:
+        """Ends this process at once: to shut down the process group in order would wait for the others."""
+        if trainer.is_global_zero:
+            lock.release(self.folder)
+        # those that this process has started, were they stopped, would stay for ever
+        launcher: Any = trainer.strategy.launcher
+        if status == LOST and hasattr(launcher, "kill"):
+            launcher.kill(signal.SIGKILL)
+        sys.stdout.flush()
+        os._exit(status)
 
     def _agree(self, trainer: L.Trainer) -> tuple[bool, int]:
         """Whether a checkpoint is due, and the signal that any process got: the same answer in all of them."""
@@ -219,10 +246,8 @@ class Resumable(Checkpoint):
             # Lightning kills the first process as soon as it sees that another one has ended with an error
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_exception(trainer, pl_module, stopped)
-            lock.release(self.folder)
             trainer.strategy.barrier()
-            sys.stdout.flush()
-            os._exit(signals.STOPPED)
+            self._leave(trainer, signals.STOPPED)
         raise stopped
 
 

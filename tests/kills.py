@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
@@ -182,7 +183,7 @@ def note_batches(path):
     Resumable.on_train_batch_start = patched
 
 
-def start(place, arguments, hook, environment, ballast, name):
+def start(place, arguments, hook, environment, ballast, largest, name):
     """Body of a process: the command, with hooks."""
     output = os.open(place / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
@@ -197,6 +198,8 @@ def start(place, arguments, hook, environment, ballast, name):
     rank_zero_only.rank = int(environment.get("RANK", 0))
     if ballast:
         make_heavy(ballast)
+    if largest:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     if hook is not None:
         act(hook)
     # behind the hook, so that a batch which is never begun is not noted
@@ -223,9 +226,19 @@ def make_heavy(megabytes):
 
 
 class Job:
-    """One start of the command in as many processes as asked for; with several, as torchrun or srun start them."""
+    """One start of the command in as many processes as asked for; with several, as torchrun or srun start them.
 
-    def __init__(self, place, *arguments, hook=None, ranks=1, environment=None, ballast=0):
+    Args:
+        place: Working directory.
+        arguments: The command line.
+        hook: A signal that one of the processes sends to itself.
+        ranks: How many processes.
+        environment: Further variables.
+        ballast: MB that every checkpoint is made larger by.
+        largest: Bytes that no file may exceed, as on a disk that is full there; 0 without.
+    """
+
+    def __init__(self, place, *arguments, hook=None, ranks=1, environment=None, ballast=0, largest=0):
         self.place = place
         shared = dict(os.environ) | (environment or {})
         if ranks > 1:
@@ -234,7 +247,7 @@ class Job:
         for rank in range(ranks):
             own = shared | ({"LOCAL_RANK": str(rank), "RANK": str(rank), "WORLD_SIZE": str(ranks)} if ranks > 1 else {})
             name = "output.txt" if rank == 0 else f"output-{rank}.txt"
-            process = starts.Process(target=start, args=(place, arguments, hook, own, ballast, name))
+            process = starts.Process(target=start, args=(place, arguments, hook, own, ballast, largest, name))
             process.start()
             self.processes.append(process)
 

@@ -1,5 +1,6 @@
 """Entry point: ``transferlab COMMAND``. Imports torch only for the commands that need it."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,10 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
 
   transferlab fit --help                                 all keys; any of them can be given as --key value
 """
+
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""A disk that is full, a quota that is used up, a folder that cannot be written, a file that may not grow."""
 
 
 def main() -> None:
@@ -45,6 +50,15 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"error: {where}{error.strerror}. Make room, or choose another --run.root, then start again.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 def _train() -> None:

@@ -1,5 +1,6 @@
 """Checkpoint files: written whole or not at all, checked before they are read, two generations of the last one."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -46,7 +47,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 def unwritten(target: Path, temporary: Path, error: BaseException) -> TransferlabError:
     """What to say of a checkpoint that could not be written; removes what there is of it."""
-    _remove(temporary)
+    # neither can it be removed in a folder that cannot be written
+    with contextlib.suppress(OSError):
+        _remove(temporary)
     reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
     return TransferlabError(
         f"cannot write the checkpoint {target}: {reason}. The one before is as it was: make room, then "

@@ -1,5 +1,6 @@
 """Starts of the real command that are killed or signalled at chosen moments, and what must be equal afterwards."""
 
+import atexit
 import json
 import multiprocessing
 import os
@@ -209,7 +210,11 @@ def start(place, arguments, hook, environment, ballast, largest, name):
     sys.argv = ["transferlab", *map(str, arguments)]
     from transferlab.__main__ import main
 
-    main()
+    try:
+        main()
+    finally:
+        # the end of a process of multiprocessing leaves them out
+        atexit._run_exitfuncs()
 
 
 def make_heavy(megabytes):

@@ -1,7 +1,7 @@
 """What writing checkpoints costs: seconds of one, as a share of the training between two.
 
-``python -m benchmarks.checkpointing [--millions 22.7 109]``. The state is that of full fine-tuning with AdamW (weights and
-two moments of every parameter), the largest that a strategy has. The time that passes says little where other work
+``python -m benchmarks.checkpointing [--millions 22.7 109]``. The state is that of full fine-tuning with AdamW (weights
+and two moments of every parameter), the largest that a strategy has. The time that passes says little where other work
 shares the processor; hence the CPU seconds.
 """
 

@@ -26,7 +26,7 @@ from transferlab.hardware import best_precision
 from transferlab.messages import check_empty, explain
 from transferlab.parallel import Sharded
 from transferlab.places import find_run
-from transferlab.runs import checkpoints, lock, loggers, resume
+from transferlab.runs import checkpoints, inside, lock, loggers, resume
 from transferlab.runs import folder as run_folder
 from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.config import RunConfig
@@ -178,8 +178,7 @@ class TransferCLI(LightningCLI):
         """Adds the recorder, the log of metrics, checkpoints to go on from, and plain progress lines on a pipe."""
         settings = self.settings
         trainer: Any = super().instantiate_trainer(**kwargs, plugins=self._plugins())
-        # it would broadcast inside the handler, in the middle of a step; see `transferlab.signals`
-        trainer._signal_connector.register_signal_handlers = lambda: None
+        inside.install_no_signal_handlers(trainer)
         strategy = settings.model.class_path.rsplit(".", 1)[-1]
         identity = {
             "experiment": settings.run.experiment,

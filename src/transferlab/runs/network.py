@@ -2,7 +2,6 @@
 
 import datetime
 import re
-from typing import Any
 
 import torch
 
@@ -29,9 +28,3 @@ def lost(error: BaseException, timeout: datetime.timedelta | None) -> str:
             return "another process of this run has ended or cannot be reached"
         link = link.__cause__ or link.__context__
     return ""
-
-
-def timeout_of(strategy: Any) -> datetime.timedelta | None:
-    """How long the Trainer's strategy waits for an answer; Lightning has no public name for it."""
-    timeout: datetime.timedelta | None = getattr(strategy, "_timeout", None)
-    return timeout

@@ -22,7 +22,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from transferlab import signals
-from transferlab.runs import lock, network
+from transferlab.runs import inside, lock, network
 from transferlab.runs.checkpoints import LAST
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.tasks import Batch
@@ -131,29 +131,14 @@ class Resumable(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Takes over the signals, and starts the count to the next checkpoint."""
-        self._leave_epoch_behind(trainer)
+        inside.leave_epoch_behind(trainer)
         self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
         if trainer.world_size > 1 and self._group is None:
             # on the processor: to read an answer from the GPU would hold up every step
-            self._group = torch.distributed.new_group(backend="gloo", timeout=network.timeout_of(trainer.strategy))
+            self._group = torch.distributed.new_group(backend="gloo", timeout=inside.timeout_of(trainer.strategy))
         if signals.request.installed:
             signals.install()
             signals.request.deferred = True
-
-    @staticmethod
-    def _leave_epoch_behind(trainer: L.Trainer) -> None:
-        """Begins the next epoch where the checkpoint was written at the end of one.
-
-        Where `trainer.max_steps` is set Lightning would go through the end of that epoch once more.
-        """
-        loop = trainer.fit_loop
-        # Lightning declares a tracker that knows less than the one it uses
-        epochs: Any = loop.epoch_progress
-        if loop.restarting and epochs.current.processed == epochs.current.ready:
-            epochs.current.completed, epochs.total.completed = epochs.current.processed, epochs.total.processed
-            loop.reset_restart_stage()
-            loop._restarting = False
-            loop.epoch_loop.restarting = False
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
@@ -167,14 +152,12 @@ class Resumable(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Saves and stops between two steps, if it is time."""
-        loop: Any = trainer.fit_loop.epoch_loop
-        followed = loop._num_ready_batches_reached() or loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
-        if followed or loop._should_accumulate():
+        if not inside.between_steps(trainer):
             return
         due, stop = self._agree(trainer)
         if due or stop:
             # the loss of this step is logged only after this hook; to log it twice changes nothing
-            trainer._logger_connector.update_train_step_metrics()
+            inside.log_step_now(trainer)
             self._save(trainer)
         if stop:
             self._stop(trainer, pl_module)
@@ -195,7 +178,7 @@ class Resumable(Checkpoint):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Gives the signals back; ends the process where another one is gone, since it would be waited for again."""
         signals.request.deferred = False
-        timeout = network.timeout_of(trainer.strategy)
+        timeout = inside.timeout_of(trainer.strategy)
         if trainer.world_size > 1 and (reason := network.lost(exception, timeout)):
             print(
                 f"error: {reason} (step {trainer.global_step}, process {trainer.global_rank}). Go on from the last "

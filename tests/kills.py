@@ -1,6 +1,7 @@
 """Starts of the real command that are killed or signalled at chosen moments, and what must be equal afterwards."""
 
 import atexit
+import ctypes
 import json
 import multiprocessing
 import os
@@ -197,6 +198,8 @@ def start(place, arguments, hook, environment, ballast, largest, name):
     multiprocessing.set_start_method("fork", force=True)
     # Lightning asks the environment for it once, when it is imported
     rank_zero_only.rank = int(environment.get("RANK", 0))
+    if host := environment.get("HOST_NAMESPACE"):
+        enter(host)
     if ballast:
         make_heavy(ballast)
     if largest:
@@ -215,6 +218,13 @@ def start(place, arguments, hook, environment, ballast, largest, name):
     finally:
         # the end of a process of multiprocessing leaves them out
         atexit._run_exitfuncs()
+
+
+def enter(namespace):
+    """Moves this process into a network namespace, as if it ran on another host."""
+    handle = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    assert ctypes.CDLL(None, use_errno=True).setns(handle, 0x40000000) == 0, os.strerror(ctypes.get_errno())
+    os.close(handle)
 
 
 def make_heavy(megabytes):
@@ -240,10 +250,11 @@ class Job:
         ranks: How many processes.
         environment: Further variables.
         ballast: MB that every checkpoint is made larger by.
+        hosts: Network namespaces with an address of 10.77.0.1 and so on, one for each process; none for this one.
         largest: Bytes that no file may exceed, as on a disk that is full there; 0 without.
     """
 
-    def __init__(self, place, *arguments, hook=None, ranks=1, environment=None, ballast=0, largest=0):
+    def __init__(self, place, *arguments, hook=None, ranks=1, environment=None, ballast=0, largest=0, hosts=()):
         self.place = place
         shared = dict(os.environ) | (environment or {})
         if ranks > 1:
@@ -251,6 +262,9 @@ class Job:
         self.processes = []
         for rank in range(ranks):
             own = shared | ({"LOCAL_RANK": str(rank), "RANK": str(rank), "WORLD_SIZE": str(ranks)} if ranks > 1 else {})
+            if hosts:
+                own |= {"LOCAL_RANK": "0", "NODE_RANK": str(rank), "HOST_NAMESPACE": hosts[rank]}
+                own |= {"MASTER_ADDR": "10.77.0.1", "GLOO_SOCKET_IFNAME": hosts[rank]}
             name = "output.txt" if rank == 0 else f"output-{rank}.txt"
             process = starts.Process(target=start, args=(place, arguments, hook, own, ballast, largest, name))
             process.start()

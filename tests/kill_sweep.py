@@ -178,7 +178,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS) + "; all without one")
     parser.add_argument("--quick", action="store_true", help="fewer kills")
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="NAME", help="rows whose names begin with one of these"
+    )
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
@@ -191,7 +193,7 @@ def main():
         encoder = build_bert(root / "tiny")
         for section in options.sections or SECTIONS:
             for number, (name, wanted, check) in enumerate(SECTIONS[section](root, encoder, options.quick)):
-                if options.only not in name:
+                if not name.startswith(tuple(options.only)):
                     continue
                 place, began, cpu, reason = root / f"{section}{number}", time.perf_counter(), spent(), ""
                 place.mkdir()

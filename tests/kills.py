@@ -1,8 +1,11 @@
 """Starts of the real command that are killed or signalled at chosen moments, and what must be equal afterwards."""
 
+import atexit
+import ctypes
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
@@ -33,6 +36,12 @@ ADALORA = {"method": {"class_path": "transferlab.adapters.AdaLoRA", "init_args":
 BOTTLENECK = {"method": {"class_path": "transferlab.adapters.Bottleneck"}}
 WORKERS = "data.init_args.num_workers"
 TWO = {"trainer.devices": 2, "trainer.strategy": "ddp"}
+SHARDED = {
+    "trainer.devices": 2,
+    "trainer.strategy": {"class_path": "transferlab.parallel.Sharded", "init_args": {"timeout": "0:02:00"}},
+    "trainer.inference_mode": False,
+    "trainer.gradient_clip_val": 1.0,
+}
 TEACHER = "runs/teacher"
 
 
@@ -97,6 +106,8 @@ CASES = {
     "an end in steps": Case(
         "FullFineTuning", {}, {STEPS: 2, "trainer.max_epochs": -1, "trainer.max_steps": 13}, (1, 7, 8, 9, 12)
     ),
+    "full, split over 2 processes": Case("FullFineTuning", {}, {STEPS: 1, **SHARDED}, (2, 3, 4, 7), 2),
+    "lora, split over 2 processes": Case("ParameterEfficient", LORA, {STEPS: 2, **SHARDED}, (3, 4, 7), 2),
     "bf16-mixed": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "bf16-mixed"}, SOME),
     "32-true": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "32-true"}, SOME),
 }
@@ -174,7 +185,7 @@ def note_batches(path):
     Resumable.on_train_batch_start = patched
 
 
-def start(place, arguments, hook, environment, ballast, name):
+def start(place, arguments, hook, environment, ballast, largest, name):
     """Body of a process: the command, with hooks."""
     output = os.open(place / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
@@ -183,10 +194,16 @@ def start(place, arguments, hook, environment, ballast, name):
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(1)
+    # workers of a loader are forked, as where the command is started by hand
+    multiprocessing.set_start_method("fork", force=True)
     # Lightning asks the environment for it once, when it is imported
     rank_zero_only.rank = int(environment.get("RANK", 0))
+    if host := environment.get("HOST_NAMESPACE"):
+        enter(host)
     if ballast:
         make_heavy(ballast)
+    if largest:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     if hook is not None:
         act(hook)
     # behind the hook, so that a batch which is never begun is not noted
@@ -196,7 +213,18 @@ def start(place, arguments, hook, environment, ballast, name):
     sys.argv = ["transferlab", *map(str, arguments)]
     from transferlab.__main__ import main
 
-    main()
+    try:
+        main()
+    finally:
+        # the end of a process of multiprocessing leaves them out
+        atexit._run_exitfuncs()
+
+
+def enter(namespace):
+    """Moves this process into a network namespace, as if it ran on another host."""
+    handle = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    assert ctypes.CDLL(None, use_errno=True).setns(handle, 0x40000000) == 0, os.strerror(ctypes.get_errno())
+    os.close(handle)
 
 
 def make_heavy(megabytes):
@@ -213,9 +241,20 @@ def make_heavy(megabytes):
 
 
 class Job:
-    """One start of the command in as many processes as asked for; with several, as torchrun or srun start them."""
+    """One start of the command in as many processes as asked for; with several, as torchrun or srun start them.
 
-    def __init__(self, place, *arguments, hook=None, ranks=1, environment=None, ballast=0):
+    Args:
+        place: Working directory.
+        arguments: The command line.
+        hook: A signal that one of the processes sends to itself.
+        ranks: How many processes.
+        environment: Further variables.
+        ballast: MB that every checkpoint is made larger by.
+        hosts: Network namespaces with an address of 10.77.0.1 and so on, one for each process; none for this one.
+        largest: Bytes that no file may exceed, as on a disk that is full there; 0 without.
+    """
+
+    def __init__(self, place, *arguments, hook=None, ranks=1, environment=None, ballast=0, largest=0, hosts=()):
         self.place = place
         shared = dict(os.environ) | (environment or {})
         if ranks > 1:
@@ -223,8 +262,11 @@ class Job:
         self.processes = []
         for rank in range(ranks):
             own = shared | ({"LOCAL_RANK": str(rank), "RANK": str(rank), "WORLD_SIZE": str(ranks)} if ranks > 1 else {})
+            if hosts:
+                own |= {"LOCAL_RANK": "0", "NODE_RANK": str(rank), "HOST_NAMESPACE": hosts[rank]}
+                own |= {"MASTER_ADDR": "10.77.0.1", "GLOO_SOCKET_IFNAME": hosts[rank]}
             name = "output.txt" if rank == 0 else f"output-{rank}.txt"
-            process = starts.Process(target=start, args=(place, arguments, hook, own, ballast, name))
+            process = starts.Process(target=start, args=(place, arguments, hook, own, ballast, largest, name))
             process.start()
             self.processes.append(process)
 
@@ -306,10 +348,25 @@ def batches(folder):
 
 def trained(folder):
     """All that training left: weights, optimizer, schedule, the best checkpoint."""
-    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    path = folder / "checkpoints" / "last.ckpt"
+    last = join(path) if path.is_dir() else torch.load(path, weights_only=True)
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     kept = {name: last[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
+    assert all(value.isfinite().all() for value in kept["state_dict"].values())
     return {**kept, "best": best["state_dict"]}
+
+
+def join(path):
+    """A checkpoint that is a folder, with whole tensors."""
+    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
+
+    dcp_to_torch_save(path, path / "whole.pt")
+    parts = torch.load(path / "whole.pt", weights_only=False)
+    return {
+        **torch.load(path / "rest.pt", weights_only=True),
+        "state_dict": parts["state_dict"],
+        "optimizer_states": parts["optimizer_0"],
+    }
 
 
 def same(one, other):

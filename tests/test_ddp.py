@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import kills
 import pytest
 import yaml
 
@@ -131,3 +134,46 @@ def test_more_processes_than_rows(place):
     write(place, "FullFineTuning")
     with pytest.raises(AssertionError, match=r"error: 1 rows to evaluate on are too few for 2 processes"):
         transferlab(place, "fit", "--config", "mine.yaml", *DDP)
+
+
+@pytest.fixture
+def hosts():
+    """Two network namespaces joined by a cable; each end has the name of its namespace."""
+    names = [f"tl{os.getpid() % 10**6}{end}" for end in "ab"]
+    link = [["link", "add", names[0], "type", "veth", "peer", "name", names[1]]]
+    for number, name in enumerate(names, 1):
+        link += [["netns", "add", name], ["link", "set", name, "netns", name]]
+        link += [["-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", name]]
+        link += [["-n", name, "link", "set", other, "up"] for other in ("lo", name)]
+    try:
+        for command in link:
+            if not shutil.which("ip") or subprocess.run(["ip", *command], capture_output=True, check=False).returncode:
+                pytest.skip(f"no network namespaces here: ip {' '.join(command)}")
+        yield names
+    finally:
+        for name in names if shutil.which("ip") else ():
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_cut_network_ends_both_hosts(tmp_path, tiny_folder, hosts):
+    seconds = 40
+    strategy = {
+        "class_path": "lightning.pytorch.strategies.DDPStrategy",
+        "init_args": {"timeout": f"0:00:{seconds}", "process_group_backend": "gloo"},
+    }
+    options = {kills.STEPS: 1, "trainer.num_nodes": 2, "trainer.max_epochs": 500, "trainer.strategy": strategy}
+    options["early_stopping.patience"] = 500
+    kills.write_experiment(tmp_path, tiny_folder, "FullFineTuning", {}, options)
+    job = kills.Job(tmp_path, *kills.FIT, "runs/own", ranks=2, hosts=hosts)
+    begun, deadline = tmp_path / "batches-runs-own.jsonl", time.monotonic() + 300
+    while not begun.exists() or len(begun.read_text().splitlines()) < 10:
+        assert time.monotonic() < deadline, kills.output(tmp_path)
+        time.sleep(0.05)
+    subprocess.run(["ip", "-n", hosts[1], "link", "set", hosts[1], "down"], check=True)
+    assert job.wait(seconds + 60) == [1, 1], kills.output(tmp_path)
+    assert kills.output(tmp_path).count("error: another process of this run ") == 2
+    subprocess.run(["ip", "-n", hosts[1], "link", "set", hosts[1], "up"], check=True)
+    stop = ("--trainer.max_epochs", "2")
+    assert kills.Job(tmp_path, *kills.FIT, "runs/own", *stop, ranks=2, hosts=hosts).wait() == [0, 0]
+    assert "going on from" in kills.output(tmp_path)

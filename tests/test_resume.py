@@ -7,21 +7,26 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import torch
 from kills import (
+    ADALORA,
     BATCHES,
     CASES,
     FIT,
     LORA,
+    SHARDED,
     STEPS,
     Hook,
+    Job,
     check_equal,
     lines,
     output,
     run_case,
+    starts,
     transferlab,
     write_experiment,
 )
@@ -29,9 +34,14 @@ from kills import (
 from transferlab import signals
 from transferlab.errors import TransferlabError
 from transferlab.runs import checkpoints, lock, resume
+from transferlab.runs import folder as run_folder
 from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.tasks.batching import BucketBatchSampler
+
+DDP = "lightning.pytorch.strategies.DDPStrategy"
+SECONDS = 30
+"""Longer than the two processes of a busy machine are apart."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +62,35 @@ DEFAULT = "lora, accumulation, two validations"
 )
 def test_killed_at_any_step(tmp_path, tiny_folder, name):
     run_case(tmp_path, tiny_folder, CASES[name])
+
+
+def test_weights_split_over_two_processes(tmp_path, tiny_folder):
+    run_case(tmp_path, tiny_folder, CASES["full, split over 2 processes"]._replace(batches=(3,)))
+    assert (tmp_path / "runs" / "killed" / "checkpoints" / "last.ckpt" / "__1_0.distcp").is_file()
+    write_experiment(tmp_path, tiny_folder, "ParameterEfficient", ADALORA, SHARDED)
+    assert transferlab(tmp_path, *FIT, "runs/refused") == 2
+    assert "AdaLoRA reads or changes whole weights, so it cannot be split; use trainer/ddp" in output(tmp_path)
+    assert not (tmp_path / "runs" / "refused").exists()
+
+
+def test_a_process_that_hangs_ends_the_others(tmp_path, tiny_folder):
+    options = {STEPS: 1, "trainer.devices": 2, "trainer.strategy": {"class_path": DDP, "init_args": {}}}
+    options["trainer.strategy"]["init_args"] = {"timeout": f"0:00:{SECONDS}"}
+    write_experiment(tmp_path, tiny_folder, "FullFineTuning", {}, options)
+    job = Job(tmp_path, *FIT, "runs/own", hook=Hook(3, signal.SIGSTOP, rank=1), ranks=2)
+    one, other = job.processes
+    try:
+        one.join(240)
+        assert one.exitcode == 1, output(tmp_path)
+    finally:
+        other.kill()
+        other.join()
+    folder = tmp_path / "runs" / "own"
+    assert f"another process of this run has not answered for {SECONDS} s (step 3, process 0)" in output(tmp_path)
+    assert not (folder / lock.NAME).exists()
+    assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 3
 
 
 def test_one_folder_from_the_first_start_to_the_end(experiment):
@@ -75,7 +114,16 @@ def test_one_folder_from_the_first_start_to_the_end(experiment):
     assert transferlab(place, "fit", "--resume", "runs/stopped", hook=Hook(7, signal.SIGTERM)) == 75, output(place)
     assert "last.ckpt is damaged; going on from the one before" in output(place)
     assert (folder / "checkpoints" / "last.damaged").exists()
+    assert not (folder / lock.NAME).exists()
+
+    # a disk that is full when the next checkpoint is written
+    before = last.read_bytes()
+    assert transferlab(place, "fit", "--resume", "runs/stopped", largest=100_000) == 2, output(place)
+    assert "cannot write the checkpoint" in output(place)
+    assert "Traceback" not in output(place)
+    assert last.read_bytes() == before
     assert transferlab(place, "fit", "--resume", "runs/stopped") == 0, output(place)
+    assert not (folder / lock.NAME).exists()
     check_equal(folder, whole)
 
     assert transferlab(place, "fit", "--resume", "runs/stopped") == 0
@@ -199,6 +247,96 @@ def test_the_newest_whole_checkpoint(tmp_path):
     previous.write_bytes(b"")
     with pytest.raises(TransferlabError, match=r"previous\.ckpt: damaged.*delete it to train from the beginning"):
         checkpoints.newest(tmp_path)
+
+
+def write_for_ever(path):
+    """Body of a process: writes one checkpoint after the other, each of one number."""
+    io = AtomicCheckpointIO()
+    for step in range(10**6):
+        io.save_checkpoint({"step": step, "weights": torch.full((1_000_000,), float(step))}, path)
+
+
+def test_killed_while_a_checkpoint_is_written(tmp_path):
+    unfinished = 0
+    for number in range(8):
+        folder = tmp_path / str(number)
+        process = starts.Process(target=write_for_ever, args=(folder / "last.ckpt",))
+        process.start()
+        deadline = time.monotonic() + 60
+        while not (folder / "previous.ckpt").exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        path, damaged = checkpoints.newest(folder)
+        assert not damaged
+        content = torch.load(path)
+        assert (content["weights"] == content["step"]).all()
+        unfinished += len(list(folder.glob(".*.tmp")))
+    # else nothing was tried
+    assert unfinished
+
+
+def build_folder(path, step):
+    """A checkpoint that is a folder, under the name that it is written with first."""
+    path.mkdir(parents=True)
+    torch.save({"step": step}, path / checkpoints.REST)
+    (path / "__0_0.distcp").write_bytes(bytes([step]) * 5000)
+    checkpoints.seal(path, checkpoints.sums([path / checkpoints.REST, path / "__0_0.distcp"]))
+    return path
+
+
+def test_checkpoints_that_are_folders(tmp_path):
+    last, previous, temporary = tmp_path / "last.ckpt", tmp_path / "previous.ckpt", tmp_path / ".last.ckpt.7.tmp"
+    for step in (1, 2, 3):
+        checkpoints.put(build_folder(temporary, step), last)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
+    assert [torch.load(path / checkpoints.REST)["step"] for path in (last, previous)] == [3, 2]
+    assert checkpoints.newest(tmp_path) == (last, [])
+    part = last / "__0_0.distcp"
+    whole = part.read_bytes()
+    for damaged in (b"", whole[:-1], whole[:100] + b"x" + whole[101:]):
+        part.write_bytes(damaged)
+        assert checkpoints.newest(tmp_path) == (previous, [last])
+    (last / checkpoints.FILES).unlink()
+    assert checkpoints.newest(tmp_path) == (previous, [last])
+    checkpoints.set_aside(last)
+    assert checkpoints.newest(tmp_path) == (previous, [])
+    # from parts to a file and back, as where the strategy of the Trainer is changed by hand
+    AtomicCheckpointIO().save_checkpoint({"step": 4}, last)
+    AtomicCheckpointIO().save_checkpoint({"step": 5}, last)
+    assert checkpoints.newest(tmp_path) == (last, [])
+    assert previous.is_file()
+    build_folder(temporary, 6)
+    checkpoints.sweep(tmp_path)
+    assert not temporary.exists()
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A folder with a checkpoint that nobody can write into; for root only a mount is that."""
+    folder = tmp_path / "folder"
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, folder / "last.ckpt")
+    if os.geteuid():
+        folder.chmod(0o500)
+        yield folder
+        folder.chmod(0o700)
+        return
+    for options in (["--bind", folder, folder], ["-o", "remount,bind,ro", folder]):
+        if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
+            pytest.skip("root without the right to mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_folder_that_cannot_be_written(read_only):
+    with pytest.raises(TransferlabError, match=r"cannot lock the run folder .*: \S+"):
+        lock.acquire(read_only)
+    with pytest.raises(TransferlabError, match=r"run\.root: cannot write the run folder"):
+        run_folder.create(read_only)
+    with pytest.raises(TransferlabError, match=r"cannot write the checkpoint .*The one before is as it was"):
+        AtomicCheckpointIO().save_checkpoint({"step": 2}, read_only / "last.ckpt")
+    assert torch.load(read_only / "last.ckpt")["step"] == 1
 
 
 def test_stale_files_are_swept(tmp_path):

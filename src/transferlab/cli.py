@@ -24,8 +24,9 @@ from transferlab.encoders.packing import enable_packing
 from transferlab.errors import TransferlabError
 from transferlab.hardware import best_precision, keep_freed_memory
 from transferlab.messages import check_empty, explain
+from transferlab.parallel import Sharded
 from transferlab.places import find_run
-from transferlab.runs import checkpoints, lock, loggers, resume, setting
+from transferlab.runs import checkpoints, inside, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
 from transferlab.runs.best import BestValues
 from transferlab.runs.checkpoints import AtomicCheckpointIO
@@ -151,8 +152,7 @@ class TransferCLI(LightningCLI):
         if not rank_zero_only.rank:  # type: ignore[attr-defined]
             for path in damaged:
                 print(f"{path} is damaged; going on from the one before, {self.checkpoint}.")
-                # else the next checkpoint would put it in the place of the one that is whole
-                path.replace(path.with_suffix(".damaged"))
+                checkpoints.set_aside(path)
             print(f"going on from {self.checkpoint}" if self.checkpoint else "no checkpoint yet: from the beginning")
 
     def _dump(self) -> str:
@@ -181,8 +181,7 @@ class TransferCLI(LightningCLI):
         """Adds the recorder, the log of metrics, checkpoints to go on from, and plain progress lines on a pipe."""
         settings = self.settings
         trainer: Any = super().instantiate_trainer(**kwargs, plugins=self._plugins())
-        # it would broadcast inside the handler, in the middle of a step; see `transferlab.signals`
-        trainer._signal_connector.register_signal_handlers = lambda: None
+        inside.install_no_signal_handlers(trainer)
         strategy = settings.model.class_path.rsplit(".", 1)[-1]
         identity = {
             "experiment": settings.run.experiment,
@@ -231,6 +230,8 @@ class TransferCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
+        if isinstance(self.trainer.strategy, Sharded) and (reason := self.model.cannot_be_sharded):
+            raise TransferlabError(f"trainer.strategy: {reason}, so it cannot be split; use trainer/ddp instead.")
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.datamodule.packed:

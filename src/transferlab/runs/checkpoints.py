@@ -1,7 +1,12 @@
 """Checkpoint files: written whole or not at all, checked before they are read, two generations of the last one."""
 
+import contextlib
+import json
 import os
+import shutil
 import zipfile
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,8 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from transferlab.errors import TransferlabError
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+REST, FILES = "rest.pt", "files.json"
+"""In a checkpoint that is a folder: all but weights and optimizer; length and CRC-32 of every file."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -32,18 +39,73 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _write(checkpoint, temporary)
-            if target.name == LAST and target.exists():
-                os.replace(target, target.with_name(PREVIOUS))
-            os.replace(temporary, target)
-            _flush_folder(target.parent)
+            put(temporary, target)
         # a full disk comes as either, depending on where torch's writer meets it
         except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
-            reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
-            raise TransferlabError(
-                f"cannot write the checkpoint {target}: {reason}. The one before is as it was: make room, then "
-                f"`transferlab fit --resume {target.parent.parent}`."
-            ) from error
+            raise unwritten(target, temporary, error) from error
+
+
+def unwritten(target: Path, temporary: Path, error: BaseException) -> TransferlabError:
+    """What to say of a checkpoint that could not be written; removes what there is of it."""
+    # neither can it be removed in a folder that cannot be written
+    with contextlib.suppress(OSError):
+        _remove(temporary)
+    reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
+    return TransferlabError(
+        f"cannot write the checkpoint {target}: {reason}. The one before is as it was: make room, then "
+        f"`transferlab fit --resume {target.parent.parent}`."
+    )
+
+
+def put(temporary: Path, target: Path) -> None:
+    """Gives a checkpoint its name; what was ``last.ckpt`` becomes ``previous.ckpt``."""
+    if target.name == LAST and target.exists():
+        _move(target, target.with_name(PREVIOUS))
+    _move(temporary, target)
+    _flush(target.parent)
+
+
+def _move(source: Path, target: Path) -> None:
+    old = target.with_name(f".{target.name}.old.{os.getpid()}.tmp")
+    if target.is_dir() or (target.exists() and source.is_dir()):
+        # a folder cannot be replaced in one go; until the new one is there the other generation is whole
+        os.replace(target, old)
+    os.replace(source, target)
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> None:
+    """Renames a damaged checkpoint, so that it never takes the place of a whole one."""
+    target = path.with_suffix(".damaged")
+    _remove(target)
+    path.replace(target)
+
+
+def sums(paths: Iterable[Path]) -> dict[str, list[int]]:
+    """Length in bytes and CRC-32 of files, by name."""
+    return {path.name: _sum(path) for path in paths}
+
+
+def _sum(path: Path) -> list[int]:
+    size = value = 0
+    with path.open("rb") as file:
+        while block := file.read(2**22):
+            size, value = size + len(block), zlib.crc32(block, value)
+    return [size, value]
+
+
+def seal(folder: Path, files: dict[str, list[int]]) -> None:
+    """Notes what a checkpoint's folder holds, and flushes it to the disk."""
+    (folder / FILES).write_text(json.dumps(files), encoding="utf-8")
+    for path in (folder / FILES, folder / REST, folder):
+        _flush(path)
 
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:
@@ -53,8 +115,8 @@ def _write(checkpoint: dict[str, Any], path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
-    """Makes the renaming itself survive a power cut."""
+def _flush(folder: Path) -> None:
+    """Makes what is in a folder, such as a renaming, survive a power cut; also a file."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -65,15 +127,18 @@ def _flush_folder(folder: Path) -> None:
 def sweep(folder: Path) -> None:
     """Removes what killed processes left half-written."""
     for path in folder.glob(".*.ckpt.*.tmp"):
-        path.unlink(missing_ok=True)
+        _remove(path)
 
 
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint can be read to its end; unlike `torch.load` this notices a single flipped bit."""
     try:
+        if path.is_dir():
+            files = json.loads((path / FILES).read_text(encoding="utf-8"))
+            return bool(files) and all(_sum(path / name) == expected for name, expected in files.items())
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
         return False
 
 

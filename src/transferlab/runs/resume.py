@@ -5,9 +5,11 @@ the place in it (`TaskDataModule.state_dict`), and every batch has random number
 state need be kept.
 """
 
+import contextlib
 import hashlib
 import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,12 +22,15 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from transferlab import signals
-from transferlab.runs import lock
+from transferlab.runs import inside, lock, network
 from transferlab.runs.checkpoints import LAST
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.runs.setting import flat
 from transferlab.runs.wandb_logger import WandbLogger
 from transferlab.tasks import Batch
+
+LOST = 1
+"""Exit status where another process of the run is gone."""
 
 FREE = (
     "checkpoint.dirpath",
@@ -123,29 +128,14 @@ class Resumable(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Takes over the signals, and starts the count to the next checkpoint."""
-        self._leave_epoch_behind(trainer)
+        inside.leave_epoch_behind(trainer)
         self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
         if trainer.world_size > 1 and self._group is None:
             # on the processor: to read an answer from the GPU would hold up every step
-            self._group = torch.distributed.new_group(backend="gloo")
+            self._group = torch.distributed.new_group(backend="gloo", timeout=inside.timeout_of(trainer.strategy))
         if signals.request.installed:
             signals.install()
             signals.request.deferred = True
-
-    @staticmethod
-    def _leave_epoch_behind(trainer: L.Trainer) -> None:
-        """Begins the next epoch where the checkpoint was written at the end of one.
-
-        Where `trainer.max_steps` is set Lightning would go through the end of that epoch once more.
-        """
-        loop = trainer.fit_loop
-        # Lightning declares a tracker that knows less than the one it uses
-        epochs: Any = loop.epoch_progress
-        if loop.restarting and epochs.current.processed == epochs.current.ready:
-            epochs.current.completed, epochs.total.completed = epochs.current.processed, epochs.total.processed
-            loop.reset_restart_stage()
-            loop._restarting = False
-            loop.epoch_loop.restarting = False
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
@@ -159,14 +149,12 @@ class Resumable(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Saves and stops between two steps, if it is time."""
-        loop: Any = trainer.fit_loop.epoch_loop
-        followed = loop._num_ready_batches_reached() or loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
-        if followed or loop._should_accumulate():
+        if not inside.between_steps(trainer):
             return
         due, stop = self._agree(trainer)
         if due or stop:
             # the loss of this step is logged only after this hook; to log it twice changes nothing
-            trainer._logger_connector.update_train_step_metrics()
+            inside.log_step_now(trainer)
             self._save(trainer)
         if stop:
             self._stop(trainer, pl_module)
@@ -185,8 +173,30 @@ class Resumable(Checkpoint):
             self._stop(trainer, pl_module)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Gives the signals back."""
+        """Gives the signals back; ends the process where another one is gone, since it would be waited for again."""
         signals.request.deferred = False
+        timeout = inside.timeout_of(trainer.strategy)
+        if trainer.world_size > 1 and (reason := network.lost(exception, timeout)):
+            print(
+                f"error: {reason} (step {trainer.global_step}, process {trainer.global_rank}). Go on from the last "
+                f"checkpoint with: transferlab fit --resume {self.folder}",
+                file=sys.stderr,
+                flush=True,
+            )
+            with contextlib.suppress(Exception):
+                self.metrics.finalize("failed")
+            self._leave(trainer, LOST)
+
+    def _leave(self, trainer: L.Trainer, status: int) -> None:
+        """Ends this process at once: to shut down the process group in order would wait for the others."""
+        if trainer.is_global_zero:
+            lock.release(self.folder)
+        # those that this process has started, were they stopped, would stay for ever
+        launcher: Any = trainer.strategy.launcher
+        if status == LOST and hasattr(launcher, "kill"):
+            launcher.kill(signal.SIGKILL)
+        sys.stdout.flush()
+        os._exit(status)
 
     def _agree(self, trainer: L.Trainer) -> tuple[bool, int]:
         """Whether a checkpoint is due, and the signal that any process got: the same answer in all of them."""
@@ -219,8 +229,6 @@ class Resumable(Checkpoint):
             # Lightning kills the first process as soon as it sees that another one has ended with an error
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_exception(trainer, pl_module, stopped)
-            lock.release(self.folder)
             trainer.strategy.barrier()
-            sys.stdout.flush()
-            os._exit(signals.STOPPED)
+            self._leave(trainer, signals.STOPPED)
         raise stopped

@@ -18,6 +18,7 @@ from transferlab.heads import Head, HeadConfig
 from transferlab.losses import example_losses, task_loss
 from transferlab.metrics import TaskMetrics
 from transferlab.optim import Schedule, apply_scales, parameter_groups
+from transferlab.parallel import shard
 from transferlab.strategies import frozen
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.iob import constrained_decode
@@ -175,6 +176,11 @@ class Strategy(L.LightningModule):
     def _reachable(self, batch: Batch) -> Tensor | None:
         return None if batch.words is None else batch.words >= 0
 
+    @property
+    def cannot_be_sharded(self) -> str:
+        """Why the weights cannot be split over processes; empty where they can."""
+        return f"{type(self).__name__} reads or changes whole weights"
+
     # Lightning's hooks --------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
@@ -184,6 +190,11 @@ class Strategy(L.LightningModule):
         evaluate unequal numbers of batches.
         """
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
+
+    def configure_model(self) -> None:
+        """Splits the weights over the processes, where the Trainer's strategy is to."""
+        if self.device_mesh is not None:
+            shard(self, self.encoder.backbone, self.device_mesh)
 
     def on_fit_start(self) -> None:
         """Turns dropout on: transformers loads encoders in evaluation mode, and Lightning keeps the mode it finds."""

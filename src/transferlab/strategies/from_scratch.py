@@ -33,3 +33,8 @@ class FromScratch(Strategy):
         if encoder.architecture == "pretrained":
             encoder = replace(encoder, architecture="random")
         super().__init__(task, encoder, head, optimizer, schedule)
+
+    @property
+    def cannot_be_sharded(self) -> str:
+        """Nothing stands against it."""
+        return ""

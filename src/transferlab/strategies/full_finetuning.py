@@ -69,6 +69,11 @@ class FullFineTuning(Strategy):
         """Whether layers are unfrozen one after the other."""
         return bool(self.unfreeze_every or self.unfreeze_at)
 
+    @property
+    def cannot_be_sharded(self) -> str:
+        """Gradual unfreezing takes gradients off whole weights."""
+        return "gradual unfreezing freezes whole weights" if self.is_gradual else ""
+
     def unfrozen(self, epoch: int, step: int) -> int:
         """How many layers from the top learn at an epoch and step."""
         if self.unfreeze_every:

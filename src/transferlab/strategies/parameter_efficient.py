@@ -45,6 +45,11 @@ class ParameterEfficient(Strategy):
         inside = {f"encoder.backbone.{name}" for name in self.method.learned(self.encoder.backbone)}
         return super().learned() | inside
 
+    @property
+    def cannot_be_sharded(self) -> str:
+        """Only LoRA was tried; AdaLoRA reads and prunes whole matrices."""
+        return "" if isinstance(self.method, LoRA) else f"{type(self.method).__name__} reads or changes whole weights"
+
     def on_predict_start(self) -> None:
         """Merges the updates into the encoder: predicting then costs what the plain encoder costs."""
         self.method.merge(self.encoder.backbone)

@@ -24,7 +24,7 @@ class BucketBatchSampler(Sampler[list[int]]):
     is left. Packed rows have no padding to avoid: there the permutation itself is cut. Every rank gets the same number
     of batches: the plan is filled up with its own first batches.
     Evaluation (`shuffle=False`): all examples, longest first, each exactly once over all ranks, in smaller batches
-    where otherwise a rank would get none.
+    where otherwise a rank would get none, or fewer than another.
 
     With `max_tokens` a batch closes when the next example would exceed the budget, or at `batch_size` examples. How
     many batches that makes depends on the order, but the schedule needs one number for all epochs: the most that any of
@@ -105,7 +105,10 @@ class BucketBatchSampler(Sampler[list[int]]):
     def plan(self) -> list[Array]:
         """The batches of all ranks in this epoch, in order."""
         if not self.shuffle:
-            return self._cut(self._longest_first(np.arange(len(self.lengths))))
+            batches = self._cut(self._longest_first(np.arange(len(self.lengths))))
+            # split weights are gathered in every forward, so the ranks need equally many
+            even = len(batches) + -len(batches) % self.world_size
+            return halved(batches, even) if even <= len(self.lengths) else batches
         batches = self._draw(self.epoch)
         if len(batches) > self._count:
             batches = self._exchanged(self._draw(self.epoch % PLANNED))

@@ -102,6 +102,7 @@ class TaskDataModule(L.LightningDataModule):
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         self._spec: TaskSpec | None = None
         self._begun = (0, 0)
+        self._order: BucketBatchSampler | None = None
         self._check_batches()
 
     def _check_batches(self) -> None:
@@ -301,7 +302,8 @@ class TaskDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training batches, length-bucketed or packed; after a restart without those that are done."""
         loader = self.loader(*self.part_rows("train"), shuffle=True)
-        cast(BucketBatchSampler, loader.batch_sampler).resume(*self._begun)
+        self._order = cast(BucketBatchSampler, loader.batch_sampler)
+        self._order.resume(*self._begun)
         return loader
 
     def state_dict(self) -> dict[str, int]:
@@ -315,8 +317,10 @@ class TaskDataModule(L.LightningDataModule):
         return {"epoch": epoch.processed, "batch": batches.current.ready if inside else 0}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes to a place in the training rows; Lightning does so before it asks for the loader."""
+        """Goes to a place in the training rows, also where Lightning has asked for the loader already."""
         self._begun = (state_dict["epoch"], state_dict["batch"])
+        if self._order is not None:
+            self._order.resume(*self._begun)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the rows that select checkpoints."""

@@ -1,0 +1,136 @@
+"""Weights and optimizer state split over processes, for encoders beyond the memory of one device."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import Tensor, nn
+from torch.distributed import checkpoint as sharded
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor
+
+from transferlab.encoders.layers import layer_list
+from transferlab.runs import checkpoints
+
+
+class Sharded(ModelParallelStrategy):
+    """Fully sharded data parallel: each process holds a part of every weight, gradient and moment of the optimizer.
+
+    A layer's weights are gathered when it runs and let go afterwards (ZeRO stage 3, Rajbhandari et al. 2019,
+    https://arxiv.org/abs/1910.02054; torch's `fully_shard`). ``last.ckpt`` is a folder into which each process writes
+    its own part, whole or not at all as any checkpoint; ``best.ckpt`` is the usual file with whole tensors.
+
+    Args:
+        timeout: How long to wait for another process before the run ends.
+        process_group_backend: ``nccl`` or ``gloo``; None: what suits the device.
+    """
+
+    def __init__(self, timeout: timedelta = timedelta(minutes=10), process_group_backend: str | None = None) -> None:
+        super().__init__(tensor_parallel_size=1, process_group_backend=process_group_backend, timeout=timeout)
+
+    def setup_environment(self) -> None:
+        """Splits over all processes."""
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        super().setup_environment()
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """The parts of all tensors."""
+        assert self.model is not None
+        return self.model.state_dict()
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], filepath: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Writes a file with whole tensors where there is no optimizer in it, else a folder with a part per process.
+
+        Raises:
+            TransferlabError: It cannot be written; what was there before is as it was.
+        """
+        path = Path(self.broadcast(filepath))
+        if "optimizer_states" in checkpoint:
+            self._save_parts(checkpoint, path)
+            return
+        checkpoint["state_dict"] = {name: _whole(value) for name, value in checkpoint["state_dict"].items()}
+        if self.is_global_zero:
+            self.checkpoint_io.save_checkpoint(checkpoint, path)
+
+    def _save_parts(self, checkpoint: dict[str, Any], path: Path) -> None:
+        temporary = Path(self.broadcast(path.with_name(f".{path.name}.{os.getpid()}.tmp")))
+        parts = {"state_dict": checkpoint.pop("state_dict")}
+        parts |= {f"optimizer_{number}": state for number, state in enumerate(checkpoint.pop("optimizer_states"))}
+        try:
+            sharded.save(parts, checkpoint_id=temporary)
+            own = checkpoints.sums(temporary.glob(f"__{self.global_rank}_*"))
+            gathered: list[Any] = [None] * self.world_size
+            torch.distributed.all_gather_object(gathered, own)
+            if self.is_global_zero:
+                torch.save(checkpoint, temporary / checkpoints.REST)
+                files = checkpoints.sums([temporary / checkpoints.REST, temporary / ".metadata"])
+                for found in gathered:
+                    files |= found
+                checkpoints.seal(temporary, files)
+                checkpoints.put(temporary, path)
+        # torch's is no Exception
+        except (OSError, RuntimeError, sharded.CheckpointException) as error:
+            raise checkpoints.unwritten(path, temporary, error) from error
+
+    def load_checkpoint(
+        self, checkpoint_path: str | os.PathLike[str], weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Reads a checkpoint of either kind; that of a folder is in place when this returns."""
+        path = Path(self.broadcast(checkpoint_path))
+        if path.is_file():
+            loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return loaded
+        assert self.model is not None
+        names = self.model.learned()
+        weights = {name: value for name, value in self.model.state_dict().items() if name in names}
+        parts: dict[str, Any] = {"state_dict": weights}
+        for number, optimizer in enumerate(self.optimizers):
+            parts[f"optimizer_{number}"] = get_optimizer_state_dict(self.model, optimizer)
+        # into the tensors that are there
+        sharded.load(parts, checkpoint_id=path)
+        for number, optimizer in enumerate(self.optimizers):
+            set_optimizer_state_dict(self.model, optimizer, parts[f"optimizer_{number}"])
+        rest: dict[str, Any] = torch.load(path / checkpoints.REST, map_location="cpu", weights_only=True)
+        return {**rest, "state_dict": weights}
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Hands out the parts of whole tensors."""
+        values = checkpoint["state_dict"]
+        if not any(isinstance(value, DTensor) for value in values.values()):
+            assert self.model is not None
+            set_model_state_dict(self.model, values, options=StateDictOptions(full_state_dict=True, strict=strict))
+
+
+def shard(model: nn.Module, backbone: nn.Module, mesh: DeviceMesh) -> None:
+    """Splits each transformer layer, and what is left as a whole, over the processes of a mesh; once.
+
+    Args:
+        model: All that is trained; it must be called to run, not its parts.
+        backbone: The encoder in it.
+        mesh: Has a dimension ``data_parallel``.
+    """
+    from torch.distributed.fsdp import FSDPModule, fully_shard
+
+    if isinstance(model, FSDPModule):
+        return
+    _, layers = layer_list(backbone)
+    for module in [*(layers or []), model]:
+        fully_shard(module, mesh=mesh["data_parallel"])
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, DTensor):
+        value = value.full_tensor()
+    return value.cpu() if isinstance(value, Tensor) else value

@@ -1,0 +1,47 @@
+"""Everything that resuming takes from inside Lightning, in one place, since a new release may change it.
+
+Tried with lightning 2.6.6; `tests/test_resume.py` fails where a release behaves otherwise.
+"""
+
+import datetime
+from typing import Any
+
+import lightning as L
+
+
+def between_steps(trainer: L.Trainer) -> bool:
+    """Whether the batch that just ended was neither one of accumulated gradients nor one that validation follows."""
+    loop: Any = trainer.fit_loop.epoch_loop
+    followed = loop._num_ready_batches_reached() or loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    return not (followed or loop._should_accumulate())
+
+
+def log_step_now(trainer: L.Trainer) -> None:
+    """Logs what the batch that just ended gave, which Lightning does only after its hooks."""
+    trainer._logger_connector.update_train_step_metrics()
+
+
+def leave_epoch_behind(trainer: L.Trainer) -> None:
+    """Begins the next epoch where the checkpoint was written at the end of one.
+
+    Where `trainer.max_steps` is set Lightning would go through the end of that epoch once more.
+    """
+    loop = trainer.fit_loop
+    # Lightning declares a tracker that knows less than the one it uses
+    epochs: Any = loop.epoch_progress
+    if loop.restarting and epochs.current.processed == epochs.current.ready:
+        epochs.current.completed, epochs.total.completed = epochs.current.processed, epochs.total.processed
+        loop.reset_restart_stage()
+        loop._restarting = False
+        loop.epoch_loop.restarting = False
+
+
+def install_no_signal_handlers(trainer: Any) -> None:
+    """Keeps Lightning's handlers out: they save and broadcast in the middle of a step; see `transferlab.signals`."""
+    trainer._signal_connector.register_signal_handlers = lambda: None
+
+
+def timeout_of(strategy: Any) -> datetime.timedelta | None:
+    """How long the Trainer's strategy waits for an answer of another process."""
+    timeout: datetime.timedelta | None = getattr(strategy, "_timeout", None)
+    return timeout

@@ -46,14 +46,14 @@ def test_a_method_with_a_tenth_of_the_labels_counts_tenfold():
     method = {n // 10: runs for n, runs in REFERENCE.items()}
     for size in method:
         found = labels.equivalent(method, REFERENCE, size, draws=50)
-        assert (found.count, found.low, found.high) == pytest.approx((10 * size,) * 3)
+        assert (found.needed, found.low, found.high) == pytest.approx((10 * size,) * 3)
         assert labels.text(found, size) == f"{10 * size:,} (10x; 10x to 10x)"
 
 
 def test_what_is_never_reached_is_more_than_the_largest():
     found = labels.equivalent({50: {0: 0.9, 1: 0.7}}, REFERENCE, 50)
     # 0.8 on average, reached at 1,000; with seed 0 twice never, with seed 1 twice at 10 ** 2.5
-    assert found.count == pytest.approx(1000)
+    assert found.needed == pytest.approx(1000)
     assert (found.low, found.high) == (pytest.approx(10**2.5), math.inf)
     assert labels.text(found, 50) == "1,000 (20x; 6.3x to above 20x)"
     never = labels.equivalent({50: {0: 0.9, 1: 0.9}}, REFERENCE, 50)

@@ -63,7 +63,7 @@ def _take_over(logger: Any) -> None:
     defaults = {key: parameter.default for key, parameter in known.items() if key != "self"}
     kept = {key: value for key, value in given.items() if key in defaults and value is not None}
     # its id was the name of the folder, which `run_id` knows
-    logger.init_args = Namespace(**{**defaults, **kept, "id": None, "offline": False})
+    logger.init_args = Namespace(**{**defaults, **kept, "id": None, "offline": False})  # type: ignore[no-untyped-call]
     logger.pop("dict_kwargs", None)
 
 
@@ -84,10 +84,10 @@ def _sources(logger: WandbLogger, settings: Any, summary: dict[str, Any]) -> lis
         return [wandb_artifacts.model_of(logger.folder, summary, "best", limit)] if there else []
     teacher = settings.model.init_args.get("teacher")
     run = find_run(str(teacher)) if teacher else None
-    if run and not (run / "checkpoints" / "best.ckpt").is_file():
-        # it taught before; its answers are in the cache
-        run, teacher = None, run.name
-    return wandb_artifacts.sources(summary, run or teacher, limit)
+    if run is None or (run / "checkpoints" / "best.ckpt").is_file():
+        return wandb_artifacts.sources(summary, run or teacher, limit)
+    # it taught before; its answers are in the cache
+    return wandb_artifacts.sources(summary, run.name, limit)
 
 
 def _environment(folder: Path) -> dict[str, Any]:

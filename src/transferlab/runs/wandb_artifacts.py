@@ -168,7 +168,7 @@ def confusion_cells(records: list[predictions.Record], labels: list[str]) -> Cel
     """Header and rows: label, prediction, count; every pair of labels, so that runs compare."""
     counts: Counter[tuple[str, str]] = Counter()
     for record in records:
-        label, prediction = record.get("label"), record["prediction"]
+        label, prediction = record["label"], record["prediction"]
         counts.update(zip(label, prediction, strict=True) if isinstance(label, list) else [(label, prediction)])
     rows = [[label, other, counts[label, other]] for label in labels for other in labels]
     return [["label", "prediction", "count"], *rows]

@@ -1,5 +1,6 @@
 """What is learned: task rows, where their rows lie, tokenisation, batches, LightningDataModules."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from transferlab.tasks.spec import Source, TaskSpec
@@ -11,13 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Source", "TaskDataModule", "TaskSpec"]
 
 
+_LATE = {"Batch": "batch", "TaskDataModule": "datamodule"}
+
+
 def __getattr__(name: str) -> Any:
-    # these two import torch, which a command that only reads runs does without
-    if name == "Batch":
-        from transferlab.tasks.batch import Batch as found
-    elif name == "TaskDataModule":
-        from transferlab.tasks.datamodule import TaskDataModule as found
-    else:
+    # these import torch, which a command that only reads runs does without
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
     return found

@@ -200,7 +200,7 @@ def test_what_a_job_runs(place, programs):
 
     done = start()
     assert done.returncode == 75, done.stderr
-    assert "the run was stopped and saved; job 7 is requeued" in done.stdout
+    assert "the run was told to stop; job 7 is requeued" in done.stdout
     assert programs.calls("scontrol") == [["show", "job", "--oneliner", "7"], ["requeue", "7"]]
     # that file is there from the moment that a run has begun
     (run / "config.yaml").touch()

@@ -377,7 +377,9 @@ def test_a_lock_is_refused_while_its_holder_lives(tmp_path):
     ],
     ids=["other host", "other job", "the same job requeued", "a number given anew"],
 )
-def test_whose_lock_is_stale(holder, mine, alive):
+def test_whose_lock_is_stale(holder, mine, alive, monkeypatch):
+    # no Slurm that could be asked; test_cluster.py has one
+    monkeypatch.setenv("PATH", "")
     assert lock.lives(holder, mine) == alive
 
 

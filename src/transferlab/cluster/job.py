@@ -70,7 +70,7 @@ def end(run: Path, status: int) -> int:
     elif why_not := queue.requeue(job):
         _say(f"job {job} could not be requeued ({why_not}); go on with: make resume RUN={run} LAUNCHER=slurm")
     else:
-        _say(f"the run was stopped and saved; job {job} is requeued")
+        _say(f"the run was told to stop; job {job} is requeued")
     return status
 
 

@@ -181,8 +181,10 @@ def _draw(path: Path, task: str, metric: str, lines: list[Line]) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for line, mark in zip(lines, "osD^vPX*<>" * len(lines), strict=False):
+    figure, axes = pyplot.subplots(figsize=(8.5, 4.5), layout="constrained")
+    # a single point is no curve; the table has it
+    curves = [line for line in lines if len(line.scores) > 1]
+    for line, mark in zip(curves, "osD^vPX*<>" * len(curves), strict=False):
         sizes = sorted(line.scores)
         scores = [line.scores[size] for size in sizes]
         half = [0 if score.high is None else score.high - score.mean for score in scores]
@@ -190,13 +192,13 @@ def _draw(path: Path, task: str, metric: str, lines: list[Line]) -> None:
         means = [score.mean for score in scores]
         axes.errorbar(sizes, means, half, label=line.name, marker=mark, linestyle=dashed, capsize=3, markersize=5)
     axes.set_xscale("log")
-    ticks = sorted({size for line in lines for size in line.scores})
+    ticks = sorted({size for line in curves for size in line.scores})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("training rows")
     axes.set_ylabel(f"test/{metric}, mean and 95 % interval over seeds")
     axes.set_title(task)
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

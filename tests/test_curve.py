@@ -46,14 +46,14 @@ def test_a_method_with_a_tenth_of_the_labels_counts_tenfold():
     method = {n // 10: runs for n, runs in REFERENCE.items()}
     for size in method:
         found = labels.equivalent(method, REFERENCE, size, draws=50)
-        assert (found.needed, found.low, found.high) == pytest.approx((10 * size,) * 3)
+        assert (found.number, found.low, found.high) == pytest.approx((10 * size,) * 3)
         assert labels.text(found, size) == f"{10 * size:,} (10x; 10x to 10x)"
 
 
 def test_what_is_never_reached_is_more_than_the_largest():
     found = labels.equivalent({50: {0: 0.9, 1: 0.7}}, REFERENCE, 50)
     # 0.8 on average, reached at 1,000; with seed 0 twice never, with seed 1 twice at 10 ** 2.5
-    assert found.needed == pytest.approx(1000)
+    assert found.number == pytest.approx(1000)
     assert (found.low, found.high) == (pytest.approx(10**2.5), math.inf)
     assert labels.text(found, 50) == "1,000 (20x; 6.3x to above 20x)"
     never = labels.equivalent({50: {0: 0.9, 1: 0.9}}, REFERENCE, 50)
@@ -94,8 +94,8 @@ def runs(root, strategy, encoder, results, tag="grid"):
 @pytest.fixture
 def root(tmp_path):
     runs(tmp_path, "lora", "mini", {10: (0.6, 0.6), 100: (0.8, 0.8)})
-    runs(tmp_path, "from_scratch", "mini", {10: (0.5, 0.5), 100: (0.6, 0.6), 1000: (0.7, 0.7)})
-    runs(tmp_path, "tfidf", "-", {10: (0.5, 0.5), 1000: (0.7, 0.7)})
+    runs(tmp_path, "from_scratch", "mini-random", {10: (0.5, 0.5), 100: (0.6, 0.6), 1000: (0.7, 0.7)})
+    runs(tmp_path, "tfidf_logreg", "-", {10: (0.5, 0.5), 1000: (0.7, 0.7)})
     return tmp_path
 
 
@@ -105,7 +105,7 @@ def test_the_tables(root, capsys):
     assert "| lora | 0.600 ± 0.000 | 0.800 ± 0.000 |  |" in shown
     scratch, tfidf = re.findall(r"Labels that (\w+) needs.*?\n\n.*\n.*\n(\| lora .*)", shown)
     assert scratch == ("from_scratch", "| lora | 100 (10x; 10x to 10x) | more than 1,000 (more than 10x) |")
-    assert tfidf == ("tfidf", "| lora | 100 (10x; 10x to 10x) | more than 1,000 (more than 10x) |")
+    assert tfidf == ("tfidf_logreg", "| lora | 100 (10x; 10x to 10x) | more than 1,000 (more than 10x) |")
 
 
 def test_of_two_settings_that_with_more_seeds_is_shown_and_said(root, capsys):

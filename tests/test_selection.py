@@ -119,3 +119,15 @@ def test_holdout_never_selects_on_a_test_split(task):
     source = TASKS[task]
     assert source.train not in source.test
     assert validation_split(source, "holdout") not in source.test
+
+
+def test_a_part_of_the_test_rows_is_the_same_for_everyone_and_grows():
+    from transferlab.tasks.selection import sample
+
+    few, more = sample(100, 10), sample(100, 30)
+    assert (len(few), len(set(more.tolist()))) == (10, 30)
+    assert set(few.tolist()) < set(more.tolist())
+    assert sample(100, None).tolist() == list(range(100))
+    for wanted in (1, 101):
+        with pytest.raises(TransferlabError, match="data.test_examples"):
+            sample(100, wanted)

@@ -142,8 +142,8 @@ def label_multiplier(runs: Grid, row: Row) -> Effect | None:
         return None
     found = labels.equivalent(method, reference, row.size)
     least, most = found.tried
-    bound = ">=" if math.isinf(found.needed) else "<=" if found.needed == 0 else ""
-    value, low = (min(max(count, least), most) / row.size for count in (found.needed, found.low))
+    bound = ">=" if math.isinf(found.number) else "<=" if found.number == 0 else ""
+    value, low = (min(max(count, least), most) / row.size for count in (found.number, found.low))
     high = found.high / row.size if found.high else least / row.size
     return Effect(value, low, high, len(method[row.size]), bound)
 

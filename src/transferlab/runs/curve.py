@@ -21,7 +21,7 @@ class Line(NamedTuple):
 
     Attributes:
         name: Its strategy, with the encoder where several take part.
-        strategy: Its strategy.
+        strategy: Its strategy; that of TF-IDF says behind an underscore which linear model reads it.
         points: Number of training rows -> seed -> result.
         scores: Number of training rows -> mean and interval.
     """
@@ -107,12 +107,14 @@ def pick(found: Iterable[Group]) -> tuple[list[Group], list[str]]:
 
 def join(chosen: list[Group]) -> list[Line]:
     """The groups of each method as one line, in the order of the names."""
-    encoders = {group.key.encoder for group in chosen} - {"-"}
+    encoders: dict[str, set[str]] = {}
+    for group in chosen:
+        encoders.setdefault(group.key.strategy, set()).add(group.key.encoder)
     lines: dict[str, Line] = {}
     for group in sorted(
         chosen, key=lambda group: (group.key.strategy, group.key.encoder, group.key.train_examples or 0)
     ):
-        many = len(encoders) > 1 and group.key.encoder != "-"
+        many = len(encoders[group.key.strategy]) > 1
         name = f"{group.key.strategy} ({group.key.encoder})" if many else group.key.strategy
         line = lines.setdefault(name, Line(name, group.key.strategy, {}, {}))
         size = group.key.train_examples or 0
@@ -131,9 +133,13 @@ def _references(asked: str | None, lines: list[Line]) -> list[Line]:
     wanted = asked.split(",") if asked else REFERENCES
     known = [line.strategy for line in lines]
     for name in wanted if asked else ():
-        if name not in known:
+        if not any(_is(strategy, name) for strategy in known):
             raise TransferlabError(f"--reference: no {name!r}{near(name, known)}. Known: {', '.join(known)}.")
-    return [line for line in lines if line.strategy in wanted and len(line.points) > 1]
+    return [line for line in lines if any(_is(line.strategy, name) for name in wanted) and len(line.points) > 1]
+
+
+def _is(strategy: str, name: str) -> bool:
+    return strategy == name or (name == "tfidf" and strategy.startswith("tfidf_"))
 
 
 def _table(task: str, metric: str, lines: list[Line]) -> list[str]:
@@ -175,22 +181,24 @@ def _draw(path: Path, task: str, metric: str, lines: list[Line]) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for line, mark in zip(lines, "osD^vPX*<>" * len(lines), strict=False):
+    figure, axes = pyplot.subplots(figsize=(8.5, 4.5), layout="constrained")
+    # a single point is no curve; the table has it
+    curves = [line for line in lines if len(line.scores) > 1]
+    for line, mark in zip(curves, "osD^vPX*<>" * len(curves), strict=False):
         sizes = sorted(line.scores)
         scores = [line.scores[size] for size in sizes]
         half = [0 if score.high is None else score.high - score.mean for score in scores]
-        dashed = "--" if line.strategy in REFERENCES else "-"
+        dashed = "--" if any(_is(line.strategy, name) for name in REFERENCES) else "-"
         means = [score.mean for score in scores]
         axes.errorbar(sizes, means, half, label=line.name, marker=mark, linestyle=dashed, capsize=3, markersize=5)
     axes.set_xscale("log")
-    ticks = sorted({size for line in lines for size in line.scores})
+    ticks = sorted({size for line in curves for size in line.scores})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("training rows")
     axes.set_ylabel(f"test/{metric}, mean and 95 % interval over seeds")
     axes.set_title(task)
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

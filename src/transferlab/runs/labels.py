@@ -15,13 +15,13 @@ class Labels(NamedTuple):
     """How many labels a method needs.
 
     Attributes:
-        needed: Their number; infinite where the largest tried is not enough, 0 where the smallest is more than needed.
+        number: Their number; infinite where the largest tried is not enough, 0 where the smallest is more than needed.
         low: Lower end of the 95 % interval by the bootstrap over seeds; may be 0.
         high: Upper end; may be infinite.
         tried: Smallest and largest number that was tried.
     """
 
-    needed: float
+    number: float
     low: float
     high: float
     tried: tuple[int, int]
@@ -97,13 +97,13 @@ def _mean(runs: Mapping[int, float], seeds: Sequence[int]) -> float:
 def text(labels: Labels, size: int) -> str:
     """The number of labels, and how many times as many that is, with the interval; for people."""
     least, most = labels.tried
-    if math.isinf(labels.needed):
+    if math.isinf(labels.number):
         return f"more than {most:,} (more than {_times(most / size)})"
-    if labels.needed == 0:
+    if labels.number == 0:
         return f"fewer than {least:,} (less than {_times(least / size)})"
     low = f"below {_times(least / size)}" if labels.low == 0 else _times(labels.low / size)
     high = f"above {_times(most / size)}" if math.isinf(labels.high) else _times(labels.high / size)
-    return f"{labels.needed:,.0f} ({_times(labels.needed / size)}; {low} to {high})"
+    return f"{labels.number:,.0f} ({_times(labels.number / size)}; {low} to {high})"
 
 
 def _times(ratio: float) -> str:

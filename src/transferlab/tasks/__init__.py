@@ -13,10 +13,15 @@ __all__ = ["Batch", "Source", "TaskDataModule", "TaskSpec"]
 
 def __getattr__(name: str) -> Any:
     # these two import torch, which a command that only reads runs does without
+    found: Any
     if name == "Batch":
-        from transferlab.tasks.batch import Batch as found
+        from transferlab.tasks import batch
+
+        found = batch.Batch
     elif name == "TaskDataModule":
-        from transferlab.tasks.datamodule import TaskDataModule as found
+        from transferlab.tasks import datamodule
+
+        found = datamodule.TaskDataModule
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found

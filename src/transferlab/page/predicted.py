@@ -146,7 +146,8 @@ def long_ones(task: Task, found: Found) -> Html:
 def entity_errors(task: Task, found: Found) -> Html:
     """What goes wrong with entities, and recall of those that training had and had not."""
     rows: list[list[Html | str]] = []
-    parts, series = [], []
+    parts: list[tuple[int, str, list[tuple[str, float]]]] = []
+    series: list[tuple[int, str, list[tuple[float, float, float]]]] = []
     for setting, seeds in found:
         counted = [t.errors for t in seeds if t.errors is not None]
         if not counted:
@@ -155,7 +156,7 @@ def entity_errors(task: Task, found: Found) -> Html:
         parts.append((setting.number, setting.name, [(kind, means[kind]) for kind in KINDS[1:]]))
         first = counted[0]
         if first.seen and first.unseen and len(series) < MOST:
-            series.append((setting.number, setting.name, [first.seen[:3], first.unseen[:3]]))
+            series.append((setting.number, setting.name, [share[:3] for share in (first.seen, first.unseen)]))
         recall = [
             f"{share.value:.3f} ({share.low:.3f}-{share.high:.3f}), n = {share.trials}" if share else "-"
             for share in (first.seen, first.unseen)

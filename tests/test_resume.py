@@ -39,7 +39,7 @@ from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.tasks.batching import BucketBatchSampler
 
-DDP = "lightning.pytorch.strategies.DDPStrategy"
+DDP = "transferlab.parallel.Replicated"
 SECONDS = 30
 """Longer than the two processes of a busy machine are apart."""
 

@@ -1,4 +1,4 @@
-"""Weights and optimizer state split over processes, for encoders beyond the memory of one device."""
+"""Training in several processes: all weights in each, or split for encoders beyond the memory of one device."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed import checkpoint as sharded
 from torch.distributed.checkpoint.state_dict import (
@@ -21,6 +21,31 @@ from torch.distributed.tensor import DTensor
 
 from transferlab.encoders.layers import layer_list
 from transferlab.runs import checkpoints
+
+
+class Replicated(DDPStrategy):
+    """Distributed data parallel: each process holds all weights, and gradients are averaged.
+
+    Lightning's, with few arguments: it would put all of torch's, which differ from release to release, into the
+    configuration of a run.
+
+    Args:
+        timeout: How long to wait for another process before the run ends.
+        process_group_backend: ``nccl`` or ``gloo``; None: what suits the device.
+        find_unused_parameters: Whether a step may leave parameters without a gradient.
+    """
+
+    def __init__(
+        self,
+        timeout: timedelta = timedelta(minutes=10),
+        process_group_backend: str | None = None,
+        find_unused_parameters: bool = False,
+    ) -> None:
+        super().__init__(
+            timeout=timeout,
+            process_group_backend=process_group_backend,
+            find_unused_parameters=find_unused_parameters,
+        )
 
 
 class Sharded(ModelParallelStrategy):

@@ -52,6 +52,7 @@ FREE = (
     "trainer.min_epochs",
     "trainer.min_steps",
     "trainer.profiler",
+    "trainer.strategy.init_args.timeout",
     "weights_only",
 )
 """Keys that may change when a run goes on: how long it is, where it lies, what is shown."""

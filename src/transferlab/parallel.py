@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
-from torch.distributed import checkpoint as sharded
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_optimizer_state_dict,
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
@@ -94,7 +96,7 @@ class Sharded(ModelParallelStrategy):
         parts = {"state_dict": checkpoint.pop("state_dict")}
         parts |= {f"optimizer_{number}": state for number, state in enumerate(checkpoint.pop("optimizer_states"))}
         try:
-            sharded.save(parts, checkpoint_id=temporary)
+            save(parts, checkpoint_id=temporary)
             own = checkpoints.sums(temporary.glob(f"__{self.global_rank}_*"))
             gathered: list[Any] = [None] * self.world_size
             torch.distributed.all_gather_object(gathered, own)
@@ -106,7 +108,7 @@ class Sharded(ModelParallelStrategy):
                 checkpoints.seal(temporary, files)
                 checkpoints.put(temporary, path)
         # torch's is no Exception
-        except (OSError, RuntimeError, sharded.CheckpointException) as error:
+        except (OSError, RuntimeError, CheckpointException) as error:
             raise checkpoints.unwritten(path, temporary, error) from error
 
     def load_checkpoint(
@@ -117,16 +119,16 @@ class Sharded(ModelParallelStrategy):
         if path.is_file():
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             return loaded
-        assert self.model is not None
-        names = self.model.learned()
-        weights = {name: value for name, value in self.model.state_dict().items() if name in names}
+        model: Any = self.model
+        names = model.learned()
+        weights = {name: value for name, value in model.state_dict().items() if name in names}
         parts: dict[str, Any] = {"state_dict": weights}
         for number, optimizer in enumerate(self.optimizers):
-            parts[f"optimizer_{number}"] = get_optimizer_state_dict(self.model, optimizer)
+            parts[f"optimizer_{number}"] = get_optimizer_state_dict(model, optimizer)
         # into the tensors that are there
-        sharded.load(parts, checkpoint_id=path)
+        load(parts, checkpoint_id=path)
         for number, optimizer in enumerate(self.optimizers):
-            set_optimizer_state_dict(self.model, optimizer, parts[f"optimizer_{number}"])
+            set_optimizer_state_dict(model, optimizer, parts[f"optimizer_{number}"])
         rest: dict[str, Any] = torch.load(path / checkpoints.REST, map_location="cpu", weights_only=True)
         return {**rest, "state_dict": weights}
 

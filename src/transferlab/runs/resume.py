@@ -122,7 +122,7 @@ class Resumable(Checkpoint):
     # going on -----------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds what Lightning forgets: that early stopping has spoken, the last validation, the state of the metrics."""
+        """Adds what Lightning forgets: that early stopping has spoken, the last validation, the log's state."""
         checkpoint["resume"] = {
             "should_stop": trainer.should_stop,
             "validation": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},

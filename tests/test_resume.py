@@ -39,7 +39,7 @@ from transferlab.runs.checkpoints import AtomicCheckpointIO
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.tasks.batching import BucketBatchSampler
 
-DDP = "lightning.pytorch.strategies.DDPStrategy"
+DDP = "transferlab.parallel.Replicated"
 SECONDS = 30
 """Longer than the two processes of a busy machine are apart."""
 
@@ -54,12 +54,17 @@ def experiment(tmp_path_factory, tiny_folder):
     return write
 
 
-DEFAULT = "lora, accumulation, two validations"
+QUICK = {"lora, accumulation, two validations": (3, 8, 12), "an end in steps": (12,)}
+"""What the default tests kill, and where; the slow ones kill all."""
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
-)
+@pytest.mark.parametrize(("name", "batches"), QUICK.items())
+def test_killed_at_some_steps(tmp_path, tiny_folder, name, batches):
+    run_case(tmp_path, tiny_folder, CASES[name]._replace(batches=batches))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_killed_at_any_step(tmp_path, tiny_folder, name):
     run_case(tmp_path, tiny_folder, CASES[name])
 

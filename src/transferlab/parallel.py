@@ -1,4 +1,4 @@
-"""Weights and optimizer state split over processes, for encoders beyond the memory of one device."""
+"""Training in several processes: all weights in each, or split for encoders beyond the memory of one device."""
 
 import os
 from collections.abc import Mapping
@@ -7,20 +7,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
-from torch.distributed import checkpoint as sharded
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_optimizer_state_dict,
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
 from transferlab.encoders.layers import layer_list
 from transferlab.runs import checkpoints
+
+
+class Replicated(DDPStrategy):
+    """Distributed data parallel: each process holds all weights, and gradients are averaged.
+
+    Lightning's, with few arguments: it would put all of torch's, which differ from release to release, into the
+    configuration of a run.
+
+    Args:
+        timeout: How long to wait for another process before the run ends.
+        process_group_backend: ``nccl`` or ``gloo``; None: what suits the device.
+        find_unused_parameters: Whether a step may leave parameters without a gradient.
+    """
+
+    def __init__(
+        self,
+        timeout: timedelta = timedelta(minutes=10),
+        process_group_backend: str | None = None,
+        find_unused_parameters: bool = False,
+    ) -> None:
+        super().__init__(
+            timeout=timeout,
+            process_group_backend=process_group_backend,
+            find_unused_parameters=find_unused_parameters,
+        )
 
 
 class Sharded(ModelParallelStrategy):
@@ -69,7 +96,7 @@ class Sharded(ModelParallelStrategy):
         parts = {"state_dict": checkpoint.pop("state_dict")}
         parts |= {f"optimizer_{number}": state for number, state in enumerate(checkpoint.pop("optimizer_states"))}
         try:
-            sharded.save(parts, checkpoint_id=temporary)
+            save(parts, checkpoint_id=temporary)
             own = checkpoints.sums(temporary.glob(f"__{self.global_rank}_*"))
             gathered: list[Any] = [None] * self.world_size
             torch.distributed.all_gather_object(gathered, own)
@@ -81,7 +108,7 @@ class Sharded(ModelParallelStrategy):
                 checkpoints.seal(temporary, files)
                 checkpoints.put(temporary, path)
         # torch's is no Exception
-        except (OSError, RuntimeError, sharded.CheckpointException) as error:
+        except (OSError, RuntimeError, CheckpointException) as error:
             raise checkpoints.unwritten(path, temporary, error) from error
 
     def load_checkpoint(
@@ -92,16 +119,16 @@ class Sharded(ModelParallelStrategy):
         if path.is_file():
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             return loaded
-        assert self.model is not None
-        names = self.model.learned()
-        weights = {name: value for name, value in self.model.state_dict().items() if name in names}
+        model: Any = self.model
+        names = model.learned()
+        weights = {name: value for name, value in model.state_dict().items() if name in names}
         parts: dict[str, Any] = {"state_dict": weights}
         for number, optimizer in enumerate(self.optimizers):
-            parts[f"optimizer_{number}"] = get_optimizer_state_dict(self.model, optimizer)
+            parts[f"optimizer_{number}"] = get_optimizer_state_dict(model, optimizer)
         # into the tensors that are there
-        sharded.load(parts, checkpoint_id=path)
+        load(parts, checkpoint_id=path)
         for number, optimizer in enumerate(self.optimizers):
-            set_optimizer_state_dict(self.model, optimizer, parts[f"optimizer_{number}"])
+            set_optimizer_state_dict(model, optimizer, parts[f"optimizer_{number}"])
         rest: dict[str, Any] = torch.load(path / checkpoints.REST, map_location="cpu", weights_only=True)
         return {**rest, "state_dict": weights}
 

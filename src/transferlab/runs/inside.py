@@ -7,6 +7,7 @@ import datetime
 from typing import Any
 
 import lightning as L
+import torch
 
 
 def between_steps(trainer: L.Trainer) -> bool:
@@ -19,6 +20,11 @@ def between_steps(trainer: L.Trainer) -> bool:
 def log_step_now(trainer: L.Trainer) -> None:
     """Logs what the batch that just ended gave, which Lightning does only after its hooks."""
     trainer._logger_connector.update_train_step_metrics()
+
+
+def restore_validation(trainer: L.Trainer, values: dict[str, float]) -> None:
+    """Puts back the last validation's metrics, which a run that ends within an epoch looks at once more."""
+    trainer._logger_connector._callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
 
 
 def leave_epoch_behind(trainer: L.Trainer) -> None:

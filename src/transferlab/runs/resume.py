@@ -55,6 +55,7 @@ FREE = (
     "trainer.min_epochs",
     "trainer.min_steps",
     "trainer.profiler",
+    "trainer.strategy.init_args.timeout",
     "weights_only",
 )
 """Keys that may change when a run goes on: how long it is, where it lies, what is shown."""
@@ -110,6 +111,7 @@ class Resumable(Checkpoint):
         self.every_steps = every_steps
         self.every_minutes = every_minutes
         self.metrics = metrics
+        self._validation: dict[str, float] = {}
         self._saved_step = 0
         self._saved_time = 0.0
         self._group: Any = None
@@ -117,18 +119,24 @@ class Resumable(Checkpoint):
     # going on -----------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds what Lightning forgets: that early stopping has spoken, and the state of the metrics."""
-        checkpoint["resume"] = {"should_stop": trainer.should_stop, "metrics": self.metrics.state()}
+        """Adds what Lightning forgets: that early stopping has spoken, the last validation, the log's state."""
+        checkpoint["resume"] = {
+            "should_stop": trainer.should_stop,
+            "validation": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+            "metrics": self.metrics.state(),
+        }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Restores it."""
         if trainer.state.fn == TrainerFn.FITTING and (state := checkpoint.get("resume")):
             trainer.should_stop = state["should_stop"]
+            self._validation = state.get("validation", {})
             self.metrics.restore(state["metrics"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Takes over the signals, and starts the count to the next checkpoint."""
         inside.leave_epoch_behind(trainer)
+        inside.restore_validation(trainer, self._validation)
         self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
         if trainer.world_size > 1 and self._group is None:
             # on the processor: to read an answer from the GPU would hold up every step

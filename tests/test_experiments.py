@@ -11,7 +11,7 @@ from transferlab.tasks.table import TASKS
 ROOT = Path(__file__).parent.parent
 FILES = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "experiments").rglob("*.yaml")])
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
-KINDS = {"trainer", "logger", "task", "encoder", "strategy", "recipe"}
+KINDS = {"trainer", "logger", "task", "encoder", "strategy", "recipe", "cluster"}
 STRATEGIES, TASK_FILES = experiments.strategies(ROOT), experiments.tasks(ROOT)
 # every strategy and every task once; the rest is slow
 DIAGONAL = {(strategy, TASK_FILES[n % len(TASK_FILES)]) for n, strategy in enumerate(STRATEGIES)}

@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
@@ -21,14 +22,17 @@ def latency_ms(trainer: L.Trainer, model: Strategy, data: TaskDataModule) -> flo
 
     Eight examples from the whole range of lengths of the first test split, each three times after one that does not
     count, on the device and in the precision of the run. Nothing computed beforehand is used. None where the encoder
-    is compiled: that would compile it once more, for this shape.
+    is compiled: that would compile it once more, for this shape; and where its weights are split over processes, of
+    which only one measures.
     """
-    if model.encoder_config.compile:
+    if model.encoder_config.compile or any(isinstance(weight, DTensor) for weight in model.parameters()):
         return None
     split = data.source.test[0]
     # without the frozen values that may be attached: an example that comes alone has none
     fresh = copy.copy(data)
     fresh.attached = {}
+    # nor the other processes, which would each want an example
+    fresh.trainer = None
     by_length = np.argsort(fresh.encoded(split).ids.lengths, kind="stable")
     # the middle of each eighth: the longest one stands for nothing
     places = (np.arange(EXAMPLES) + 0.5) / EXAMPLES * len(by_length)

@@ -198,6 +198,10 @@ def test_mistakes_are_one_line(run, data, tiny_encoder, tmp_path):
     ):
         with pytest.raises(TransferlabError, match=message):
             command.main(arguments)
+    config = tmp_path / "runs" / "frozen" / "only" / "config.yaml"
+    config.write_text(config.read_text().replace("init_args: {}", "init_args: {of_old: 1}"))
+    with pytest.raises(TransferlabError, match="another version.*of_old"):
+        command.main(["--run", frozen])
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     (scratch / "summary.json").write_text('{"weights": "random"}')

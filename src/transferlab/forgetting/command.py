@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 
 from transferlab import config
 from transferlab.arguments import Parser
@@ -142,7 +142,10 @@ def _default_probe(task: str) -> str:
 def _restore(run: Path) -> Strategy:
     if run_folder.read_summary(run).get("weights") == "random":
         raise TransferlabError(f"{run} began with random weights, so it had nothing to forget; name another run.")
-    model = restore(run)
+    try:
+        model = restore(run)
+    except ArgumentError as error:
+        raise TransferlabError(f"{run}/config.yaml is of another version: {' '.join(str(error).split())}.") from error
     return model.requires_grad_(False).to(_device())
 
 

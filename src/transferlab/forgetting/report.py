@@ -48,7 +48,7 @@ def draw(probes: dict[str, Any], path: Path) -> None:
             axis.plot([row["layer"] for row in rows], [row[key] for row in rows], marker="o", label=name)
         axis.set(xlabel="layer (0: embeddings)", title=title)
         axis.set_ylim(bottom=0)
-    axes[0].legend(title="texts of")
+    axes[0].legend(title="texts of", loc="lower left")
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:

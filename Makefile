@@ -75,17 +75,19 @@ baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 [METHOD
 	$(RUNNER) baseline --experiment '$(call given,NAME)' \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
-sweep: ## a grid of runs, goes on where it was: SWEEP=<file in sweeps/> [DRY=1] [JOBS=1] [ARGS=...]
+sweep: ## a grid of runs, goes on where it was: SWEEP=<file in sweeps/> [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]
 	$(call need,SWEEP,sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) sweep '$(call given,SWEEP)' $(if $(call given,DRY),--dry) \
-		$(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
+		$(if $(call given,JOBS),--jobs '$(call given,JOBS)') \
+		$(if $(call given,LAUNCHER),--launcher '$(call given,LAUNCHER)') $(call given,ARGS)
 
-seeds: ## an experiment with several seeds: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JOBS=1] [ARGS=...]
+seeds: ## an experiment with several seeds: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) seeds '$(call given,NAME)' $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)') \
-		$(if $(call given,DRY),--dry) $(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
+		$(if $(call given,DRY),--dry) $(if $(call given,JOBS),--jobs '$(call given,JOBS)') \
+		$(if $(call given,LAUNCHER),--launcher '$(call given,LAUNCHER)') $(call given,ARGS)
 
 curve: $(STAMP) ## quality over the number of labels [ARGS='--task sst2 --tag sst2_labels --picture curve.png']
 	@$(RUNNER) curve $(call given,ARGS)

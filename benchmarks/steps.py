@@ -25,8 +25,9 @@ from lightning.pytorch.callbacks import Callback
 from benchmarks.measure import Job, has_bf16, run
 from benchmarks.ours import experiment
 from benchmarks.table import markdown
-from transferlab.cli import TransferCLI, quiet
+from transferlab.cli import TransferCLI
 from transferlab.encoders.packing import enable_packing
+from transferlab.quiet import quiet
 from transferlab.runs import folder as run_folder
 from transferlab.tasks import Batch
 

@@ -1,6 +1,5 @@
 """TransferCLI: `bases:` expansion, links, the run folder, the saved config."""
 
-import logging
 import os
 import sys
 import warnings
@@ -17,15 +16,16 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab import config as experiment_file
-from transferlab import experiments
 from transferlab.cache import CacheConfig, Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.packing import enable_packing
 from transferlab.errors import TransferlabError
+from transferlab.expansion import expand_arguments
 from transferlab.hardware import best_precision, keep_freed_memory
 from transferlab.messages import check_empty, explain
 from transferlab.parallel import Sharded
 from transferlab.places import find_run
+from transferlab.quiet import quiet
 from transferlab.runs import checkpoints, inside, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
 from transferlab.runs.best import BestValues
@@ -342,87 +342,6 @@ def check(arguments: list[str]) -> None:
         TransferlabError: A wrong key or value.
     """
     _Parsed(arguments)
-
-
-def expand_arguments(arguments: list[str]) -> list[str]:
-    """Expands a command line.
-
-    ``--config FILE``, ``--config=FILE`` and ``-c FILE`` become the file laid over its bases; ``--experiment NAME`` the
-    file of that name, or task and strategy put together; ``--run RUN`` the configuration and checkpoint of a run;
-    ``--resume RUN`` the configuration of a run, unless one is given, and its folder.
-    """
-    expanded: list[str] = []
-    rest = iter(arguments)
-    configured = any(argument.partition("=")[0] in {"--config", "-c", "--experiment"} for argument in arguments)
-    for argument in rest:
-        name, given, value = argument.partition("=")
-        if name in {*ARGUMENTS, "--resume"}:
-            value = value if given else next(rest, "")
-            if not value:
-                raise TransferlabError(f"{name} needs a {'FILE' if name in {'--config', '-c'} else 'NAME'} behind it.")
-            if name == "--resume" and arguments[0] != "fit":
-                raise TransferlabError(f"--resume is for fit; {arguments[0]} takes --run RUN.")
-            expanded += _resume(value, configured) if name == "--resume" else ARGUMENTS[name](value)
-        else:
-            expanded.append(argument)
-    return expanded
-
-
-def _config(value: str) -> list[str]:
-    path = Path(value)
-    tree = experiment_file.expand(path)
-    run = tree.setdefault("run", {})
-    if isinstance(run, dict):
-        run.setdefault("experiment", path.stem)
-    return ["--config", yaml.safe_dump(tree, sort_keys=False)]
-
-
-def _experiment(value: str) -> list[str]:
-    return ["--config", yaml.safe_dump(experiments.compose(value), sort_keys=False)]
-
-
-def _run(value: str) -> list[str]:
-    folder = run_folder.find(value)
-    os.environ[run_folder.VARIABLE] = str(folder.absolute())
-    checkpoint = folder / "checkpoints" / "best.ckpt"
-    return [*_config(str(folder / "config.yaml")), "--ckpt_path", str(checkpoint)]
-
-
-def _resume(value: str, configured: bool) -> list[str]:
-    # with a configuration at hand a folder that is not there yet starts a run
-    fresh = configured and os.sep in value and not Path(value).exists()
-    folder = Path(value) if fresh else run_folder.find(value)
-    os.environ[run_folder.VARIABLE] = str(folder.absolute())
-    return [] if configured else _config(str(folder / "config.yaml"))
-
-
-ARGUMENTS = {"--config": _config, "-c": _config, "--experiment": _experiment, "--run": _run}
-
-
-def quiet() -> None:
-    """Silences what the libraries say of themselves and what is meant to be so here."""
-    for text in (
-        r".*LeafSpec.*is deprecated",
-        r".*module\(s\) in eval mode at the start of training",
-        r".*does not have many workers",
-        r"You are using a custom batch sampler",
-        r"Experiment logs directory",
-        # on a login node, where a short run is meant to be alone
-        r"The `srun` command is available on your system",
-        r".*No device id is provided via",
-        r"The number of training batches .* is smaller than the logging interval",
-        r"Checkpoint directory .* exists and is not empty",
-        # it is, by the place that the data module keeps
-        r"You're resuming from a checkpoint that ended before the epoch ended",
-    ):
-        warnings.filterwarnings("ignore", message=text)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    from transformers.utils import logging as transformers_logging
-
-    talk: Any = transformers_logging
-    talk.disable_progress_bar()
-    talk.set_verbosity_error()
 
 
 def main() -> None:

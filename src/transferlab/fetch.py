@@ -42,6 +42,7 @@ def main(arguments: list[str]) -> None:
 def _fetch(arguments: list[str]) -> list[str]:
     from transferlab import cli
     from transferlab.encoders.loading import locate
+    from transferlab.quiet import quiet
 
     origins: list[str] = []
 
@@ -64,7 +65,7 @@ def _fetch(arguments: list[str]) -> list[str]:
             print(f"weights and tokenizer: {origins[-1]}", flush=True)
             raise SystemExit(0)
 
-    cli.quiet()
+    quiet()
     keys = [part for key, value in HERE.items() for part in (f"--trainer.{key}", value)]
     try:
         Fetch(["fit", *arguments, *keys, "--trainer.logger", "false", "--cache.enabled", "false"])

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: A wrong experiment or key, no Slurm here, or it refused the job.
     """
-    mine, overrides = _split(arguments)
+    mine, overrides = split(arguments)
     parser = Parser("transferlab submit", description="Runs as jobs of Slurm.", allow_abbrev=False)
     parser.add_argument("--experiment", metavar="NAME", help="what to train")
     parser.add_argument("--config", "-c", metavar="FILE", help="the same as a file")
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
         _seeds(source, rest, settings, options)
 
 
-def _split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     """Takes ``--cluster.KEY VALUE`` out of a command line."""
     rest: list[str] = []
     overrides: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What a job does before and after its run: ``python -m transferlab.cluster.job start|end RUN ...``.
+"""What a job does before and after its run: ``python -m transferlab.cluster.job start|end RUN ... NUMBER``.
 
 It stands in the job file and not in the run, so that a signal during the imports, a run that dies, or a job that Slurm
 itself requeues are counted and requeued too, and only when all processes have ended.
@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from transferlab.cluster import queue
@@ -20,12 +21,13 @@ AGAIN = (STOPPED, *(128 + number for number in (signal.SIGUSR1, signal.SIGUSR2, 
 """Statuses of a run that was told to stop; the latter ones before it could listen."""
 
 
-def start(run: Path, limit: int) -> None:
+def start(run: Path, limit: int, others: Sequence[Path] = ()) -> None:
     """Counts the requeues in a row that brought no new checkpoint.
 
     Args:
         run: The run folder.
         limit: So many are allowed.
+        others: Further runs of the same job, whose checkpoints count too.
 
     Raises:
         TransferlabError: There was one more.
@@ -33,7 +35,7 @@ def start(run: Path, limit: int) -> None:
     path = run / "slurm" / "starts.json"
     restart = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     before = json.loads(path.read_text(encoding="utf-8")) if restart and path.is_file() else {}
-    checkpoint = _checkpoint(run)
+    checkpoint = max(map(_checkpoint, (run, *others)))
     idle = before.get("idle", 0) + 1 if before and before["checkpoint"] == checkpoint else 0
     _say(f"start {restart + 1} on {os.environ.get('SLURM_JOB_NODELIST', '?')}" + (f", {idle} in vain" if idle else ""))
     if idle > limit:
@@ -45,18 +47,20 @@ def start(run: Path, limit: int) -> None:
     run_folder.write_json(path, {"checkpoint": checkpoint, "idle": idle})
 
 
-def end(run: Path, status: int) -> int:
+def end(run: Path, status: int, others: Sequence[Path] = ()) -> int:
     """Requeues the job of a run that was told to stop; not one that finished, failed or was cancelled.
 
     Args:
         run: The run folder.
         status: With which ``srun`` ended.
+        others: Further runs of the same job.
 
     Returns:
         The status of the job: 0 only for a run that is complete.
     """
     job = queue.this_job()
-    if status == 0 and run_folder.read_summary(run).get("status") not in {"trained", "finished"}:
+    complete = (run_folder.read_summary(one).get("status") in {"trained", "finished"} for one in (run, *others))
+    if status == 0 and not all(complete):
         # srun does so where it is told to kill processes and does not hear from them
         _say("the run did not come to its end")
         return 1
@@ -74,12 +78,12 @@ def end(run: Path, status: int) -> int:
     return status
 
 
-def _checkpoint(run: Path) -> int | None:
-    """Names the newest checkpoint by the time it was written, in nanoseconds."""
+def _checkpoint(run: Path) -> int:
+    """Names the newest checkpoint by the time it was written, in nanoseconds; 0 where there is none."""
     try:
         return (run / "checkpoints" / "last.ckpt").stat().st_mtime_ns
     except FileNotFoundError:
-        return None
+        return 0
 
 
 def _say(line: str) -> None:
@@ -87,12 +91,13 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Runs ``start RUN LIMIT`` or ``end RUN STATUS``."""
-    moment, run, number = sys.argv[1:]
+    """Runs ``start RUN ... LIMIT`` or ``end RUN ... STATUS``."""
+    moment, *places, number = sys.argv[1:]
+    run, *others = map(Path, places)
     try:
         if moment == "end":
-            sys.exit(end(Path(run), int(number)))
-        start(Path(run), int(number))
+            sys.exit(end(run, int(number), others))
+        start(run, int(number), others)
     except TransferlabError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)

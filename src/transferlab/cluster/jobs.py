@@ -126,6 +126,74 @@ def submit_array(commands: Sequence[Command], folder: Path, settings: Slurm, dry
     return array
 
 
+class Element(NamedTuple):
+    """An element of an array that fills several run folders by a command of its own.
+
+    Attributes:
+        arguments: What follows ``transferlab``.
+        runs: The run folders.
+    """
+
+    arguments: Sequence[str]
+    runs: Sequence[Path]
+
+
+def submit_elements(elements: Sequence[Element], folder: Path, settings: Slurm, dry: bool = False) -> str:
+    """Submits commands as the elements of one array; those whose runs are finished or in the queue are left out.
+
+    Args:
+        elements: The commands, in an order that stays.
+        folder: For the files of the array: ``array.sbatch``, and a script and a log for each element.
+        settings: What each element asks for.
+        dry: Only print the job file and what each element would run.
+
+    Returns:
+        The number of the job; empty for a dry one, and where nothing is left to run.
+
+    Raises:
+        TransferlabError: More than one process, no Slurm here, or it refused the job.
+    """
+    if settings.nodes * settings.processes != 1:
+        raise TransferlabError(
+            "cluster.nodes, cluster.processes_per_node: the runs of a sweep have one process each; "
+            "make exp NAME=... LAUNCHER=slurm takes several."
+        )
+    queued = set() if dry else queue.own_jobs()
+    finished = {number for number, one in enumerate(elements) if all(map(is_finished, one.runs))}
+    waiting = {number for number, one in enumerate(elements) if last_job(one.runs[0]) in queued} - finished
+    open_ones = [number for number in range(len(elements)) if number not in finished | waiting]
+    print(f"{len(elements)} jobs: {len(finished)} finished, {len(waiting)} in the queue, {len(open_ones)} to submit")
+    if not open_ones:
+        return ""
+    limit = f"%{settings.parallel}" if settings.parallel else ""
+    head = script.header(folder.name, folder / "array.log", settings, f"{ranges(open_ones)}{limit}")
+    text = f"{head}\n{script.numbered(folder)}"
+    texts = {
+        number: script.command_body(one.runs, one.arguments, folder / f"{number}.log", settings)
+        for number, one in enumerate(elements)
+        if number in open_ones
+    }
+    if dry:
+        print(text)
+        for number, lines in texts.items():
+            print(f"# element {number}: {folder}/{number}.sh\n{lines}")
+        return ""
+    with _taken_back([folder]):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TransferlabError(f"cannot write the folder of the jobs {folder}: {error.strerror}") from error
+        for number, lines in texts.items():
+            run_folder.write_text(folder / f"{number}.sh", lines)
+        run_folder.write_text(folder / "array.sbatch", text)
+        array = queue.submit(str(folder / "array.sbatch"))
+    for number in open_ones:
+        run, arguments = elements[number].runs[0], list(elements[number].arguments)
+        (run / "slurm").mkdir(parents=True, exist_ok=True)
+        _note(Job(run, None, arguments, ""), settings, f"{array}_{number}")
+    return array
+
+
 def array_commands(folder: Path) -> list[Command]:
     """The runs of an array that was submitted before.
 

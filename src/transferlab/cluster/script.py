@@ -62,31 +62,54 @@ def body(run: Path, arguments: Sequence[str], settings: Slurm) -> str:
         settings: What the job asks for.
     """
     folder, python = shlex.quote(str(run.absolute())), shlex.quote(sys.executable)
-    logs = shlex.quote(str(run.absolute()).replace("%", "%%") + "/slurm/rank%t.log")
-    variables = {"TRANSFERLAB_RUN_DIR": "$run", "PYTHONUNBUFFERED": "1"}
+    command = " ".join(map(shlex.quote, arguments))
+    choose = [
+        "# from the second start on with the configuration that the first one saved",
+        'if [ -f "$run/config.yaml" ]; then set -- --resume "$run"; '
+        'else set -- --config "$run/slurm/experiment.yaml"; fi',
+    ]
+    train = f'{python} -m transferlab fit "$@" {command}'.rstrip()
+    lines = _frame('"$run"', {"TRANSFERLAB_RUN_DIR": "$run"}, choose, train, run / "slurm" / "rank%t.log", settings)
+    return "\n".join([f"run={folder}", *lines])
+
+
+def command_body(runs: Sequence[Path], arguments: Sequence[str], log: Path, settings: Slurm) -> str:
+    """The lines of a job that fills several run folders by a command of its own; the same again after each requeue.
+
+    Args:
+        runs: The run folders.
+        arguments: What follows ``transferlab``.
+        log: Where the command writes.
+        settings: What the job asks for.
+    """
+    places = " ".join(shlex.quote(str(run.absolute())) for run in runs)
+    command = " ".join(map(shlex.quote, [sys.executable, "-m", "transferlab", *arguments]))
+    return "\n".join(_frame(places, {}, [], command, log, settings))
+
+
+def _frame(
+    runs: str, variables: dict[str, str], before: list[str], command: str, log: Path, settings: Slurm
+) -> list[str]:
+    python = shlex.quote(sys.executable)
+    # in the folder a per cent sign is one, in the name it stands for the number of the process
+    logs = shlex.quote(str(log.parent.absolute()).replace("%", "%%") + f"/{log.name}")
+    variables = {**variables, "PYTHONUNBUFFERED": "1"}
     if settings.offline:
         variables |= {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "${WANDB_MODE:-offline}"}
-    command = " ".join(map(shlex.quote, arguments))
-    return "\n".join(
-        [
-            f"run={folder}",
-            "export " + " ".join(f'{name}="{value}"' for name, value in variables.items()),
-            *settings.setup,
-            "# a signal is for the processes of the run; this shell must be there after them",
-            "trap : TERM USR1 USR2",
-            f'{python} -m transferlab.cluster.job start "$run" {settings.requeues_without_checkpoint} || exit',
-            "# from the second start on with the configuration that the first one saved",
-            'if [ -f "$run/config.yaml" ]; then set -- --resume "$run"; '
-            'else set -- --config "$run/slurm/experiment.yaml"; fi',
-            # srun does not take the number of cores over from the job
-            f"srun --kill-on-bad-exit=1 --cpus-per-task={settings.cpus_per_process} --open-mode=append "
-            f"--output={logs} \\",
-            f'  {python} -m transferlab fit "$@" {command}'.rstrip(),
-            f'{python} -m transferlab.cluster.job end "$run" $?',
-            "exit",
-            "",
-        ]
-    )
+    return [
+        "export " + " ".join(f'{name}="{value}"' for name, value in variables.items()),
+        *settings.setup,
+        "# a signal is for the processes of the run; this shell must be there after them",
+        "trap : TERM USR1 USR2",
+        f"{python} -m transferlab.cluster.job start {runs} {settings.requeues_without_checkpoint} || exit",
+        *before,
+        # srun does not take the number of cores over from the job
+        f"srun --kill-on-bad-exit=1 --cpus-per-task={settings.cpus_per_process} --open-mode=append --output={logs} \\",
+        f"  {command}",
+        f"{python} -m transferlab.cluster.job end {runs} $?",
+        "exit",
+        "",
+    ]
 
 
 def element(runs: Path) -> str:
@@ -102,3 +125,8 @@ def element(runs: Path) -> str:
             "",
         ]
     )
+
+
+def numbered(folder: Path) -> str:
+    """The lines that an element of an array runs whose scripts lie in `folder`, ``0.sh`` and so on."""
+    return f'exec bash {shlex.quote(str(folder.absolute()))}/"$SLURM_ARRAY_TASK_ID".sh\n'

@@ -8,9 +8,12 @@ from pathlib import Path
 import yaml
 
 from transferlab.arguments import Parser
+from transferlab.cluster import jobs
+from transferlab.cluster.command import split
+from transferlab.cluster.settings import Slurm, read
 from transferlab.errors import TransferlabError
 from transferlab.sweeps import run, spec, view, worker
-from transferlab.sweeps.cells import Cell, build, state
+from transferlab.sweeps.cells import Cell, build, state, tracks
 
 
 def main(arguments: list[str]) -> None:
@@ -21,9 +24,11 @@ def main(arguments: list[str]) -> None:
     """
     parser = _parser("transferlab sweep", "A grid of runs; those that are finished are left alone.")
     parser.add_argument("file", metavar="FILE", help="sweeps/FILE.yaml, or a path")
-    asked, rest = parser.parse_known_args(arguments)
+    mine, cluster = split(arguments)
+    asked, rest = parser.parse_known_args(mine)
     _reject(parser, rest)
-    _go(spec.read(spec.find(asked.file)), asked)
+    again = ["sweep", asked.file]
+    _go(spec.read(spec.find(asked.file)), asked, again, cluster)
 
 
 def seeds(arguments: list[str]) -> None:
@@ -38,9 +43,11 @@ def seeds(arguments: list[str]) -> None:
     parser.add_argument("name", metavar="NAME", help="an experiment, as in `transferlab list`")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on [5]")
     parser.add_argument("--name", dest="sweep", default="seeds", help="begins the names of the run folders [seeds]")
-    asked, rest = parser.parse_known_args(arguments)
+    mine, cluster = split(arguments)
+    asked, rest = parser.parse_known_args(mine)
     tree = {"experiments": [asked.name], "seeds": asked.seeds, "set": _pairs(parser, rest)}
-    _go(spec.parse(tree, asked.sweep, parser.prog), asked)
+    again = ["seeds", asked.name, "--seeds", str(asked.seeds), "--name", asked.sweep, *rest]
+    _go(spec.parse(tree, asked.sweep, parser.prog), asked, again, cluster)
 
 
 def _parser(name: str, description: str) -> Parser:
@@ -48,6 +55,12 @@ def _parser(name: str, description: str) -> Parser:
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder that holds all runs [runs]")
     parser.add_argument("--dry", action="store_true", help="only list the cells and what has become of them")
     parser.add_argument("--jobs", type=int, default=1, help="cells at a time [1]")
+    parser.add_argument(
+        "--launcher", choices=("local", "slurm"), default="local", help="slurm: an array of jobs [local]"
+    )
+    parser.add_argument(
+        "--cluster", default="slurm", metavar="NAME", help="with slurm: configs/cluster/NAME.yaml [slurm]"
+    )
     parser.add_argument("--cell", default="", metavar="N[,N]", help="only these cells, by their number in --dry")
     return parser
 
@@ -73,16 +86,25 @@ def _pairs(parser: Parser, rest: list[str]) -> dict[str, object]:
     return found
 
 
-def _go(sweep: spec.Sweep, asked: Namespace) -> None:
+def _go(sweep: spec.Sweep, asked: Namespace, again: list[str], cluster: dict[str, str]) -> None:
     if asked.jobs < 1:
         raise TransferlabError(f"--jobs: {asked.jobs} is not 1 or more.")
+    if cluster and asked.launcher != "slurm":
+        raise TransferlabError(f"--cluster.{next(iter(cluster))}: is for --launcher slurm (LAUNCHER=slurm).")
     cells = build(sweep, asked.root)
     states = {cell.number: state(cell) for cell in cells}
-    if asked.dry:
+    if asked.dry and asked.launcher == "local":
         _list(cells, states)
         return
     cells = _chosen(cells, asked.cell)
     todo = [cell for cell in cells if states[cell.number] != "finished"]
+    if asked.launcher == "slurm":
+        settings = read(Path("configs") / "cluster" / f"{asked.cluster}.yaml", cluster)
+        if todo and not asked.dry:
+            run.prepare()
+            run.check(todo)
+        _submit(sweep.name, cells, asked, again, settings)
+        return
     print(f"{sweep.name}: {len(cells)} cells, {len(cells) - len(todo)} of them finished", flush=True)
     board = run.Board(cells, {c.number: "to do" if c in todo else "finished" for c in cells})
     if todo:
@@ -92,6 +114,19 @@ def _go(sweep: spec.Sweep, asked: Namespace) -> None:
             code = run.run(board, asked.jobs, show)
         _report(board, code)
         sys.exit(code)
+
+
+def _submit(name: str, cells: list[Cell], asked: Namespace, again: list[str], settings: Slurm) -> None:
+    """One element of an array for each cell, or for a teacher with its students."""
+    elements = []
+    for track in tracks(cells):
+        numbers = ",".join(str(cell.number) for cell in track)
+        arguments = [*again, "--root", str(asked.root), "--cell", numbers]
+        elements.append(jobs.Element(arguments, [cell.folder for cell in track]))
+    folder = asked.root / "sweeps" / name
+    if number := jobs.submit_elements(elements, folder, settings, asked.dry):
+        print(f"job {number}: {folder}")
+        print(f"  squeue --jobs={number}   scancel {number}   the same command submits what is not finished again")
 
 
 def _chosen(cells: list[Cell], numbers: str) -> list[Cell]:

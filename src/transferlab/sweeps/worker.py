@@ -57,8 +57,9 @@ def check(commands: list[tuple[str, ...]], answer: Connection) -> None:
     """Parses commands without running them, and sends for each the message of its mistake, or an empty one."""
     from transferlab import cli
     from transferlab.baselines import command as baseline
+    from transferlab.quiet import quiet
 
-    cli.quiet()
+    quiet()
     for command in commands:
         try:
             if command[0] == "fit":

@@ -1,0 +1,66 @@
+"""Short forms on the command line: ``--config``, ``--experiment``, ``--run`` and ``--resume`` become whole settings."""
+
+import os
+from pathlib import Path
+
+import yaml
+
+from transferlab import config as experiment_file
+from transferlab import experiments
+from transferlab.errors import TransferlabError
+from transferlab.runs import folder as run_folder
+
+
+def expand_arguments(arguments: list[str]) -> list[str]:
+    """Expands a command line.
+
+    ``--config FILE``, ``--config=FILE`` and ``-c FILE`` become the file laid over its bases; ``--experiment NAME`` the
+    file of that name, or task and strategy put together; ``--run RUN`` the configuration and checkpoint of a run;
+    ``--resume RUN`` the configuration of a run, unless one is given, and its folder.
+    """
+    expanded: list[str] = []
+    rest = iter(arguments)
+    configured = any(argument.partition("=")[0] in {"--config", "-c", "--experiment"} for argument in arguments)
+    for argument in rest:
+        name, given, value = argument.partition("=")
+        if name in {*ARGUMENTS, "--resume"}:
+            value = value if given else next(rest, "")
+            if not value:
+                raise TransferlabError(f"{name} needs a {'FILE' if name in {'--config', '-c'} else 'NAME'} behind it.")
+            if name == "--resume" and arguments[0] != "fit":
+                raise TransferlabError(f"--resume is for fit; {arguments[0]} takes --run RUN.")
+            expanded += _resume(value, configured) if name == "--resume" else ARGUMENTS[name](value)
+        else:
+            expanded.append(argument)
+    return expanded
+
+
+def _config(value: str) -> list[str]:
+    path = Path(value)
+    tree = experiment_file.expand(path)
+    run = tree.setdefault("run", {})
+    if isinstance(run, dict):
+        run.setdefault("experiment", path.stem)
+    return ["--config", yaml.safe_dump(tree, sort_keys=False)]
+
+
+def _experiment(value: str) -> list[str]:
+    return ["--config", yaml.safe_dump(experiments.compose(value), sort_keys=False)]
+
+
+def _run(value: str) -> list[str]:
+    folder = run_folder.find(value)
+    os.environ[run_folder.VARIABLE] = str(folder.absolute())
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    return [*_config(str(folder / "config.yaml")), "--ckpt_path", str(checkpoint)]
+
+
+def _resume(value: str, configured: bool) -> list[str]:
+    # with a configuration at hand a folder that is not there yet starts a run
+    fresh = configured and os.sep in value and not Path(value).exists()
+    folder = Path(value) if fresh else run_folder.find(value)
+    os.environ[run_folder.VARIABLE] = str(folder.absolute())
+    return [] if configured else _config(str(folder / "config.yaml"))
+
+
+ARGUMENTS = {"--config": _config, "-c": _config, "--experiment": _experiment, "--run": _run}

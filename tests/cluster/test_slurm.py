@@ -10,8 +10,8 @@ from pathlib import Path
 import local_slurm
 import pytest
 import yaml
+from kills import check_equal
 from local_slurm import slurm
-from test_resume import check_equal
 
 from transferlab.cluster import jobs, queue
 from transferlab.cluster.command import main as submit_command
@@ -108,7 +108,7 @@ def finish(run, job, whole, starts=2):
     wait(lambda: ended(job))
     assert queue.state(job) == "COMPLETED", log(run)
     assert len(re.findall(r": start \d+ on", log(run))) >= starts, log(run)
-    check_equal(run, whole)
+    check_equal(run, whole, batches_too=False)
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_an_array(place, whole_one, capsys):
     again = jobs.last_job(runs[1])
     assert (jobs.last_job(runs[0]), again != second) == (first, True)
     wait(lambda: ended(first) and ended(again))
-    check_equal(runs[0], whole_one)
+    check_equal(runs[0], whole_one, batches_too=False)
     submit_command(["--resume", str(folder)])
     assert "2 runs: 2 finished, 0 in the queue, 0 to submit" in capsys.readouterr().out
     assert len(list((place / "runs" / "mine").glob("2*-s*"))) == 2
@@ -274,7 +274,7 @@ def test_a_sweep_is_an_array(place, whole_one, capsys):
     wait(lambda: "is requeued" in (logs / "array.log").read_text())
     assert "stopped: mine/pair-s0" in (logs / "0.log").read_text()
     wait(lambda: not slurm("squeue", "-h"))
-    check_equal(runs[0], whole_one)
+    check_equal(runs[0], whole_one, batches_too=False)
     sweep_command(["pair", "--launcher", "slurm", *options])
     assert "2 jobs: 2 finished, 0 in the queue, 0 to submit" in capsys.readouterr().out
 

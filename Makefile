@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo 'install: Python 3.11 or later is needed: make install PYTHON=python3.11' >&2; exit 2; }
 	@echo 'installing into $(VENV); the first time takes minutes'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -e '.[demo,dev,bench]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -e '.[demo,dev,bench,search]'
 	@touch $@
 
 demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table and the report

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from jsonargparse import Namespace, dict_to_namespace
+from kills import Hook
 from lightning.pytorch.trainer.states import TrainerFn
 from test_resume import FIT, experiment, lines, output, transferlab  # noqa: F401
 from wandb_server import WandbServer
@@ -332,7 +333,7 @@ def test_a_run_and_its_view_hold_the_same_facts(server, experiment):  # noqa: F8
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_goes_on_has_one_view_that_is_whole(server, experiment, number):  # noqa: F811
     place = experiment("FullFineTuning", options={"trainer.logger": LOGGER})
-    assert transferlab(place, *FIT, "runs/x/mine", hook=(11, number)) == (-9 if number == signal.SIGKILL else 75)
+    assert transferlab(place, *FIT, "runs/x/mine", hook=Hook(11, number)) == (-9 if number == signal.SIGKILL else 75)
     if number == signal.SIGTERM:
         assert server.run.exit_code == 75
     assert transferlab(place, *FIT, "runs/x/mine") == 0
@@ -346,7 +347,7 @@ def test_a_run_that_goes_on_has_one_view_that_is_whole(server, experiment, numbe
 def test_offline_segments_of_a_killed_run_need_one_upload(server, experiment):  # noqa: F811
     os.environ["WANDB_MODE"] = "offline"
     place = experiment("FullFineTuning", options={"trainer.logger": LOGGER})
-    assert transferlab(place, *FIT, "runs/x/mine", hook=(11, signal.SIGKILL)) == -9
+    assert transferlab(place, *FIT, "runs/x/mine", hook=Hook(11)) == -9
     assert transferlab(place, *FIT, "runs/x/mine") == 0
     (hint,) = (line for line in output(place).splitlines() if line.startswith("W&B ran offline; upload with: "))
     os.environ["WANDB_MODE"] = "online"

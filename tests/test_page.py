@@ -352,7 +352,7 @@ def test_settings_of_one_strategy_get_different_names(tmp_path):
         tree = f"model: {{init_args: {{optimizer: {{init_args: {{lr: {rate}, weight_decay: {rate}}}}}}}}}\n"
         (folder / "config.yaml").write_text(tree)
     (task,) = gather.tasks(summaries(tmp_path))
-    assert Counter(s.name for s in task.settings) == {"lora, lr 1e-4": 1, "lora, lr 2e-4": 1}
+    assert Counter(s.name for s in task.settings) == {"lora, lr=1e-4": 1, "lora, lr=2e-4": 1}
     assert "weight_decay" in page_of(tmp_path)
 
 

@@ -94,10 +94,10 @@ def test_the_sweep_of_wandb(tmp_path):
 def test_validations_are_read_while_they_are_written(tmp_path):
     studies = pytest.importorskip("transferlab.search.study")
     path = tmp_path / "metrics.jsonl"
-    assert studies.validations(path) == []
+    assert studies.validations(tmp_path) == []
     lines = [{"step": 0, "val/primary": 0.1}, {"step": 3, "train/loss": 1.0}, {"step": 4, "val/primary": 0.5}]
     path.write_text("\n".join(map(json.dumps, [*lines, {"step": 9, "val/primary": 0.6}])) + '\n{"step": 12, "val/pr')
-    assert studies.validations(path) == [0.5, 0.6]
+    assert studies.validations(tmp_path) == [0.5, 0.6]
 
 
 def test_a_killed_trial_is_queued_once_more_with_its_values_and_its_folder(tmp_path):

@@ -1,5 +1,6 @@
 """TransferCLI: `bases:` expansion, links, the run folder, the saved config."""
 
+import functools
 import os
 import sys
 import warnings
@@ -127,17 +128,17 @@ class TransferCLI(LightningCLI):
         self._find_teacher()
         loggers.prepare(settings, self.folder, str(self.subcommand))
         self.checkpoint: Path | None = None
-        if self.subcommand == "fit" and (self.folder / "config.yaml").is_file():
-            self._go_on()
         if settings.trainer.enable_progress_bar is None:
             settings.trainer.enable_progress_bar = sys.stdout.isatty()
+        if self.subcommand == "fit" and (self.folder / "config.yaml").is_file():
+            self._go_on()
 
     def _go_on(self) -> None:
         """Finds where the run in this folder is to go on from, or ends because it is finished."""
         if not rank_zero_only.rank:  # type: ignore[attr-defined]
             lock.acquire(self.folder)
         saved = experiment_file.read_yaml(self.folder / "config.yaml")
-        given = yaml.safe_load(self._dump())
+        given = self._tree()
         if keys := resume.differences(saved, given):
             raise TransferlabError(
                 f"{self.folder} is a run with another configuration; different are {', '.join(keys)}. Start a new run, "
@@ -155,8 +156,12 @@ class TransferCLI(LightningCLI):
                 checkpoints.set_aside(path)
             print(f"going on from {self.checkpoint}" if self.checkpoint else "no checkpoint yet: from the beginning")
 
-    def _dump(self) -> str:
+    @functools.cached_property
+    def _dumped(self) -> str:
         return str(self._parser(self.subcommand).dump(self.settings, skip_validation=True))
+
+    def _tree(self) -> dict[str, Any]:
+        return setting.parse(self._dumped)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Adds the checkpoint to go on from."""
@@ -190,7 +195,7 @@ class TransferCLI(LightningCLI):
             "seed": settings.seed_everything,
             "tags": list(settings.run.tags),
             "precision": str(trainer.precision),
-            "setting": setting.fingerprint(yaml.safe_load(self._dump())),
+            "setting": setting.fingerprint(self._tree()),
         }
         self.recorder = RunRecorder(self.folder, identity)
         trainer.callbacks.append(self.recorder)
@@ -291,7 +296,7 @@ class TransferCLI(LightningCLI):
                 self.metrics.path.unlink(missing_ok=True)
         config = self.folder / "config.yaml"
         if training or not config.exists():
-            run_folder.write_text(config, self._dump())
+            run_folder.write_text(config, self._dumped)
         loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary, self.folder)
 
     def _close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from transferlab import config
 from transferlab.runs import folder as run_folder
+from transferlab.runs import history
 from transferlab.runs.groups import Group, Summary, faults, group, score_of, value
 
 UNDER_WAY = ("running", "trained", "interrupted")
@@ -108,15 +109,6 @@ class Point(NamedTuple):
     score: float
 
 
-def logged(run: Summary) -> list[dict[str, Any]]:
-    """The lines of a run's ``metrics.jsonl``; none where it is missing."""
-    try:
-        lines = (Path(run["folder"]) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line]
-    except (OSError, ValueError):
-        return []
-
-
 def validations(run: Summary) -> list[Point]:
     """The validations while a run was trained, in order.
 
@@ -124,7 +116,7 @@ def validations(run: Summary) -> list[Point]:
     last step that of the selected checkpoint.
     """
     total = value(run, "perf", "steps") or 0
-    rows = [(row.get("step"), row.get("val/primary")) for row in logged(run)]
+    rows = [(row.get("step"), row.get("val/primary")) for row in history.rows(Path(run["folder"]))]
     known = [(step, score) for step, score in rows if isinstance(step, int) and isinstance(score, int | float)]
     return [Point(step + 1, float(score)) for step, score in known if (step > 0 or total == 1) and step < total]
 
@@ -144,7 +136,8 @@ def steps_until(run: Summary, target: float) -> tuple[int, bool] | None:
 
 def train_loss(run: Summary) -> float | None:
     """Mean of the last fifth of the logged training losses, in nats; at least one."""
-    losses = [row["train/loss"] for row in logged(run) if isinstance(row.get("train/loss"), int | float)]
+    logged = [row.get("train/loss") for row in history.rows(Path(run["folder"]))]
+    losses = [loss for loss in logged if isinstance(loss, int | float)]
     return statistics.fmean(losses[-max(1, len(losses) // 5) :]) if losses else None
 
 

@@ -213,18 +213,6 @@ def forgotten(probe: str) -> Callable[[Grid, Row], Effect | None]:
     return measure
 
 
-def drifted(probe: str) -> Callable[[Grid, Row], Effect | None]:
-    """Mean cosine distance of the top layer's states to those of the original encoder, run by run."""
-
-    def measure(runs: Grid, row: Row) -> Effect | None:
-        found = [grid.probes(run).get(probe) for run in grid.by_seed(_group(runs, row, row.needs[0])).values()]
-        moved = [float(one["drift"][-1]["cosine_distance"]) for one in found if one]
-        return effects.exact(0.0, len(moved)) if moved and not any(moved) else effects.mean(moved)
-
-    MEASURED_LATER.append(measure)
-    return measure
-
-
 MEASURED_LATER: list[Callable[[Grid, Row], Effect | None]] = []
 """Measures that need `transferlab forgetting` beside the runs."""
 

@@ -95,35 +95,22 @@ def submit_array(commands: Sequence[Command], folder: Path, settings: Slurm, dry
         TransferlabError: A wrong experiment or key, no Slurm here, or it refused the job.
     """
     jobs = [prepare(command, settings) for command in commands]
-    queued = set() if dry else queue.own_jobs()
-    finished = {number for number, job in enumerate(jobs) if is_finished(job.run)}
-    waiting = {number for number, job in enumerate(jobs) if last_job(job.run) in queued} - finished
-    open_ones = [number for number in range(len(jobs)) if number not in finished | waiting]
-    print(f"{len(jobs)} runs: {len(finished)} finished, {len(waiting)} in the queue, {len(open_ones)} to submit")
-    if not open_ones:
+    texts = _to_submit("runs", {job.run / "slurm" / "run.sh": (job.text, [job.run]) for job in jobs}, dry)
+    if not texts:
         return ""
     runs = folder / "runs.txt"
-    limit = f"%{settings.parallel}" if settings.parallel else ""
-    log = folder / "array.log"
-    head = script.header(folder.parent.name, log, settings, f"{ranges(open_ones)}{limit}")
-    text = f"{head}\n{script.element(runs)}"
+    array = _Array(folder.parent.name, folder, script.element(runs), texts)
     if dry:
-        print(text)
-        for number in open_ones:
-            print(f"# element {number}: {jobs[number].run}/slurm/run.sh\n{jobs[number].text}")
-        return ""
-    with _taken_back([folder, *(jobs[number].run for number in open_ones)]):
-        for number in open_ones:
+        return array.show(settings)
+    with _taken_back([folder, *(jobs[number].run for number in texts)]):
+        for number in texts:
             _write(jobs[number], settings)
-            # bash reads a script while it runs it; this replaces the file instead of changing it
-            run_folder.write_text(jobs[number].run / "slurm" / "run.sh", jobs[number].text)
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         run_folder.write_text(runs, "".join(f"{job.run.absolute()}\n" for job in jobs))
-        run_folder.write_text(folder / "array.sbatch", text)
-        array = queue.submit(str(folder / "array.sbatch"))
-    for number in open_ones:
-        _note(jobs[number], settings, f"{array}_{number}")
-    return array
+        submitted_as = array.submit(settings)
+    for number in texts:
+        _note(jobs[number], settings, f"{submitted_as}_{number}")
+    return submitted_as
 
 
 class Element(NamedTuple):
@@ -158,40 +145,84 @@ def submit_elements(elements: Sequence[Element], folder: Path, settings: Slurm, 
             "cluster.nodes, cluster.processes_per_node: the runs of a sweep have one process each; "
             "make exp NAME=... LAUNCHER=slurm takes several."
         )
-    queued = set() if dry else queue.own_jobs()
-    finished = {number for number, one in enumerate(elements) if all(map(is_finished, one.runs))}
-    waiting = {number for number, one in enumerate(elements) if last_job(one.runs[0]) in queued} - finished
-    open_ones = [number for number in range(len(elements)) if number not in finished | waiting]
-    print(f"{len(elements)} jobs: {len(finished)} finished, {len(waiting)} in the queue, {len(open_ones)} to submit")
-    if not open_ones:
-        return ""
-    limit = f"%{settings.parallel}" if settings.parallel else ""
-    head = script.header(folder.name, folder / "array.log", settings, f"{ranges(open_ones)}{limit}")
-    text = f"{head}\n{script.numbered(folder)}"
-    texts = {
-        number: script.command_body(one.runs, one.arguments, folder / f"{number}.log", settings)
+    bodies = [
+        script.command_body(one.runs, one.arguments, folder / f"{number}.log", settings)
         for number, one in enumerate(elements)
-        if number in open_ones
+    ]
+    files = {
+        folder / f"{number}.sh": (text, one.runs)
+        for number, (one, text) in enumerate(zip(elements, bodies, strict=True))
     }
-    if dry:
-        print(text)
-        for number, lines in texts.items():
-            print(f"# element {number}: {folder}/{number}.sh\n{lines}")
+    texts = _to_submit("jobs", files, dry)
+    if not texts:
         return ""
+    array = _Array(folder.name, folder, script.numbered(folder), texts)
+    if dry:
+        return array.show(settings)
     with _taken_back([folder]):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TransferlabError(f"cannot write the folder of the jobs {folder}: {error.strerror}") from error
-        for number, lines in texts.items():
-            run_folder.write_text(folder / f"{number}.sh", lines)
-        run_folder.write_text(folder / "array.sbatch", text)
-        array = queue.submit(str(folder / "array.sbatch"))
-    for number in open_ones:
+        _make(folder)
+        submitted_as = array.submit(settings)
+    for number in texts:
         run, arguments = elements[number].runs[0], list(elements[number].arguments)
         (run / "slurm").mkdir(parents=True, exist_ok=True)
-        _note(Job(run, None, arguments, ""), settings, f"{array}_{number}")
-    return array
+        _note(Job(run, None, arguments, ""), settings, f"{submitted_as}_{number}")
+    return submitted_as
+
+
+def _to_submit(what: str, files: dict[Path, tuple[str, Sequence[Path]]], dry: bool) -> dict[int, tuple[Path, str]]:
+    """Leaves out the elements whose runs are finished or in the queue.
+
+    Args:
+        what: What the elements are, in the plural.
+        files: The script of each element, with its text and the run folders that it fills.
+        dry: Do not ask Slurm.
+
+    Returns:
+        Number of an element to its script and the script's text.
+    """
+    queued = set() if dry else queue.own_jobs()
+    runs = [filled for _, filled in files.values()]
+    finished = {number for number, filled in enumerate(runs) if all(map(is_finished, filled))}
+    waiting = {number for number, filled in enumerate(runs) if last_job(filled[0]) in queued} - finished
+    texts = {
+        number: (path, text)
+        for number, (path, (text, _)) in enumerate(files.items())
+        if number not in finished | waiting
+    }
+    print(f"{len(files)} {what}: {len(finished)} finished, {len(waiting)} in the queue, {len(texts)} to submit")
+    return texts
+
+
+class _Array(NamedTuple):
+    name: str
+    folder: Path
+    body: str
+    texts: dict[int, tuple[Path, str]]
+
+    def text(self, settings: Slurm) -> str:
+        limit = f"%{settings.parallel}" if settings.parallel else ""
+        numbers = f"{ranges(list(self.texts))}{limit}"
+        return f"{script.header(self.name, self.folder / 'array.log', settings, numbers)}\n{self.body}"
+
+    def show(self, settings: Slurm) -> str:
+        print(self.text(settings))
+        for number, (path, text) in self.texts.items():
+            print(f"# element {number}: {path}\n{text}")
+        return ""
+
+    def submit(self, settings: Slurm) -> str:
+        for path, text in self.texts.values():
+            # bash reads a script while it runs it; this replaces the file instead of changing it
+            run_folder.write_text(path, text)
+        run_folder.write_text(self.folder / "array.sbatch", self.text(settings))
+        return queue.submit(str(self.folder / "array.sbatch"))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TransferlabError(f"cannot write the folder of the jobs {folder}: {error.strerror}") from error
 
 
 def array_commands(folder: Path) -> list[Command]:

@@ -12,18 +12,13 @@ import numpy as np
 
 from transferlab.page.calibration import Array
 from transferlab.page.entities import Errors, errors
-from transferlab.runs import setting
+from transferlab.runs import history, naming
 from transferlab.runs.groups import Group, Summary, group
 
 Line = dict[str, Any]
 Curve = list[tuple[float, float]]
 LONGEST = 50
 """Points of a curve that are drawn."""
-MISSING = "-"
-SHORT = 32
-"""Characters of a value in a name."""
-FIRST = ("trainer.max_epochs", "model.init_args.optimizer.init_args.lr")
-"""Keys that tell settings apart best."""
 
 
 class Setting(NamedTuple):
@@ -102,7 +97,7 @@ def tasks(summaries: Sequence[Summary]) -> list[Task]:
 
 
 def _names(groups: Sequence[Group]) -> list[str]:
-    """The strategy, and as little as tells settings of the same strategy apart: encoder, rows, keys."""
+    """The strategy, and as little as tells settings of the same strategy apart: encoder, rows, protocol, keys."""
     usual = Counter(g.key.encoder for g in groups if g.key.encoder != "-").most_common(1)
     names = [
         g.key.strategy + (f" · {g.key.encoder}" if g.key.encoder not in {"-", *(name for name, _ in usual)} else "")
@@ -110,40 +105,11 @@ def _names(groups: Sequence[Group]) -> list[str]:
     ]
     for name in sorted({name for name in names if names.count(name) > 1}):
         places = [place for place, other in enumerate(names) if other == name]
-        for place, told in zip(places, _told([groups[place] for place in places]), strict=True):
+        rivals = [groups[place] for place in places]
+        facts = [[f"{g.key.train_examples} rows" for g in rivals], [g.key.protocol for g in rivals]]
+        for place, told in zip(places, naming.told_apart(rivals, facts), strict=True):
             names[place] = ", ".join([name, *told])
     return names
-
-
-def _told(rivals: Sequence[Group]) -> list[list[str]]:
-    """What to say of each rival, key by key, until no two of them are called the same."""
-    rows = [[f"{g.key.train_examples} rows" for g in rivals], [g.key.protocol for g in rivals]]
-    known = [row for row in differences(rivals) if not row[0].endswith(".train_examples")]
-    # a key that only some have is most likely one that came later
-    known.sort(key=lambda row: (MISSING in row[1], FIRST.index(row[0]) if row[0] in FIRST else len(FIRST), row[0]))
-    rows += [[f"{key.rsplit('.', 1)[-1]} {value}" for value in values] for key, values in known]
-    told: list[list[str]] = [[] for _ in rivals]
-    for row in rows:
-        if len({tuple(words) for words in told}) == len(rivals):
-            break
-        if len(set(row)) > 1:
-            for words, word in zip(told, row, strict=True):
-                words.append(word if len(word) <= SHORT else f"{word[:SHORT]}…")
-    return told
-
-
-def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
-    """Keys of the configuration in which settings differ, with the value of each, `MISSING` where it has none."""
-    trees = [deciding(g) for g in groups]
-    keys = sorted({key for tree in trees for key in tree})
-    rows = [(key, [str(tree.get(key, MISSING)) for tree in trees]) for key in keys]
-    return [(key, values) for key, values in rows if len(set(values)) > 1]
-
-
-def deciding(found: Group) -> dict[str, Any]:
-    """The keys that decide the result of a setting, from the configuration of one of its runs."""
-    folder = (found.counted or found.runs)[-1].get("folder")
-    return setting.deciding(setting.of_folder(Path(str(folder)))) if folder else {}
 
 
 def lines(folder: Path, name: str) -> list[Line]:
@@ -209,31 +175,24 @@ def _scores(found: list[Line], labels: list[str]) -> tuple[Array | None, Array |
 
 def curves(run: Summary) -> dict[str, Curve]:
     """Logged values by name, over steps: from ``metrics.jsonl``, of older runs from ``metrics.csv``."""
-    folder = Path(str(run.get("folder")))
     found: dict[str, Curve] = defaultdict(list)
-    try:
-        for row in _logged(folder):
-            if not isinstance(row, dict):
-                continue
-            step = _number(row.pop("step", None))
-            for name, given in row.items():
-                value = _number(given)
-                if step is not None and value is not None:
-                    found[name].append((step, value))
-    except (OSError, ValueError):
-        # what comes before the damage is shown
-        pass
+    for row in _logged(Path(str(run.get("folder")))):
+        step = _number(row.pop("step", None))
+        for name, given in row.items():
+            value = _number(given)
+            if step is not None and value is not None:
+                found[name].append((step, value))
     return {name: _thin(curve) for name, curve in found.items()}
 
 
-def _logged(folder: Path) -> Iterator[Any]:
-    path = folder / "metrics.jsonl"
-    if path.is_file():
-        with path.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file if line.endswith("\n"))
-    elif (path := folder / "metrics.csv").is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file)
+def _logged(folder: Path) -> list[Line]:
+    if (folder / history.NAME).is_file():
+        return history.rows(folder)
+    try:
+        with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return []
 
 
 def _number(given: Any) -> float | None:

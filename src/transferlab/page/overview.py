@@ -10,6 +10,7 @@ from transferlab.page import charts, gather
 from transferlab.page.gather import Setting, Task
 from transferlab.page.markup import Html, details, join, note, table, tag
 from transferlab.page.scales import amount
+from transferlab.runs import naming
 from transferlab.runs.groups import Estimate, Summary, estimate, faults, score_of, value
 
 COSTS = (
@@ -201,7 +202,7 @@ def shaded(number: float | None, low: float, high: float) -> Html:
 
 def configuration(task: Task) -> Html:
     """Keys in which the settings differ."""
-    rows = gather.differences([setting.group for setting in task.settings])
+    rows = naming.differences([setting.group for setting in task.settings])
     if not rows:
         return note("The settings do not differ in their configuration, or there is only one.")
     body = [[tag("code", key), *(tag("td", v, class_="clip", title=v) for v in values)] for key, values in rows]

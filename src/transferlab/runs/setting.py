@@ -75,15 +75,28 @@ def fingerprint(tree: Tree) -> str:
 
 def of_folder(folder: Path) -> Tree:
     """The configuration of a run folder; empty where there is none that can be read."""
+    try:
+        return parse((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def parse(text: str) -> Tree:
+    """Reads the text of a configuration.
+
+    Raises:
+        ValueError: It is no mapping in YAML.
+    """
     import yaml
 
     try:
-        text = (folder / "config.yaml").read_text(encoding="utf-8")
         # as safe as the safe one and ten times as fast
         tree = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}
-    return tree if isinstance(tree, dict) else {}
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(tree, dict):
+        raise ValueError("no mapping")
+    return tree
 
 
 def _run_as_setting(value: str) -> str:

@@ -1,12 +1,11 @@
 """How settings stand to one another: against a reference, the best one, and the baselines."""
 
-import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from transferlab.errors import TransferlabError, near
-from transferlab.runs import setting
+from transferlab.runs import naming
 from transferlab.runs.groups import Group, Key, faults, is_baseline
 
 LOWER_IS_BETTER = ("mse",)
@@ -82,7 +81,11 @@ def labels(block: Sequence[Group]) -> list[tuple[Group, str]]:
     found = []
     for one, name in zip(block, names, strict=True):
         same = [other for other, of in zip(block, names, strict=True) if of == name]
-        found.append((one, name[0] + (_what_differs(one, same) if len(same) > 1 else "")))
+        told = naming.told_apart(same)
+        # settings whose configurations are gone differ all the same
+        nameless = [one.key.setting] if one.key.setting and len({tuple(words) for words in told}) < len(same) else []
+        words = told[same.index(one)] or nameless
+        found.append((one, name[0] + (f" ({', '.join(words)})" if words else "")))
     return found
 
 
@@ -97,26 +100,6 @@ def _name(one: Group) -> str:
 
 def _classical(one: Group) -> bool:
     return is_baseline(one.runs[0])
-
-
-def _what_differs(one: Group, same: Iterable[Group]) -> str:
-    """The configuration keys in which settings of one name differ, with this one's values."""
-    trees = {id(other): _deciding(str(other.runs[-1].get("folder", ""))) for other in same}
-    own = trees[id(one)]
-    every = {key for tree in trees.values() for key in tree}
-    different = sorted(key for key in every if len({str(tree.get(key)) for tree in trees.values()}) > 1)
-    # a key that only some have is one that was added since, most likely
-    keys = [key for key in different if all(key in tree for tree in trees.values())] or different
-    if not own or not keys:
-        return f" ({one.key.setting})" if one.key.setting else ""
-    words = [f"{key.rsplit('.', 1)[-1]}={own[key]}" for key in keys if key in own]
-    more = ["..."] if len(words) > 3 else []
-    return f" ({', '.join([*words[:3], *more])})" if words else " (defaults)"
-
-
-@functools.cache
-def _deciding(folder: str) -> dict[str, Any]:
-    return setting.deciding(setting.of_folder(Path(folder)))
 
 
 def _require(reference: str, labelled: Sequence[tuple[Group, str]]) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferlab.runs import history
+
 STEP = "trainer/global_step"
 ID = "wandb-id.txt"
 ROOM = 100_000
@@ -220,7 +222,7 @@ class WandbLogger(Logger):
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP, step_sync=True)
         # a test of a finished run is a run of its own
-        for row in _rows(self.folder / "metrics.jsonl") if self.facts["job_type"] != "eval" else []:
+        for row in history.rows(self.folder) if self.facts["job_type"] != "eval" else []:
             step = row.pop("step")
             run.log({**row, STEP: step}, step=step)
         return run
@@ -266,16 +268,6 @@ def has_key() -> bool:
 def say(line: str) -> None:
     """Prints a line whole, whichever thread it comes from."""
     print(line, flush=True)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """What was logged so far; a last line that a killed process left half written is passed over."""
-    rows: list[dict[str, Any]] = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-    return rows
 
 
 def _finish(run: Any, exit_code: int) -> None:

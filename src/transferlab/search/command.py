@@ -11,6 +11,7 @@ from transferlab.arguments import Parser
 from transferlab.errors import TransferlabError
 from transferlab.search import spec, write
 from transferlab.search.spec import Search, text
+from transferlab.sweeps.spec import find
 
 if TYPE_CHECKING:
     import optuna
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> None:
     for name in ("trials", "jobs"):
         if (getattr(asked, name) or 1) < 1:
             raise TransferlabError(f"--{name}: {getattr(asked, name)} is not 1 or more.")
-    search = spec.read(spec.find(asked.file))
+    search = spec.read(find(asked.file, "search"))
     if asked.wandb:
         write.wandb(asked.wandb, search, asked.root)
         print(f"wrote {asked.wandb}; go on with: wandb sweep {asked.wandb}")
@@ -92,7 +93,7 @@ def _run(study: "optuna.Study", search: Search, asked: Namespace) -> int:
             key: studies.choices(known)[0] if isinstance(known, tuple) else known.low
             for key, known in search.space.items()
         }
-        run.check_command(studies.cell(search, first, asked.root, search.name).arguments, search.name)
+        run.check_commands([(search.name, studies.cell(search, first, asked.root, search.name).arguments)])
     with signals.handled():
         signals.request.deferred = True
         with ThreadPoolExecutor(asked.jobs) as pool:

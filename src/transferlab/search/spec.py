@@ -69,21 +69,6 @@ class Search:
 KEYS = [item.name for item in fields(Search) if item.name != "name"]
 
 
-def find(name: str, root: Path | None = None) -> Path:
-    """The file of a search: a path, or a name in ``searches/``.
-
-    Raises:
-        TransferlabError: No such file.
-    """
-    is_path = name.endswith((".yaml", ".yml")) or "/" in name
-    path = Path(name) if is_path else (root or Path.cwd()) / "searches" / f"{name}.yaml"
-    if not path.is_file():
-        known = [other.stem for other in sorted(path.parent.glob("*.yaml"))]
-        listed = f" Known: {', '.join(known)}." if known else ""
-        raise TransferlabError(f"no search {name!r}{near(path.stem, known)}.{listed}")
-    return path
-
-
 def read(path: Path, root: Path | None = None) -> Search:
     """Reads and checks a search file.
 

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from transferlab import signals
 from transferlab.runs import folder as run_folder
-from transferlab.runs import lock
+from transferlab.runs import history, lock
 from transferlab.search.spec import Dimension, Range, Search, text
 from transferlab.sweeps import run, worker
 from transferlab.sweeps.cells import Cell, note
@@ -190,26 +190,14 @@ def _train(trial: optuna.Trial, one: Cell) -> float:
 def _is_pruned(trial: optuna.Trial, folder: Path) -> bool:
     """Reports the epochs that are new, and asks whether to go on."""
     known = trial.storage.get_trial(trial._trial_id).intermediate_values
-    found = validations(folder / "metrics.jsonl")
+    found = validations(folder)
     for epoch, value in enumerate(found):
         if epoch not in known:
             trial.report(value, epoch)
     return len(found) > len(known) and trial.should_prune()
 
 
-def validations(path: Path) -> list[float]:
-    """``val/primary`` of each validation while training, from ``metrics.jsonl``; that before training is left out."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    values = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            # the line that is being written
-            continue
-        if METRIC in record and record.get("step", 0) > 0:
-            values.append(float(record[METRIC]))
-    return values
+def validations(folder: Path) -> list[float]:
+    """``val/primary`` of each validation while training; that before training is left out."""
+    rows = history.rows(folder)
+    return [float(row[METRIC]) for row in rows if METRIC in row and row.get("step", 0) > 0]

@@ -84,42 +84,34 @@ def check(cells: list[Cell]) -> None:
     for cell in cells:
         place = cell.arguments.index("--seed_everything")
         different.setdefault((*cell.arguments[:place], *cell.arguments[place + 2 :]), cell)
-    context = multiprocessing.get_context("forkserver")
-    receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=worker.check, args=([cell.arguments for cell in different.values()], send))
-    process.start()
-    send.close()
-    try:
-        for cell in different.values():
-            if message := receive.recv():
-                raise TransferlabError(f"{cell.label}: {message}")
-    except EOFError:
-        process.join()
-        raise TransferlabError(
-            f"the cells could not be checked: that process ended with status {process.exitcode}."
-        ) from None
-    finally:
-        process.join()
+    check_commands([(cell.label, cell.arguments) for cell in different.values()])
 
 
-def check_command(command: tuple[str, ...], name: str) -> None:
-    """Parses one command.
+def check_commands(named: list[tuple[str, tuple[str, ...]]]) -> None:
+    """Parses commands, in a process that has the slow imports behind it.
+
+    Args:
+        named: What to call each command, and what follows ``transferlab``.
 
     Raises:
-        TransferlabError: What is wrong with it, behind `name`.
+        TransferlabError: The first mistake, behind the name of its command.
     """
     context = multiprocessing.get_context("forkserver")
     receive, answer = context.Pipe(duplex=False)
-    process = context.Process(target=worker.check, args=([command], answer))
+    process = context.Process(target=worker.check, args=([command for _, command in named], answer))
     process.start()
     answer.close()
     try:
-        message = receive.recv()
+        for name, _ in named:
+            if message := receive.recv():
+                raise TransferlabError(f"{name}: {message}")
     except EOFError:
-        message = "its arguments could not be checked"
-    process.join()
-    if message:
-        raise TransferlabError(f"{name}: {message}")
+        process.join()
+        raise TransferlabError(
+            f"the commands could not be checked: that process ended with status {process.exitcode}."
+        ) from None
+    finally:
+        process.join()
 
 
 def run(board: Board, jobs: int, show: Callable[[Board, str], None]) -> int:

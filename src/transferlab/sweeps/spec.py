@@ -12,6 +12,7 @@ Overrides = dict[str, Any]
 
 METHODS = ("majority", "token_majority", "tfidf", "nbsvm")
 ALL = "all"
+FOLDERS = {"sweep": "sweeps", "search": "searches"}
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,18 @@ KEYS = [item.name for item in fields(Sweep) if item.name != "name"]
 LISTS = ("tasks", "strategies", "experiments", "encoders", "baselines")
 
 
-def find(name: str, root: Path | None = None) -> Path:
-    """The file of a sweep: a path, or a name in ``sweeps/``.
+def find(name: str, kind: str = "sweep", root: Path | None = None) -> Path:
+    """The file of a sweep or of a search: a path, or a name in ``sweeps/`` or ``searches/``.
 
     Raises:
         TransferlabError: No such file.
     """
-    root = root or Path.cwd()
     is_path = name.endswith((".yaml", ".yml")) or "/" in name
-    path = Path(name) if is_path else root / "sweeps" / f"{name}.yaml"
+    path = Path(name) if is_path else (root or Path.cwd()) / FOLDERS[kind] / f"{name}.yaml"
     if not path.is_file():
         known = [other.stem for other in sorted(path.parent.glob("*.yaml"))]
         listed = f" Known: {', '.join(known)}." if known else ""
-        raise TransferlabError(f"no sweep {name!r}{near(path.stem, known)}.{listed}")
+        raise TransferlabError(f"no {kind} {name!r}{near(path.stem, known)}.{listed}")
     return path
 
 

@@ -255,8 +255,8 @@ def test_the_page_is_written_between_its_markers_and_the_same_again(write, pages
     assert "under 1 % of the parameters. | **supported** (of 8 numbers: 2 supported, 6 not run) |" in text
     assert "peft: supported" in capsys.readouterr().out
     readme = (pages / "README.md").read_text()
-    assert "| SST-2 accuracy | `full_finetuning` | 89.2 [89.0, 89.4] | 5 | 2,000 | 1.00 % | 60 s |" in readme
-    assert "| `bitfit` | no result | 1 failed |" in readme
+    assert "| SST-2 accuracy | `full_finetuning` | 89.2 [89.0, 89.4] | best | 5 | 2,000 | 1.00 % | 60 s |" in readme
+    assert "| `bitfit` | no result | | 1 failed |" in readme
     assert "not run: `transferlab sweep mrpc`" in readme
     command.main(["--readme"])
     assert (pages / "docs" / "claims.md").read_text() == text

@@ -7,9 +7,11 @@ from transferlab.claims import grid
 from transferlab.claims.effects import Effect, Verdict, combine
 from transferlab.claims.grid import Grid
 from transferlab.claims.rows import Finding
-from transferlab.claims.table import NAMES, SWEEP_OF, Claim
+from transferlab.claims.table import COMPARED, NAMES, Claim
 from transferlab.errors import TransferlabError
 from transferlab.runs.groups import Group, value
+from transferlab.runs.standing import Row as Standing
+from transferlab.runs.standing import standing
 
 MISSING = "\N{EN DASH}"
 OVERVIEW = "overview"
@@ -99,35 +101,43 @@ def overview(text: str, claims: tuple[Claim, ...]) -> str:
 
 
 def results(runs: Grid) -> str:
-    """The table of results: a row for each strategy of the sweeps that compare them all."""
+    """The table of results: a row for each strategy of the sweeps that compare several, with as many labels as any."""
     lines = [
-        "| Task | Strategy | Test, 95 % interval | Seeds | Rows | Learns | Time a run |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| Task | Strategy | Test, 95 % interval | Against the best | Seeds | Rows | Learns | Time a run |",
+        "| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
-    for task, sweep in SWEEP_OF.items():
-        found = sorted(_groups(runs, sweep, task), key=_best_first)
+    for task, sweep in COMPARED.items():
+        found = standing(_groups(runs, sweep, task))
         if not found:
-            lines.append(f"| {NAMES[task]} | not run: `transferlab sweep {sweep}` | | | | | |")
-        for place, one in enumerate(found):
-            title = f"{NAMES[task]} {one.key.metric}" if place == 0 else ""
-            lines.append(f"| {title} | {_result(one)} |")
+            lines.append(f"| {NAMES[task]} | not run: `transferlab sweep {sweep}` | | | | | | |")
+        for place, row in enumerate(found):
+            title = f"{NAMES[task]} {row.group.key.metric}" if place == 0 else ""
+            lines.append(f"| {title} | {_result(row)} |")
     return "\n".join(lines)
 
 
 def _groups(runs: Grid, sweep: str, task: str) -> list[Group]:
     strategies = {str(run.get("strategy")) for run in runs.runs if sweep in run["tags"] and run.get("task") == task}
-    found = [runs.group(sweep, task, strategy) for strategy in sorted(strategies)]
+    most = max((size for strategy in strategies for size in runs.sizes(sweep, task, strategy)), default=None)
+    found = [runs.group(sweep, task, strategy, most) for strategy in sorted(strategies)]
     return [one for one in found if one is not None]
 
 
-def _best_first(one: Group) -> float:
-    return -one.score.mean if one.score else float("inf")
+def _against(row: Standing) -> str:
+    if row.best:
+        return "best"
+    if row.difference is None or row.p is None:
+        return MISSING
+    worse = f"{100 * row.difference:+.1f}, p {'< 0.001' if row.p < 0.001 else f'{row.p:.3f}'}"
+    marks = ["not significantly worse"] if row.tied else []
+    return ", ".join([worse, *marks, *([f"**below {row.below}**"] if row.below else [])])
 
 
-def _result(one: Group) -> str:
+def _result(row: Standing) -> str:
+    one = row.group
     name = f"`{one.key.strategy}`"
     if one.score is None:
-        return f"{name} | no result | {len(one.runs)} failed | | | "
+        return f"{name} | no result | | {len(one.runs)} failed | | | "
     interval = ""
     if one.score.low is not None and one.score.high is not None:
         interval = f" [{100 * one.score.low:.1f}, {100 * one.score.high:.1f}]"
@@ -138,6 +148,7 @@ def _result(one: Group) -> str:
     cells = [
         name,
         f"{100 * one.score.mean:.1f}{interval}",
+        _against(row),
         seeds,
         f"{one.key.train_examples:,}" if one.key.train_examples else MISSING,
         f"{learns:.2f} %" if learns is not None else MISSING,

@@ -8,6 +8,8 @@ from transferlab.claims.rows import Row
 FULL, FROZEN, SCRATCH = "full_finetuning", "feature_extraction", "from_scratch"
 SWEEP_OF = {"sst2": "sst2", "mrpc": "mrpc", "conll2003": "conll2003"}
 """The sweep that compares all strategies on a task."""
+COMPARED = SWEEP_OF | {"imdb": "imdb_labels"}
+"""The sweep whose strategies the table of results shows."""
 NAMES = {"sst2": "SST-2", "mrpc": "MRPC", "conll2003": "CoNLL-2003", "imdb": "IMDB"}
 SMALL = (100, 500)
 """Labelled reviews of the small IMDB."""

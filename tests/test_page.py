@@ -356,6 +356,13 @@ def test_settings_of_one_strategy_get_different_names(tmp_path):
     assert "weight_decay" in page_of(tmp_path)
 
 
+def test_it_says_that_only_the_best_settings_are_drawn(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("transferlab.page.predicted.MOST", 1)
+    assert page_of(runs).count("Drawn are the 1 best of ") >= 3
+    monkeypatch.setattr("transferlab.page.predicted.MOST", 50)
+    assert "Drawn are" not in page_of(runs)
+
+
 def test_filters_and_mistakes(runs, tmp_path):
     assert "demo_entities" not in page_of(runs, "--task", "demo_sentences").replace(str(runs), "")
     with pytest.raises(TransferlabError, match="demo_sentences"):

@@ -28,6 +28,11 @@ def read(task: Task) -> Found:
     return [(setting, seeds) for setting, seeds in found if seeds]
 
 
+def _first_ones(found: Found) -> str:
+    """What to say where not all settings have a chart."""
+    return f" Drawn are the {MOST} best of {len(found)} settings." if len(found) > MOST else ""
+
+
 def confusion(task: Task, found: Found) -> Html:
     """A matrix for each setting, all seeds together."""
     matrices = []
@@ -38,7 +43,10 @@ def confusion(task: Task, found: Found) -> Html:
     if not matrices:
         return note("No confusion matrices: no test predictions of classes.")
     unit = "words by entity type" if task.known("kind") == "tagging" else "examples"
-    return join(*matrices, note(f"Rows are gold, columns predicted; {unit}, shaded by the share of the row."))
+    return join(
+        *matrices,
+        note(f"Rows are gold, columns predicted; {unit}, shaded by the share of the row.{_first_ones(found)}"),
+    )
 
 
 def _matrix(counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Html:
@@ -86,6 +94,7 @@ def calibrated(task: Task, found: Found) -> Html:
     )
     if unfitted:
         text += f" {unfitted} settings have no validation predictions (older runs), so no temperature."
+    text += _first_ones(found)
     return join(table(head, rows, numeric=range(1, 8)), charts.grid(figures), note(text))
 
 
@@ -139,7 +148,10 @@ def long_ones(task: Task, found: Found) -> Html:
         charts.grid([charts.figure(f"By length in {reference.unit}", drawing)]),
         legend([s for s, _ in series]),
         details("numbers", table(["setting", *names], rows)),
-        note(f"Length in {reference.unit}{tokens}; 95 % intervals by Wilson; of several seeds the first."),
+        note(
+            f"Length in {reference.unit}{tokens}; 95 % intervals by Wilson; of several seeds the first."
+            f"{_first_ones(found)}"
+        ),
     )
 
 
@@ -176,6 +188,7 @@ def entity_errors(task: Task, found: Found) -> Html:
         "Boundary: the words overlap, same type. Type: same words, another type. Missed: no prediction overlaps. "
         "Spurious: no gold entity overlaps. Seen: training had the very same words with the same type; recall with "
         "Wilson's 95 % interval, of the first seed; - where an older run did not note it."
+        f"{_first_ones(found) if series else ''}"
     )
     head = ["setting", *KINDS, "recall, seen", "recall, unseen"]
     numbers = table(head, rows, numeric=range(1, len(head)))

@@ -136,6 +136,9 @@ watch: ## terminal dashboard of a run from its W&B files, while it trains too: R
 	@$(MAKE) --no-print-directory install
 	@$(RUNNER) watch '$(call given,RUN)'
 
+dashboard: $(STAMP) ## curves of all runs in a dashboard on this machine, without an account [ARGS='--task sst2 --port 7861']
+	@$(RUNNER) dashboard $(call given,ARGS)
+
 bench: $(STAMP) ## speed, memory and accuracy against what one would use instead: [QUICK=1] [ARGS='--rows lora']
 	$(PY) -m benchmarks.bench $(if $(call given,QUICK),--quick) $(call given,ARGS)
 

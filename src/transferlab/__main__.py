@@ -23,6 +23,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
   transferlab claims [--claim NAME] [--run]              the claims of the field against the runs; docs/claims.md
   transferlab watch RUN                                  terminal dashboard of a run, while it trains too
+  transferlab dashboard [RUNS]                           curves of all runs in a local dashboard (Trackio)
   transferlab workspace [--push]                         the W&B page that compares strategies, as JSON or on W&B
   transferlab submit --experiment lora_sst2              the same as a job of Slurm; --seeds 5: as an array of jobs
   transferlab fetch --experiment lora_sst2               brings data and weights, for nodes without internet
@@ -73,6 +74,7 @@ LIGHT = {
     "claims": "transferlab.claims.command:main",
     "compare": "transferlab.runs.compare:main",
     "curve": "transferlab.runs.curve:main",
+    "dashboard": "transferlab.runs.dashboard:main",
     "demo": "transferlab.demo:main",
     "fetch": "transferlab.fetch:main",
     "forgetting": "transferlab.forgetting.command:main",

@@ -29,7 +29,9 @@ def told_apart(rivals: Sequence[Group], facts: Sequence[Sequence[str]] = ()) -> 
     # a key that only some have is most likely one that came later
     known.sort(key=lambda row: (MISSING in row[1], FIRST.index(row[0]) if row[0] in FIRST else len(FIRST), row[0]))
     rows = [list(row) for row in facts]
-    rows += [["" if v == MISSING else f"{key.rsplit('.', 1)[-1]}={v}" for v in values] for key, values in known]
+    rows += [
+        ["" if v == MISSING else f"{key.rsplit('.', 1)[-1]}={_rounded(v)}" for v in values] for key, values in known
+    ]
     told: list[list[str]] = [[] for _ in rivals]
     for row in rows:
         if len({tuple(words) for words in told}) == len(rivals):
@@ -39,6 +41,14 @@ def told_apart(rivals: Sequence[Group], facts: Sequence[Sequence[str]] = ()) -> 
                 if word:
                     words.append(word if len(word) <= SHORT else f"{word[:SHORT]}…")
     return told
+
+
+def _rounded(value: str) -> str:
+    """A number that was drawn at random has more digits than anybody reads."""
+    try:
+        return value if len(value) <= 8 else f"{float(value):.4g}"
+    except ValueError:
+        return value
 
 
 def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:

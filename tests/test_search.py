@@ -61,7 +61,7 @@ def test_a_mistake_is_answered_by_the_nearest_right_word(tmp_path, changes, mess
 
 
 def test_the_winner_is_an_experiment_that_differs_in_these_keys_only(tmp_path):
-    search = read(tmp_path, experiment="lora_mrpc", set={"trainer.max_epochs": 2})
+    search = read(tmp_path, experiment="lora_mrpc", set={"trainer.max_epochs": 2, "trainer.logger": False})
     path = tmp_path / "best.yaml"
     write.winner(path, search, {"model.optimizer.lr": 3.0e-4, "model.method.r": 4}, "val/primary 0.9", HERE)
     assert len(path.read_text().splitlines()) <= 15
@@ -89,6 +89,9 @@ def test_the_sweep_of_wandb(tmp_path):
         "model.schedule.warmup": {"distribution": "q_uniform", "min": 0.0, "max": 0.2, "q": 0.1},
     }
     assert (sweep["method"], sweep["metric"]["goal"], sweep["command"][-1]) == ("bayes", "maximize", "${args}")
+    logged = write.wandb_sweep(read(tmp_path, set={"trainer.logger": False, "trainer.max_epochs": 2}), Path("runs"))
+    assert "trainer.logger" not in logged["parameters"]
+    assert "trainer.max_epochs" in logged["parameters"]
 
 
 def test_validations_are_read_while_they_are_written(tmp_path):

@@ -80,6 +80,19 @@ def test_every_segment_goes_into_the_same_run_and_repeats_no_step(server, tmp_pa
     assert server.unknown == []
 
 
+def test_the_agent_of_a_sweep_names_the_run(server, tmp_path, monkeypatch, capsys):
+    (tmp_path / "sweep.yaml").write_text("wandb_version: 1\nmodel.optimizer.lr:\n  value: 0.002\n")
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    monkeypatch.setenv("WANDB_RUN_ID", "trial7")
+    monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(tmp_path / "sweep.yaml"))
+    log(tmp_path, range(3), project="elsewhere", name="x")
+    assert (tmp_path / "wandb-id.txt").read_text() == server.run.name == "trial7"
+    assert server.run.facts["sweep"] == "s1"
+    assert server.run.config["model.optimizer.lr"] == 0.002
+    assert server.run.values("train/loss") == losses(range(3))
+    assert "Ignoring" not in "".join(capsys.readouterr())
+
+
 def test_the_newest_offline_segment_is_whole_and_one_sync_uploads_it(server, tmp_path):
     os.environ["WANDB_MODE"] = "offline"
     log(tmp_path, range(6))

@@ -29,12 +29,19 @@ Call = Callable[[Any], None]
 """Does something with a ``wandb.Run``."""
 
 
+def in_sweep() -> bool:
+    """Whether ``wandb agent`` started this process: then the run's id, project and entity are the sweep's."""
+    return bool(os.environ.get("WANDB_SWEEP_ID"))
+
+
 def run_id(folder: Path) -> str:
     """The W&B id of a run folder: chosen at its first start, and kept there for all others."""
     path = folder / ID
     if not path.is_file():
         # runs of earlier versions were called like their folder
-        path.write_text(folder.name if (folder / "wandb").is_dir() else secrets.token_hex(4), encoding="utf-8")
+        own = folder.name if (folder / "wandb").is_dir() else secrets.token_hex(4)
+        # the agent of a sweep has chosen one already
+        path.write_text(os.environ.get("WANDB_RUN_ID") or own if in_sweep() else own, encoding="utf-8")
     return path.read_text(encoding="utf-8").strip()
 
 
@@ -242,6 +249,9 @@ class WandbLogger(Logger):
         )
         facts: Any = {**self.facts, "id": self.id, "tags": [tag[:64] for tag in self.tags], "dir": str(self.folder)}
         facts |= {"mode": mode, "resume": None if mode == "offline" else "allow"}
+        if in_sweep():
+            # it would warn of each of them
+            facts = {name: value for name, value in facts.items() if name not in {"id", "project", "entity", "resume"}}
         return wandb.init(settings=settings, **facts)
 
     def _give_up(self, reason: str) -> None:

@@ -34,11 +34,16 @@ def winner(path: Path, search: Search, values: Overrides, comment: str, root: Pa
     own = experiments.resolve(search.experiment, root)
     tree = config.read_yaml(own) if own else {"bases": experiments.bases(search.experiment, root)}
     whole = experiments.compose(search.experiment, root)
-    for key, value in {**search.set, **values}.items():
+    for key, value in {**_shown(search), **values}.items():
         tree = config.merge(tree, placed(key, value, whole))
     dumped = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=110)
     path.parent.mkdir(parents=True, exist_ok=True)
     run_folder.write_text(path, f"{MARK}{search.name}: {comment}\n{dumped}")
+
+
+def _shown(search: Search) -> Overrides:
+    """The keys of all trials, but for a logger that is switched off: winner and sweep are there to be looked at."""
+    return {key: value for key, value in search.set.items() if key != "trainer.logger" or value}
 
 
 def placed(key: str, value: Any, whole: config.Tree) -> config.Tree:
@@ -59,7 +64,7 @@ def wandb(path: Path, search: Search, runs: Path) -> None:
 
 def wandb_sweep(search: Search, runs: Path) -> dict[str, Any]:
     """The space as a sweep of Weights & Biases."""
-    fixed = {key: {"value": value} for key, value in search.set.items()}
+    fixed = {key: {"value": value} for key, value in _shown(search).items()}
     command = ["${env}", "${interpreter}", "-m", "transferlab", "fit", "--experiment", search.experiment]
     sweep: dict[str, Any] = {
         "name": search.name,

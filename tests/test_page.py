@@ -346,6 +346,23 @@ def test_a_long_curve_is_thinned_by_means(tmp_path):
     assert all(loss == pytest.approx(step / 10) for step, loss in curve)
 
 
+def test_the_mean_over_seeds_is_drawn_as_far_as_all_go(tmp_path):
+    assert gather.mean_curve([[(0, 1.0), (5, 2.0), (9, 3.0)], [(0, 3.0), (5, 0.0)]]) == [(0, 2.0), (5, 1.0)]
+    assert gather.mean_curve([[(0, 1.0), (5, 2.0)], [(5, 2.0), (7, 1.0)]]) == []
+    for seed in range(2):
+        folder = write_run(tmp_path, f"run{seed}", seed=seed)
+        (folder / "metrics.jsonl").write_text("".join(f'{{"step": {s}, "train/loss": {s + seed}}}\n' for s in range(3)))
+    assert (text := page_of(tmp_path)).count("lora, seed ") == text.count('faint"') == 2
+    assert text.count("lora, mean of 2 seeds") == 1
+
+
+def test_an_encoder_is_named_where_it_tells_something(tmp_path):
+    for name, encoder in (("full", "mini"), ("lora", "mini"), ("scratch", "mini-random"), ("adapter", "large")):
+        write_run(tmp_path, name, strategy=name, encoder=encoder)
+    (task,) = gather.tasks(summaries(tmp_path))
+    assert {s.name for s in task.settings} == {"full", "lora", "scratch", "adapter · large"}
+
+
 def test_settings_of_one_strategy_get_different_names(tmp_path):
     for number, rate in enumerate(("1e-4", "2e-4")):
         folder = write_run(tmp_path, f"run{number}")

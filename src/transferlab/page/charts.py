@@ -38,6 +38,7 @@ class Line(NamedTuple):
     points: Sequence[tuple[float, float]]
     number: int
     title: str
+    faint: bool = False
 
 
 def figure(title: Child, drawing: Html, caption: Child = None) -> Html:
@@ -86,8 +87,10 @@ def lines(series: Sequence[Line], across: str, up: str, floor: float | None = No
     for line in series:
         title = tag("title", line.title)
         places = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line.points)
-        marks = [tag("circle", cx=x(a), cy=y(b), r=2.2) for a, b in line.points] if len(line.points) < 20 else []
-        drawn.append(tag("g", title, tag("polyline", points=places), *marks, class_=f"line {colour(line.number)}"))
+        marked = len(line.points) < 20 and not line.faint
+        marks = [tag("circle", cx=x(a), cy=y(b), r=2.2) for a, b in line.points] if marked else []
+        look = f"line {colour(line.number)}{' faint' if line.faint else ''}"
+        drawn.append(tag("g", title, tag("polyline", points=places), *marks, class_=look))
     return frame(drawn, x, y, across, up)
 
 

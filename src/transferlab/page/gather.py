@@ -99,10 +99,7 @@ def tasks(summaries: Sequence[Summary]) -> list[Task]:
 def _names(groups: Sequence[Group]) -> list[str]:
     """The strategy, and as little as tells settings of the same strategy apart: encoder, rows, protocol, keys."""
     usual = Counter(g.key.encoder for g in groups if g.key.encoder != "-").most_common(1)
-    names = [
-        g.key.strategy + (f" · {g.key.encoder}" if g.key.encoder not in {"-", *(name for name, _ in usual)} else "")
-        for g in groups
-    ]
+    names = [g.key.strategy + (f" · {g.key.encoder}" if _unusual(g, groups, usual) else "") for g in groups]
     for name in sorted({name for name in names if names.count(name) > 1}):
         places = [place for place, other in enumerate(names) if other == name]
         rivals = [groups[place] for place in places]
@@ -110,6 +107,15 @@ def _names(groups: Sequence[Group]) -> list[str]:
         for place, told in zip(places, naming.told_apart(rivals, facts), strict=True):
             names[place] = ", ".join([name, *told])
     return names
+
+
+def _unusual(one: Group, groups: Sequence[Group], usual: Sequence[tuple[str, int]]) -> bool:
+    """Whether the encoder has to be named: it is another one, or a variant beside another of the same strategy."""
+    common = [name for name, _ in usual]
+    if one.key.encoder in {"-", *common}:
+        return False
+    rivals = {other.key.encoder for other in groups if other.key.strategy == one.key.strategy}
+    return len(rivals) > 1 or not any(one.key.encoder.startswith(f"{name}-") for name in common)
 
 
 def lines(folder: Path, name: str) -> list[Line]:
@@ -183,6 +189,13 @@ def curves(run: Summary) -> dict[str, Curve]:
             if step is not None and value is not None:
                 found[name].append((step, value))
     return {name: _thin(curve) for name, curve in found.items()}
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The mean at the steps that all curves have; empty where these are fewer than two."""
+    values = [dict(curve) for curve in curves]
+    steps = sorted(set.intersection(*(set(curve) for curve in values)))
+    return [(step, sum(curve[step] for curve in values) / len(values)) for step in steps] if len(steps) > 1 else []
 
 
 def _logged(folder: Path) -> list[Line]:

@@ -139,15 +139,20 @@ def _beats(one: charts.Point, other: charts.Point) -> bool:
 
 
 def learning(task: Task) -> Html:
-    """Training loss and the selecting metric over steps, a line for each seed."""
+    """Training loss and the selecting metric over steps: the mean over seeds, behind it each seed, faintly."""
     found: dict[str, list[charts.Line]] = defaultdict(list)
     for setting in task.settings:
-        for run in setting.runs:
-            logged = gather.curves(run)
-            for name in ("train/loss", "val/primary"):
-                if len(logged.get(name, [])) > 1:
-                    title = f"{setting.number} {setting.name}, seed {run.get('seed')}"
-                    found[name].append(charts.Line(logged[name], setting.number, title))
+        logged = [(run.get("seed"), gather.curves(run)) for run in setting.runs]
+        for name in ("train/loss", "val/primary"):
+            seeds = [(seed, curves[name]) for seed, curves in logged if len(curves.get(name, [])) > 1]
+            mean = gather.mean_curve([curve for _, curve in seeds]) if len(seeds) > 1 else []
+            who = f"{setting.number} {setting.name}"
+            found[name] += [
+                charts.Line(curve, setting.number, f"{who}, seed {seed}", faint=bool(mean)) for seed, curve in seeds
+            ]
+            if mean:
+                found[name].append(charts.Line(mean, setting.number, f"{who}, mean of {len(seeds)} seeds"))
+    found = {name: sorted(series, key=lambda line: not line.faint) for name, series in found.items() if series}
     if not found:
         return note("No logged steps in these folders (metrics.jsonl, or metrics.csv of older runs).")
     metric = task.settings[0].group.key.metric
@@ -155,9 +160,11 @@ def learning(task: Task) -> Html:
     figures = [
         charts.figure(title, charts.lines(found[name], "optimizer step", up, floor))
         for name, (title, up, floor) in titles.items()
-        if found[name]
+        if name in found
     ]
-    return join(charts.grid(figures), legend([s for s in task.settings if _drawn(s, found)]))
+    shown = legend([s for s in task.settings if _drawn(s, found)])
+    faint = any(line.faint for series in found.values() for line in series)
+    return join(charts.grid(figures), shown, note("Bold: the mean over seeds, as far as all go.") if faint else "")
 
 
 def _drawn(setting: Setting, found: dict[str, list[charts.Line]]) -> bool:

@@ -75,7 +75,7 @@ baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 [METHOD
 	$(RUNNER) baseline --experiment '$(call given,NAME)' \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
-sweep: ## a grid of runs, goes on where it was: SWEEP=<file in sweeps/> [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]
+sweep: ## a grid of runs, goes on where it was: SWEEP=<file in configs/sweep/> [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]
 	$(call need,SWEEP,sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) sweep '$(call given,SWEEP)' $(if $(call given,DRY),--dry) \
@@ -114,7 +114,7 @@ claims: $(STAMP) ## what the runs say of the claims of the field; docs/claims.md
 results: $(STAMP) ## the claims and the table of results in README.md, from the runs of the sweeps [ARGS=...]
 	@$(RUNNER) claims --readme $(call given,ARGS)
 
-search: ## search the best keys of an experiment: SEARCH=<file in searches/> [DRY=1] [JOBS=1] [ARGS=...]
+search: ## search the best keys of an experiment: SEARCH=<file in configs/search/> [DRY=1] [JOBS=1] [ARGS=...]
 	$(call need,SEARCH,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) search '$(call given,SEARCH)' $(if $(call given,DRY),--dry) \

@@ -235,7 +235,7 @@ def pages(tmp_path, monkeypatch):
     (tmp_path / "docs").mkdir()
     for name in ("docs/claims.md", "README.md"):
         (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
-    (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -286,7 +286,7 @@ def test_every_row_names_a_sweep_that_has_its_cells():
 
     for claim in table.CLAIMS:
         for row in claim.rows:
-            sweep = spec.read(ROOT / "sweeps" / f"{row.sweep}.yaml", ROOT)
+            sweep = spec.read(ROOT / "configs" / "sweep" / f"{row.sweep}.yaml", ROOT)
             assert set(row.needs) <= set(sweep.strategies)
             assert row.task in sweep.tasks
             assert row.size is None or row.size in sweep.train_examples

@@ -1,4 +1,4 @@
-"""The files of launchers/, by the programs that they are for; those are no part of `make install`."""
+"""The files of docs/launchers/, by the programs that they are for; those are no part of `make install`."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-LAUNCHERS = ROOT / "launchers"
+LAUNCHERS = ROOT / "docs" / "launchers"
 
 
 @pytest.mark.slow

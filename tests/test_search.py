@@ -31,7 +31,7 @@ def read(tmp_path, **changes):
 
 
 def test_every_shipped_search_can_be_read():
-    files = sorted((HERE / "searches").glob("*.yaml"))
+    files = sorted((HERE / "configs" / "search").glob("*.yaml"))
     assert len(files) == 2
     for path in files:
         assert spec.read(path, HERE).space

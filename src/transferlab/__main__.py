@@ -17,7 +17,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab compare [RUNS]                             table of all settings, tested against one another
   transferlab card --run RUN                             model card of a run and its other seeds, in its folder
   transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
-  transferlab sweep FILE                                 a grid of runs from sweeps/FILE.yaml; goes on where it was
+  transferlab sweep FILE                                 a grid of runs, configs/sweep/FILE.yaml; goes on
   transferlab seeds NAME --seeds 5                       one experiment with several seeds
   transferlab curve [RUNS] --task TASK                   quality over the number of labels, and how many transfer saves
   transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
@@ -27,7 +27,7 @@ USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trai
   transferlab workspace [--push]                         the W&B page that compares strategies, as JSON or on W&B
   transferlab submit --experiment lora_sst2              the same as a job of Slurm; --seeds 5: as an array of jobs
   transferlab fetch --experiment lora_sst2               brings data and weights, for nodes without internet
-  transferlab search FILE                                searches/FILE.yaml: Optuna over keys of an experiment
+  transferlab search FILE                                Optuna over keys: configs/search/FILE.yaml
   transferlab demo                                       every strategy on a generated task, then the comparison
   transferlab list                                       experiments with one line each
 

@@ -260,16 +260,15 @@ def test_a_sweep_is_an_array(place, whole_one, capsys):
     """Two cells; one is told to save, is requeued and goes on in its folder."""
     (place / "experiments").mkdir()
     (place / "experiments" / "mine.yaml").write_text((place / "mine.yaml").read_text())
-    (place / "sweeps").mkdir()
-    (place / "sweeps" / "pair.yaml").write_text("experiments: [mine]\nseeds: 2\n")
+    (place / "pair.yaml").write_text("experiments: [mine]\nseeds: 2\n")
     options = ["--cluster.cpus_per_process", "1", "--cluster.time", "30"]
-    sweep_command(["pair", "--launcher", "slurm", *options])
+    sweep_command(["pair.yaml", "--launcher", "slurm", *options])
     said = capsys.readouterr().out
     assert "2 jobs: 0 finished, 0 in the queue, 2 to submit" in said
     array = re.search(r"job (\d+): runs/sweeps/pair", said)[1]
     runs = [place / "runs" / "mine" / f"pair-s{seed}" for seed in range(2)]
     wait(lambda: steps(runs[0]) > 20)
-    sweep_command(["pair", "--launcher", "slurm", *options])
+    sweep_command(["pair.yaml", "--launcher", "slurm", *options])
     assert "2 in the queue, 0 to submit" in capsys.readouterr().out
     slurm("scancel", "--signal=USR1", f"{array}_0")
     logs = place / "runs" / "sweeps" / "pair"
@@ -277,7 +276,7 @@ def test_a_sweep_is_an_array(place, whole_one, capsys):
     assert "stopped: mine/pair-s0" in (logs / "0.log").read_text()
     wait(lambda: not slurm("squeue", "-h"))
     check_equal(runs[0], whole_one, batches_too=False)
-    sweep_command(["pair", "--launcher", "slurm", *options])
+    sweep_command(["pair.yaml", "--launcher", "slurm", *options])
     assert "2 jobs: 2 finished, 0 in the queue, 0 to submit" in capsys.readouterr().out
 
 

@@ -12,6 +12,7 @@ from transferlab import config
 from transferlab.runs import folder as run_folder
 from transferlab.runs import history
 from transferlab.runs.groups import Group, Summary, faults, group, score_of, value
+from transferlab.sweeps.spec import FOLDERS
 
 UNDER_WAY = ("running", "trained", "interrupted")
 Cell = dict[int, Summary]
@@ -90,7 +91,7 @@ def seconds(found: Group, run: Summary) -> float | None:
 
 def seeds_wanted(sweep: str, root: Path | None = None) -> int | None:
     """Seeds that the sweep file asks for; None where there is no such file."""
-    path = (root or Path.cwd()) / "sweeps" / f"{sweep}.yaml"
+    path = (root or Path.cwd()) / FOLDERS["sweep"] / f"{sweep}.yaml"
     if not path.is_file():
         return None
     seeds = config.read_yaml(path).get("seeds", 1)

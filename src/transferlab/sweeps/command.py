@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
         TransferlabError: A mistake in the file or the options.
     """
     parser = _parser("transferlab sweep", "A grid of runs; those that are finished are left alone.")
-    parser.add_argument("file", metavar="FILE", help="sweeps/FILE.yaml, or a path")
+    parser.add_argument("file", metavar="FILE", help="configs/sweep/FILE.yaml, or a path")
     mine, cluster = split(arguments)
     asked, rest = parser.parse_known_args(mine)
     _reject(parser, rest)

@@ -12,7 +12,7 @@ Overrides = dict[str, Any]
 
 METHODS = ("majority", "token_majority", "tfidf", "nbsvm")
 ALL = "all"
-FOLDERS = {"sweep": "sweeps", "search": "searches"}
+FOLDERS = {"sweep": Path("configs") / "sweep", "search": Path("configs") / "search"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ LISTS = ("tasks", "strategies", "experiments", "encoders", "baselines")
 
 
 def find(name: str, kind: str = "sweep", root: Path | None = None) -> Path:
-    """The file of a sweep or of a search: a path, or a name in ``sweeps/`` or ``searches/``.
+    """The file of a sweep or of a search: a path, or a name in ``configs/sweep/`` or ``configs/search/``.
 
     Raises:
         TransferlabError: No such file.

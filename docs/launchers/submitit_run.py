@@ -1,7 +1,7 @@
 """A run on Slurm by submitit, in place of `make exp ... LAUNCHER=slurm`; without Slurm on this machine.
 
     pip install 'transferlab[launchers]'
-    python launchers/submitit_run.py runs/lora_sst2/mine --experiment lora_sst2 --trainer.max_epochs 1
+    python docs/launchers/submitit_run.py runs/lora_sst2/mine --experiment lora_sst2 --trainer.max_epochs 1
 
 The first argument is the run folder. At the end of its time and when it is preempted the run saves, the job goes into
 the queue again, and the run goes on in its folder. One process; for several there is LAUNCHER=slurm.

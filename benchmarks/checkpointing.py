@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from transferlab.runs.checkpoints import LAST, AtomicCheckpointIO, is_whole
+from transferlab.runs.checkpoints import AtomicCheckpointIO, is_whole
 from transferlab.runs.config import RunConfig
+from transferlab.runs.folder import LAST
 
 
 def state(parameters: int) -> dict[str, Any]:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from transferlab.comparison import card
 from transferlab.errors import TransferlabError
-from transferlab.runs import card
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
+from transferlab.comparison import command as compare
+from transferlab.comparison import render
+from transferlab.comparison.columns import RUN_COLUMNS
+from transferlab.comparison.reading import read
 from transferlab.errors import TransferlabError
-from transferlab.runs import compare, render
-from transferlab.runs.columns import RUN_COLUMNS
-from transferlab.runs.reading import read
 
 HEAVY = ("torch", "lightning", "transformers", "datasets", "sklearn", "scipy", "pandas")
 

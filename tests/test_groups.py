@@ -5,8 +5,8 @@ import statistics
 import pytest
 import scipy.stats
 
-from transferlab.runs import distributions
-from transferlab.runs.groups import estimate, faults, group
+from transferlab.comparison import distributions
+from transferlab.comparison.groups import estimate, faults, group
 from transferlab.runs.setting import deciding, fingerprint
 
 

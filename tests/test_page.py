@@ -268,7 +268,7 @@ def test_the_temperature_in_the_page_is_that_of_the_predictions(runs):
 
 
 def summaries(root):
-    from transferlab.runs.reading import read
+    from transferlab.comparison.reading import read
 
     return read(root)
 

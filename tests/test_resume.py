@@ -136,6 +136,16 @@ def test_one_folder_from_the_first_start_to_the_end(experiment):
     assert transferlab(place, "fit", "--resume", "runs/stopped", "--trainer.max_epochs", "3") == 0, output(place)
     assert [line["step"] for line in lines(folder)] == list(range(3 * BATCHES + 1))
 
+    # what it is trained on from is kept on request only
+    assert (folder / "checkpoints" / "last.ckpt").exists()
+    more = ["fit", "--resume", "runs/stopped", "--run.keep_last", "false", "--trainer.max_epochs"]
+    assert transferlab(place, *more, "4") == 0, output(place)
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.damaged"}
+    assert transferlab(place, *more, "4") == 0
+    assert "is finished" in output(place)
+    assert transferlab(place, *more, "5") == 2
+    assert "its last.ckpt was not kept (run.keep_last)" in output(place)
+
 
 def test_all_checkpoints_damaged(experiment):
     place = experiment("FullFineTuning")

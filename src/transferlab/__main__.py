@@ -70,11 +70,11 @@ def _train() -> None:
 
 LIGHT = {
     "baseline": "transferlab.baselines:main",
-    "card": "transferlab.runs.card:main",
+    "card": "transferlab.comparison.card:main",
     "claims": "transferlab.claims.command:main",
-    "compare": "transferlab.runs.compare:main",
-    "curve": "transferlab.runs.curve:main",
-    "dashboard": "transferlab.runs.dashboard:main",
+    "compare": "transferlab.comparison.command:main",
+    "curve": "transferlab.comparison.curve:main",
+    "dashboard": "transferlab.comparison.dashboard:main",
     "demo": "transferlab.demo:main",
     "fetch": "transferlab.fetch:main",
     "forgetting": "transferlab.forgetting.command:main",

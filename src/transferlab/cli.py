@@ -150,6 +150,11 @@ class TransferCLI(LightningCLI):
             print(f"{self.folder} is finished.")
             raise SystemExit(0)
         self.checkpoint, damaged = checkpoints.newest(self.folder / "checkpoints")
+        if summary.get("status") == "finished" and self.checkpoint is None:
+            raise TransferlabError(
+                f"{self.folder} is finished and its last.ckpt was not kept (run.keep_last), so it cannot be trained "
+                "on. Start a new run."
+            )
         if not rank_zero_only.rank:  # type: ignore[attr-defined]
             for path in damaged:
                 print(f"{path} is damaged; going on from the one before, {self.checkpoint}.")
@@ -320,6 +325,8 @@ class TransferCLI(LightningCLI):
             self.recorder.close()
         self.metrics.close()
         self._close()
+        if self.trainer.is_global_zero and not self.settings.run.keep_last:
+            run_folder.drop_last(self.folder)
 
     def after_test(self) -> None:
         """Ends the view of the test."""

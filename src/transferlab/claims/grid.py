@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from transferlab import config
+from transferlab.comparison.groups import Group, Summary, faults, group, score_of, value
 from transferlab.runs import folder as run_folder
 from transferlab.runs import history
-from transferlab.runs.groups import Group, Summary, faults, group, score_of, value
 from transferlab.sweeps.spec import FOLDERS
 
 UNDER_WAY = ("running", "trained", "interrupted")

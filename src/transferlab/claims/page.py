@@ -8,10 +8,10 @@ from transferlab.claims.effects import Effect, Verdict, combine
 from transferlab.claims.grid import Grid
 from transferlab.claims.rows import Finding
 from transferlab.claims.table import COMPARED, NAMES, Claim
+from transferlab.comparison.groups import Group, value
+from transferlab.comparison.standing import Row as Standing
+from transferlab.comparison.standing import standing
 from transferlab.errors import TransferlabError
-from transferlab.runs.groups import Group, value
-from transferlab.runs.standing import Row as Standing
-from transferlab.runs.standing import standing
 
 MISSING = "\N{EN DASH}"
 OVERVIEW = "overview"

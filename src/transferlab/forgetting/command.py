@@ -14,6 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from transferlab import config
 from transferlab.arguments import Parser
+from transferlab.comparison.groups import estimate
 from transferlab.encoders import EncoderConfig
 from transferlab.errors import TransferlabError, near
 from transferlab.forgetting import report
@@ -21,7 +22,6 @@ from transferlab.forgetting.drift import layer_drift
 from transferlab.forgetting.probe import Draw, Features, draws, features, score
 from transferlab.quiet import quiet
 from transferlab.runs import folder as run_folder
-from transferlab.runs.groups import estimate
 from transferlab.strategies import FeatureExtraction, Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks import Batch, TaskDataModule

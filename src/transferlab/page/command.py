@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from transferlab.arguments import Parser
+from transferlab.comparison.reading import FILTERS, read, select
 from transferlab.errors import TransferlabError
 from transferlab.page.document import page
 from transferlab.runs import folder as run_folder
-from transferlab.runs.reading import FILTERS, read, select
 
 FILE = "report.html"
 

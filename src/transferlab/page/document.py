@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from transferlab.comparison.groups import Summary
 from transferlab.page import gather, overview, predicted
 from transferlab.page.gather import Task
 from transferlab.page.markup import Html, join, note, table, tag
-from transferlab.runs.groups import Summary
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever a run's text says."""

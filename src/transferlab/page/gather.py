@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from transferlab.comparison import naming
+from transferlab.comparison.groups import Group, Summary, group
 from transferlab.page.calibration import Array
 from transferlab.page.entities import Errors, errors
-from transferlab.runs import history, naming
-from transferlab.runs.groups import Group, Summary, group
+from transferlab.runs import history
 
 Line = dict[str, Any]
 Curve = list[tuple[float, float]]

@@ -14,8 +14,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from transferlab.errors import TransferlabError
+from transferlab.runs.folder import LAST, PREVIOUS
 
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 REST, FILES = "rest.pt", "files.json"
 """In a checkpoint that is a folder: all but weights and optimizer; length and CRC-32 of every file."""
 

@@ -15,6 +15,9 @@ class RunConfig:
         root: Folder that holds all runs.
         tags: Words to filter runs by.
         log_checkpoint: Give checkpoints to W&B as artifacts, those that its logger names.
+        keep_last: Keep ``last.ckpt`` and ``previous.ckpt`` of a finished run, which the optimizer makes up to six times
+            as large as ``best.ckpt``. Without them it cannot be trained for more epochs. Sweeps and searches set it
+            false.
         test: Test the best checkpoint when training is complete; a search leaves that to its winner.
         checkpoint_every_steps: Optimizer steps between two writings of ``last.ckpt``, which a killed run goes on from;
             null: by time only. At the end of each epoch it is always written.
@@ -26,6 +29,7 @@ class RunConfig:
     root: str = "runs"
     tags: tuple[str, ...] = ()
     log_checkpoint: bool = True
+    keep_last: bool = True
     test: bool = True
     checkpoint_every_steps: int | None = None
     checkpoint_every_minutes: float | None = 10.0

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from transferlab.errors import TransferlabError, near
 from transferlab.places import find_run
 
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+"""In the folder of checkpoints: what a run goes on from, and the one before."""
 VARIABLE = "TRANSFERLAB_RUN_DIR"
 """Tells the further processes of a DDP run the folder that the first one chose."""
 
@@ -59,6 +62,15 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
+
+
+def drop_last(folder: Path) -> None:
+    """Removes what a run could be trained on from; ``best.ckpt`` stays."""
+    for path in (folder / "checkpoints" / LAST, folder / "checkpoints" / PREVIOUS):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

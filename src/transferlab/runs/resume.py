@@ -23,7 +23,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from transferlab import signals
 from transferlab.runs import inside, lock, network
-from transferlab.runs.checkpoints import LAST
+from transferlab.runs.folder import LAST
 from transferlab.runs.metrics_log import MetricsLog
 from transferlab.runs.setting import flat
 from transferlab.runs.wandb_logger import WandbLogger
@@ -39,6 +39,7 @@ FREE = (
     "data.init_args.num_workers",
     "run.checkpoint_every_minutes",
     "run.checkpoint_every_steps",
+    "run.keep_last",
     "run.log_checkpoint",
     "run.root",
     "run.tags",

@@ -154,7 +154,7 @@ def cell(search: Search, values: dict[str, Any], runs: Path, name: str, number: 
         "--run.tags",
         tags,
     ]
-    arguments += ["--run.test", "false", "--run.log_checkpoint", "false"]
+    arguments += ["--run.test", "false", "--run.log_checkpoint", "false", "--run.keep_last", "false"]
     for key, value in {**search.set, **values}.items():
         arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     folder = runs / search.experiment / name
@@ -181,6 +181,7 @@ def _train(trial: optuna.Trial, one: Cell) -> float:
         summary = run_folder.read_summary(one.folder)
         return float(summary["metrics"][f"val/{summary['primary']}"])
     if pruned:
+        run_folder.drop_last(one.folder)
         raise optuna.TrialPruned
     if signals.request.received or process.exitcode == signals.STOPPED:
         raise Stopped

@@ -172,7 +172,7 @@ def _cell(plan: _Plan, teacher: _Plan | None, numbers: dict[Any, int], runs: Pat
     arguments = [*plan.command, "--seed_everything", str(plan.seed), "--run.root", str(runs)]
     arguments += ["--run.tags", json.dumps([sweep])]
     if plan.command[0] == "fit":
-        arguments += ["--run.experiment", plan.experiment]
+        arguments += ["--run.experiment", plan.experiment, "--run.keep_last", "false"]
     for key, value in overrides.items():
         arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     return Cell(numbers[plan.key], f"{plan.experiment}/{folder.name}", tuple(arguments), folder, after)
@@ -197,7 +197,7 @@ def state(cell: Cell) -> str:
     return str(status) if status else "to do"
 
 
-FREE = ("--run.root", "--run.tags", "--model.teacher")
+FREE = ("--run.root", "--run.tags", "--run.keep_last", "--model.teacher")
 
 
 def _changes(known: list[str], now: list[str]) -> list[str]:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from transferlab.comparison.groups import Summary, is_baseline
 from transferlab.errors import TransferlabError, near
 from transferlab.runs import folder as run_folder
-from transferlab.runs.groups import Summary, is_baseline
 
 FILTERS = ("task", "strategy", "encoder", "tag")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transferlab.comparison.groups import Group
 from transferlab.runs import setting
-from transferlab.runs.groups import Group
 
 MISSING = "-"
 SHORT = 32

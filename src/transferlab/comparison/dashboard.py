@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from transferlab.arguments import Parser
+from transferlab.comparison import naming
+from transferlab.comparison.groups import Summary, group
+from transferlab.comparison.reading import FILTERS, read, select
+from transferlab.comparison.standing import standing
 from transferlab.errors import TransferlabError
-from transferlab.runs import history, naming
-from transferlab.runs.groups import Summary, group
-from transferlab.runs.reading import FILTERS, read, select
-from transferlab.runs.standing import standing
+from transferlab.runs import history
 
 FOLDER = ".trackio"
 

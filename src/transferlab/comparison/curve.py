@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from transferlab.arguments import Parser
+from transferlab.comparison import groups, labels
+from transferlab.comparison.groups import Estimate, Group, Summary
 from transferlab.errors import TransferlabError, near
 from transferlab.runs import folder as run_folder
-from transferlab.runs import groups, labels
-from transferlab.runs.groups import Estimate, Group, Summary
 
 REFERENCES = ("from_scratch", "tfidf")
 """What needs labels where transfer has a pretrained encoder; the default of ``--reference``."""

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from transferlab.runs.groups import Summary, faults
-from transferlab.runs.standing import Row, block_of
+from transferlab.comparison.groups import Summary, faults
+from transferlab.comparison.standing import Row, block_of
 
 HISTORIES = ("metrics.jsonl", "metrics.csv")
 

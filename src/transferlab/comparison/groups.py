@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from transferlab.comparison.distributions import t_quantile
 from transferlab.runs import setting
-from transferlab.runs.distributions import t_quantile
 
 Summary = dict[str, Any]
 

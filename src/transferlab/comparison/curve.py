@@ -184,13 +184,15 @@ def _draw(path: Path, task: str, metric: str, lines: list[Line]) -> None:
     figure, axes = pyplot.subplots(figsize=(8.5, 4.5), layout="constrained")
     # a single point is no curve; the table has it
     curves = [line for line in lines if len(line.scores) > 1]
-    for line, mark in zip(curves, "osD^vPX*<>" * len(curves), strict=False):
+    for number, (line, mark) in enumerate(zip(curves, "osD^vPX*<>" * len(curves), strict=False)):
         sizes = sorted(line.scores)
         scores = [line.scores[size] for size in sizes]
         half = [0 if score.high is None else score.high - score.mean for score in scores]
         dashed = "--" if any(_is(line.strategy, name) for name in REFERENCES) else "-"
         means = [score.mean for score in scores]
-        axes.errorbar(sizes, means, half, label=line.name, marker=mark, linestyle=dashed, capsize=3, markersize=5)
+        # side by side, so that no interval hides another
+        places = [size * 1.02 ** (number - len(curves) / 2) for size in sizes]
+        axes.errorbar(places, means, half, label=line.name, marker=mark, linestyle=dashed, capsize=3, markersize=5)
     axes.set_xscale("log")
     ticks = sorted({size for line in curves for size in line.scores})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])

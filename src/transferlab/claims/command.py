@@ -8,7 +8,7 @@ from transferlab.arguments import Parser
 from transferlab.claims import grid, page
 from transferlab.claims.effects import combine
 from transferlab.claims.rows import Finding, find
-from transferlab.claims.table import CLAIMS, PROBE, Claim
+from transferlab.claims.table import CLAIMS, PROBE, PROBE_ROWS, Claim
 from transferlab.errors import TransferlabError, near
 from transferlab.runs import folder as run_folder
 
@@ -91,7 +91,7 @@ def _run(claims: tuple[Claim, ...], root: Path, jobs: int) -> None:
         found = grid.by_seed(runs.group(sweep, task, strategy)).values()
         folders = [str(run["folder"]) for run in found if PROBE not in grid.probes(run)]
         if folders:
-            _transferlab("forgetting", "--run", *folders, "--probe", PROBE)
+            _transferlab("forgetting", "--run", *folders, "--probe", PROBE, "--rows", str(PROBE_ROWS))
 
 
 def _transferlab(*arguments: str) -> None:

@@ -293,8 +293,14 @@ def test_every_row_names_a_sweep_that_has_its_cells():
 
 
 def test_mistakes_are_one_line(write, pages):
-    with pytest.raises(TransferlabError, match="no run of a sweep"):
+    with pytest.raises(TransferlabError, match="no run of the sweeps conll2003, "):
         command.main([])
+    # runs of other sweeps say nothing of the claims
+    before = (pages / "docs" / "claims.md").read_text()
+    write("lora", 7, 0.9, sweep="demo")
+    with pytest.raises(TransferlabError, match="no run of the sweeps"):
+        command.main([])
+    assert (pages / "docs" / "claims.md").read_text() == before
     write("lora", 0, 0.9)
     with pytest.raises(TransferlabError, match="did you mean 'peft'"):
         command.main(["--claim", "pefd"])

@@ -27,9 +27,13 @@ def main(arguments: list[str]) -> None:
     if asked.run:
         _run(claims, asked.root, asked.jobs)
     runs = grid.load(asked.root)
-    if not runs.runs:
+    sweeps = {sweep for claim in claims for sweep in claim.sweeps}
+    if not any(sweeps.intersection(run["tags"]) for run in runs.runs):
         # else a page of results would become one of blanks
-        raise TransferlabError(f"no run of a sweep under {asked.root}/; `transferlab claims --run` makes them.")
+        raise TransferlabError(
+            f"no run of the sweeps {', '.join(sorted(sweeps))} under {asked.root}/; `transferlab claims --run` makes "
+            "them."
+        )
     texts = {asked.page: _read(asked.page)}
     for claim in claims:
         findings = [find(row, runs) for row in claim.rows]

@@ -260,7 +260,7 @@ def test_a_sweep_is_an_array(place, whole_one, capsys):
     """Two cells; one is told to save, is requeued and goes on in its folder."""
     (place / "experiments").mkdir()
     (place / "experiments" / "mine.yaml").write_text((place / "mine.yaml").read_text())
-    (place / "pair.yaml").write_text("experiments: [mine]\nseeds: 2\n")
+    (place / "pair.yaml").write_text("experiments: [mine]\nseeds: 2\nset: {run.keep_last: true}\n")
     options = ["--cluster.cpus_per_process", "1", "--cluster.time", "30"]
     sweep_command(["pair.yaml", "--launcher", "slurm", *options])
     said = capsys.readouterr().out

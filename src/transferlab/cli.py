@@ -27,7 +27,7 @@ from transferlab.messages import check_empty, explain
 from transferlab.parallel import Sharded
 from transferlab.places import find_run
 from transferlab.quiet import quiet
-from transferlab.runs import checkpoints, inside, lock, loggers, resume, setting
+from transferlab.runs import checkpoints, history, inside, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
 from transferlab.runs.best import BestValues
 from transferlab.runs.checkpoints import AtomicCheckpointIO
@@ -204,7 +204,7 @@ class TransferCLI(LightningCLI):
         }
         self.recorder = RunRecorder(self.folder, identity)
         trainer.callbacks.append(self.recorder)
-        self.metrics = MetricsLog(self.folder / "metrics.jsonl")
+        self.metrics = MetricsLog(self.folder / history.NAME)
         fitting = self.subcommand == "fit" and not trainer.fast_dev_run
         # what was logged while training stays as it is
         views = trainer.loggers if fitting or self.subcommand == "test" else []

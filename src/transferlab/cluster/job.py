@@ -81,7 +81,7 @@ def end(run: Path, status: int, others: Sequence[Path] = ()) -> int:
 def _checkpoint(run: Path) -> int:
     """Names the newest checkpoint by the time it was written, in nanoseconds; 0 where there is none."""
     try:
-        return (run / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+        return (run / "checkpoints" / run_folder.LAST).stat().st_mtime_ns
     except FileNotFoundError:
         return 0
 

@@ -145,13 +145,9 @@ def submit_elements(elements: Sequence[Element], folder: Path, settings: Slurm, 
             "cluster.nodes, cluster.processes_per_node: the runs of a sweep have one process each; "
             "make exp NAME=... LAUNCHER=slurm takes several."
         )
-    bodies = [
-        script.command_body(one.runs, one.arguments, folder / f"{number}.log", settings)
-        for number, one in enumerate(elements)
-    ]
     files = {
-        folder / f"{number}.sh": (text, one.runs)
-        for number, (one, text) in enumerate(zip(elements, bodies, strict=True))
+        folder / f"{n}.sh": (script.command_body(one.runs, one.arguments, folder / f"{n}.log", settings), one.runs)
+        for n, one in enumerate(elements)
     }
     texts = _to_submit("jobs", files, dry)
     if not texts:
@@ -194,23 +190,28 @@ def _to_submit(what: str, files: dict[Path, tuple[str, Sequence[Path]]], dry: bo
 
 
 class _Array(NamedTuple):
+    """An array: what all elements run, and the script of each that is to be submitted."""
+
     name: str
     folder: Path
     body: str
     texts: dict[int, tuple[Path, str]]
 
     def text(self, settings: Slurm) -> str:
+        """The job file."""
         limit = f"%{settings.parallel}" if settings.parallel else ""
         numbers = f"{ranges(list(self.texts))}{limit}"
         return f"{script.header(self.name, self.folder / 'array.log', settings, numbers)}\n{self.body}"
 
     def show(self, settings: Slurm) -> str:
+        """Prints the job file and the scripts; there is no number of a job."""
         print(self.text(settings))
         for number, (path, text) in self.texts.items():
             print(f"# element {number}: {path}\n{text}")
         return ""
 
     def submit(self, settings: Slurm) -> str:
+        """Writes the files and submits them; the number of the job."""
         for path, text in self.texts.values():
             # bash reads a script while it runs it; this replaces the file instead of changing it
             run_folder.write_text(path, text)

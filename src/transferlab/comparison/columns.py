@@ -93,14 +93,17 @@ def _p_text(row: Row) -> str:
     return "" if row.p is None else "<0.0001" if row.p < 1e-4 else f"{row.p:.4f}"
 
 
-COSTS = (
-    Column("trainable_pct", "trainable %", _mean("params", "trainable_pct"), ".2f"),
-    Column("wall_s", "time s", _mean("perf", "wall_s"), ".0f"),
-    Column("samples_s", "samples/s", _mean("perf", "samples_s"), ".0f", -1),
-    Column("peak_mem_mb", "peak MB", _mean("perf", "peak_mem_mb"), ".0f"),
-    Column("checkpoint_mb", "ckpt MB", _mean("checkpoint_mb"), ".2f"),
-    Column("latency_ms", "latency ms", _mean("test", "latency_ms"), ".1f"),
-)
+def _costs(reader: Callable[..., Callable[[T], Cell]]) -> tuple[Column[T], ...]:
+    return (
+        Column("trainable_pct", "trainable %", reader("params", "trainable_pct"), ".2f"),
+        Column("wall_s", "time s", reader("perf", "wall_s"), ".0f"),
+        Column("samples_s", "samples/s", reader("perf", "samples_s"), ".0f", -1),
+        Column("peak_mem_mb", "peak MB", reader("perf", "peak_mem_mb"), ".0f"),
+        Column("checkpoint_mb", "ckpt MB", reader("checkpoint_mb"), ".2f"),
+        Column("latency_ms", "latency ms", reader("test", "latency_ms"), ".1f"),
+    )
+
+
 GROUP_COLUMNS: tuple[Column[Row], ...] = (
     Column("task", "task", lambda row: row.group.key.task),
     Column("setting", "setting", lambda row: row.label),
@@ -126,7 +129,7 @@ GROUP_COLUMNS: tuple[Column[Row], ...] = (
     Column("best", "", lambda row: int(row.best)),
     Column("not_worse_than_best", "", lambda row: int(row.best or row.tied)),
     Column("below_baseline", "", lambda row: row.below),
-    *COSTS,
+    *_costs(_mean),
     Column("fingerprint", "", lambda row: row.group.key.setting),
 )
 RUN_COLUMNS: tuple[Column[Summary], ...] = (
@@ -139,12 +142,7 @@ RUN_COLUMNS: tuple[Column[Summary], ...] = (
     Column("metric", "metric", _at("primary")),
     Column("primary", "test", score_of, ".4f", -1),
     Column("val", "val", lambda summary: score_of(summary, "val"), ".4f", -1),
-    Column("trainable_pct", "trainable %", _at("params", "trainable_pct"), ".2f"),
-    Column("wall_s", "time s", _at("perf", "wall_s"), ".0f"),
-    Column("samples_s", "samples/s", _at("perf", "samples_s"), ".0f", -1),
-    Column("peak_mem_mb", "peak MB", _at("perf", "peak_mem_mb"), ".0f"),
-    Column("checkpoint_mb", "ckpt MB", _at("checkpoint_mb"), ".2f"),
-    Column("latency_ms", "latency ms", _at("test", "latency_ms"), ".1f"),
+    *_costs(_at),
     Column("train_examples", "train rows", _at("data", "train_examples"), "d"),
     Column("status", "status", _at("status")),
     Column("faults", "faults", lambda summary: ", ".join(faults(summary))),

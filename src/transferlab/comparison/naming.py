@@ -25,6 +25,8 @@ def told_apart(rivals: Sequence[Group], facts: Sequence[Sequence[str]] = ()) -> 
     Returns:
         Words for each setting; none where they differ in nothing that is known.
     """
+    if len(rivals) < 2:
+        return [[] for _ in rivals]
     known = [row for row in differences(rivals) if not row[0].endswith(".train_examples")]
     # a key that only some have is most likely one that came later
     known.sort(key=lambda row: (MISSING in row[1], FIRST.index(row[0]) if row[0] in FIRST else len(FIRST), row[0]))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from transferlab.comparison.groups import Summary, faults
 from transferlab.comparison.standing import Row, block_of
+from transferlab.runs import history
 
-HISTORIES = ("metrics.jsonl", "metrics.csv")
+HISTORIES = (history.NAME, "metrics.csv")
 
 
 def notes(rows: Sequence[Row]) -> list[str]:

@@ -78,15 +78,16 @@ def labels(block: Sequence[Group]) -> list[tuple[Group, str]]:
     """Names the settings of a block: the strategy, or the experiment where it is one of its own, and what differs."""
     # columns of their own show encoder and number of rows
     names = [(_name(one), one.key.encoder, one.key.train_examples) for one in block]
-    found = []
-    for one, name in zip(block, names, strict=True):
-        same = [other for other, of in zip(block, names, strict=True) if of == name]
-        told = naming.told_apart(same)
-        # settings whose configurations are gone differ all the same
-        nameless = [one.key.setting] if one.key.setting and len({tuple(words) for words in told}) < len(same) else []
-        words = told[same.index(one)] or nameless
-        found.append((one, name[0] + (f" ({', '.join(words)})" if words else "")))
-    return found
+    found = [name[0] for name in names]
+    for name in dict.fromkeys(names):
+        places = [place for place, other in enumerate(names) if other == name]
+        told = naming.told_apart([block[place] for place in places])
+        alike = len({tuple(words) for words in told}) < len(told)
+        for place, words in zip(places, told, strict=True):
+            # settings whose configurations are gone differ all the same
+            words = words or [block[place].key.setting] * alike
+            found[place] += f" ({', '.join(words)})" if any(words) else ""
+    return list(zip(block, found, strict=True))
 
 
 def _name(one: Group) -> str:

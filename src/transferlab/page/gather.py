@@ -99,7 +99,8 @@ def tasks(summaries: Sequence[Summary]) -> list[Task]:
 
 def _names(groups: Sequence[Group]) -> list[str]:
     """The strategy, and as little as tells settings of the same strategy apart: encoder, rows, protocol, keys."""
-    usual = Counter(g.key.encoder for g in groups if g.key.encoder != "-").most_common(1)
+    counts = Counter(g.key.encoder for g in groups if g.key.encoder != "-")
+    usual = max(counts, key=counts.__getitem__, default="")
     names = [g.key.strategy + (f" · {g.key.encoder}" if _unusual(g, groups, usual) else "") for g in groups]
     for name in sorted({name for name in names if names.count(name) > 1}):
         places = [place for place, other in enumerate(names) if other == name]
@@ -110,13 +111,12 @@ def _names(groups: Sequence[Group]) -> list[str]:
     return names
 
 
-def _unusual(one: Group, groups: Sequence[Group], usual: Sequence[tuple[str, int]]) -> bool:
+def _unusual(one: Group, groups: Sequence[Group], usual: str) -> bool:
     """Whether the encoder has to be named: it is another one, or a variant beside another of the same strategy."""
-    common = [name for name, _ in usual]
-    if one.key.encoder in {"-", *common}:
+    if one.key.encoder in {"-", usual}:
         return False
     rivals = {other.key.encoder for other in groups if other.key.strategy == one.key.strategy}
-    return len(rivals) > 1 or not any(one.key.encoder.startswith(f"{name}-") for name in common)
+    return len(rivals) > 1 or not one.key.encoder.startswith(f"{usual}-")
 
 
 def lines(folder: Path, name: str) -> list[Line]:

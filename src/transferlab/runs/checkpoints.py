@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from transferlab.errors import TransferlabError
-from transferlab.runs.folder import LAST, PREVIOUS
+from transferlab.runs.folder import LAST, PREVIOUS, remove
 
 REST, FILES = "rest.pt", "files.json"
 """In a checkpoint that is a folder: all but weights and optimizer; length and CRC-32 of every file."""
@@ -49,7 +48,7 @@ def unwritten(target: Path, temporary: Path, error: BaseException) -> Transferla
     """What to say of a checkpoint that could not be written; removes what there is of it."""
     # neither can it be removed in a folder that cannot be written
     with contextlib.suppress(OSError):
-        _remove(temporary)
+        remove(temporary)
     reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
     return TransferlabError(
         f"cannot write the checkpoint {target}: {reason}. The one before is as it was: make room, then "
@@ -71,20 +70,13 @@ def _move(source: Path, target: Path) -> None:
         # a folder cannot be replaced in one go; until the new one is there the other generation is whole
         os.replace(target, old)
     os.replace(source, target)
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    remove(old)
 
 
 def set_aside(path: Path) -> None:
     """Renames a damaged checkpoint, so that it never takes the place of a whole one."""
     target = path.with_suffix(".damaged")
-    _remove(target)
+    remove(target)
     path.replace(target)
 
 
@@ -127,7 +119,7 @@ def _flush(folder: Path) -> None:
 def sweep(folder: Path) -> None:
     """Removes what killed processes left half-written."""
     for path in folder.glob(".*.ckpt.*.tmp"):
-        _remove(path)
+        remove(path)
 
 
 def is_whole(path: Path) -> bool:

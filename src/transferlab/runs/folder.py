@@ -66,11 +66,16 @@ def write_text(path: Path, text: str) -> None:
 
 def drop_last(folder: Path) -> None:
     """Removes what a run could be trained on from; ``best.ckpt`` stays."""
-    for path in (folder / "checkpoints" / LAST, folder / "checkpoints" / PREVIOUS):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    for name in (LAST, PREVIOUS):
+        remove(folder / "checkpoints" / name)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def run_id(folder: Path) -> str:
         # runs of earlier versions were called like their folder
         own = folder.name if (folder / "wandb").is_dir() else secrets.token_hex(4)
         # the agent of a sweep has chosen one already
-        path.write_text(os.environ.get("WANDB_RUN_ID") or own if in_sweep() else own, encoding="utf-8")
+        chosen = os.environ.get("WANDB_RUN_ID") if in_sweep() else None
+        path.write_text(chosen or own, encoding="utf-8")
     return path.read_text(encoding="utf-8").strip()
 
 

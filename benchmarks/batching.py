@@ -22,8 +22,8 @@ from lightning.pytorch.callbacks import Callback
 from torch.optim import AdamW
 
 from transferlab.encoders import EncoderConfig
-from transferlab.errors import TransferlabError
-from transferlab.hardware import best_precision
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hardware import best_precision
 from transferlab.heads import HeadConfig
 from transferlab.optim import Schedule
 from transferlab.strategies import FullFineTuning

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from transferlab.hardware import native_bf16
+from transferlab.ground.hardware import native_bf16
 from transferlab.places import find_run
 from transferlab.strategies import Strategy
 from transferlab.strategies.teacher import restore

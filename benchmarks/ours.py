@@ -16,7 +16,7 @@ from benchmarks.measure import Clock, Job, Measurement, peak_memory_mb, report
 from benchmarks.rows import read_facts, read_source
 from transferlab.cli import TransferCLI
 from transferlab.encoders import EncoderConfig
-from transferlab.quiet import quiet
+from transferlab.ground.quiet import quiet
 from transferlab.strategies import Strategy
 from transferlab.tasks import TaskDataModule
 

@@ -27,7 +27,7 @@ from benchmarks.ours import experiment
 from benchmarks.table import markdown
 from transferlab.cli import TransferCLI
 from transferlab.encoders.packing import enable_packing
-from transferlab.quiet import quiet
+from transferlab.ground.quiet import quiet
 from transferlab.runs import folder as run_folder
 from transferlab.tasks import Batch
 

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModel
 
 from transferlab.adapters import IA3, AdaLoRA, BitFit, Bottleneck, LoRA, Method, NormTuning, PromptTuning
 from transferlab.adapters.targets import FAMILIES, resolve
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 SIZES = {
     "vocab_size": 100,

@@ -23,7 +23,7 @@ from transferlab.baselines.methods import (
 )
 from transferlab.baselines.rows import Part, evaluate, padded, read_part, read_parts
 from transferlab.encoders import EncoderConfig
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 from transferlab.runs import predictions
 from transferlab.tasks import Source, TaskDataModule, TaskSpec

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.batching import BucketBatchSampler, halved
 
 SIZES = [*range(1, 20), 31, 32, 33, 97, 100, 257]

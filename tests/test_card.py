@@ -3,7 +3,7 @@ import json
 import pytest
 
 from transferlab.comparison import card
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 

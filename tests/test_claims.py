@@ -11,7 +11,7 @@ from scipy import stats
 
 from transferlab.claims import command, effects, grid, page, rows, table
 from transferlab.claims.effects import Effect, combine, judge
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "lightning", "transformers", "datasets", "sklearn", "numpy", "pandas", "scipy")

@@ -13,10 +13,11 @@ import yaml
 
 from transferlab.__main__ import main
 from transferlab.cluster import job as job_part
-from transferlab.cluster import jobs, queue
+from transferlab.cluster import jobs
 from transferlab.cluster.jobs import Command
 from transferlab.cluster.settings import Slurm, build, read
-from transferlab.errors import TransferlabError
+from transferlab.ground import queue
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import lock
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from transferlab.comparison import command as compare
 from transferlab.comparison import render
 from transferlab.comparison.columns import RUN_COLUMNS
 from transferlab.comparison.reading import read
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 HEAVY = ("torch", "lightning", "transformers", "datasets", "sklearn", "scipy", "pandas")
 

@@ -9,7 +9,7 @@ from conftest import build_bert, logits_of
 from transferlab.cache import CacheConfig, Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_list
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.losses import distillation_loss, task_loss
 from transferlab.optim import Schedule
 from transferlab.strategies import Distillation, FullFineTuning, ParameterEfficient, frozen

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import embedded
 from transferlab.tasks.table import TASKS
 

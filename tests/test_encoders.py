@@ -13,7 +13,7 @@ from transferlab.encoders.encoder import LayerMix, pool
 from transferlab.encoders.layers import drop_top_layer, keep_layers, layer_groups, layer_list
 from transferlab.encoders.loading import PACKAGES, locate
 from transferlab.encoders.recurrent import RecurrentBackbone
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 LAYERS = 4
 SIZES = {

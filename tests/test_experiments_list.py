@@ -1,7 +1,7 @@
 import pytest
 
 from transferlab import experiments
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 FILES = {
     "configs/trainer/cpu.yaml": "trainer: {max_epochs: 3, devices: 1}",

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from transferlab import fetch
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789012345678901234567890123456789"

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from transferlab.hardware import best_precision, native_bf16
+from transferlab.ground.hardware import best_precision, native_bf16
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_release_of_torch_that_cannot_be_asked(monkeypatch):
 FAULTS = """
 import resource, sys
 import torch
-from transferlab.hardware import keep_freed_memory
+from transferlab.ground.hardware import keep_freed_memory
 
 taken = keep_freed_memory() if sys.argv[1] == "kept" else None
 # an aligned block needs a little more than one that was freed, so it takes a few until they fit

@@ -5,7 +5,7 @@ import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.iob import constrained_decode, is_valid_transition, spans
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.losses import distillation_loss, task_loss
 
 

@@ -13,7 +13,7 @@ from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
 from sklearn import metrics as sk
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.metrics import SpanF1, build_metrics
 from transferlab.tasks.iob import is_valid_transition
 from transferlab.tasks.spec import TaskSpec

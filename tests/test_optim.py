@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.optim import Schedule, apply_scales, parameter_groups
 
 

@@ -12,7 +12,7 @@ from transferlab.adapters import LoRA, PromptTuning
 from transferlab.encoders import Encoder, EncoderConfig
 from transferlab.encoders import packing as packing_module
 from transferlab.encoders.packing import Packing, enable_packing, packed_attention, pool_packed, varlen_kernel
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.heads import HeadConfig
 from transferlab.runs.recorder import RunRecorder
 from transferlab.strategies import FeatureExtraction, FullFineTuning, ParameterEfficient

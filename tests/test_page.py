@@ -15,7 +15,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 
 from transferlab.baselines import main as baseline
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.page import calibration, gather
 from transferlab.page.command import main as report
 from transferlab.page.entities import KINDS, classify, errors

@@ -31,8 +31,8 @@ from kills import (
     write_experiment,
 )
 
-from transferlab import signals
-from transferlab.errors import TransferlabError
+from transferlab.ground import signals
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import checkpoints, lock, resume
 from transferlab.runs import folder as run_folder
 from transferlab.runs.checkpoints import AtomicCheckpointIO

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from transferlab import experiments
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.search import spec, write
 
 HERE = Path(__file__).parent.parent

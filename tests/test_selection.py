@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.selection import MAX_HOLDOUT, Protocol, carve, validation_split
 from transferlab.tasks.spec import Source
 from transferlab.tasks.table import TASKS

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import Source, TaskDataModule
 from transferlab.tasks.labels import encode_labels, is_labelled, label_names
 from transferlab.tasks.sources import read_split

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.places import cache_folder
 from transferlab.tasks import TaskDataModule, datamodule, store
 from transferlab.tasks.batch import EncodedSplit, Ragged

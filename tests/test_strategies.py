@@ -11,7 +11,7 @@ from torch import nn
 from transferlab.adapters import IA3, AdaLoRA, BitFit, Bottleneck, LoRA, NormTuning, PromptTuning
 from transferlab.cache import CacheConfig, Work
 from transferlab.encoders.layers import layer_groups, layer_list
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.heads import HeadConfig
 from transferlab.optim import Schedule
 from transferlab.strategies import (

@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import predictions, submission
 from transferlab.tasks.table import GLUE, TASKS
 

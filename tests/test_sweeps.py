@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.sweeps import cells, command, run, spec, view, worker
 
 HERE = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from transferlab.cache import RowArray
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import Source, TaskDataModule, TaskSpec
 from transferlab.tasks.spec import DEFAULT_METRICS
 from transferlab.tasks.table import TASKS, lookup

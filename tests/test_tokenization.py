@@ -9,7 +9,7 @@ from conftest import build_tokenizer
 
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_tokenizer
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.metrics import TaskMetrics
 from transferlab.strategies import Strategy
 from transferlab.tasks import Source, TaskSpec

@@ -8,7 +8,7 @@ import sys
 import pytest
 from wandb_server import WandbServer
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import loggers, workspace
 
 pytest.importorskip("wandb_workspaces")

@@ -4,8 +4,8 @@ import os
 import sys
 from importlib import import_module
 
-from transferlab import signals
-from transferlab.errors import TransferlabError, near
+from transferlab.ground import signals
+from transferlab.ground.errors import TransferlabError, near
 
 USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trainer
 

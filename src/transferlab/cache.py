@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.places import cache_folder
 from transferlab.tasks.batch import Batch, EncodedSplit, Ragged
 

@@ -20,13 +20,13 @@ from transferlab import config as experiment_file
 from transferlab.cache import CacheConfig, Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.packing import enable_packing
-from transferlab.errors import TransferlabError
 from transferlab.expansion import expand_arguments
-from transferlab.hardware import best_precision, keep_freed_memory
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hardware import best_precision, keep_freed_memory
+from transferlab.ground.quiet import quiet
 from transferlab.messages import check_empty, explain
 from transferlab.parallel import Sharded
 from transferlab.places import find_run
-from transferlab.quiet import quiet
 from transferlab.runs import checkpoints, history, inside, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
 from transferlab.runs.best import BestValues

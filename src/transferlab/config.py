@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 
 Tree = dict[str, Any]
 

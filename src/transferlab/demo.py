@@ -5,8 +5,8 @@ import subprocess
 import sys
 import time
 
-from transferlab.arguments import Parser
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 
 TASK = "demo_sentences"
 STRATEGIES = (

@@ -7,7 +7,7 @@ import yaml
 
 from transferlab import config as experiment_file
 from transferlab import experiments
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 
 

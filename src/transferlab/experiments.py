@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transferlab import config
-from transferlab.arguments import Parser
 from transferlab.config import Tree
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError, near
 
 
 def main(arguments: list[str]) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 # a login node has no accelerator; nothing is computed here
 HERE = {"accelerator": "cpu", "devices": "1", "num_nodes": "1", "strategy": "auto", "precision": "32-true"}
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
 def _fetch(arguments: list[str]) -> list[str]:
     from transferlab import cli
     from transferlab.encoders.loading import locate
-    from transferlab.quiet import quiet
+    from transferlab.ground.quiet import quiet
 
     origins: list[str] = []
 

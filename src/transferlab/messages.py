@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import Any
 
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 
 NOISE = (
     r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ",

@@ -17,7 +17,7 @@ from torchmetrics.classification import (
 )
 from torchmetrics.utilities.data import dim_zero_cat
 
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.iob import spans, split_tag
 from transferlab.tasks.spec import Kind, TaskSpec

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ import yaml
 from kills import check_equal
 from local_slurm import slurm
 
-from transferlab.cluster import jobs, queue
+from transferlab.cluster import jobs
 from transferlab.cluster.command import main as submit_command
 from transferlab.cluster.jobs import Command
 from transferlab.cluster.settings import read
+from transferlab.ground import queue
 from transferlab.sweeps.command import main as sweep_command
 
 pytestmark = pytest.mark.slurm

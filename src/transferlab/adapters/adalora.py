@@ -10,7 +10,7 @@ from torch import nn
 from transferlab.adapters.base import require
 from transferlab.adapters.low_rank import Injected, inject
 from transferlab.adapters.targets import resolve
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import nn
 
 from transferlab.adapters.base import in_pooler
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

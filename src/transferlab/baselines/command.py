@@ -14,8 +14,8 @@ from transferlab.baselines.record import run
 from transferlab.baselines.rows import read_parts
 from transferlab.config import expand
 from transferlab.encoders.config import EncoderConfig
-from transferlab.errors import TransferlabError
 from transferlab.experiments import compose
+from transferlab.ground.errors import TransferlabError
 from transferlab.messages import explain
 from transferlab.runs import folder as run_folder
 from transferlab.tasks import TaskDataModule

@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from transferlab.baselines.rows import Array, Part, evaluate, padded
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks import TaskSpec
 from transferlab.tasks.spec import Kind
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.metrics import build_metrics
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from transferlab.arguments import Parser
 from transferlab.claims import grid, page
 from transferlab.claims.effects import combine
 from transferlab.claims.rows import Finding, find
 from transferlab.claims.table import CLAIMS, PROBE, PROBE_ROWS, Claim
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.runs import folder as run_folder
 
 PAGE = Path("docs") / "claims.md"

@@ -11,7 +11,7 @@ from transferlab.claims.table import COMPARED, NAMES, Claim
 from transferlab.comparison.groups import Group, value
 from transferlab.comparison.standing import Row as Standing
 from transferlab.comparison.standing import standing
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 MISSING = "\N{EN DASH}"
 OVERVIEW = "overview"

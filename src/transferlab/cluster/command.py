@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from transferlab.arguments import Parser
 from transferlab.cluster import jobs
 from transferlab.cluster.jobs import Command
 from transferlab.cluster.settings import Slurm, build, read
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 
 

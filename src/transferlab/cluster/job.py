@@ -12,10 +12,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from transferlab.cluster import queue
-from transferlab.errors import TransferlabError
+from transferlab.ground import queue
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.signals import STOPPED
 from transferlab.runs import folder as run_folder
-from transferlab.signals import STOPPED
 
 AGAIN = (STOPPED, *(128 + number for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)))
 """Statuses of a run that was told to stop; the latter ones before it could listen."""

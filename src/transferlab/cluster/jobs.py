@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from transferlab import config, experiments
-from transferlab.cluster import queue, script
+from transferlab.cluster import script
 from transferlab.cluster.settings import Slurm
 from transferlab.config import Tree
-from transferlab.errors import TransferlabError
+from transferlab.ground import queue
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transferlab.cluster.settings import Slurm
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 
 def header(name: str, log: Path, settings: Slurm, array: str = "") -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transferlab.arguments import Parser
 from transferlab.comparison.groups import Estimate, Group, Summary, estimate, faults, group, is_baseline, key_of, value
 from transferlab.comparison.reading import read
 from transferlab.comparison.standing import standing
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 from transferlab.runs import setting
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from transferlab.arguments import Parser
 from transferlab.comparison.columns import GROUP_COLUMNS, RUN_COLUMNS, Column
 from transferlab.comparison.groups import Summary, faults, group
 from transferlab.comparison.notes import apart, equal_histories, notes
 from transferlab.comparison.reading import FILTERS, read, select
 from transferlab.comparison.render import Sheet, show
 from transferlab.comparison.standing import Row, block_of, standing
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError, near
 
 T = TypeVar("T")
 FORMATS = ("terminal", "markdown", "csv", "latex")

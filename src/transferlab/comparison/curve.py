@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from transferlab.arguments import Parser
 from transferlab.comparison import groups, labels
 from transferlab.comparison.groups import Estimate, Group, Summary
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.runs import folder as run_folder
 
 REFERENCES = ("from_scratch", "tfidf")

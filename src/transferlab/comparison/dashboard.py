@@ -8,12 +8,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from transferlab.arguments import Parser
 from transferlab.comparison import naming
 from transferlab.comparison.groups import Summary, group
 from transferlab.comparison.reading import FILTERS, read, select
 from transferlab.comparison.standing import standing
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import history
 
 FOLDER = ".trackio"

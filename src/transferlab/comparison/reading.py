@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from transferlab.comparison.groups import Summary, is_baseline
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.runs import folder as run_folder
 
 FILTERS = ("task", "strategy", "encoder", "tag")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from transferlab.comparison import naming
 from transferlab.comparison.groups import Group, Key, faults, is_baseline
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 
 LOWER_IS_BETTER = ("mse",)
 LEVEL = 0.05

@@ -11,7 +11,7 @@ from transferlab.encoders.config import EncoderConfig, Pooling
 from transferlab.encoders.layers import drop_top_layer, keep_layers
 from transferlab.encoders.packing import Packing, enable_packing, packed_inputs, pool_packed
 from transferlab.encoders.recurrent import RecurrentBackbone
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 
 class LayerMix(nn.Module):

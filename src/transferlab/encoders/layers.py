@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 Named = tuple[str, nn.Parameter]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.encoders.config import EncoderConfig
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.places import files_state, local_folder, reach_hub
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from transferlab.encoders.config import Pooling
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 ATTENTION = "transferlab_packed"
 """Name of the attention function in transformers' register."""

@@ -13,14 +13,14 @@ import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
 from transferlab import config
-from transferlab.arguments import Parser
 from transferlab.comparison.groups import estimate
 from transferlab.encoders import EncoderConfig
-from transferlab.errors import TransferlabError, near
 from transferlab.forgetting import report
 from transferlab.forgetting.drift import layer_drift
 from transferlab.forgetting.probe import Draw, Features, draws, features, score
-from transferlab.quiet import quiet
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.quiet import quiet
 from transferlab.runs import folder as run_folder
 from transferlab.strategies import FeatureExtraction, Strategy
 from transferlab.strategies.teacher import restore

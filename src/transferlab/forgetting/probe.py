@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from transferlab.baselines.rows import evaluate, padded
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import Strategy
 from transferlab.strategies.progress import counted
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec

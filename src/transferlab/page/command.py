@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from transferlab.arguments import Parser
 from transferlab.comparison.reading import FILTERS, read, select
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 from transferlab.page.document import page
 from transferlab.runs import folder as run_folder
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.places import find_run
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"

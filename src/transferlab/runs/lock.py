@@ -10,8 +10,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from transferlab.cluster import queue
-from transferlab.errors import TransferlabError
+from transferlab.ground import queue
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs.folder import write_json
 
 NAME = "run.lock"

@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from transferlab import signals
+from transferlab.ground import signals
 from transferlab.runs import inside, lock, network
 from transferlab.runs.folder import LAST
 from transferlab.runs.metrics_log import MetricsLog

@@ -6,8 +6,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from transferlab.arguments import Parser
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 from transferlab.runs import predictions
 from transferlab.runs.predictions import Record

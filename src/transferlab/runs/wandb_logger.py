@@ -282,7 +282,7 @@ def say(line: str) -> None:
 
 
 def _finish(run: Any, exit_code: int) -> None:
-    from transferlab.signals import STOPPED
+    from transferlab.ground.signals import STOPPED
 
     if exit_code == STOPPED:
         # shown as preempted, not as failed

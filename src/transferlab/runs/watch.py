@@ -5,8 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from transferlab.arguments import Parser
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 
 

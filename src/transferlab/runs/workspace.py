@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from transferlab.arguments import Parser
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 
 STEP = "trainer/global_step"
 STRATEGY, TASK, SEED = "strategy.name", "data.task", "env.seed"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlab import config, experiments
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.sweeps.spec import Overrides, flat
 
 SAMPLERS = ("tpe", "random", "grid")

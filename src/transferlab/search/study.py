@@ -16,7 +16,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from transferlab import signals
+from transferlab.ground import signals
 from transferlab.runs import folder as run_folder
 from transferlab.runs import history, lock
 from transferlab.search.spec import Dimension, Range, Search, text

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from transferlab import config, experiments
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 from transferlab.search.spec import Dimension, Range, Search
 from transferlab.sweeps.spec import Overrides

@@ -13,7 +13,7 @@ from torch.optim import AdamW, Optimizer
 from transferlab.cache import Work
 from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.layers import layer_groups
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.heads import Head, HeadConfig
 from transferlab.losses import example_losses, task_loss
 from transferlab.metrics import TaskMetrics

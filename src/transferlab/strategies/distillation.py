@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transferlab.cache import Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_list
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.heads import HeadConfig
 from transferlab.losses import distillation_loss, representation_loss
 from transferlab.optim import Schedule

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_model
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.places import find_run
 from transferlab.strategies.base import Strategy, document_mean, first_pieces
 from transferlab.tasks import Batch, TaskSpec

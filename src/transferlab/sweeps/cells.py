@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from transferlab import config, experiments
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 from transferlab.sweeps.spec import ALL, Overrides, Sweep
 

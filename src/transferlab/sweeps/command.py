@@ -7,11 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from transferlab.arguments import Parser
 from transferlab.cluster import jobs
 from transferlab.cluster.command import split
 from transferlab.cluster.settings import Slurm, read
-from transferlab.errors import TransferlabError
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 from transferlab.sweeps import run, spec, view, worker
 from transferlab.sweeps.cells import Cell, build, state, tracks
 

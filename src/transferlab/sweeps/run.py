@@ -10,8 +10,8 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from typing import NamedTuple
 
-from transferlab import signals
-from transferlab.errors import TransferlabError
+from transferlab.ground import signals
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import lock
 from transferlab.sweeps import worker
 from transferlab.sweeps.cells import Cell, note

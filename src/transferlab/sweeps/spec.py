@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlab import config, experiments
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 
 Overrides = dict[str, Any]
 """Dotted keys of an experiment and their values."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 
 PRELOAD = ["transferlab.cli", "transferlab.baselines.command", "transferlab.runs.lock"]
@@ -57,7 +57,7 @@ def check(commands: list[tuple[str, ...]], answer: Connection) -> None:
     """Parses commands without running them, and sends for each the message of its mistake, or an empty one."""
     from transferlab import cli
     from transferlab.baselines import command as baseline
-    from transferlab.quiet import quiet
+    from transferlab.ground.quiet import quiet
 
     quiet()
     for command in commands:

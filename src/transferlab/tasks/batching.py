@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Sampler
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 PLANNED = 10
 """Epochs whose plans are made in advance to learn how many batches an epoch needs under a token budget."""

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.loading import load_tokenizer, tokenizer_identity
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import selection as protocol_of
 from transferlab.tasks import store
 from transferlab.tasks.batch import Attached, Batch, EncodedSplit, Examples, Ragged, Shape

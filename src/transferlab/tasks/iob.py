@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 Span = tuple[str, int, int]
 """Entity type, first word, word after the last."""

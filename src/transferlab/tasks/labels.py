@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:

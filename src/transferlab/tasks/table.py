@@ -1,6 +1,6 @@
 """The tasks that come with the package: one row each. A new GLUE-like task is a new row here."""
 
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.spec import Kind, Source
 
 GLUE = "nyu-mll/glue"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
 from transferlab.tasks.labels import encode_labels
 from transferlab.tasks.sources import version

@@ -4,7 +4,7 @@ import argparse
 import re
 from typing import NoReturn
 
-from transferlab.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, near
 
 
 class Parser(argparse.ArgumentParser):

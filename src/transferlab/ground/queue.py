@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from transferlab.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError
 
 LIVE = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "CONFIGURING", "SIGNALING"}
 """States of a job that may have processes."""

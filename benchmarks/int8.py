@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from transferlab.config.places import find_run
 from transferlab.ground.hardware import native_bf16
-from transferlab.places import find_run
 from transferlab.strategies import Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks import Batch, TaskDataModule

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from transferlab import cache
+from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
-from transferlab.places import cache_folder
 from transferlab.tasks import Batch
 from transferlab.tasks.batch import EncodedSplit, Ragged
 

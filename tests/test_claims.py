@@ -282,7 +282,7 @@ def test_a_cell_with_two_settings_counts_the_fuller_one(write):
 
 
 def test_every_row_names_a_sweep_that_has_its_cells():
-    from transferlab.sweeps import spec
+    from transferlab.config import grids as spec
 
     for claim in table.CLAIMS:
         for row in claim.rows:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from transferlab import config, experiments
+from transferlab.config import experiments, trees
 from transferlab.strategies import Strategy
 from transferlab.tasks.table import TASKS
 
@@ -55,15 +55,15 @@ def test_every_file_is_covered():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_expands_and_is_described(name):
     path = ROOT / name
-    tree = config.expand(path)
+    tree = trees.expand(path)
     assert tree
     assert "bases" not in tree
-    assert config.describe(path), "the first line says what the file is for"
+    assert trees.describe(path), "the first line says what the file is for"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_file_sets_what_is_linked(name):
-    tree = config.read_yaml(ROOT / name)
+    tree = trees.read_yaml(ROOT / name)
     data = (tree.get("data") or {}).get("init_args") or {}
     model = (tree.get("model") or {}).get("init_args") or {}
     assert not {"encoder", "seed"} & set(data)
@@ -72,7 +72,7 @@ def test_no_file_sets_what_is_linked(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_revisions_are_whole_commits(name):
-    encoder = config.read_yaml(ROOT / name).get("encoder") or {}
+    encoder = trees.read_yaml(ROOT / name).get("encoder") or {}
     if "/encoder/" in name and "name" in encoder:
         assert len(encoder["revision"]) == 40
         assert int(encoder["revision"], 16)
@@ -98,7 +98,7 @@ def test_the_other_bases_parse(kind, parser):
         tree = {key: value for key, value in common.items() if key != kind}
         if kind == "logger":
             tree = {**tree, "trainer": {key: value for key, value in tree["trainer"].items() if key != "logger"}}
-        found = parser.parse_object(config.merge(tree, config.expand(path)))
+        found = parser.parse_object(trees.merge(tree, trees.expand(path)))
         assert vars(found.model.init_args.encoder) == vars(found.encoder)
 
 

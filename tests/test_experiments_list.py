@@ -1,6 +1,6 @@
 import pytest
 
-from transferlab import experiments
+from transferlab.config import experiments
 from transferlab.ground.errors import TransferlabError
 
 FILES = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from transferlab import experiments
+from transferlab.config import experiments
 from transferlab.ground.errors import TransferlabError
 from transferlab.search import spec, write
 
@@ -65,7 +65,7 @@ def test_the_winner_is_an_experiment_that_differs_in_these_keys_only(tmp_path):
     path = tmp_path / "best.yaml"
     write.winner(path, search, {"model.optimizer.lr": 3.0e-4, "model.method.r": 4}, "val/primary 0.9", HERE)
     assert len(path.read_text().splitlines()) <= 15
-    from transferlab.config import expand
+    from transferlab.config.trees import expand
 
     expected = experiments.compose("lora_mrpc", HERE)
     expected["trainer"]["max_epochs"] = 2

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
-from transferlab.places import cache_folder
 from transferlab.tasks import TaskDataModule, datamodule, store
 from transferlab.tasks.batch import EncodedSplit, Ragged
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from transferlab.config import grids as spec
 from transferlab.ground.errors import TransferlabError
-from transferlab.sweeps import cells, command, run, spec, view, worker
+from transferlab.sweeps import cells, command, run, view, worker
 
 HERE = Path(__file__).parent.parent
 GRID = {

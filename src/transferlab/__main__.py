@@ -78,7 +78,7 @@ LIGHT = {
     "demo": "transferlab.demo:main",
     "fetch": "transferlab.fetch:main",
     "forgetting": "transferlab.forgetting.command:main",
-    "list": "transferlab.experiments:main",
+    "list": "transferlab.config.experiments:main",
     "report": "transferlab.page.command:main",
     "search": "transferlab.search.command:main",
     "seeds": "transferlab.sweeps.command:seeds",

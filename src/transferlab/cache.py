@@ -13,8 +13,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
-from transferlab.places import cache_folder
 from transferlab.tasks.batch import Batch, EncodedSplit, Ragged
 
 Array = np.ndarray[Any, Any]

@@ -16,17 +16,17 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab import config as experiment_file
 from transferlab.cache import CacheConfig, Work
+from transferlab.config import trees
+from transferlab.config.expansion import expand_arguments
+from transferlab.config.messages import check_empty, explain
+from transferlab.config.places import find_run
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.packing import enable_packing
-from transferlab.expansion import expand_arguments
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_precision, keep_freed_memory
 from transferlab.ground.quiet import quiet
-from transferlab.messages import check_empty, explain
 from transferlab.parallel import Sharded
-from transferlab.places import find_run
 from transferlab.runs import checkpoints, history, inside, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder
 from transferlab.runs.best import BestValues
@@ -137,7 +137,7 @@ class TransferCLI(LightningCLI):
         """Finds where the run in this folder is to go on from, or ends because it is finished."""
         if not rank_zero_only.rank:  # type: ignore[attr-defined]
             lock.acquire(self.folder)
-        saved = experiment_file.read_yaml(self.folder / "config.yaml")
+        saved = trees.read_yaml(self.folder / "config.yaml")
         given = self._tree()
         if keys := resume.differences(saved, given):
             raise TransferlabError(

@@ -12,11 +12,11 @@ from jsonargparse import ArgumentError, ArgumentParser
 from transferlab.baselines.methods import METHODS, chosen_methods
 from transferlab.baselines.record import run
 from transferlab.baselines.rows import read_parts
-from transferlab.config import expand
+from transferlab.config.experiments import compose
+from transferlab.config.messages import explain
+from transferlab.config.trees import expand
 from transferlab.encoders.config import EncoderConfig
-from transferlab.experiments import compose
 from transferlab.ground.errors import TransferlabError
-from transferlab.messages import explain
 from transferlab.runs import folder as run_folder
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.table import lookup

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab import config
 from transferlab.comparison.groups import Group, Summary, faults, group, score_of, value
+from transferlab.config import trees
+from transferlab.config.grids import FOLDERS
 from transferlab.runs import folder as run_folder
 from transferlab.runs import history
-from transferlab.sweeps.spec import FOLDERS
 
 UNDER_WAY = ("running", "trained", "interrupted")
 Cell = dict[int, Summary]
@@ -94,7 +94,7 @@ def seeds_wanted(sweep: str, root: Path | None = None) -> int | None:
     path = (root or Path.cwd()) / FOLDERS["sweep"] / f"{sweep}.yaml"
     if not path.is_file():
         return None
-    seeds = config.read_yaml(path).get("seeds", 1)
+    seeds = trees.read_yaml(path).get("seeds", 1)
     return seeds if isinstance(seeds, int) else len(seeds)
 
 

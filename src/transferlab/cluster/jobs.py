@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from transferlab import config, experiments
 from transferlab.cluster import script
 from transferlab.cluster.settings import Slurm
-from transferlab.config import Tree
+from transferlab.config import experiments, trees
+from transferlab.config.trees import Tree
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
@@ -282,7 +282,7 @@ def prepare(command: Command, settings: Slurm) -> Job:
     if tree is None and not own.is_file() and not (run / "slurm" / "experiment.yaml").is_file():
         raise TransferlabError(f"{run} holds no configuration; give --experiment NAME or --config FILE.")
     existing = next((path for path in (own, run / "slurm" / "experiment.yaml") if path.is_file()), None)
-    trainer = (config.read_yaml(existing) if existing else tree or {}).get("trainer") or {}
+    trainer = (trees.read_yaml(existing) if existing else tree or {}).get("trainer") or {}
     forced = _trainer(arguments, trainer, settings, begun=own.is_file())
     # the given ones come last: they win
     return Job(run, None if existing else tree, arguments, script.body(run, [*forced, *arguments], settings))
@@ -303,7 +303,7 @@ def read_experiment(arguments: Sequence[str]) -> tuple[Tree | None, list[str]]:
         if name == "--experiment":
             tree = experiments.compose(value)
         else:
-            tree = config.expand(Path(value))
+            tree = trees.expand(Path(value))
             tree.setdefault("run", {}).setdefault("experiment", Path(value).stem)
     return tree, rest
 

@@ -5,9 +5,9 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from transferlab.config.places import files_state, local_folder, reach_hub
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
-from transferlab.places import files_state, local_folder, reach_hub
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
-from transferlab import config
 from transferlab.comparison.groups import estimate
+from transferlab.config import trees
 from transferlab.encoders import EncoderConfig
 from transferlab.forgetting import report
 from transferlab.forgetting.drift import layer_drift
@@ -162,7 +162,7 @@ def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
     folder = Path("configs") / "task"
     arguments: dict[str, Any] = {"task": name}
     if (folder / f"{name}.yaml").is_file():
-        arguments = config.expand(folder / f"{name}.yaml")["data"]["init_args"]
+        arguments = trees.expand(folder / f"{name}.yaml")["data"]["init_args"]
     elif name not in TASKS:
         known = sorted({*TASKS, *(path.stem for path in folder.glob("*.yaml"))})
         raise TransferlabError(f"--probe: no task {name!r}{near(name, known)}. Known: {', '.join(known)}.")

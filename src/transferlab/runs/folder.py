@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from transferlab.config.places import find_run
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.places import find_run
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 """In the folder of checkpoints: what a run goes on from, and the one before."""

@@ -43,7 +43,7 @@ def leave_epoch_behind(trainer: L.Trainer) -> None:
 
 
 def install_no_signal_handlers(trainer: Any) -> None:
-    """Keeps Lightning's handlers out: they save and broadcast in the middle of a step; see `transferlab.ground.signals`."""
+    """Keeps Lightning's handlers out: they save in the middle of a step; see `transferlab.ground.signals`."""
     trainer._signal_connector.register_signal_handlers = lambda: None
 
 

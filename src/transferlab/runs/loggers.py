@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from transferlab.places import find_run
+from transferlab.config.places import find_run
 from transferlab.runs import wandb_artifacts
 from transferlab.runs.wandb_logger import WandbLogger
 

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transferlab.config.grids import find
 from transferlab.ground import signals
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 from transferlab.search import spec, write
 from transferlab.search.spec import Search, text
-from transferlab.sweeps.spec import find
 
 if TYPE_CHECKING:
     import optuna

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from transferlab import config, experiments
+from transferlab.config import experiments, trees
+from transferlab.config.grids import Overrides, flat
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.sweeps.spec import Overrides, flat
 
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median", "halving", "none")
@@ -75,7 +75,7 @@ def read(path: Path, root: Path | None = None) -> Search:
     Raises:
         TransferlabError: A wrong key or value; names the nearest right one.
     """
-    tree = config.read_yaml(path)
+    tree = trees.read_yaml(path)
     for key in tree:
         if key not in KEYS:
             raise TransferlabError(f"{path}: no key {key!r}{near(str(key), KEYS)}. Known: {', '.join(KEYS)}.")
@@ -97,7 +97,7 @@ def read(path: Path, root: Path | None = None) -> Search:
     return search
 
 
-def _check_plain(tree: config.Tree, path: Path) -> None:
+def _check_plain(tree: trees.Tree, path: Path) -> None:
     for key, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         value = str(tree.get(key, known[0]))
         if value not in known:

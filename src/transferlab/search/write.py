@@ -5,11 +5,11 @@ from typing import Any
 
 import yaml
 
-from transferlab import config, experiments
+from transferlab.config import experiments, trees
+from transferlab.config.grids import Overrides
 from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 from transferlab.search.spec import Dimension, Range, Search
-from transferlab.sweeps.spec import Overrides
 
 MARK = "# Winner of the search "
 WANDB_METHODS = {"tpe": "bayes", "random": "random", "grid": "grid"}
@@ -32,10 +32,10 @@ def winner(path: Path, search: Search, values: Overrides, comment: str, root: Pa
     if path.exists() and not path.read_text(encoding="utf-8").startswith(MARK):
         raise TransferlabError(f"{path} was not written by a search; name another file with --winner.")
     own = experiments.resolve(search.experiment, root)
-    tree = config.read_yaml(own) if own else {"bases": experiments.bases(search.experiment, root)}
+    tree = trees.read_yaml(own) if own else {"bases": experiments.bases(search.experiment, root)}
     whole = experiments.compose(search.experiment, root)
     for key, value in {**_shown(search), **values}.items():
-        tree = config.merge(tree, placed(key, value, whole))
+        tree = trees.merge(tree, placed(key, value, whole))
     dumped = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=110)
     path.parent.mkdir(parents=True, exist_ok=True)
     run_folder.write_text(path, f"{MARK}{search.name}: {comment}\n{dumped}")
@@ -46,7 +46,7 @@ def _shown(search: Search) -> Overrides:
     return {key: value for key, value in search.set.items() if key != "trainer.logger" or value}
 
 
-def placed(key: str, value: Any, whole: config.Tree) -> config.Tree:
+def placed(key: str, value: Any, whole: trees.Tree) -> trees.Tree:
     """A dotted key as a tree; the command line leaves ``init_args`` out, a file has it wherever a class is named."""
     name, _, rest = key.partition(".")
     below = whole.get(name) if isinstance(whole, dict) else None

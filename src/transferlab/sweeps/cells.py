@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab import config, experiments
+from transferlab.config import experiments, trees
+from transferlab.config.grids import ALL, Overrides, Sweep
 from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
-from transferlab.sweeps.spec import ALL, Overrides, Sweep
 
 RECORD = "sweep.json"
 """File in the run folder of a cell: the arguments that it was started with."""
@@ -76,7 +76,7 @@ class _Plan(NamedTuple):
 
 
 def _plans(sweep: Sweep, root: Path) -> Iterator[_Plan]:
-    composed: dict[str, config.Tree] = {}
+    composed: dict[str, trees.Tree] = {}
     subjects = [(task, strategy) for task in sweep.tasks for strategy in sweep.strategies]
     for seed in sweep.seeds:
         for size in sweep.sizes:
@@ -112,7 +112,7 @@ def _baseline(sweep: Sweep, task: str, method: str, size: tuple[str, Any], seed:
 def _run(
     sweep: Sweep,
     name: str,
-    tree: config.Tree,
+    tree: trees.Tree,
     pair: tuple[str, ...],
     encoder: str,
     size: tuple[str, Any],
@@ -124,7 +124,7 @@ def _run(
     command: tuple[str, ...] = ("fit", "--experiment", name)
     path = root / "configs" / "encoder" / f"{encoder}.yaml"
     # the encoder of a composed experiment need not be laid over itself; its recipe may have changed the pooling
-    if encoder and config.expand(path).get("encoder", {}).get("name") != tree.get("encoder", {}).get("name"):
+    if encoder and trees.expand(path).get("encoder", {}).get("name") != tree.get("encoder", {}).get("name"):
         command += ("--config", str(path.relative_to(root)))
     arguments = _at(tree, "model", "init_args")
     teacher = str(found.get("model.teacher", arguments.get("teacher") or ""))
@@ -137,14 +137,14 @@ def _run(
     return _Plan(name, encoder, size, seed, command, found, key)
 
 
-def _is_taught(arguments: config.Tree, overrides: Overrides) -> bool:
+def _is_taught(arguments: trees.Tree, overrides: Overrides) -> bool:
     """Whether the teacher is asked: not in the control of a distillation, which names it all the same."""
     weights = {"alpha": 1, "beta": 0, "from_teacher": False}
     given = {key: overrides.get(f"model.{key}", arguments.get(key, value)) for key, value in weights.items()}
     return given["alpha"] != 1 or bool(given["beta"]) or bool(given["from_teacher"])
 
 
-def _at(tree: config.Tree, *keys: str) -> Any:
+def _at(tree: trees.Tree, *keys: str) -> Any:
     for key in keys:
         tree = tree.get(key) or {}
     return tree

@@ -10,9 +10,10 @@ import yaml
 from transferlab.cluster import jobs
 from transferlab.cluster.command import split
 from transferlab.cluster.settings import Slurm, read
+from transferlab.config import grids as spec
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.sweeps import run, spec, view, worker
+from transferlab.sweeps import run, view, worker
 from transferlab.sweeps.cells import Cell, build, state, tracks
 
 

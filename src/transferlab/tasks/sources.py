@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from transferlab.config.places import files_state, local_folder, reach_hub
 from transferlab.ground.errors import TransferlabError
-from transferlab.places import files_state, local_folder, reach_hub
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from transferlab.places import cache_folder
+from transferlab.config.places import cache_folder
 from transferlab.tasks.batch import EncodedSplit, Ragged
 
 VERSION = 1

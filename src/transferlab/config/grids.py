@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from transferlab import config, experiments
+from transferlab.config import experiments, trees
 from transferlab.ground.errors import TransferlabError, near
 
 Overrides = dict[str, Any]
@@ -85,7 +85,7 @@ def read(path: Path, root: Path | None = None) -> Sweep:
     Raises:
         TransferlabError: A wrong key or value; names the nearest right one.
     """
-    return parse(config.read_yaml(path), path.stem, str(path), root)
+    return parse(trees.read_yaml(path), path.stem, str(path), root)
 
 
 def parse(tree: dict[str, Any], name: str, origin: str, root: Path | None = None) -> Sweep:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from transferlab import config
-from transferlab.config import Tree
+from transferlab.config import trees
+from transferlab.config.trees import Tree
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     if not folder.is_dir():
         siblings = [other.name for other in folder.absolute().parent.glob("*") if other.is_dir()]
         raise TransferlabError(f"no such folder: {folder}{near(folder.name, siblings)}.")
-    described = {name: config.describe(path) for name, path in files(folder).items()}
+    described = {name: trees.describe(path) for name, path in files(folder).items()}
     width = max(map(len, described), default=0)
     for name, line in described.items():
         print(f"{name:<{width}}  {line}".rstrip())
@@ -111,10 +111,10 @@ def compose(name: str, root: Path | None = None) -> Tree:
     path = resolve(name, root)
     tree: Tree = {}
     if path is not None:
-        tree = config.expand(path)
+        tree = trees.expand(path)
     else:
         for base in bases(name, root):
-            tree = config.merge(tree, config.expand(root / "configs" / f"{base}.yaml"))
+            tree = trees.merge(tree, trees.expand(root / "configs" / f"{base}.yaml"))
     run = tree.setdefault("run", {})
     if isinstance(run, dict):
         run.setdefault("experiment", Path(name).name)

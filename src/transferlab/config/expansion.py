@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from transferlab import config as experiment_file
-from transferlab import experiments
+from transferlab.config import experiments, trees
 from transferlab.ground.errors import TransferlabError
 from transferlab.runs import folder as run_folder
 
@@ -37,7 +36,7 @@ def expand_arguments(arguments: list[str]) -> list[str]:
 
 def _config(value: str) -> list[str]:
     path = Path(value)
-    tree = experiment_file.expand(path)
+    tree = trees.expand(path)
     run = tree.setdefault("run", {})
     if isinstance(run, dict):
         run.setdefault("experiment", path.stem)

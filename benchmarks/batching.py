@@ -24,8 +24,8 @@ from torch.optim import AdamW
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_precision
-from transferlab.heads import HeadConfig
-from transferlab.optim import Schedule
+from transferlab.learning.heads import HeadConfig
+from transferlab.learning.optim import Schedule
 from transferlab.strategies import FullFineTuning
 from transferlab.tasks import TaskDataModule
 

@@ -26,7 +26,7 @@ from benchmarks.flops import matrix_parameters, training_flops, wait
 from benchmarks.generated import Array, GeneratedData, make_split
 from benchmarks.measure import Measurement, peak_memory_mb
 from transferlab.encoders import EncoderConfig
-from transferlab.optim import Schedule
+from transferlab.learning.optim import Schedule
 from transferlab.strategies import FullFineTuning
 
 # untyped in transformers

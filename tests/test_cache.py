@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from transferlab import cache
 from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning import cache
 from transferlab.tasks import Batch
 from transferlab.tasks.batch import EncodedSplit, Ragged
 

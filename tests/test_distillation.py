@@ -6,12 +6,12 @@ import pytest
 import torch
 from conftest import build_bert, logits_of
 
-from transferlab.cache import CacheConfig, Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_list
 from transferlab.ground.errors import TransferlabError
-from transferlab.losses import distillation_loss, task_loss
-from transferlab.optim import Schedule
+from transferlab.learning.cache import CacheConfig, Work
+from transferlab.learning.losses import distillation_loss, task_loss
+from transferlab.learning.optim import Schedule
 from transferlab.strategies import Distillation, FullFineTuning, ParameterEfficient, frozen
 from transferlab.strategies.teacher import align, load_teacher, restore
 from transferlab.tasks import TaskDataModule

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from transferlab.encoders.recurrent import run_lstm
-from transferlab.heads import Head, HeadConfig
+from transferlab.learning.heads import Head, HeadConfig
 from transferlab.tasks import TaskSpec
 
 TEXTS = TaskSpec("texts", "classification", ("a", "b", "c"), ("accuracy",))

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.losses import distillation_loss, task_loss
+from transferlab.learning.losses import distillation_loss, task_loss
 
 
 def log_softmax(scores):

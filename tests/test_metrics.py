@@ -14,7 +14,7 @@ from seqeval.scheme import IOB2
 from sklearn import metrics as sk
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.metrics import SpanF1, build_metrics
+from transferlab.learning.metrics import SpanF1, build_metrics
 from transferlab.tasks.iob import is_valid_transition
 from transferlab.tasks.spec import TaskSpec
 

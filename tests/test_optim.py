@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.optim import Schedule, apply_scales, parameter_groups
+from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 
 
 def matrix(learns=True):

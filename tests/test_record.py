@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 
 from transferlab.baselines import main as baseline
 from transferlab.encoders import EncoderConfig
-from transferlab.losses import example_losses, task_loss
+from transferlab.learning.losses import example_losses, task_loss
 from transferlab.runs import predictions, texts
 from transferlab.runs.recorder import RunRecorder
 from transferlab.strategies import FeatureExtraction, FullFineTuning

@@ -9,11 +9,11 @@ from conftest import logits_of
 from torch import nn
 
 from transferlab.adapters import IA3, AdaLoRA, BitFit, Bottleneck, LoRA, NormTuning, PromptTuning
-from transferlab.cache import CacheConfig, Work
 from transferlab.encoders.layers import layer_groups, layer_list
 from transferlab.ground.errors import TransferlabError
-from transferlab.heads import HeadConfig
-from transferlab.optim import Schedule
+from transferlab.learning.cache import CacheConfig, Work
+from transferlab.learning.heads import HeadConfig
+from transferlab.learning.optim import Schedule
 from transferlab.strategies import (
     Distillation,
     FeatureExtraction,

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from transferlab.cache import RowArray
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning.cache import RowArray
 from transferlab.tasks import Source, TaskDataModule, TaskSpec
 from transferlab.tasks.spec import DEFAULT_METRICS
 from transferlab.tasks.table import TASKS, lookup

@@ -10,7 +10,7 @@ from conftest import build_tokenizer
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_tokenizer
 from transferlab.ground.errors import TransferlabError
-from transferlab.metrics import TaskMetrics
+from transferlab.learning.metrics import TaskMetrics
 from transferlab.strategies import Strategy
 from transferlab.tasks import Source, TaskSpec
 from transferlab.tasks.batch import CUT, IGNORE

@@ -16,7 +16,6 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab.cache import CacheConfig, Work
 from transferlab.config import trees
 from transferlab.config.expansion import expand_arguments
 from transferlab.config.messages import check_empty, explain
@@ -26,6 +25,7 @@ from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_precision, keep_freed_memory
 from transferlab.ground.quiet import quiet
+from transferlab.learning.cache import CacheConfig, Work
 from transferlab.parallel import Sharded
 from transferlab.runs import checkpoints, history, inside, lock, loggers, resume, setting
 from transferlab.runs import folder as run_folder

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from transferlab.baselines.methods import METHODS, Baseline
 from transferlab.baselines.rows import Part, Parts, evaluate
-from transferlab.losses import example_losses
+from transferlab.learning.losses import example_losses
 from transferlab.runs import folder as run_folder
 from transferlab.runs import predictions, report, setting, texts
 from transferlab.runs.environment import environment

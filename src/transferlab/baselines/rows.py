@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.metrics import build_metrics
+from transferlab.learning.metrics import build_metrics
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.labels import encode_labels, is_labelled

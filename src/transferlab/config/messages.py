@@ -82,8 +82,8 @@ def known_keys(parser: Any) -> list[str]:
 
     from transferlab import adapters, strategies
     from transferlab.encoders import EncoderConfig
-    from transferlab.heads import HeadConfig
-    from transferlab.optim import Schedule
+    from transferlab.learning.heads import HeadConfig
+    from transferlab.learning.optim import Schedule
     from transferlab.tasks import TaskDataModule
     from transferlab.tasks.spec import Source
 

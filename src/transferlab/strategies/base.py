@@ -10,14 +10,14 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from transferlab.cache import Work
 from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.layers import layer_groups
 from transferlab.ground.errors import TransferlabError
-from transferlab.heads import Head, HeadConfig
-from transferlab.losses import example_losses, task_loss
-from transferlab.metrics import TaskMetrics
-from transferlab.optim import Schedule, apply_scales, parameter_groups
+from transferlab.learning.cache import Work
+from transferlab.learning.heads import Head, HeadConfig
+from transferlab.learning.losses import example_losses, task_loss
+from transferlab.learning.metrics import TaskMetrics
+from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.parallel import shard
 from transferlab.strategies import frozen
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec

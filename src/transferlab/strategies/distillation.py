@@ -7,13 +7,13 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from transferlab.cache import Work
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_list
 from transferlab.ground.errors import TransferlabError
-from transferlab.heads import HeadConfig
-from transferlab.losses import distillation_loss, representation_loss
-from transferlab.optim import Schedule
+from transferlab.learning.cache import Work
+from transferlab.learning.heads import HeadConfig
+from transferlab.learning.losses import distillation_loss, representation_loss
+from transferlab.learning.optim import Schedule
 from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy, adamw
 from transferlab.strategies.teacher import Teacher, align, load_teacher

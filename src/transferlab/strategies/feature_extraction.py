@@ -4,10 +4,10 @@ from typing import Any
 
 from lightning.pytorch.cli import OptimizerCallable
 
-from transferlab.cache import Work
 from transferlab.encoders import EncoderConfig
-from transferlab.heads import HeadConfig
-from transferlab.optim import Schedule
+from transferlab.learning.cache import Work
+from transferlab.learning.heads import HeadConfig
+from transferlab.learning.optim import Schedule
 from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy, adamw
 from transferlab.tasks import TaskDataModule, TaskSpec

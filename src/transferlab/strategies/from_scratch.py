@@ -5,8 +5,8 @@ from dataclasses import replace
 from lightning.pytorch.cli import OptimizerCallable
 
 from transferlab.encoders import EncoderConfig
-from transferlab.heads import HeadConfig
-from transferlab.optim import Schedule
+from transferlab.learning.heads import HeadConfig
+from transferlab.learning.optim import Schedule
 from transferlab.strategies.base import Strategy, adamw
 from transferlab.tasks import TaskSpec
 

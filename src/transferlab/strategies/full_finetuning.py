@@ -8,8 +8,8 @@ from torch.optim import Optimizer
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_groups
 from transferlab.ground.errors import TransferlabError
-from transferlab.heads import HeadConfig
-from transferlab.optim import Schedule
+from transferlab.learning.heads import HeadConfig
+from transferlab.learning.optim import Schedule
 from transferlab.strategies.base import Strategy, adamw
 from transferlab.tasks import TaskSpec
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from transferlab.adapters import LoRA, Method
 from transferlab.encoders import EncoderConfig
-from transferlab.heads import HeadConfig
-from transferlab.optim import Schedule
+from transferlab.learning.heads import HeadConfig
+from transferlab.learning.optim import Schedule
 from transferlab.strategies.base import Strategy, adamw
 from transferlab.tasks import Batch, TaskSpec
 

@@ -13,7 +13,7 @@ class TaskSpec(NamedTuple):
         name: Name of the task, as used in run folders and tables.
         kind: ``classification``, ``regression`` or ``tagging`` (one label per word).
         labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
-        metrics: Names understood by `transferlab.metrics.build_metrics`; the first one selects checkpoints.
+        metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
         tests: Names of the test splits in metric keys, ``test`` first.
     """
 

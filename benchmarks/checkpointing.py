@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from transferlab.runs.checkpoints import AtomicCheckpointIO, is_whole
-from transferlab.runs.config import RunConfig
-from transferlab.runs.folder import LAST
+from transferlab.record.config import RunConfig
+from transferlab.record.folder import LAST
+from transferlab.training.checkpoints import AtomicCheckpointIO, is_whole
 
 
 def state(parameters: int) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def export(model: Strategy, folder: Path) -> None:
 
 def predict(job: Job) -> Measurement:
     """Labels the test rows from raw text with a finished run; the clock includes tokenising and the records."""
-    from transferlab.runs.predictions import records
+    from transferlab.record.predictions import records
     from transferlab.strategies.teacher import restore
 
     model = restore(Path(job.teacher))

@@ -28,7 +28,7 @@ from benchmarks.table import markdown
 from transferlab.cli import TransferCLI
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.quiet import quiet
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 from transferlab.tasks import Batch
 
 WARM_UP = 4

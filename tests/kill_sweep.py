@@ -31,7 +31,7 @@ from kills import (
     write_experiment,
 )
 
-from transferlab.runs import checkpoints
+from transferlab.training import checkpoints
 
 
 def cases(root, encoder, quick):

@@ -38,7 +38,7 @@ WORKERS = "data.init_args.num_workers"
 TWO = {"trainer.devices": 2, "trainer.strategy": "ddp"}
 SHARDED = {
     "trainer.devices": 2,
-    "trainer.strategy": {"class_path": "transferlab.parallel.Sharded", "init_args": {"timeout": "0:02:00"}},
+    "trainer.strategy": {"class_path": "transferlab.training.parallel.Sharded", "init_args": {"timeout": "0:02:00"}},
     "trainer.inference_mode": False,
     "trainer.gradient_clip_val": 1.0,
 }
@@ -134,8 +134,8 @@ class Hook(NamedTuple):
 
 def act(hook):
     """Installs a hook in this process; it acts once."""
-    from transferlab.runs.checkpoints import AtomicCheckpointIO
-    from transferlab.runs.resume import Resumable
+    from transferlab.training.checkpoints import AtomicCheckpointIO
+    from transferlab.training.resume import Resumable
 
     sent = []
 
@@ -172,7 +172,7 @@ def act(hook):
 
 def note_batches(path):
     """Notes which examples each batch of each start had."""
-    from transferlab.runs.resume import Resumable
+    from transferlab.training.resume import Resumable
 
     usual = Resumable.on_train_batch_start
 
@@ -229,7 +229,7 @@ def enter(namespace):
 
 def make_heavy(megabytes):
     """Puts a weight into every checkpoint of the run, so that writing one takes a while."""
-    from transferlab.runs.resume import Resumable
+    from transferlab.training.resume import Resumable
 
     usual = Resumable.on_save_checkpoint
 

@@ -24,8 +24,8 @@ from transferlab.baselines.methods import (
 from transferlab.baselines.rows import Part, evaluate, padded, read_part, read_parts
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
-from transferlab.runs import predictions
+from transferlab.record import folder as run_folder
+from transferlab.record import predictions
 from transferlab.tasks import Source, TaskDataModule, TaskSpec
 
 BINARY = TaskSpec("mood", "classification", ("bad", "good"), ("accuracy",))

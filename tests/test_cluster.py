@@ -18,7 +18,7 @@ from transferlab.cluster.jobs import Command
 from transferlab.cluster.settings import Slurm, build, read
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import lock
+from transferlab.training import lock
 
 ROOT = Path(__file__).parents[1]
 SLURM = ROOT / "configs" / "cluster" / "slurm.yaml"

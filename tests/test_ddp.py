@@ -159,7 +159,7 @@ def hosts():
 def test_a_cut_network_ends_both_hosts(tmp_path, tiny_folder, hosts):
     seconds = 40
     strategy = {
-        "class_path": "transferlab.parallel.Replicated",
+        "class_path": "transferlab.training.parallel.Replicated",
         "init_args": {"timeout": f"0:00:{seconds}", "process_group_backend": "gloo"},
     }
     options = {kills.STEPS: 1, "trainer.num_nodes": 2, "trainer.max_epochs": 500, "trainer.strategy": strategy}

@@ -7,7 +7,7 @@ import scipy.stats
 
 from transferlab.comparison import distributions
 from transferlab.comparison.groups import estimate, faults, group
-from transferlab.runs.setting import deciding, fingerprint
+from transferlab.record.setting import deciding, fingerprint
 
 
 def summary(seed=0, score=0.9, **changes):

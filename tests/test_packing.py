@@ -14,7 +14,7 @@ from transferlab.encoders import packing as packing_module
 from transferlab.encoders.packing import Packing, enable_packing, packed_attention, pool_packed, varlen_kernel
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.heads import HeadConfig
-from transferlab.runs.recorder import RunRecorder
+from transferlab.record.recorder import RunRecorder
 from transferlab.strategies import FeatureExtraction, FullFineTuning, ParameterEfficient
 from transferlab.strategies.base import first_pieces
 from transferlab.tasks import TaskDataModule

@@ -22,7 +22,7 @@ from transferlab.page.entities import KINDS, classify, errors
 from transferlab.page.lengths import by_length, cuts, wilson
 from transferlab.page.markup import Html, table, tag
 from transferlab.page.scales import Scale, amount, around
-from transferlab.runs import predictions
+from transferlab.record import predictions
 from transferlab.tasks.iob import spans
 
 

@@ -14,8 +14,8 @@ from scipy.special import log_softmax
 from transferlab.baselines import main as baseline
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.losses import example_losses, task_loss
-from transferlab.runs import predictions, texts
-from transferlab.runs.recorder import RunRecorder
+from transferlab.record import predictions, texts
+from transferlab.record.recorder import RunRecorder
 from transferlab.strategies import FeatureExtraction, FullFineTuning
 from transferlab.tasks import TaskDataModule
 

@@ -33,13 +33,13 @@ from kills import (
 
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import checkpoints, lock, resume
-from transferlab.runs import folder as run_folder
-from transferlab.runs.checkpoints import AtomicCheckpointIO
-from transferlab.runs.metrics_log import MetricsLog
+from transferlab.record import folder as run_folder
 from transferlab.tasks.batching import BucketBatchSampler
+from transferlab.tracking.metrics_log import MetricsLog
+from transferlab.training import checkpoints, lock, resume
+from transferlab.training.checkpoints import AtomicCheckpointIO
 
-DDP = "transferlab.parallel.Replicated"
+DDP = "transferlab.training.parallel.Replicated"
 SECONDS = 30
 """Longer than the two processes of a busy machine are apart."""
 

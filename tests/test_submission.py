@@ -3,8 +3,9 @@ import zipfile
 
 import pytest
 
+from transferlab import submission
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import predictions, submission
+from transferlab.record import predictions
 from transferlab.tasks.table import GLUE, TASKS
 
 

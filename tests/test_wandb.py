@@ -18,9 +18,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from test_resume import FIT, experiment, lines, output, transferlab  # noqa: F401
 from wandb_server import WandbServer
 
-from transferlab.runs import loggers, wandb_artifacts, wandb_logger
-from transferlab.runs.best import BestValues
-from transferlab.runs.wandb_logger import STEP, WandbLogger
+from transferlab.tracking import loggers, wandb_artifacts, wandb_logger
+from transferlab.tracking.best import BestValues
+from transferlab.tracking.wandb_logger import STEP, WandbLogger
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_tables_have_the_same_rows_in_every_run():
 
 # the real command ---------------------------------------------------------------------------------------------------
 
-LOGGER = {"class_path": "transferlab.runs.wandb_logger.WandbLogger", "init_args": {"project": "p"}}
+LOGGER = {"class_path": "transferlab.tracking.wandb_logger.WandbLogger", "init_args": {"project": "p"}}
 
 
 def rows_of(run):

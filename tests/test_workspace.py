@@ -9,7 +9,7 @@ import pytest
 from wandb_server import WandbServer
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import loggers, workspace
+from transferlab.tracking import loggers, workspace
 
 pytest.importorskip("wandb_workspaces")
 

@@ -82,11 +82,11 @@ LIGHT = {
     "report": "transferlab.page.command:main",
     "search": "transferlab.search.command:main",
     "seeds": "transferlab.sweeps.command:seeds",
-    "submission": "transferlab.runs.submission:main",
+    "submission": "transferlab.submission:main",
     "submit": "transferlab.cluster.command:main",
     "sweep": "transferlab.sweeps.command:main",
-    "watch": "transferlab.runs.watch:main",
-    "workspace": "transferlab.runs.workspace:main",
+    "watch": "transferlab.tracking.watch:main",
+    "workspace": "transferlab.tracking.workspace:main",
 }
 """Commands that train nothing themselves, as ``module:function``; each is imported when it is asked for."""
 

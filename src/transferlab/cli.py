@@ -26,18 +26,20 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_precision, keep_freed_memory
 from transferlab.ground.quiet import quiet
 from transferlab.learning.cache import CacheConfig, Work
-from transferlab.parallel import Sharded
-from transferlab.runs import checkpoints, history, inside, lock, loggers, resume, setting
-from transferlab.runs import folder as run_folder
-from transferlab.runs.best import BestValues
-from transferlab.runs.checkpoints import AtomicCheckpointIO
-from transferlab.runs.config import RunConfig
-from transferlab.runs.metrics_log import MetricsLog
-from transferlab.runs.recorder import LineProgress, RunRecorder
-from transferlab.runs.resume import Resumable
-from transferlab.runs.wandb_logger import WandbLogger
+from transferlab.record import folder as run_folder
+from transferlab.record import history, setting
+from transferlab.record.config import RunConfig
+from transferlab.record.recorder import LineProgress, RunRecorder
 from transferlab.strategies import Strategy
 from transferlab.tasks import TaskDataModule
+from transferlab.tracking import loggers
+from transferlab.tracking.best import BestValues
+from transferlab.tracking.metrics_log import MetricsLog
+from transferlab.tracking.wandb_logger import WandbLogger
+from transferlab.training import checkpoints, inside, lock, resume
+from transferlab.training.checkpoints import AtomicCheckpointIO
+from transferlab.training.parallel import Sharded
+from transferlab.training.resume import Resumable
 
 STRICT = {"exit_on_error": False, "allow_abbrev": False}
 

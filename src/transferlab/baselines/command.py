@@ -17,7 +17,7 @@ from transferlab.config.messages import explain
 from transferlab.config.trees import expand
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.table import lookup
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from transferlab.baselines.methods import METHODS, Baseline
 from transferlab.baselines.rows import Part, Parts, evaluate
 from transferlab.learning.losses import example_losses
-from transferlab.runs import folder as run_folder
-from transferlab.runs import predictions, report, setting, texts
-from transferlab.runs.environment import environment
-from transferlab.runs.recorder import RunRecorder, peak_memory_mb
+from transferlab.record import folder as run_folder
+from transferlab.record import predictions, report, setting, texts
+from transferlab.record.environment import environment
+from transferlab.record.recorder import RunRecorder, peak_memory_mb
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
 

@@ -10,7 +10,7 @@ from transferlab.claims.rows import Finding, find
 from transferlab.claims.table import CLAIMS, PROBE, PROBE_ROWS, Claim
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 PAGE = Path("docs") / "claims.md"
 README = Path("README.md")

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from transferlab.comparison.groups import Group, Summary, faults, group, score_of, value
 from transferlab.config import trees
 from transferlab.config.grids import FOLDERS
-from transferlab.runs import folder as run_folder
-from transferlab.runs import history
+from transferlab.record import folder as run_folder
+from transferlab.record import history
 
 UNDER_WAY = ("running", "trained", "interrupted")
 Cell = dict[int, Summary]

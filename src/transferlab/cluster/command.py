@@ -15,7 +15,7 @@ from transferlab.cluster.jobs import Command
 from transferlab.cluster.settings import Slurm, build, read
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 
 def main(arguments: list[str]) -> None:

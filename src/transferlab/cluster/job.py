@@ -15,7 +15,7 @@ from pathlib import Path
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.signals import STOPPED
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 AGAIN = (STOPPED, *(128 + number for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)))
 """Statuses of a run that was told to stop; the latter ones before it could listen."""

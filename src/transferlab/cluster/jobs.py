@@ -17,7 +17,7 @@ from transferlab.config import experiments, trees
 from transferlab.config.trees import Tree
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 
 class Command(NamedTuple):

@@ -12,8 +12,8 @@ from transferlab.comparison.reading import read
 from transferlab.comparison.standing import standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
-from transferlab.runs import setting
+from transferlab.record import folder as run_folder
+from transferlab.record import setting
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData

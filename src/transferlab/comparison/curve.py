@@ -9,7 +9,7 @@ from transferlab.comparison import groups, labels
 from transferlab.comparison.groups import Estimate, Group, Summary
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 REFERENCES = ("from_scratch", "tfidf")
 """What needs labels where transfer has a pretrained encoder; the default of ``--reference``."""

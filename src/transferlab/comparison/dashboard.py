@@ -14,7 +14,7 @@ from transferlab.comparison.reading import FILTERS, read, select
 from transferlab.comparison.standing import standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import history
+from transferlab.record import history
 
 FOLDER = ".trackio"
 

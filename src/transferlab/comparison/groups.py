@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from transferlab.comparison.distributions import t_quantile
-from transferlab.runs import setting
+from transferlab.record import setting
 
 Summary = dict[str, Any]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlab.comparison.groups import Group
-from transferlab.runs import setting
+from transferlab.record import setting
 
 MISSING = "-"
 SHORT = 32

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transferlab.comparison.groups import Summary, faults
 from transferlab.comparison.standing import Row, block_of
-from transferlab.runs import history
+from transferlab.record import history
 
 HISTORIES = (history.NAME, "metrics.csv")
 

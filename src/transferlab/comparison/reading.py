@@ -4,7 +4,7 @@ from pathlib import Path
 
 from transferlab.comparison.groups import Summary, is_baseline
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 FILTERS = ("task", "strategy", "encoder", "tag")
 

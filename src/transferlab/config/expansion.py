@@ -7,7 +7,7 @@ import yaml
 
 from transferlab.config import experiments, trees
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 
 def expand_arguments(arguments: list[str]) -> list[str]:

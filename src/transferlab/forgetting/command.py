@@ -21,7 +21,7 @@ from transferlab.forgetting.probe import Draw, Features, draws, features, score
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.ground.quiet import quiet
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 from transferlab.strategies import FeatureExtraction, Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks import Batch, TaskDataModule

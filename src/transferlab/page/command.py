@@ -7,7 +7,7 @@ from transferlab.comparison.reading import FILTERS, read, select
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 from transferlab.page.document import page
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 FILE = "report.html"
 

@@ -14,7 +14,7 @@ from transferlab.comparison import naming
 from transferlab.comparison.groups import Group, Summary, group
 from transferlab.page.calibration import Array
 from transferlab.page.entities import Errors, errors
-from transferlab.runs import history
+from transferlab.record import history
 
 Line = dict[str, Any]
 Curve = list[tuple[float, float]]

@@ -17,11 +17,12 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from transferlab.ground import signals
-from transferlab.runs import folder as run_folder
-from transferlab.runs import history, lock
+from transferlab.record import folder as run_folder
+from transferlab.record import history
 from transferlab.search.spec import Dimension, Range, Search, text
 from transferlab.sweeps import run, worker
 from transferlab.sweeps.cells import Cell, note
+from transferlab.training import lock
 
 METRIC = "val/primary"
 TICK = 0.5

@@ -8,7 +8,7 @@ import yaml
 from transferlab.config import experiments, trees
 from transferlab.config.grids import Overrides
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 from transferlab.search.spec import Dimension, Range, Search
 
 MARK = "# Winner of the search "

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from transferlab.config import experiments, trees
 from transferlab.config.grids import ALL, Overrides, Sweep
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 RECORD = "sweep.json"
 """File in the run folder of a cell: the arguments that it was started with."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import lock
 from transferlab.sweeps import worker
 from transferlab.sweeps.cells import Cell, note
+from transferlab.training import lock
 
 TICK = 0.5
 """Seconds between two looks at signals and progress."""

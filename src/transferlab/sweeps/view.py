@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 from transferlab.sweeps.run import Board
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from signal import SIGTERM
 from typing import Any
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
-PRELOAD = ["transferlab.cli", "transferlab.baselines.command", "transferlab.runs.lock"]
+PRELOAD = ["transferlab.cli", "transferlab.baselines.command", "transferlab.training.lock"]
 """What the fork server imports."""
 LOG = "output.log"
 """File in the run folder of a cell: what its command printed."""
@@ -37,7 +37,7 @@ def work(arguments: tuple[str, ...], folder: Path) -> None:
     sys.argv = ["transferlab", *arguments]
     threading.Thread(target=_follow_parent, daemon=True).start()
     from transferlab.__main__ import main
-    from transferlab.runs import lock
+    from transferlab.training import lock
 
     try:
         main()

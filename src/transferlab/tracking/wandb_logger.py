@@ -18,7 +18,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab.runs import history
+from transferlab.record import history
 
 STEP = "trainer/global_step"
 ID = "wandb-id.txt"

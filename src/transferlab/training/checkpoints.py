@@ -13,7 +13,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs.folder import LAST, PREVIOUS, remove
+from transferlab.record.folder import LAST, PREVIOUS, remove
 
 REST, FILES = "rest.pt", "files.json"
 """In a checkpoint that is a folder: all but weights and optimizer; length and CRC-32 of every file."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import predictions
-from transferlab.runs.predictions import Record
+from transferlab.record import predictions
+from transferlab.record.predictions import Record
 from transferlab.tasks.iob import spans
 from transferlab.tasks.labels import encode_labels
 

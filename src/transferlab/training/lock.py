@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs.folder import write_json
+from transferlab.record.folder import write_json
 
 NAME = "run.lock"
 

@@ -14,10 +14,10 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.encoders.loading import locate
-from transferlab.runs import folder as run_folder
-from transferlab.runs import predictions, report, texts
-from transferlab.runs.environment import environment
-from transferlab.runs.latency import latency_ms
+from transferlab.record import folder as run_folder
+from transferlab.record import predictions, report, texts
+from transferlab.record.environment import environment
+from transferlab.record.latency import latency_ms
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
 

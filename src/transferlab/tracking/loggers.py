@@ -10,10 +10,10 @@ from typing import Any
 from jsonargparse import Namespace
 
 from transferlab.config.places import find_run
-from transferlab.runs import wandb_artifacts
-from transferlab.runs.wandb_logger import WandbLogger
+from transferlab.tracking import wandb_artifacts
+from transferlab.tracking.wandb_logger import WandbLogger
 
-WANDB = "transferlab.runs.wandb_logger.WandbLogger"
+WANDB = "transferlab.tracking.wandb_logger.WandbLogger"
 
 
 def prepare(settings: Any, folder: Path, command: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from transferlab.runs.predictions import Record
+from transferlab.record.predictions import Record
 from transferlab.tasks.spec import TaskSpec
 
 

@@ -22,12 +22,12 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from transferlab.ground import signals
-from transferlab.runs import inside, lock, network
-from transferlab.runs.folder import LAST
-from transferlab.runs.metrics_log import MetricsLog
-from transferlab.runs.setting import flat
-from transferlab.runs.wandb_logger import WandbLogger
+from transferlab.record.folder import LAST
+from transferlab.record.setting import flat
 from transferlab.tasks import Batch
+from transferlab.tracking.metrics_log import MetricsLog
+from transferlab.tracking.wandb_logger import WandbLogger
+from transferlab.training import inside, lock, network
 
 LOST = 1
 """Exit status where another process of the run is gone."""

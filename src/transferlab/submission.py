@@ -8,9 +8,9 @@ from pathlib import Path
 
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
-from transferlab.runs import predictions
-from transferlab.runs.predictions import Record
+from transferlab.record import folder as run_folder
+from transferlab.record import predictions
+from transferlab.record.predictions import Record
 from transferlab.tasks.table import TASKS
 
 FILES: dict[str, tuple[str, ...]] = {

@@ -22,7 +22,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
 from transferlab.encoders.layers import layer_list
-from transferlab.runs import checkpoints
+from transferlab.training import checkpoints
 
 
 class Replicated(DDPStrategy):

@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab.runs import predictions
-from transferlab.runs.folder import read_summary
-from transferlab.runs.wandb_logger import ID, WandbLogger, say
+from transferlab.record import predictions
+from transferlab.record.folder import read_summary
+from transferlab.tracking.wandb_logger import ID, WandbLogger, say
 
 Cells = list[list[Any]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.runs import folder as run_folder
+from transferlab.record import folder as run_folder
 
 
 def main(arguments: list[str]) -> None:

@@ -1,1 +1,0 @@
-"""The run folder: what a run leaves behind, and reading it back. Importing this imports no torch."""

@@ -1,0 +1,1 @@
+"""Training that can be stopped anywhere: checkpoints, exact resume, locks, several processes."""

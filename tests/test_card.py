@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from transferlab.comparison import card
+from transferlab.analysis.comparison import card
 from transferlab.ground.errors import TransferlabError
 
 huggingface_hub = pytest.importorskip("huggingface_hub")

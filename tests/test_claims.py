@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from transferlab.claims import command, effects, grid, page, rows, table
-from transferlab.claims.effects import Effect, combine, judge
+from transferlab.analysis.claims import command, effects, grid, page, rows, table
+from transferlab.analysis.claims.effects import Effect, combine, judge
 from transferlab.ground.errors import TransferlabError
 
 ROOT = Path(__file__).parents[1]
@@ -312,7 +312,7 @@ def test_mistakes_are_one_line(write, pages):
 
 
 def test_nothing_slow_is_imported():
-    code = f"import sys, transferlab.claims.command; print([m for m in {HEAVY} if m in sys.modules])"
+    code = f"import sys, transferlab.analysis.claims.command; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from transferlab.comparison import command as compare
-from transferlab.comparison import render
-from transferlab.comparison.columns import RUN_COLUMNS
-from transferlab.comparison.reading import read
+from transferlab.analysis.comparison import command as compare
+from transferlab.analysis.comparison import render
+from transferlab.analysis.comparison.columns import RUN_COLUMNS
+from transferlab.analysis.comparison.reading import read
 from transferlab.ground.errors import TransferlabError
 
 HEAVY = ("torch", "lightning", "transformers", "datasets", "sklearn", "scipy", "pandas")

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from transferlab.comparison import curve, labels
+from transferlab.analysis.comparison import curve, labels
 from transferlab.ground.errors import TransferlabError
 
 REFERENCE = {10: {0: 0.5, 1: 0.5}, 100: {0: 0.6, 1: 0.6}, 1000: {0: 0.8, 1: 0.8}}

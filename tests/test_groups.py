@@ -5,8 +5,8 @@ import statistics
 import pytest
 import scipy.stats
 
-from transferlab.comparison import distributions
-from transferlab.comparison.groups import estimate, faults, group
+from transferlab.analysis.comparison import distributions
+from transferlab.analysis.comparison.groups import estimate, faults, group
 from transferlab.record.setting import deciding, fingerprint
 
 

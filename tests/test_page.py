@@ -14,14 +14,14 @@ import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 
+from transferlab.analysis.page import calibration, gather
+from transferlab.analysis.page.command import main as report
+from transferlab.analysis.page.entities import KINDS, classify, errors
+from transferlab.analysis.page.lengths import by_length, cuts, wilson
+from transferlab.analysis.page.markup import Html, table, tag
+from transferlab.analysis.page.scales import Scale, amount, around
 from transferlab.baselines import main as baseline
 from transferlab.ground.errors import TransferlabError
-from transferlab.page import calibration, gather
-from transferlab.page.command import main as report
-from transferlab.page.entities import KINDS, classify, errors
-from transferlab.page.lengths import by_length, cuts, wilson
-from transferlab.page.markup import Html, table, tag
-from transferlab.page.scales import Scale, amount, around
 from transferlab.record import predictions
 from transferlab.tasks.iob import spans
 
@@ -268,7 +268,7 @@ def test_the_temperature_in_the_page_is_that_of_the_predictions(runs):
 
 
 def summaries(root):
-    from transferlab.comparison.reading import read
+    from transferlab.analysis.comparison.reading import read
 
     return read(root)
 
@@ -374,9 +374,9 @@ def test_settings_of_one_strategy_get_different_names(tmp_path):
 
 
 def test_it_says_that_only_the_best_settings_are_drawn(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("transferlab.page.predicted.MOST", 1)
+    monkeypatch.setattr("transferlab.analysis.page.predicted.MOST", 1)
     assert page_of(runs).count("Drawn are the 1 best of ") >= 3
-    monkeypatch.setattr("transferlab.page.predicted.MOST", 50)
+    monkeypatch.setattr("transferlab.analysis.page.predicted.MOST", 50)
     assert "Drawn are" not in page_of(runs)
 
 
@@ -393,7 +393,7 @@ def test_filters_and_mistakes(runs, tmp_path):
 
 def test_it_needs_no_torch(runs, tmp_path):
     code = (
-        "import sys; from transferlab.page.command import main; main(sys.argv[1:]); "
+        "import sys; from transferlab.analysis.page.command import main; main(sys.argv[1:]); "
         "print([m for m in ('torch', 'lightning', 'transformers', 'datasets', 'sklearn') if m in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(runs), "--output", str(tmp_path / "page.html")]

@@ -6,8 +6,8 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from transferlab.comparison import outcomes, significance
-from transferlab.comparison.significance import Errors, Sample
+from transferlab.analysis.comparison import outcomes, significance
+from transferlab.analysis.comparison.significance import Errors, Sample
 
 accuracy = outcomes.METRICS["classification", "accuracy"]
 f1 = outcomes.METRICS["classification", "f1"]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
-from transferlab.comparison.groups import estimate
+from transferlab.analysis.comparison.groups import estimate
 from transferlab.config import trees
 from transferlab.encoders import EncoderConfig
 from transferlab.forgetting import report

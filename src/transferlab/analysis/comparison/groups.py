@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab.comparison.distributions import t_quantile
+from transferlab.analysis.comparison.distributions import t_quantile
 from transferlab.record import setting
 
 Summary = dict[str, Any]

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transferlab.comparison import naming
-from transferlab.comparison.groups import Group, Summary, group
-from transferlab.page.calibration import Array
-from transferlab.page.entities import Errors, errors
+from transferlab.analysis.comparison import naming
+from transferlab.analysis.comparison.groups import Group, Summary, group
+from transferlab.analysis.page.calibration import Array
+from transferlab.analysis.page.entities import Errors, errors
 from transferlab.record import history
 
 Line = dict[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transferlab.comparison.groups import Group
+from transferlab.analysis.comparison.groups import Group
 from transferlab.record import setting
 
 MISSING = "-"

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from transferlab.comparison import groups, labels
-from transferlab.comparison.groups import Estimate, Group, Summary
+from transferlab.analysis.comparison import groups, labels
+from transferlab.analysis.comparison.groups import Estimate, Group, Summary
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.record import folder as run_folder

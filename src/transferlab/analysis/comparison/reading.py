@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from transferlab.comparison.groups import Summary, is_baseline
+from transferlab.analysis.comparison.groups import Summary, is_baseline
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.record import folder as run_folder
 

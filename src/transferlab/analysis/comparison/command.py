@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from transferlab.comparison.columns import GROUP_COLUMNS, RUN_COLUMNS, Column
-from transferlab.comparison.groups import Summary, faults, group
-from transferlab.comparison.notes import apart, equal_histories, notes
-from transferlab.comparison.reading import FILTERS, read, select
-from transferlab.comparison.render import Sheet, show
-from transferlab.comparison.standing import Row, block_of, standing
+from transferlab.analysis.comparison.columns import GROUP_COLUMNS, RUN_COLUMNS, Column
+from transferlab.analysis.comparison.groups import Summary, faults, group
+from transferlab.analysis.comparison.notes import apart, equal_histories, notes
+from transferlab.analysis.comparison.reading import FILTERS, read, select
+from transferlab.analysis.comparison.render import Sheet, show
+from transferlab.analysis.comparison.standing import Row, block_of, standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from transferlab.comparison.groups import Summary, faults
-from transferlab.comparison.standing import Row, block_of
+from transferlab.analysis.comparison.groups import Summary, faults
+from transferlab.analysis.comparison.standing import Row, block_of
 from transferlab.record import history
 
 HISTORIES = (history.NAME, "metrics.csv")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from transferlab.comparison.distributions import sign_test, t_tail
-from transferlab.comparison.outcomes import Array
+from transferlab.analysis.comparison.distributions import sign_test, t_tail
+from transferlab.analysis.comparison.outcomes import Array
 
 Metric = Callable[[Array], Array]
 SHUFFLES = 10_000
@@ -22,7 +22,7 @@ class Sample(NamedTuple):
     """The runs of a setting on the same examples.
 
     Attributes:
-        counts: ``[runs, examples, counts]``, see `transferlab.comparison.outcomes`.
+        counts: ``[runs, examples, counts]``, see `transferlab.analysis.comparison.outcomes`.
         fixed: Whether a single run stands for all seeds, as that of a classical baseline does.
     """
 
@@ -54,7 +54,7 @@ def against(reference: Sample, others: Sequence[Sample], metric: Metric, accurac
     Args:
         reference: What the others are compared with.
         others: Settings on the same examples.
-        metric: A metric of sums, from `transferlab.comparison.outcomes.METRICS`.
+        metric: A metric of sums, from `transferlab.analysis.comparison.outcomes.METRICS`.
         accuracy: Whether the metric is a share of right answers.
     """
     results: dict[int, Result] = {}

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from transferlab.comparison import naming
-from transferlab.comparison.groups import Estimate, Summary, estimate, faults, score_of, value
-from transferlab.page import charts, gather
-from transferlab.page.gather import Setting, Task
-from transferlab.page.markup import Html, details, join, note, table, tag
-from transferlab.page.scales import amount
+from transferlab.analysis.comparison import naming
+from transferlab.analysis.comparison.groups import Estimate, Summary, estimate, faults, score_of, value
+from transferlab.analysis.page import charts, gather
+from transferlab.analysis.page.gather import Setting, Task
+from transferlab.analysis.page.markup import Html, details, join, note, table, tag
+from transferlab.analysis.page.scales import amount
 
 COSTS = (
     ("trainable parameters", ("params", "trainable")),

@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from transferlab.comparison.distributions import t_quantile
-from transferlab.comparison.groups import Estimate, estimate
+from transferlab.analysis.comparison.distributions import t_quantile
+from transferlab.analysis.comparison.groups import Estimate, estimate
 
 Verdict = Literal["supported", "partly", "not supported", "undecided", "not run"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from transferlab.comparison.columns import KEPT, SPARE, Column
+from transferlab.analysis.comparison.columns import KEPT, SPARE, Column
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,9 +7,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transferlab.comparison.groups import Estimate, Group, Summary, estimate, faults, group, is_baseline, key_of, value
-from transferlab.comparison.reading import read
-from transferlab.comparison.standing import standing
+from transferlab.analysis.comparison.groups import (
+    Estimate,
+    Group,
+    Summary,
+    estimate,
+    faults,
+    group,
+    is_baseline,
+    key_of,
+    value,
+)
+from transferlab.analysis.comparison.reading import read
+from transferlab.analysis.comparison.standing import standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder

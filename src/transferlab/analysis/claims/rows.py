@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from transferlab.claims import effects, grid
-from transferlab.claims.effects import Effect, Verdict
-from transferlab.claims.grid import Grid
-from transferlab.comparison.groups import Group, Summary, score_of, value
+from transferlab.analysis.claims import effects, grid
+from transferlab.analysis.claims.effects import Effect, Verdict
+from transferlab.analysis.claims.grid import Grid
+from transferlab.analysis.comparison.groups import Group, Summary, score_of, value
 
 REACHED = 0.95
 """Part of the way from the untrained head to the best validation score that counts as converged."""
@@ -131,10 +131,10 @@ def speed_up(runs: Grid, row: Row) -> Effect | None:
 def label_multiplier(runs: Grid, row: Row) -> Effect | None:
     """How many times as many labels the second strategy needs for what the first reaches with the row's size.
 
-    On average over seeds, with the bootstrap interval of `transferlab.comparison.labels.equivalent`.
+    On average over seeds, with the bootstrap interval of `transferlab.analysis.comparison.labels.equivalent`.
     """
     # takes a moment to import
-    from transferlab.comparison import labels
+    from transferlab.analysis.comparison import labels
 
     assert row.size is not None
     method, reference = (_learning_curve(runs, row, name) for name in row.needs)

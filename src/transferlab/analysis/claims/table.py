@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from transferlab.claims import rows
-from transferlab.claims.rows import Row
+from transferlab.analysis.claims import rows
+from transferlab.analysis.claims.rows import Row
 
 FULL, FROZEN, SCRATCH = "full_finetuning", "feature_extraction", "from_scratch"
 SWEEP_OF = {"sst2": "sst2", "mrpc": "mrpc", "conll2003": "conll2003"}

@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from transferlab.comparison import naming
-from transferlab.comparison.groups import Summary, group
-from transferlab.comparison.reading import FILTERS, read, select
-from transferlab.comparison.standing import standing
+from transferlab.analysis.comparison import naming
+from transferlab.analysis.comparison.groups import Summary, group
+from transferlab.analysis.comparison.reading import FILTERS, read, select
+from transferlab.analysis.comparison.standing import standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import history

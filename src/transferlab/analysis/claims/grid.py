@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab.comparison.groups import Group, Summary, faults, group, score_of, value
+from transferlab.analysis.comparison.groups import Group, Summary, faults, group, score_of, value
 from transferlab.config import trees
 from transferlab.config.grids import FOLDERS
 from transferlab.record import folder as run_folder

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from transferlab.page.lengths import Share, wilson
+from transferlab.analysis.page.lengths import Share, wilson
 from transferlab.tasks.iob import Span, spans
 
 KINDS = ("correct", "boundary", "type", "boundary and type", "missed", "spurious")

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from transferlab.comparison.groups import estimate
-from transferlab.page import calibration, charts, gather, lengths
-from transferlab.page.entities import KINDS
-from transferlab.page.gather import Setting, Task, Tested
-from transferlab.page.markup import Html, details, join, note, table, tag
-from transferlab.page.overview import legend, named
+from transferlab.analysis.comparison.groups import estimate
+from transferlab.analysis.page import calibration, charts, gather, lengths
+from transferlab.analysis.page.entities import KINDS
+from transferlab.analysis.page.gather import Setting, Task, Tested
+from transferlab.analysis.page.markup import Html, details, join, note, table, tag
+from transferlab.analysis.page.overview import legend, named
 
 Found = list[tuple[Setting, list[Tested]]]
 MOST = 12

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from transferlab.claims import grid, page
-from transferlab.claims.effects import combine
-from transferlab.claims.rows import Finding, find
-from transferlab.claims.table import CLAIMS, PROBE, PROBE_ROWS, Claim
+from transferlab.analysis.claims import grid, page
+from transferlab.analysis.claims.effects import combine
+from transferlab.analysis.claims.rows import Finding, find
+from transferlab.analysis.claims.table import CLAIMS, PROBE, PROBE_ROWS, Claim
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.record import folder as run_folder

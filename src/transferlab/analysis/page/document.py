@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from transferlab.comparison.groups import Summary
-from transferlab.page import gather, overview, predicted
-from transferlab.page.gather import Task
-from transferlab.page.markup import Html, join, note, table, tag
+from transferlab.analysis.comparison.groups import Summary
+from transferlab.analysis.page import gather, overview, predicted
+from transferlab.analysis.page.gather import Task
+from transferlab.analysis.page.markup import Html, join, note, table, tag
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever a run's text says."""
@@ -25,7 +25,7 @@ def page(summaries: Sequence[Summary], root: Path) -> Html:
     parts = [_task(task) for task in found]
     runs = tag("section", tag("h2", "Environment"), overview.environments(summaries), id="environment")
     listed = tag("section", tag("h2", "Runs"), overview.folders(summaries, root), id="runs")
-    style = files("transferlab.page").joinpath("sheet.css").read_text(encoding="utf-8")
+    style = files("transferlab.analysis.page").joinpath("sheet.css").read_text(encoding="utf-8")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from transferlab.comparison import naming
-from transferlab.comparison.groups import Group, Key, faults, is_baseline
+from transferlab.analysis.comparison import naming
+from transferlab.analysis.comparison.groups import Group, Key, faults, is_baseline
 from transferlab.ground.errors import TransferlabError, near
 
 LOWER_IS_BETTER = ("mse",)
@@ -51,7 +51,7 @@ def standing(groups: Sequence[Group], reference: str | None = None, tests: bool 
     """A row for each setting, block by block, the best one first.
 
     Args:
-        groups: What `transferlab.comparison.groups.group` returns.
+        groups: What `transferlab.analysis.comparison.groups.group` returns.
         reference: Strategy, experiment or label to compare with; None: the best one of each block.
         tests: Whether to test for significance, which reads predictions.
 
@@ -152,7 +152,7 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     if sum(_predicted(row.group) for row in rows) < 2:
         return {}
     # numpy takes longer to import than all else here
-    from transferlab.comparison import outcomes, significance
+    from transferlab.analysis.comparison import outcomes, significance
 
     one = reference.group.counted[0]
     known = [(row, outcomes.sample(row.group)) for row in rows if row.group.counted]

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from transferlab.comparison.reading import FILTERS, read, select
+from transferlab.analysis.comparison.reading import FILTERS, read, select
+from transferlab.analysis.page.document import page
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.page.document import page
 from transferlab.record import folder as run_folder
 
 FILE = "report.html"

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from transferlab.page.markup import Child, Html, join, tag
-from transferlab.page.scales import Scale, amount, around
+from transferlab.analysis.page.markup import Child, Html, join, tag
+from transferlab.analysis.page.scales import Scale, amount, around
 
 WIDTH, HEIGHT = 400, 290
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 44

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from transferlab.comparison.groups import Estimate, Summary, faults, score_of, value
-from transferlab.comparison.standing import Row
+from transferlab.analysis.comparison.groups import Estimate, Summary, faults, score_of, value
+from transferlab.analysis.comparison.standing import Row
 
 Cell = str | int | float | None
 T = TypeVar("T")

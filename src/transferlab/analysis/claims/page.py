@@ -3,14 +3,14 @@
 import math
 import re
 
-from transferlab.claims import grid
-from transferlab.claims.effects import Effect, Verdict, combine
-from transferlab.claims.grid import Grid
-from transferlab.claims.rows import Finding
-from transferlab.claims.table import COMPARED, NAMES, Claim
-from transferlab.comparison.groups import Group, value
-from transferlab.comparison.standing import Row as Standing
-from transferlab.comparison.standing import standing
+from transferlab.analysis.claims import grid
+from transferlab.analysis.claims.effects import Effect, Verdict, combine
+from transferlab.analysis.claims.grid import Grid
+from transferlab.analysis.claims.rows import Finding
+from transferlab.analysis.claims.table import COMPARED, NAMES, Claim
+from transferlab.analysis.comparison.groups import Group, value
+from transferlab.analysis.comparison.standing import Row as Standing
+from transferlab.analysis.comparison.standing import standing
 from transferlab.ground.errors import TransferlabError
 
 MISSING = "\N{EN DASH}"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transferlab.comparison.groups import Group, Summary, score_of
+from transferlab.analysis.comparison.groups import Group, Summary, score_of
 from transferlab.config.places import cache_folder
 from transferlab.tasks.iob import spans
 

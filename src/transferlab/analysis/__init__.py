@@ -1,0 +1,1 @@
+"""Reads run directories only, and imports no torch: comparison, report, claims, model card."""

@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 from transferlab.__main__ import main
-from transferlab.cluster import job as job_part
-from transferlab.cluster import jobs
-from transferlab.cluster.jobs import Command
-from transferlab.cluster.settings import Slurm, build, read
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
+from transferlab.launch.cluster import job as job_part
+from transferlab.launch.cluster import jobs
+from transferlab.launch.cluster.jobs import Command
+from transferlab.launch.cluster.settings import Slurm, build, read
 from transferlab.training import lock
 
 ROOT = Path(__file__).parents[1]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from transferlab import fetch
 from transferlab.ground.errors import TransferlabError
+from transferlab.launch import fetch
 
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789012345678901234567890123456789"

@@ -12,10 +12,10 @@ from sklearn.linear_model import RidgeCV
 
 from transferlab.adapters import Bottleneck, LoRA, PromptTuning
 from transferlab.encoders.encoder import LayerMix
-from transferlab.forgetting import command, probe
-from transferlab.forgetting.drift import Moments, cosine_distance, layer_drift, linear_cka
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import FeatureExtraction, FullFineTuning, ParameterEfficient
+from transferlab.use.forgetting import command, probe
+from transferlab.use.forgetting.drift import Moments, cosine_distance, layer_drift, linear_cka
 
 
 def hsic(x, y):

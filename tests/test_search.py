@@ -8,7 +8,7 @@ import yaml
 
 from transferlab.config import experiments
 from transferlab.ground.errors import TransferlabError
-from transferlab.search import spec, write
+from transferlab.launch.search import spec, write
 
 HERE = Path(__file__).parent.parent
 TREE = {
@@ -95,7 +95,7 @@ def test_the_sweep_of_wandb(tmp_path):
 
 
 def test_validations_are_read_while_they_are_written(tmp_path):
-    studies = pytest.importorskip("transferlab.search.study")
+    studies = pytest.importorskip("transferlab.launch.search.study")
     path = tmp_path / "metrics.jsonl"
     assert studies.validations(tmp_path) == []
     lines = [{"step": 0, "val/primary": 0.1}, {"step": 3, "train/loss": 1.0}, {"step": 4, "val/primary": 0.5}]
@@ -105,12 +105,12 @@ def test_validations_are_read_while_they_are_written(tmp_path):
 
 def test_a_killed_trial_is_queued_once_more_with_its_values_and_its_folder(tmp_path):
     optuna = pytest.importorskip("optuna")
-    from transferlab.search import study as studies
+    from transferlab.launch.search import study as studies
 
     search = read(tmp_path)
     script = (
         "import os, sys; from pathlib import Path; from transferlab.runs import lock\n"
-        "from transferlab.search import spec, study\n"
+        "from transferlab.launch.search import spec, study\n"
         "search = spec.read(Path(sys.argv[1]), Path(sys.argv[3])); known = study.open_study(search, Path(sys.argv[2]))\n"
         "trial = known.ask(); trial.set_user_attr('owner', lock.identity()); study.suggest(trial, search)\n"
         "trial.set_user_attr('folder', 'some-t0'); os._exit(9)\n"
@@ -133,7 +133,7 @@ def test_a_killed_trial_is_queued_once_more_with_its_values_and_its_folder(tmp_p
 
 def test_a_grid_is_gone_through_once(tmp_path):
     pytest.importorskip("optuna")
-    from transferlab.search import study as studies
+    from transferlab.launch.search import study as studies
 
     space = {"a.b": {"low": 0.0, "high": 0.3, "step": 0.1}, "c.d": [1, 2]}
     search = read(tmp_path, sampler="grid", space=space)
@@ -150,7 +150,7 @@ def test_a_grid_is_gone_through_once(tmp_path):
 
 def test_writing_for_wandb_needs_neither_torch_nor_optuna(tmp_path):
     code = (
-        "import sys; from transferlab.search.command import main\n"
+        "import sys; from transferlab.launch.search.command import main\n"
         f"main(['demo', '--wandb', {str(tmp_path / 'w.yaml')!r}]); sys.exit('torch' in sys.modules or 'optuna' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=HERE, check=False).returncode == 0

@@ -3,10 +3,10 @@ import zipfile
 
 import pytest
 
-from transferlab import submission
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import predictions
 from transferlab.tasks.table import GLUE, TASKS
+from transferlab.use import submission
 
 
 @pytest.fixture

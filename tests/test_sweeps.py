@@ -10,7 +10,7 @@ import pytest
 
 from transferlab.config import grids as spec
 from transferlab.ground.errors import TransferlabError
-from transferlab.sweeps import cells, command, run, view, worker
+from transferlab.launch.sweeps import cells, command, run, view, worker
 
 HERE = Path(__file__).parent.parent
 GRID = {
@@ -183,7 +183,7 @@ def test_seeds_hand_keys_on_and_refuse_misspelt_options(monkeypatch, capsys, tmp
 
 def test_listing_needs_no_torch():
     code = (
-        "import sys; from transferlab.sweeps.command import main; main(['demo', '--dry', '--root', '/nonexistent']);"
+        "import sys; from transferlab.launch.sweeps.command import main; main(['demo', '--dry', '--root', '/nonexistent']);"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=HERE, check=False).returncode == 0

@@ -14,12 +14,12 @@ import yaml
 from kills import check_equal
 from local_slurm import slurm
 
-from transferlab.cluster import jobs
-from transferlab.cluster.command import main as submit_command
-from transferlab.cluster.jobs import Command
-from transferlab.cluster.settings import read
 from transferlab.ground import queue
-from transferlab.sweeps.command import main as sweep_command
+from transferlab.launch.cluster import jobs
+from transferlab.launch.cluster.command import main as submit_command
+from transferlab.launch.cluster.jobs import Command
+from transferlab.launch.cluster.settings import read
+from transferlab.launch.sweeps.command import main as sweep_command
 
 pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).parents[2]

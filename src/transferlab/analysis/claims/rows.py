@@ -200,7 +200,7 @@ def overfitting_of_few(runs: Grid, row: Row) -> Effect | None:
 def forgotten(probe: str) -> Callable[[Grid, Row], Effect | None]:
     """How much a linear probe of an earlier task loses by the tuning, in points, run by run.
 
-    A measure for rows; the probe of each run is the mean of its own, see `transferlab.forgetting`.
+    A measure for rows; the probe of each run is the mean of its own, see `transferlab.use.forgetting`.
     """
 
     def measure(runs: Grid, row: Row) -> Effect | None:

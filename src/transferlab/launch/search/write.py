@@ -8,8 +8,8 @@ import yaml
 from transferlab.config import experiments, trees
 from transferlab.config.grids import Overrides
 from transferlab.ground.errors import TransferlabError
+from transferlab.launch.search.spec import Dimension, Range, Search
 from transferlab.record import folder as run_folder
-from transferlab.search.spec import Dimension, Range, Search
 
 MARK = "# Winner of the search "
 WANDB_METHODS = {"tpe": "bayes", "random": "random", "grid": "grid"}

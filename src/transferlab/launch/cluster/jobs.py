@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from transferlab.cluster import script
-from transferlab.cluster.settings import Slurm
 from transferlab.config import experiments, trees
 from transferlab.config.trees import Tree
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
+from transferlab.launch.cluster import script
+from transferlab.launch.cluster.settings import Slurm
 from transferlab.record import folder as run_folder
 
 

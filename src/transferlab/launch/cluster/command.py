@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from transferlab.cluster import jobs
-from transferlab.cluster.jobs import Command
-from transferlab.cluster.settings import Slurm, build, read
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
+from transferlab.launch.cluster import jobs
+from transferlab.launch.cluster.jobs import Command
+from transferlab.launch.cluster.settings import Slurm, build, read
 from transferlab.record import folder as run_folder
 
 

@@ -15,9 +15,6 @@ from jsonargparse import ArgumentError, ArgumentParser
 from transferlab.analysis.comparison.groups import estimate
 from transferlab.config import trees
 from transferlab.encoders import EncoderConfig
-from transferlab.forgetting import report
-from transferlab.forgetting.drift import layer_drift
-from transferlab.forgetting.probe import Draw, Features, draws, features, score
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.ground.quiet import quiet
@@ -26,6 +23,9 @@ from transferlab.strategies import FeatureExtraction, Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks import Batch, TaskDataModule
 from transferlab.tasks.table import TASKS
+from transferlab.use.forgetting import report
+from transferlab.use.forgetting.drift import layer_drift
+from transferlab.use.forgetting.probe import Draw, Features, draws, features, score
 
 FILE = "forgetting.json"
 DEFAULT = ("stsb", "sst2")

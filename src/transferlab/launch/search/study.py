@@ -17,11 +17,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from transferlab.ground import signals
+from transferlab.launch.search.spec import Dimension, Range, Search, text
+from transferlab.launch.sweeps import run, worker
+from transferlab.launch.sweeps.cells import Cell, note
 from transferlab.record import folder as run_folder
 from transferlab.record import history
-from transferlab.search.spec import Dimension, Range, Search, text
-from transferlab.sweeps import run, worker
-from transferlab.sweeps.cells import Cell, note
 from transferlab.training import lock
 
 METRIC = "val/primary"

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from transferlab.cluster.settings import Slurm
 from transferlab.ground.errors import TransferlabError
+from transferlab.launch.cluster.settings import Slurm
 
 
 def header(name: str, log: Path, settings: Slurm, array: str = "") -> str:
@@ -101,12 +101,12 @@ def _frame(
         *settings.setup,
         "# a signal is for the processes of the run; this shell must be there after them",
         "trap : TERM USR1 USR2",
-        f"{python} -m transferlab.cluster.job start {runs} {settings.requeues_without_checkpoint} || exit",
+        f"{python} -m transferlab.launch.cluster.job start {runs} {settings.requeues_without_checkpoint} || exit",
         *before,
         # srun does not take the number of cores over from the job
         f"srun --kill-on-bad-exit=1 --cpus-per-task={settings.cpus_per_process} --open-mode=append --output={logs} \\",
         f"  {command}",
-        f"{python} -m transferlab.cluster.job end {runs} $?",
+        f"{python} -m transferlab.launch.cluster.job end {runs} $?",
         "exit",
         "",
     ]

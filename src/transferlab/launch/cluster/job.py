@@ -1,4 +1,4 @@
-"""What a job does before and after its run: ``python -m transferlab.cluster.job start|end RUN ... NUMBER``.
+"""What a job does before and after its run: ``python -m transferlab.launch.cluster.job start|end RUN ... NUMBER``.
 
 It stands in the job file and not in the run, so that a signal during the imports, a run that dies, or a job that Slurm
 itself requeues are counted and requeued too, and only when all processes have ended.

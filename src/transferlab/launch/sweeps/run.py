@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
-from transferlab.sweeps import worker
-from transferlab.sweeps.cells import Cell, note
+from transferlab.launch.sweeps import worker
+from transferlab.launch.sweeps.cells import Cell, note
 from transferlab.training import lock
 
 TICK = 0.5

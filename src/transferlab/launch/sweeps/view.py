@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from transferlab.launch.sweeps.run import Board
 from transferlab.record import folder as run_folder
-from transferlab.sweeps.run import Board
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -17,7 +17,7 @@ SHOWN = ("finished", "running", "failed", "waiting for another", "elsewhere", "s
 
 @contextmanager
 def progress(board: Board) -> Iterator[Show]:
-    """What `transferlab.sweeps.run.run` tells its changes to."""
+    """What `transferlab.launch.sweeps.run.run` tells its changes to."""
     from rich.console import Console
 
     screen = Console(highlight=False)

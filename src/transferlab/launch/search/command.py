@@ -10,8 +10,8 @@ from transferlab.config.grids import find
 from transferlab.ground import signals
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.search import spec, write
-from transferlab.search.spec import Search, text
+from transferlab.launch.search import spec, write
+from transferlab.launch.search.spec import Search, text
 
 if TYPE_CHECKING:
     import optuna
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
         import optuna
     except ImportError:
         raise TransferlabError("a search needs Optuna: pip install 'transferlab[search]'.") from None
-    from transferlab.search import study as studies
+    from transferlab.launch.search import study as studies
 
     database = asked.root / "searches" / f"{search.name}.db"
     if asked.dry:
@@ -81,8 +81,8 @@ def _check_same(study: "optuna.Study", search: Search) -> None:
 
 
 def _run(study: "optuna.Study", search: Search, asked: Namespace) -> int:
-    from transferlab.search import study as studies
-    from transferlab.sweeps import run
+    from transferlab.launch.search import study as studies
+    from transferlab.launch.sweeps import run
 
     trials = asked.trials or (len(studies.grid(search)) if search.sampler == "grid" else search.trials)
     if again := studies.recover(study):
@@ -108,7 +108,7 @@ def _work(study: "optuna.Study", search: Search, runs: Path, trials: int) -> int
     """One trial after another until there are enough; returns how many failed."""
     import optuna
 
-    from transferlab.search import study as studies
+    from transferlab.launch.search import study as studies
 
     train = studies.objective(search, runs, lambda line: print(line, flush=True))
     failed = 0
@@ -143,7 +143,7 @@ def _list(study: "optuna.Study") -> None:
 
 
 def _report(study: "optuna.Study", search: Search, asked: Namespace) -> None:
-    from transferlab.search import study as studies
+    from transferlab.launch.search import study as studies
 
     best = study.best_trial
     path = asked.winner or Path("experiments") / f"{search.name}_best.yaml"

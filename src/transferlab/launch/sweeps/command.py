@@ -7,14 +7,14 @@ from pathlib import Path
 
 import yaml
 
-from transferlab.cluster import jobs
-from transferlab.cluster.command import split
-from transferlab.cluster.settings import Slurm, read
 from transferlab.config import grids as spec
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.sweeps import run, view, worker
-from transferlab.sweeps.cells import Cell, build, state, tracks
+from transferlab.launch.cluster import jobs
+from transferlab.launch.cluster.command import split
+from transferlab.launch.cluster.settings import Slurm, read
+from transferlab.launch.sweeps import run, view, worker
+from transferlab.launch.sweeps.cells import Cell, build, state, tracks
 
 
 def main(arguments: list[str]) -> None:

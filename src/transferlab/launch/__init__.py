@@ -1,0 +1,1 @@
+"""Starts runs: sweeps, searches, jobs on a cluster, the demo."""

@@ -1,0 +1,6 @@
+"""Runs as jobs of a cluster; needs nothing of torch."""
+
+from transferlab.launch.cluster.jobs import Command, submit_array
+from transferlab.launch.cluster.settings import Slurm
+
+__all__ = ["Command", "Slurm", "submit_array"]

@@ -14,7 +14,7 @@ import yaml
 
 from benchmarks.measure import Clock, Job, Measurement, peak_memory_mb, report
 from benchmarks.rows import read_facts, read_source
-from transferlab.cli import TransferCLI
+from transferlab.cli.train import TransferCLI
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.quiet import quiet
 from transferlab.strategies import Strategy

@@ -25,7 +25,7 @@ from lightning.pytorch.callbacks import Callback
 from benchmarks.measure import Job, has_bf16, run
 from benchmarks.ours import experiment
 from benchmarks.table import markdown
-from transferlab.cli import TransferCLI
+from transferlab.cli.train import TransferCLI
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder

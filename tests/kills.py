@@ -26,7 +26,7 @@ FIT = ("fit", "--config", "mine.yaml", "--resume")
 
 # imports take seconds and a start after them a fraction of one: the server imports once, every start is forked from it
 starts = multiprocessing.get_context("forkserver")
-PRELOAD = """transferlab.cli transferlab.strategies transferlab.adapters datasets pandas peft sklearn.metrics
+PRELOAD = """transferlab.cli.train transferlab.strategies transferlab.adapters datasets pandas peft sklearn.metrics
 transformers.models.bert.modeling_bert transformers.optimization transformers.trainer_utils kills"""
 starts.set_forkserver_preload(PRELOAD.split())
 

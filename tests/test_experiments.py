@@ -28,7 +28,7 @@ class ParserBuilt(Exception):
 @pytest.fixture(scope="module")
 def parser():
     """The parser of `transferlab fit`, built once; nothing is run."""
-    from transferlab.cli import TransferCLI
+    from transferlab.cli.train import TransferCLI
 
     kept = []
 

@@ -63,7 +63,7 @@ def main() -> None:
 def _train() -> None:
     # a signal may come during the imports already, which take seconds
     with signals.handled():
-        from transferlab.cli import main as train
+        from transferlab.cli.train import main as train
 
         train()
 

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _fetch(arguments: list[str]) -> list[str]:
-    from transferlab import cli
+    from transferlab.cli import train as cli
     from transferlab.encoders.loading import locate
     from transferlab.ground.quiet import quiet
 

@@ -18,7 +18,7 @@ from typing import Any
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
-PRELOAD = ["transferlab.cli", "transferlab.baselines.command", "transferlab.training.lock"]
+PRELOAD = ["transferlab.cli.train", "transferlab.baselines.command", "transferlab.training.lock"]
 """What the fork server imports."""
 LOG = "output.log"
 """File in the run folder of a cell: what its command printed."""
@@ -55,8 +55,8 @@ def _follow_parent() -> None:
 
 def check(commands: list[tuple[str, ...]], answer: Connection) -> None:
     """Parses commands without running them, and sends for each the message of its mistake, or an empty one."""
-    from transferlab import cli
     from transferlab.baselines import command as baseline
+    from transferlab.cli import train as cli
     from transferlab.ground.quiet import quiet
 
     quiet()

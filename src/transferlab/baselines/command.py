@@ -12,8 +12,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 from transferlab.baselines.methods import METHODS, chosen_methods
 from transferlab.baselines.record import run
 from transferlab.baselines.rows import read_parts
+from transferlab.cli.messages import explain
 from transferlab.config.experiments import compose
-from transferlab.config.messages import explain
 from transferlab.config.trees import expand
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError

@@ -16,9 +16,9 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferlab.cli.expansion import expand_arguments
+from transferlab.cli.messages import check_empty, explain
 from transferlab.config import trees
-from transferlab.config.expansion import expand_arguments
-from transferlab.config.messages import check_empty, explain
 from transferlab.config.places import find_run
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.packing import enable_packing

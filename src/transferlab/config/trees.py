@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from transferlab.config.renamed import renamed
 from transferlab.ground.errors import TransferlabError, near
 
 Tree = dict[str, Any]
@@ -49,7 +50,8 @@ def read_yaml(path: Path) -> Tree:
         raise TransferlabError(f"{path} is empty.")
     if not isinstance(tree, dict):
         raise TransferlabError(f"{path} must hold `key: value` pairs, not {tree!r}.")
-    return tree
+    current: Tree = renamed(tree)
+    return current
 
 
 def near_files(path: Path) -> str:

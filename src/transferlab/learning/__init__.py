@@ -1,1 +1,4 @@
-"""What every way of learning is put together from: heads, losses, metrics, optimizers and schedules, cached frozen work."""
+"""What every way of learning is put together from.
+
+Heads, losses, metrics, optimizers and schedules, the cache of frozen work. Knows tasks, no strategy.
+"""

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from transferlab.config.renamed import first_named
+
 Tree = dict[str, Any]
 
 INDIFFERENT = (
@@ -64,7 +66,7 @@ def deciding(tree: Tree) -> dict[str, Any]:
         for key, value in flat(tree).items()
         if value is not None and not any(key == free or key.startswith(f"{free}.") for free in INDIFFERENT)
     }
-    return {key: _run_as_setting(value) if isinstance(value, str) else value for key, value in kept.items()}
+    return {key: _as_hashed(key, value) if isinstance(value, str) else value for key, value in kept.items()}
 
 
 def fingerprint(tree: Tree) -> str:
@@ -99,7 +101,9 @@ def parse(text: str) -> Tree:
     return tree
 
 
-def _run_as_setting(value: str) -> str:
+def _as_hashed(key: str, value: str) -> Any:
+    if key.endswith("class_path"):
+        return first_named(value)
     return _setting_of_run(value) if os.sep in value else value
 
 

@@ -19,9 +19,9 @@ from transferlab.learning.losses import example_losses, task_loss
 from transferlab.learning.metrics import TaskMetrics
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.strategies import frozen
+from transferlab.strategies.sharding import shard
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.iob import constrained_decode
-from transferlab.training.parallel import shard
 
 
 def adamw(parameters: Iterable[Any]) -> AdamW:

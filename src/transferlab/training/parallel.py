@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -18,10 +18,8 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
-from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
-from transferlab.encoders.layers import layer_list
 from transferlab.training import checkpoints
 
 
@@ -138,23 +136,6 @@ class Sharded(ModelParallelStrategy):
         if not any(isinstance(value, DTensor) for value in values.values()):
             assert self.model is not None
             set_model_state_dict(self.model, values, options=StateDictOptions(full_state_dict=True, strict=strict))
-
-
-def shard(model: nn.Module, backbone: nn.Module, mesh: DeviceMesh) -> None:
-    """Splits each transformer layer, and what is left as a whole, over the processes of a mesh; once.
-
-    Args:
-        model: All that is trained; it must be called to run, not its parts.
-        backbone: The encoder in it.
-        mesh: Has a dimension ``data_parallel``.
-    """
-    from torch.distributed.fsdp import FSDPModule, fully_shard
-
-    if isinstance(model, FSDPModule):
-        return
-    _, layers = layer_list(backbone)
-    for module in [*(layers or []), model]:
-        fully_shard(module, mesh=mesh["data_parallel"])
 
 
 def _whole(value: Any) -> Any:

@@ -14,8 +14,8 @@ import yaml
 from transferlab.__main__ import main
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
+from transferlab.launch.cluster import arrays, jobs
 from transferlab.launch.cluster import job as job_part
-from transferlab.launch.cluster import jobs
 from transferlab.launch.cluster.jobs import Command
 from transferlab.launch.cluster.settings import Slurm, build, read
 from transferlab.training import lock
@@ -277,7 +277,7 @@ def test_an_array_leaves_out_what_is_done(place, programs):
     runs = [place / "runs" / "mine" / f"s{seed}" for seed in range(5)]
     commands = [Command(["--experiment", "lora_sst2", "--seed_everything", str(n)], run) for n, run in enumerate(runs)]
     folder = place / "runs" / "mine" / "array"
-    assert jobs.submit_array(commands, folder, Slurm(parallel=2)) == "11"
+    assert arrays.submit_array(commands, folder, Slurm(parallel=2)) == "11"
     text = (folder / "array.sbatch").read_text()
     assert asked(text)["array"] == "0-4%2"
     assert [jobs.last_job(run) for run in runs] == [f"11_{number}" for number in range(5)]
@@ -288,15 +288,15 @@ def test_an_array_leaves_out_what_is_done(place, programs):
 
     (runs[1] / "summary.json").write_text('{"status": "finished"}')
     (runs[2] / "summary.json").write_text('{"status": "interrupted"}')
-    assert [command.arguments for command in jobs.array_commands(folder)] == [
+    assert [command.arguments for command in arrays.array_commands(folder)] == [
         ["--seed_everything", str(number)] for number in range(5)
     ]
     programs("sbatch", "echo 12")
-    assert jobs.submit_array(jobs.array_commands(folder), folder, Slurm()) == "12"
+    assert arrays.submit_array(arrays.array_commands(folder), folder, Slurm()) == "12"
     assert asked((folder / "array.sbatch").read_text())["array"] == "0,2,4"
     assert [jobs.last_job(run) for run in runs] == ["12_0", "11_1", "12_2", "11_3", "12_4"]
     programs("squeue", "echo 12_0; echo 12_2; echo 11_3; echo 12_4")
-    assert jobs.submit_array(jobs.array_commands(folder), folder, Slurm()) == ""
+    assert arrays.submit_array(arrays.array_commands(folder), folder, Slurm()) == ""
     assert len(programs.calls("sbatch")) == 2
 
 
@@ -367,7 +367,7 @@ def test_a_lock_of_a_job_that_is_gone(place, programs):
 
 
 def test_numbers_as_slurm_writes_them():
-    assert jobs.ranges([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
+    assert arrays.ranges([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
     assert queue.this_job() == os.environ.get("SLURM_JOB_ID", "")
 
 

@@ -16,7 +16,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.learning.heads import HeadConfig
 from transferlab.record.recorder import RunRecorder
 from transferlab.strategies import FeatureExtraction, FullFineTuning, ParameterEfficient
-from transferlab.strategies.base import first_pieces
+from transferlab.strategies.forward import first_pieces
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.batch import CUT, EncodedSplit, Ragged, Shape
 

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from transferlab.baselines.methods import METHODS, Baseline
 from transferlab.baselines.rows import Part, Parts, evaluate
+from transferlab.ground.hardware import peak_memory_mb
 from transferlab.learning.losses import example_losses
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions, report, setting, texts
 from transferlab.record.environment import environment
-from transferlab.record.recorder import RunRecorder, peak_memory_mb
+from transferlab.record.recorder import RunRecorder
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
 

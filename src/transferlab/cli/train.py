@@ -1,37 +1,28 @@
 """TransferCLI: `bases:` expansion, links, the run folder, the saved config."""
 
-import functools
 import os
 import sys
-import warnings
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from jsonargparse import ArgumentError
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab.cli.expansion import expand_arguments
-from transferlab.cli.messages import check_empty, explain
+from transferlab.cli.messages import explain
+from transferlab.cli.parsing import ExperimentCLI
 from transferlab.config import trees
 from transferlab.config.places import find_run
-from transferlab.encoders import EncoderConfig
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.hardware import best_precision, keep_freed_memory
+from transferlab.ground.hardware import best_precision
 from transferlab.ground.quiet import quiet
-from transferlab.learning.cache import CacheConfig, Work
+from transferlab.learning.cache import Work
 from transferlab.record import folder as run_folder
 from transferlab.record import history, setting
-from transferlab.record.config import RunConfig
-from transferlab.record.recorder import LineProgress, RunRecorder
-from transferlab.strategies import Strategy
-from transferlab.tasks import TaskDataModule
+from transferlab.record.progress import LineProgress
+from transferlab.record.recorder import RunRecorder
 from transferlab.tracking import loggers
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.metrics_log import MetricsLog
@@ -41,81 +32,9 @@ from transferlab.training.checkpoints import AtomicCheckpointIO
 from transferlab.training.parallel import Sharded
 from transferlab.training.resume import Resumable
 
-STRICT = {"exit_on_error": False, "allow_abbrev": False}
 
-
-class TransferCLI(LightningCLI):
-    """LightningCLI with an `encoder` and a `run` group, experiment files with `bases:`, and a record of each run."""
-
-    model: Strategy
-    datamodule: TaskDataModule
-
-    def __init__(self, args: ArgsType = None) -> None:
-        keep_freed_memory()
-        super().__init__(
-            Strategy,
-            TaskDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            seed_everything_default=0,
-            trainer_defaults={
-                "use_distributed_sampler": False,
-                "num_sanity_val_steps": 0,
-                "enable_model_summary": False,
-            },
-            # a shortened key would be taken for the whole one
-            parser_kwargs={"exit_on_error": False, **{name: STRICT for name in ("fit", "validate", "test", "predict")}},
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            args=args,
-        )
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds groups, forced callbacks and links."""
-        parser.add_argument("--encoder", type=EncoderConfig, default=EncoderConfig(), help="What is transferred.")
-        parser.add_argument("--run", type=RunConfig, default=RunConfig(), help="How the run is named and kept.")
-        parser.add_argument("--cache", type=CacheConfig, default=CacheConfig(), help="Frozen work kept on disk.")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.set_defaults(
-            {
-                "checkpoint.monitor": "val/primary",
-                "checkpoint.mode": "max",
-                "checkpoint.filename": "best",
-                "checkpoint.save_weights_only": True,
-                "checkpoint.enable_version_counter": False,
-                "early_stopping.monitor": "val/primary",
-                "early_stopping.mode": "max",
-                "early_stopping.patience": 3,
-            }
-        )
-        parser.link_arguments("encoder", "model.init_args.encoder")
-        parser.link_arguments("encoder", "data.init_args.encoder")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
-        parser.link_arguments("data.spec", "model.init_args.task", apply_on="instantiate")
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Replaces each experiment file by itself laid over its bases; ``--run RUN`` by that run's config.
-
-        ``sys.argv`` stays as it is, since the DDP launcher runs it again.
-        """
-        given = expand_arguments(list(sys.argv[1:] if args is None else args))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                self.config = parser.parse_args(given)
-            except ArgumentError as error:
-                raise TransferlabError(explain(error, parser)) from error
-        for name, value in pairwise(given):
-            # the parser drops an empty mapping before it looks at its key
-            if name == "--config" and "{}" in value:
-                check_empty(yaml.safe_load(value), self.config[self.config["subcommand"]], parser)
-
-    @property
-    def settings(self) -> Any:
-        """The parsed configuration of the subcommand."""
-        return self.config[str(self.subcommand)]
+class TransferCLI(ExperimentCLI):
+    """Trains, tests and predicts: the run directory, loggers, checkpoints to resume from, and the record of a run."""
 
     def before_instantiate_classes(self) -> None:
         """Names the run folder and points loggers and checkpoints at it."""
@@ -162,13 +81,6 @@ class TransferCLI(LightningCLI):
                 print(f"{path} is damaged; going on from the one before, {self.checkpoint}.")
                 checkpoints.set_aside(path)
             print(f"going on from {self.checkpoint}" if self.checkpoint else "no checkpoint yet: from the beginning")
-
-    @functools.cached_property
-    def _dumped(self) -> str:
-        return str(self._parser(self.subcommand).dump(self.settings, skip_validation=True))
-
-    def _tree(self) -> dict[str, Any]:
-        return setting.parse(self._dumped)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Adds the checkpoint to go on from."""
@@ -333,29 +245,6 @@ class TransferCLI(LightningCLI):
     def after_test(self) -> None:
         """Ends the view of the test."""
         self._close()
-
-
-class _Parsed(TransferCLI):
-    """Stops behind the parser."""
-
-    def _set_seed(self) -> None: ...
-
-    def before_instantiate_classes(self) -> None:
-        """Does nothing."""
-
-    def instantiate_classes(self) -> None:
-        """Does nothing."""
-
-    def _run_subcommand(self, subcommand: str) -> None: ...
-
-
-def check(arguments: list[str]) -> None:
-    """Parses a command line without running it.
-
-    Raises:
-        TransferlabError: A wrong key or value.
-    """
-    _Parsed(arguments)
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab.encoders.loading import locate
+from transferlab.ground.hardware import peak_memory_mb
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions, report, texts
 from transferlab.record.environment import environment
+from transferlab.record.facts import describe
 from transferlab.record.latency import latency_ms
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
@@ -58,7 +57,7 @@ class RunRecorder(Callback):
         known = path.is_file()
         if not known:
             # reads the test rows maybe; what is wrong with them shows before there is a folder
-            self.describe(model, data)
+            self.summary |= describe(model, data)
         run_folder.create(self.folder)
         if known:
             self.summary = json.loads(path.read_text(encoding="utf-8"))
@@ -70,62 +69,10 @@ class RunRecorder(Callback):
             run_folder.write_json(self.folder / "environment.json", environment())
         self.header()
 
-    def describe(self, model: Strategy, data: TaskDataModule) -> None:
-        """Facts about task, encoder and parameters."""
-        learned = model.learned()
-        total = sum(p.numel() for p in model.parameters())
-        trainable = sum(p.numel() for name, p in model.named_parameters() if name in learned)
-        split, selecting = data.part_rows("validation")
-        self.summary |= {
-            "task": model.task.name,
-            "kind": model.task.kind,
-            "labels": list(model.task.labels),
-            "spec": model.task._asdict(),
-            "primary": model.task.primary,
-            "encoder": model.encoder_config.label,
-            "protocol": data.protocol.selection,
-            "data": {
-                "origin": data.origin,
-                "version": data.version,
-                "fingerprint": data.fingerprint,
-                "train_examples": len(data.part_rows("train")[1]),
-                "train_fraction": data.protocol.train_fraction,
-                "validation": f"{len(selecting)} rows of {split}",
-                "test": list(data.source.test),
-                "max_length": data.settings.max_length,
-                "truncation": data.settings.truncation,
-            },
-            "weights": self._weights(model),
-            "frozen_work": model.frozen_work,
-            "kept": _kept(data),
-            "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
-            "metrics": {},
-            "perf": dict.fromkeys(("wall_s", "samples_s", "tokens_s", "step_ms", "peak_mem_mb")),
-            "checkpoint_mb": None,
-        }
-
-    def _weights(self, model: Strategy) -> str:
-        if model.encoder_config.architecture != "pretrained":
-            return "random"
-        return locate(model.encoder_config.name, model.encoder_config.revision).origin
-
     def header(self) -> None:
         """Prints what is about to run."""
-        summary, params, data = self.summary, self.summary["params"], self.summary["data"]
-        rows = {
-            "task": f"{summary['task']} ({summary['kind']}, {data['train_examples']} training examples)",
-            "encoder": summary["encoder"],
-            "strategy": summary["strategy"],
-            "trainable": f"{params['trainable']:,} of {params['total']:,} parameters ({params['trainable_pct']:.2f} %)",
-            "data from": data["origin"],
-            "weights from": summary["weights"],
-            "protocol": f"{summary['protocol']}: selected on {data['validation']}, tested on {', '.join(data['test'])}",
-            "precision": summary.get("precision", ""),
-            "frozen work": "; ".join(summary.get("frozen_work", [])),
-            "run folder": str(self.folder),
-        }
-        rows = {name: value for name, value in rows.items() if value}
-        self._show(report.facts(rows, f"{summary['experiment']} (seed {summary['seed']})"))
+        title = f"{self.summary['experiment']} (seed {self.summary['seed']})"
+        self._show(report.facts(report.header_rows(self.summary, self.folder), title))
 
     def before(self, metrics: dict[str, float]) -> None:
         """Notes the validation metrics of the untrained head."""
@@ -347,50 +294,3 @@ class RunRecorder(Callback):
 def _selected(trainer: L.Trainer) -> bool:
     """Whether a checkpoint is validated, and not the weights before or in the middle of training."""
     return trainer.state.fn == "validate" and trainer.ckpt_path is not None
-
-
-class LineProgress(Callback):
-    """Progress as plain lines, for output that is not a terminal: about ten lines an epoch."""
-
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        """Prints a line every tenth of an epoch."""
-        if not trainer.is_global_zero:
-            return
-        total = int(trainer.num_training_batches)
-        done = batch_idx + 1
-        if done * 10 // total > batch_idx * 10 // total:
-            loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
-            print(f"epoch {trainer.current_epoch + 1} batch {done}/{total} train/loss {loss:.4f}", flush=True)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Prints the validation metrics."""
-        if not trainer.is_global_zero:
-            return
-        values = {
-            k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/") and k != "val/primary"
-        }
-        print("validation " + " ".join(f"{name} {value:.4f}" for name, value in values.items()), flush=True)
-
-
-def _kept(data: TaskDataModule) -> dict[str, str]:
-    """Fingerprints of the frozen work that training reads, by field."""
-    names = {
-        field: sorted({getattr(values, "name", "") for values in splits.values()})
-        for field, splits in data.attached.items()
-    }
-    return {field: "+".join(found) for field, found in names.items()}
-
-
-def peak_memory_mb() -> float:
-    """Largest memory of this process so far, on the GPU where there is one, else resident, in MB of 2**20 bytes."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    scale = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale

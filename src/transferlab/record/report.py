@@ -1,5 +1,6 @@
 """What a run says on the terminal: header, result, per-class report."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +26,24 @@ def facts(rows: dict[str, str], title: str) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
+    """What is about to run, by name."""
+    params, data = summary["params"], summary["data"]
+    rows = {
+        "task": f"{summary['task']} ({summary['kind']}, {data['train_examples']} training examples)",
+        "encoder": summary["encoder"],
+        "strategy": summary["strategy"],
+        "trainable": f"{params['trainable']:,} of {params['total']:,} parameters ({params['trainable_pct']:.2f} %)",
+        "data from": data["origin"],
+        "weights from": summary["weights"],
+        "protocol": f"{summary['protocol']}: selected on {data['validation']}, tested on {', '.join(data['test'])}",
+        "precision": summary.get("precision", ""),
+        "frozen work": "; ".join(summary.get("frozen_work", [])),
+        "run folder": str(folder),
+    }
+    return {name: value for name, value in rows.items() if value}
 
 
 def per_class(task: TaskSpec, lines: list[Record]) -> dict[str, dict[str, float]]:

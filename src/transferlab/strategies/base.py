@@ -1,7 +1,6 @@
 """What all strategies share: head, loss, metrics, optimizer, schedule, and a checkpoint of what was trained."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
@@ -18,10 +17,10 @@ from transferlab.learning.heads import Head, HeadConfig
 from transferlab.learning.losses import example_losses, task_loss
 from transferlab.learning.metrics import TaskMetrics
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
-from transferlab.strategies import frozen
+from transferlab.strategies import content, frozen
+from transferlab.strategies.forward import best_sequences, document_mean, encoder_inputs, first_pieces
 from transferlab.strategies.sharding import shard
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
-from transferlab.tasks.iob import constrained_decode
 
 
 def adamw(parameters: Iterable[Any]) -> AdamW:
@@ -167,11 +166,7 @@ class Strategy(L.LightningModule):
             return logits
         if self.decoding == "argmax":
             return logits.argmax(-1) * reachable
-        classes = torch.zeros_like(reachable, dtype=torch.long)
-        for row, (scores, seen) in enumerate(zip(logits.float().cpu().numpy(), reachable.cpu().numpy(), strict=True)):
-            best = constrained_decode(scores[seen], self.task.labels)
-            classes[row, reachable[row]] = torch.tensor(best, dtype=torch.long, device=classes.device)
-        return classes
+        return best_sequences(logits, reachable, self.task.labels)
 
     def _reachable(self, batch: Batch) -> Tensor | None:
         return None if batch.words is None else batch.words >= 0
@@ -300,22 +295,13 @@ class Strategy(L.LightningModule):
         fused = getattr(optimizer, "_step_supports_amp_scaling", False)
         unscaled = getattr(self.trainer.precision_plugin, "scaler", None) is None
         if fused and unscaled and gradient_clip_val and gradient_clip_algorithm in {None, "norm"}:
-            nn.utils.clip_grad_norm_(
-                [p for group in optimizer.param_groups for p in group["params"]], gradient_clip_val
-            )
+            nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], gradient_clip_val)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what was trained, and says which encoder and labels it belongs to."""
-        learned = self.learned()
-        checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if name in learned}
-        checkpoint["transferlab"] = {
-            "encoder": self.encoder_config.name,
-            "revision": self.encoder_config.revision,
-            "task": self.task.name,
-            "labels": list(self.task.labels),
-        }
+        content.keep_learned(checkpoint, self.learned(), self.encoder_config, self.task)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that a checkpoint fits.
@@ -323,60 +309,4 @@ class Strategy(L.LightningModule):
         Raises:
             TransferlabError: Other labels, other encoder, missing or unequal tensors.
         """
-        stored, own = checkpoint["state_dict"], self.state_dict()
-        facts = checkpoint.get("transferlab", {})
-        if facts.get("labels", list(self.task.labels)) != list(self.task.labels):
-            raise TransferlabError(
-                f"ckpt_path: the checkpoint was trained on labels {facts['labels']}, this task has "
-                f"{list(self.task.labels)} (num_labels {len(facts['labels'])} against {len(self.task.labels)})."
-            )
-        encoder = self.encoder_config.name
-        if Path(facts.get("encoder", encoder)).name != Path(encoder).name:
-            raise TransferlabError(
-                f"ckpt_path: the checkpoint belongs to encoder {facts['encoder']}, not to {encoder}."
-            )
-        wrong = [f"{name} (missing)" for name in sorted(self.learned() - set(stored))]
-        wrong += [
-            f"{name} {list(stored[name].shape)} against {list(own[name].shape)}"
-            for name in sorted(self.learned() & set(stored))
-            if stored[name].shape != own[name].shape
-        ]
-        wrong += [f"{name} (not part of this model)" for name in sorted(set(stored) - set(own))]
-        if wrong:
-            raise TransferlabError(
-                f"ckpt_path: the checkpoint does not fit this model (it belongs to encoder {facts.get('encoder')}): "
-                + ", ".join(wrong[:3])
-                + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-            )
-
-
-def encoder_inputs(batch: Batch) -> dict[str, Any]:
-    """What of a batch the encoder reads."""
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    others = {"token_type_ids": batch.token_type_ids, "packing": batch.packing}
-    return inputs | {name: value for name, value in others.items() if value is not None}
-
-
-def first_pieces(tokens: Tensor, words: Tensor) -> Tensor:
-    """Vectors of the first piece of each word.
-
-    Args:
-        tokens: ``[batch, length, hidden]``; a packed row ``[1, tokens, hidden]`` serves the whole batch.
-        words: Positions ``[batch, words]``; below 0 for words that were cut off, which get the first vector of their
-            own sequence: no prediction is read there, but an LSTM passes by.
-
-    Returns:
-        ``[batch, words, hidden]``.
-    """
-    if len(tokens) < len(words):
-        return first_pieces(tokens, words.view(1, -1)).view(*words.shape, -1)
-    index = torch.where(words < 0, -1 - words, words).unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
-    return tokens.gather(1, index)
-
-
-def document_mean(rows: Tensor, documents: Tensor) -> Tensor:
-    """Means of the rows of each document: ``[rows, width]`` and ``[rows]`` to ``[batch, width]``."""
-    count = int(documents.max()) + 1
-    sums = rows.new_zeros(count, *rows.shape[1:]).index_add(0, documents, rows)
-    sizes = torch.bincount(documents, minlength=count).to(rows.dtype)
-    return sums / sizes.view(-1, *[1] * (rows.ndim - 1))
+        content.check_fits(checkpoint, self.state_dict(), self.learned(), self.encoder_config, self.task)

@@ -14,7 +14,8 @@ from transferlab.config.places import find_run
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_model
 from transferlab.ground.errors import TransferlabError
-from transferlab.strategies.base import Strategy, document_mean, first_pieces
+from transferlab.strategies.base import Strategy
+from transferlab.strategies.forward import document_mean, first_pieces
 from transferlab.tasks import Batch, TaskSpec
 from transferlab.tasks.spec import Kind
 

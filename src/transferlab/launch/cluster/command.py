@@ -12,7 +12,7 @@ import yaml
 
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.launch.cluster import jobs
+from transferlab.launch.cluster import arrays, jobs
 from transferlab.launch.cluster.jobs import Command
 from transferlab.launch.cluster.settings import Slurm, build, read
 from transferlab.record import folder as run_folder
@@ -97,16 +97,16 @@ def _seeds(source: list[str], rest: list[str], settings: Slurm, options: argpars
     if not options.dry:
         _check(commands[0], settings)
     folder = place / f"array-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    _tell(jobs.submit_array(commands, folder, settings, options.dry), folder)
+    _tell(arrays.submit_array(commands, folder, settings, options.dry), folder)
 
 
 def _again(options: argparse.Namespace, rest: list[str], overrides: dict[str, str]) -> None:
     folder = Path(options.resume)
     if (folder / "runs.txt").is_file():
-        commands = jobs.array_commands(folder)
+        commands = arrays.array_commands(folder)
         settings = _settings(commands[0].run, options, overrides)
         commands = [Command([*command.arguments, *rest], command.run) for command in commands]
-        _tell(jobs.submit_array(commands, folder, settings, options.dry), folder)
+        _tell(arrays.submit_array(commands, folder, settings, options.dry), folder)
         return
     # one that never began has no summary yet
     run = folder if jobs.submitted(folder) else run_folder.find(options.resume)

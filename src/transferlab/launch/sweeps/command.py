@@ -10,7 +10,7 @@ import yaml
 from transferlab.config import grids as spec
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.launch.cluster import jobs
+from transferlab.launch.cluster import arrays
 from transferlab.launch.cluster.command import split
 from transferlab.launch.cluster.settings import Slurm, read
 from transferlab.launch.sweeps import run, view, worker
@@ -123,9 +123,9 @@ def _submit(name: str, cells: list[Cell], asked: Namespace, again: list[str], se
     for track in tracks(cells):
         numbers = ",".join(str(cell.number) for cell in track)
         arguments = [*again, "--root", str(asked.root), "--cell", numbers]
-        elements.append(jobs.Element(arguments, [cell.folder for cell in track]))
+        elements.append(arrays.Element(arguments, [cell.folder for cell in track]))
     folder = asked.root / "sweeps" / name
-    if number := jobs.submit_elements(elements, folder, settings, asked.dry):
+    if number := arrays.submit_elements(elements, folder, settings, asked.dry):
         print(f"job {number}: {folder}")
         print(f"  squeue --jobs={number}   scancel {number}   the same command submits what is not finished again")
 

@@ -56,14 +56,14 @@ def _follow_parent() -> None:
 def check(commands: list[tuple[str, ...]], answer: Connection) -> None:
     """Parses commands without running them, and sends for each the message of its mistake, or an empty one."""
     from transferlab.baselines import command as baseline
-    from transferlab.cli import train as cli
+    from transferlab.cli import parsing
     from transferlab.ground.quiet import quiet
 
     quiet()
     for command in commands:
         try:
             if command[0] == "fit":
-                cli.check(list(command))
+                parsing.check(list(command))
             else:
                 baseline.check(list(command[1:]))
             answer.send("")

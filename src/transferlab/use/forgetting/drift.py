@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from transferlab.strategies.base import encoder_inputs
+from transferlab.strategies.forward import encoder_inputs
 from transferlab.tasks import Batch
 
 

@@ -1,0 +1,129 @@
+"""The command line of ``fit``, ``validate``, ``test`` and ``predict``: groups, links, experiment files."""
+
+import functools
+import sys
+import warnings
+from itertools import pairwise
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from transferlab.cli.expansion import expand_arguments
+from transferlab.cli.messages import check_empty, explain
+from transferlab.encoders import EncoderConfig
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hardware import keep_freed_memory
+from transferlab.learning.cache import CacheConfig
+from transferlab.record import setting
+from transferlab.record.config import RunConfig
+from transferlab.strategies import Strategy
+from transferlab.tasks import TaskDataModule
+
+STRICT = {"exit_on_error": False, "allow_abbrev": False}
+
+
+class ExperimentCLI(LightningCLI):
+    """LightningCLI with `encoder`, `run` and `cache` groups, and experiment files with `bases:`."""
+
+    model: Strategy
+    datamodule: TaskDataModule
+
+    def __init__(self, args: ArgsType = None) -> None:
+        keep_freed_memory()
+        super().__init__(
+            Strategy,
+            TaskDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={
+                "use_distributed_sampler": False,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+            },
+            # a shortened key would be taken for the whole one
+            parser_kwargs={"exit_on_error": False, **{name: STRICT for name in ("fit", "validate", "test", "predict")}},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds groups, forced callbacks and links."""
+        parser.add_argument("--encoder", type=EncoderConfig, default=EncoderConfig(), help="What is transferred.")
+        parser.add_argument("--run", type=RunConfig, default=RunConfig(), help="How the run is named and kept.")
+        parser.add_argument("--cache", type=CacheConfig, default=CacheConfig(), help="Frozen work kept on disk.")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/primary",
+                "checkpoint.mode": "max",
+                "checkpoint.filename": "best",
+                "checkpoint.save_weights_only": True,
+                "checkpoint.enable_version_counter": False,
+                "early_stopping.monitor": "val/primary",
+                "early_stopping.mode": "max",
+                "early_stopping.patience": 3,
+            }
+        )
+        parser.link_arguments("encoder", "model.init_args.encoder")
+        parser.link_arguments("encoder", "data.init_args.encoder")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("data.spec", "model.init_args.task", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Replaces each experiment file by itself laid over its bases; ``--run RUN`` by that run's config.
+
+        ``sys.argv`` stays as it is, since the DDP launcher runs it again.
+        """
+        given = expand_arguments(list(sys.argv[1:] if args is None else args))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                self.config = parser.parse_args(given)
+            except ArgumentError as error:
+                raise TransferlabError(explain(error, parser)) from error
+        for name, value in pairwise(given):
+            # the parser drops an empty mapping before it looks at its key
+            if name == "--config" and "{}" in value:
+                check_empty(yaml.safe_load(value), self.config[self.config["subcommand"]], parser)
+
+    @property
+    def settings(self) -> Any:
+        """The parsed configuration of the subcommand."""
+        return self.config[str(self.subcommand)]
+
+    @functools.cached_property
+    def _dumped(self) -> str:
+        return str(self._parser(self.subcommand).dump(self.settings, skip_validation=True))
+
+    def _tree(self) -> dict[str, Any]:
+        return setting.parse(self._dumped)
+
+
+class _Parsed(ExperimentCLI):
+    """Stops behind the parser."""
+
+    def _set_seed(self) -> None: ...
+
+    def before_instantiate_classes(self) -> None:
+        """Does nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Does nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None: ...
+
+
+def check(arguments: list[str]) -> None:
+    """Parses a command line without running it.
+
+    Raises:
+        TransferlabError: A wrong key or value.
+    """
+    _Parsed(arguments)

@@ -1,0 +1,57 @@
+"""What is known of a run before it is trained: task, encoder, rows, parameters."""
+
+from typing import Any
+
+from transferlab.encoders.loading import locate
+from transferlab.strategies.base import Strategy
+from transferlab.tasks import TaskDataModule
+
+
+def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
+    """Facts about task, encoder and parameters, as they stand in ``summary.json``."""
+    learned = model.learned()
+    total = sum(p.numel() for p in model.parameters())
+    trainable = sum(p.numel() for name, p in model.named_parameters() if name in learned)
+    split, selecting = data.part_rows("validation")
+    return {
+        "task": model.task.name,
+        "kind": model.task.kind,
+        "labels": list(model.task.labels),
+        "spec": model.task._asdict(),
+        "primary": model.task.primary,
+        "encoder": model.encoder_config.label,
+        "protocol": data.protocol.selection,
+        "data": {
+            "origin": data.origin,
+            "version": data.version,
+            "fingerprint": data.fingerprint,
+            "train_examples": len(data.part_rows("train")[1]),
+            "train_fraction": data.protocol.train_fraction,
+            "validation": f"{len(selecting)} rows of {split}",
+            "test": list(data.source.test),
+            "max_length": data.settings.max_length,
+            "truncation": data.settings.truncation,
+        },
+        "weights": _weights(model),
+        "frozen_work": model.frozen_work,
+        "kept": _kept(data),
+        "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
+        "metrics": {},
+        "perf": dict.fromkeys(("wall_s", "samples_s", "tokens_s", "step_ms", "peak_mem_mb")),
+        "checkpoint_mb": None,
+    }
+
+
+def _weights(model: Strategy) -> str:
+    if model.encoder_config.architecture != "pretrained":
+        return "random"
+    return locate(model.encoder_config.name, model.encoder_config.revision).origin
+
+
+def _kept(data: TaskDataModule) -> dict[str, str]:
+    """Fingerprints of the frozen work that training reads, by field."""
+    names = {
+        field: sorted({getattr(values, "name", "") for values in splits.values()})
+        for field, splits in data.attached.items()
+    }
+    return {field: "+".join(found) for field, found in names.items()}

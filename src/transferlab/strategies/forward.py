@@ -1,0 +1,60 @@
+"""What of a batch goes into the encoder, and how its tokens become words and documents."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from transferlab.tasks import Batch
+from transferlab.tasks.iob import constrained_decode
+
+
+def encoder_inputs(batch: Batch) -> dict[str, Any]:
+    """What of a batch the encoder reads."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    others = {"token_type_ids": batch.token_type_ids, "packing": batch.packing}
+    return inputs | {name: value for name, value in others.items() if value is not None}
+
+
+def first_pieces(tokens: Tensor, words: Tensor) -> Tensor:
+    """Vectors of the first piece of each word.
+
+    Args:
+        tokens: ``[batch, length, hidden]``; a packed row ``[1, tokens, hidden]`` serves the whole batch.
+        words: Positions ``[batch, words]``; below 0 for words that were cut off, which get the first vector of their
+            own sequence: no prediction is read there, but an LSTM passes by.
+
+    Returns:
+        ``[batch, words, hidden]``.
+    """
+    if len(tokens) < len(words):
+        return first_pieces(tokens, words.view(1, -1)).view(*words.shape, -1)
+    index = torch.where(words < 0, -1 - words, words).unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
+    return tokens.gather(1, index)
+
+
+def document_mean(rows: Tensor, documents: Tensor) -> Tensor:
+    """Means of the rows of each document: ``[rows, width]`` and ``[rows]`` to ``[batch, width]``."""
+    count = int(documents.max()) + 1
+    sums = rows.new_zeros(count, *rows.shape[1:]).index_add(0, documents, rows)
+    sizes = torch.bincount(documents, minlength=count).to(rows.dtype)
+    return sums / sizes.view(-1, *[1] * (rows.ndim - 1))
+
+
+def best_sequences(logits: Tensor, reachable: Tensor, labels: Sequence[str]) -> Tensor:
+    """The best sequence of tags that the scheme allows, for each row.
+
+    Args:
+        logits: ``[batch, words, classes]``.
+        reachable: ``[batch, words]``; False for words that were cut off.
+        labels: Names of the classes.
+
+    Returns:
+        Class numbers ``[batch, words]``, 0 where a word was cut.
+    """
+    classes = torch.zeros_like(reachable, dtype=torch.long)
+    for row, (scores, seen) in enumerate(zip(logits.float().cpu().numpy(), reachable.cpu().numpy(), strict=True)):
+        best = constrained_decode(scores[seen], labels)
+        classes[row, reachable[row]] = torch.tensor(best, dtype=torch.long, device=classes.device)
+    return classes

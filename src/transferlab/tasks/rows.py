@@ -1,0 +1,210 @@
+"""The rows of a task: which train, select and test, and their tokens, read once."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from transferlab.encoders.config import EncoderConfig
+from transferlab.encoders.loading import load_tokenizer, tokenizer_identity
+from transferlab.ground.errors import TransferlabError
+from transferlab.tasks import selection as protocol_of
+from transferlab.tasks import store
+from transferlab.tasks.batch import EncodedSplit, Ragged
+from transferlab.tasks.labels import encode_labels, is_labelled, label_names, require_columns
+from transferlab.tasks.selection import Protocol
+from transferlab.tasks.sources import Rows, identity, read_split
+from transferlab.tasks.sources import version as content
+from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec, test_names
+from transferlab.tasks.tokenization import Settings, encode_split
+
+Part = Literal["train", "validation"]
+
+
+class TaskRows:
+    """The rows of a task by split and part, raw and tokenised; each is read once.
+
+    Args:
+        task: Name of the task.
+        source: Where its rows lie.
+        encoder: The encoder whose tokenizer is used.
+        settings: How texts become tokens.
+        protocol: Which rows train and which select checkpoints.
+        test_examples: Number of rows of each test split to test on; None: all.
+
+    Raises:
+        TransferlabError: The source names no place.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        source: Source,
+        encoder: EncoderConfig,
+        settings: Settings,
+        protocol: Protocol,
+        test_examples: int | None = None,
+    ) -> None:
+        if not (source.path or source.files):
+            raise TransferlabError("data.source: give either `path` (Hub name or folder) or `files`.")
+        self.task = task
+        self.source = source
+        self.encoder = encoder
+        self.settings = settings
+        self.protocol = protocol
+        self.test_examples = test_examples
+        self._rows: dict[str, Rows] = {}
+        self._encoded: dict[str, EncodedSplit] = {}
+        self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
+        self._spec: TaskSpec | None = None
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Facts that the model needs; reads the training rows where the labels are to be inferred."""
+        if self._spec is None:
+            names = self.source.labels
+            if not names and self.source.kind != "regression":
+                known = self._at_hand(self.source.train)
+                names = known.names if known else label_names(self._train().rows, self.source, self._train().origin)
+            metrics = self.source.metrics or DEFAULT_METRICS[self.source.kind]
+            tests = test_names(self.source.test)
+            self._spec = TaskSpec(self.task, self.source.kind, tuple(names), tuple(metrics), tests)
+        return self._spec
+
+    @property
+    def origin(self) -> str:
+        """Where the training rows were read from."""
+        known = self._at_hand(self.source.train)
+        return known.origin if known else self.rows(self.source.train).origin
+
+    @property
+    def version(self) -> str:
+        """Names what is trained, selected and tested on by its content, whichever rows of it train.
+
+        Two runs with the same version have read the same texts and labels, from wherever they came.
+        """
+        selects = protocol_of.validation_split(self.source, self.protocol.selection)
+        splits = dict.fromkeys((self.source.train, selects or self.source.train, *self.source.test))
+        known = {split: self._at_hand(split) for split in splits}
+        parts = [
+            (split, (encoded and encoded.version) or content(self.rows(split).rows, self.source))
+            for split, encoded in known.items()
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the rows that train and those that select, as the encoder reads them; empty where they are not read."""
+        train = self._encoded.get(self.source.train)
+        if train is None:
+            return ""
+        digest = hashlib.sha256(train.fingerprint.encode())
+        for split, rows in (self.part_rows("train"), self.part_rows("validation")):
+            digest.update(self.encoded(split).fingerprint.encode() + np.ascontiguousarray(rows).tobytes())
+        return digest.hexdigest()[:32]
+
+    def rows(self, split: str) -> Rows:
+        """The raw rows of a split, read once."""
+        if split not in self._rows:
+            self._rows[split] = read_split(self.source, split)
+            require_columns(
+                self._rows[split].rows, self.source, self._rows[split].origin, split not in self.source.predict
+            )
+        return self._rows[split]
+
+    def encoded(self, split: str) -> EncodedSplit:
+        """A tokenised split, tokenised once: it is kept on disk, and text is read only for that."""
+        if split not in self._encoded:
+            name = self._name(split)
+            self._encoded[split] = store.stored(name, lambda: self._encode(split)) if name else self._encode(split)
+        return self._encoded[split]
+
+    def _encode(self, split: str) -> EncodedSplit:
+        rows, origin = self.rows(split)
+        tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
+        if self.settings.max_length > tokenizer.model_max_length:
+            raise TransferlabError(
+                f"data.max_length: {self.encoder.label} reads at most {tokenizer.model_max_length} tokens, "
+                f"not {self.settings.max_length}."
+            )
+        labelled = split not in self.source.predict
+        if labelled:
+            self._require_labels(split)
+        encoded = encode_split(
+            rows, self.source, self.spec.labels, tokenizer, self.settings, f"{origin} ({split})", labelled
+        )
+        return replace(encoded, origin=origin)
+
+    def _name(self, split: str) -> str | None:
+        """What names a tokenised split on disk; None where rows or tokenizer cannot be told without reading them."""
+        rows, tokenizer = identity(self.source), tokenizer_identity(self.encoder)
+        if rows is None or tokenizer is None:
+            return None
+        names = self.source.labels if split == self.source.train else self.spec.labels
+        return store.name_of(rows, tokenizer, asdict(self.source), split, names, self.settings)
+
+    def _at_hand(self, split: str) -> EncodedSplit | None:
+        """The tokenised split where it is in memory or on disk; the rows are not read for it."""
+        if split not in self._encoded:
+            name = self._name(split)
+            found = store.read(name) if name else None
+            if found is None:
+                return None
+            self._encoded[split] = found
+        return self._encoded[split]
+
+    def _count(self, split: str) -> int:
+        known = self._at_hand(split)
+        return len(known) if known else len(self.rows(split).rows)
+
+    def part_rows(self, part: Part) -> tuple[str, np.ndarray[Any, Any]]:
+        """The split and the row numbers in it that train, or that select checkpoints."""
+        split = protocol_of.validation_split(self.source, self.protocol.selection)
+        if part == "validation" and split:
+            return split, np.arange(self._count(split))
+        if self._parts is None:
+            name = self._name(self.source.train)
+            rows = store.name_of(name, self.protocol, split) if name and self._at_hand(self.source.train) else None
+            self._parts = store.stored_rows(rows, lambda: self._carve(not split)) if rows else self._carve(not split)
+        return self.source.train, self._parts[part == "validation"]
+
+    def _carve(self, validation: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        labels = self.train_labels()
+        strata = labels if self.source.kind == "classification" else None
+        return protocol_of.carve(strata, self._count(self.source.train), self.protocol, carve_validation=validation)
+
+    def test_rows(self, split: str) -> np.ndarray[Any, Any]:
+        """The row numbers of a labelled test split that are tested on."""
+        return protocol_of.sample(self._count(split), self.test_examples)
+
+    def train_labels(self) -> np.ndarray[Any, Any]:
+        """Class numbers or targets of all rows of the training split; for tagging those of all words, flat.
+
+        Raises:
+            TransferlabError: Unlabelled rows, or a single class.
+        """
+        known = self._at_hand(self.source.train)
+        if known and known.labels is not None:
+            labels = known.labels.values if isinstance(known.labels, Ragged) else known.labels
+        else:
+            rows, origin = self._train()
+            self._require_labels(self.source.train)
+            labels = encode_labels(rows, self.source, self.spec.labels, origin)
+        if len(np.unique(labels)) < 2:
+            raise TransferlabError(
+                f"{self.origin}: all training rows have the same label; two different ones are needed to learn."
+            )
+        return labels
+
+    def _require_labels(self, split: str) -> None:
+        rows, origin = self.rows(split)
+        if not is_labelled(rows, self.source):
+            raise TransferlabError(
+                f"{origin}: the rows of split {split!r} carry no labels in column {self.source.label!r}; "
+                "a split without labels belongs into data.source.predict."
+            )
+
+    def _train(self) -> Rows:
+        return self.rows(self.source.train)

@@ -109,7 +109,7 @@ def test_a_killed_trial_is_queued_once_more_with_its_values_and_its_folder(tmp_p
 
     search = read(tmp_path)
     script = (
-        "import os, sys; from pathlib import Path; from transferlab.runs import lock\n"
+        "import os, sys; from pathlib import Path; from transferlab.training import lock\n"
         "from transferlab.launch.search import spec, study\n"
         "search = spec.read(Path(sys.argv[1]), Path(sys.argv[3])); known = study.open_study(search, Path(sys.argv[2]))\n"
         "trial = known.ask(); trial.set_user_attr('owner', lock.identity()); study.suggest(trial, search)\n"

@@ -9,7 +9,7 @@ import pytest
 
 from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks import TaskDataModule, datamodule, store
+from transferlab.tasks import TaskDataModule, rows, store
 from transferlab.tasks.batch import EncodedSplit, Ragged
 
 
@@ -22,7 +22,7 @@ def start(source, encoder, *stages, **options):
 
 def bar_reading(monkeypatch):
     """From here on reading rows is an error."""
-    monkeypatch.setattr(datamodule, "read_split", lambda *_: pytest.fail("the rows were read"))
+    monkeypatch.setattr(rows, "read_split", lambda *_: pytest.fail("the rows were read"))
 
 
 def split_of(**facts):

@@ -4,52 +4,15 @@ import os
 import sys
 from importlib import import_module
 
+from transferlab.cli import commands
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError, near
 
-USAGE = """transferlab: task x encoder x strategy, trained by the Lightning Trainer
-
-  transferlab fit --config experiments/lora_sst2.yaml    train, select, test; writes runs/<experiment>/<run id>/
-  transferlab fit --resume RUN                           goes on with a run that was stopped or killed
-  transferlab test|validate|predict --run RUN            a finished run again (--config and --ckpt_path also work)
-  transferlab baseline --config experiments/...yaml      majority, TF-IDF, NB-SVM, token-majority on the same rows
-  transferlab report [RUNS] [--output FILE]              one HTML file on all runs, for reading in a browser
-  transferlab compare [RUNS]                             table of all settings, tested against one another
-  transferlab card --run RUN                             model card of a run and its other seeds, in its folder
-  transferlab submission RUN [RUN ...]                   zip file for the GLUE server from predicted runs
-  transferlab sweep FILE                                 a grid of runs, configs/sweep/FILE.yaml; goes on
-  transferlab seeds NAME --seeds 5                       one experiment with several seeds
-  transferlab curve [RUNS] --task TASK                   quality over the number of labels, and how many transfer saves
-  transferlab forgetting --run RUN [--probe TASK]        what a tuned encoder still knows of another task
-  transferlab claims [--claim NAME] [--run]              the claims of the field against the runs; docs/claims.md
-  transferlab watch RUN                                  terminal dashboard of a run, while it trains too
-  transferlab dashboard [RUNS]                           curves of all runs in a local dashboard (Trackio)
-  transferlab workspace [--push]                         the W&B page that compares strategies, as JSON or on W&B
-  transferlab submit --experiment lora_sst2              the same as a job of Slurm; --seeds 5: as an array of jobs
-  transferlab fetch --experiment lora_sst2               brings data and weights, for nodes without internet
-  transferlab search FILE                                Optuna over keys: configs/search/FILE.yaml
-  transferlab demo                                       every strategy on a generated task, then the comparison
-  transferlab list                                       experiments with one line each
-
-  transferlab fit --help                                 all keys; any of them can be given as --key value
-"""
-
 
 def main() -> None:
-    """Runs a command; a mistake of the user ends with one message and status 2."""
-    arguments = sys.argv[1:]
-    command = arguments[0] if arguments else "--help"
+    """Runs a command; a mistake of the user ends with one message and exit code 2."""
     try:
-        if command in {"-h", "--help", "help"}:
-            print(USAGE, end="")
-        elif command in LIGHT:
-            _light(command, arguments[1:])
-        elif command in {"fit", "validate", "test", "predict"}:
-            _train()
-        else:
-            raise TransferlabError(
-                f"no command {command!r}{near(command, [*LIGHT, 'fit', 'validate', 'test', 'predict'])}."
-            )
+        _run(sys.argv[1:])
     except TransferlabError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -60,7 +23,30 @@ def main() -> None:
         sys.exit(1)
 
 
-def _train() -> None:
+def _run(arguments: list[str]) -> None:
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if command == "help" and rest:
+        command, rest = rest[0], ["--help", *rest[1:]]
+    if command in {"-h", "--help", "help"}:
+        print(commands.overview(), end="")
+    elif command == "--version":
+        _print_version()
+    elif command not in commands.COMMANDS:
+        raise TransferlabError(f"no command {command!r}{near(command, list(commands.COMMANDS))}.")
+    elif command in commands.TRAINING:
+        _train(command, rest)
+    else:
+        module, _, function = commands.COMMANDS[command].target.partition(":")
+        getattr(import_module(module), function)(rest)
+
+
+def _train(command: str, rest: list[str]) -> None:
+    asked = next((place for place, word in enumerate(rest) if word in {"-h", "--help"}), None)
+    if asked is not None:
+        from transferlab.cli.pages import print_help
+
+        print_help(command, *rest[asked + 1 : asked + 2])
+        return
     # a signal may come during the imports already, which take seconds
     with signals.handled():
         from transferlab.cli.train import main as train
@@ -68,32 +54,13 @@ def _train() -> None:
         train()
 
 
-LIGHT = {
-    "baseline": "transferlab.baselines:main",
-    "card": "transferlab.analysis.comparison.card:main",
-    "claims": "transferlab.analysis.claims.command:main",
-    "compare": "transferlab.analysis.comparison.command:main",
-    "curve": "transferlab.analysis.comparison.curve:main",
-    "dashboard": "transferlab.analysis.comparison.dashboard:main",
-    "demo": "transferlab.launch.demo:main",
-    "fetch": "transferlab.launch.fetch:main",
-    "forgetting": "transferlab.use.forgetting.command:main",
-    "list": "transferlab.config.experiments:main",
-    "report": "transferlab.analysis.page.command:main",
-    "search": "transferlab.launch.search.command:main",
-    "seeds": "transferlab.launch.sweeps.command:seeds",
-    "submission": "transferlab.use.submission:main",
-    "submit": "transferlab.launch.cluster.command:main",
-    "sweep": "transferlab.launch.sweeps.command:main",
-    "watch": "transferlab.tracking.watch:main",
-    "workspace": "transferlab.tracking.workspace:main",
-}
-"""Commands that train nothing themselves, as ``module:function``; each is imported when it is asked for."""
+def _print_version() -> None:
+    from importlib.metadata import version
 
+    from transferlab import __version__
 
-def _light(command: str, arguments: list[str]) -> None:
-    module, _, function = LIGHT[command].partition(":")
-    getattr(import_module(module), function)(arguments)
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("lightning", "torch", "transformers"))
+    print(f"transferlab {__version__} ({libraries}, Python {sys.version.split()[0]})")
 
 
 if __name__ == "__main__":

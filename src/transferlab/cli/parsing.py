@@ -1,5 +1,6 @@
 """The command line of ``fit``, ``validate``, ``test`` and ``predict``: groups, links, experiment files."""
 
+import contextlib
 import functools
 import sys
 import warnings
@@ -12,6 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from transferlab.cli.expansion import expand_arguments
+from transferlab.cli.keys.catalog import Catalog, save
 from transferlab.cli.messages import check_empty, explain
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
@@ -21,8 +23,18 @@ from transferlab.record import setting
 from transferlab.record.config import RunConfig
 from transferlab.strategies import Strategy
 from transferlab.tasks import TaskDataModule
+from transferlab.tasks.table import TASKS
 
+COMMANDS = ("fit", "validate", "test", "predict")
+# a shortened key would be taken for the whole one; which of the two parsers decides depends on jsonargparse's release
 STRICT = {"exit_on_error": False, "allow_abbrev": False}
+LINKS = (
+    ("encoder", "model.init_args.encoder"),
+    ("encoder", "data.init_args.encoder"),
+    ("seed_everything", "data.init_args.seed"),
+    ("data.spec", "model.init_args.task"),
+)
+"""Keys that fill arguments of other keys; those have no name of their own."""
 
 
 class ExperimentCLI(LightningCLI):
@@ -45,8 +57,7 @@ class ExperimentCLI(LightningCLI):
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
             },
-            # a shortened key would be taken for the whole one
-            parser_kwargs={"exit_on_error": False, **{name: STRICT for name in ("fit", "validate", "test", "predict")}},
+            parser_kwargs={"prog": "transferlab", **STRICT, **{name: dict(STRICT) for name in COMMANDS}},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
@@ -71,10 +82,8 @@ class ExperimentCLI(LightningCLI):
                 "early_stopping.patience": 3,
             }
         )
-        parser.link_arguments("encoder", "model.init_args.encoder")
-        parser.link_arguments("encoder", "data.init_args.encoder")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
-        parser.link_arguments("data.spec", "model.init_args.task", apply_on="instantiate")
+        for source, target in LINKS:
+            parser.link_arguments(source, target, apply_on="instantiate" if source == "data.spec" else "parse")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Replaces each experiment file by itself laid over its bases; ``--run RUN`` by that run's config.
@@ -104,6 +113,32 @@ class ExperimentCLI(LightningCLI):
 
     def _tree(self) -> dict[str, Any]:
         return setting.parse(self._dumped)
+
+
+class _Parsers(ExperimentCLI):
+    """The parsers of the commands, without a command line."""
+
+    def __init__(self) -> None:
+        with contextlib.suppress(StopIteration):
+            super().__init__([])
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Stops: there is nothing to parse."""
+        raise StopIteration
+
+
+@functools.cache
+def collected() -> Catalog:
+    """All keys, from the parsers themselves; kept on disk for starts that import no torch."""
+    from transferlab.cli.keys.collect import collect
+
+    linked: dict[type, tuple[str, ...]] = {
+        kind: tuple(target.rsplit(".", 1)[-1] for _, target in LINKS if target.startswith(f"{key}."))
+        for key, kind in (("model", Strategy), ("data", TaskDataModule))
+    }
+    catalog = collect(_Parsers()._subcommand_parsers, linked, tuple(TASKS))
+    save(catalog)
+    return catalog
 
 
 class _Parsed(ExperimentCLI):

@@ -11,7 +11,19 @@ class TransferlabError(Exception):
 
 def near(word: str, known: "list[str] | tuple[str, ...]") -> str:
     """Returns `` (did you mean 'x'?)`` for the nearest known words, or an empty string."""
+    return did_you_mean(closest(word, known))
+
+
+def closest(word: str, known: "list[str] | tuple[str, ...]", cutoff: float = 0.5) -> list[str]:
+    """The known words that are nearest to a word: at most three, none of them much farther than the first."""
     import difflib
 
-    matches = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(repr(m) for m in matches)}?)" if matches else ""
+    lower = {name.lower(): name for name in reversed(known)}
+    matches = difflib.get_close_matches(word.lower(), lower, n=3, cutoff=cutoff)
+    likeness = {match: difflib.SequenceMatcher(None, match, word.lower()).ratio() for match in matches}
+    return [lower[match] for match in matches if likeness[match] >= likeness[matches[0]] - 0.15]
+
+
+def did_you_mean(words: "list[str] | tuple[str, ...]") -> str:
+    """`` (did you mean 'x' or 'y'?)``; empty without words."""
+    return f" (did you mean {' or '.join(repr(word) for word in words)}?)" if words else ""

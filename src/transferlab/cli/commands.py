@@ -1,0 +1,145 @@
+"""All commands: what runs them, and what they are for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        name: The word behind ``transferlab``.
+        usage: What follows it, most often.
+        text: One line for the list of commands.
+        target: ``module:function`` that takes the rest of the command line; empty for those that train.
+    """
+
+    name: str
+    usage: str
+    text: str
+    target: str = ""
+
+
+TRAIN, USE, COMPARE, WATCH, SETUP = "Train", "Use a trained model", "Compare", "Watch", "Set up"
+GROUPS: dict[str, tuple[Command, ...]] = {
+    TRAIN: (
+        Command("fit", "--experiment NAME", "train, select the best checkpoint, test it"),
+        Command("sweep", "NAME", "a grid of runs, configs/sweep/NAME.yaml", "transferlab.launch.sweeps.command:main"),
+        Command(
+            "seeds", "NAME --seeds 5", "one experiment with several seeds", "transferlab.launch.sweeps.command:seeds"
+        ),
+        Command(
+            "search",
+            "NAME",
+            "hyperparameter search, configs/search/NAME.yaml",
+            "transferlab.launch.search.command:main",
+        ),
+        Command(
+            "submit",
+            "--experiment NAME",
+            "fit as a job of Slurm; --seeds 5: as an array",
+            "transferlab.launch.cluster.command:main",
+        ),
+        Command(
+            "demo",
+            "",
+            "strategies on a small generated task, compared",
+            "transferlab.launch.demo:main",
+        ),
+    ),
+    USE: (
+        Command("predict", "--run RUN", "predict unlabelled examples with a run"),
+        Command("test", "--run RUN", "test a finished run again"),
+        Command("validate", "--run RUN", "its metrics on the validation set"),
+        Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
+        Command(
+            "submission",
+            "RUN [RUN ...]",
+            "zip file for the GLUE server",
+            "transferlab.use.submission:main",
+        ),
+        Command(
+            "forgetting",
+            "--run RUN",
+            "what the tuned encoder still knows",
+            "transferlab.use.forgetting.command:main",
+        ),
+    ),
+    COMPARE: (
+        Command(
+            "compare",
+            "[RUNS]",
+            "table of all settings with significance tests",
+            "transferlab.analysis.comparison.command:main",
+        ),
+        Command(
+            "report",
+            "[RUNS]",
+            "one HTML file on all runs",
+            "transferlab.analysis.page.command:main",
+        ),
+        Command(
+            "baseline",
+            "--experiment NAME",
+            "methods without an encoder, same examples",
+            "transferlab.baselines:main",
+        ),
+        Command(
+            "curve",
+            "[RUNS] --task TASK",
+            "quality over the number of labels",
+            "transferlab.analysis.comparison.curve:main",
+        ),
+        Command(
+            "claims",
+            "[--claim NAME]",
+            "the field's claims against the runs",
+            "transferlab.analysis.claims.command:main",
+        ),
+    ),
+    WATCH: (
+        Command("watch", "RUN", "terminal dashboard of a run, also while it trains", "transferlab.tracking.watch:main"),
+        Command(
+            "dashboard",
+            "[RUNS]",
+            "curves of all runs in a local dashboard",
+            "transferlab.analysis.comparison.dashboard:main",
+        ),
+        Command(
+            "workspace",
+            "[--push]",
+            "the W&B page that compares strategies",
+            "transferlab.tracking.workspace:main",
+        ),
+    ),
+    SETUP: (
+        Command("list", "", "experiments, strategies and tasks", "transferlab.config.experiments:main"),
+        Command(
+            "fetch",
+            "--experiment NAME",
+            "download data and weights beforehand",
+            "transferlab.launch.fetch:main",
+        ),
+    ),
+}
+COMMANDS: dict[str, Command] = {command.name: command for group in GROUPS.values() for command in group}
+TRAINING = tuple(name for name, command in COMMANDS.items() if not command.target)
+"""Those that take the keys of an experiment and import torch."""
+
+
+def overview() -> str:
+    """The page of ``transferlab --help``."""
+    width = max(len(f"{command.name} {command.usage}") for command in COMMANDS.values())
+    lines = ["transferlab: task x encoder x strategy, trained by the Lightning Trainer", ""]
+    lines += ["  transferlab COMMAND ...", ""]
+    for title, commands in GROUPS.items():
+        lines.append(title)
+        for command in commands:
+            lines.append(f"  {f'{command.name} {command.usage}':<{width}}  {command.text}")
+        lines.append("")
+    lines += [
+        "`transferlab COMMAND --help` shows what a command takes, `--version` the",
+        "releases. RUN is an experiment (its newest run), a run ID or a run directory;",
+        "RUNS a folder, `runs` if left out. With --debug a mistake shows the traceback.",
+    ]
+    return "\n".join(lines) + "\n"

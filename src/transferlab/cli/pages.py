@@ -1,0 +1,223 @@
+"""Help without torch: a first page for each command, and a page for each section of keys."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from transferlab.cli.keys import catalog as catalogs
+from transferlab.cli.keys.catalog import Catalog, Key, Kind
+from transferlab.cli.keys.words import NOTHING, alternatives, describe
+from transferlab.ground.errors import TransferlabError, near
+
+SECTIONS = {
+    "model": "strategy, method such as LoRA, head, optimizer, schedule",
+    "data": "task or your own files, lengths, batches, how many examples",
+    "encoder": "which pretrained encoder, and what is read from it",
+    "trainer": "epochs, devices, precision, gradient clipping, logger",
+    "early_stopping": "when to stop before the last epoch",
+    "checkpoint": "which checkpoint is the best",
+    "run": "name, tags and place of the run directory",
+    "cache": "features and hidden states of frozen layers, kept on disk",
+}
+"""Groups of keys, in the order of use."""
+MOST_USED = {
+    "model.optimizer.lr": "learning rate",
+    "trainer.max_epochs": "passes over the training examples",
+    "data.batch_size": "training examples per step",
+    "data.max_length": "tokens per text; longer ones are truncated",
+    "data.train_examples": "train on so many examples only",
+    "model.method.r": "rank of LoRA",
+    "seed_everything": "seed",
+    "trainer.accelerator": "auto, cpu or gpu",
+    "trainer.precision": "32-true, bf16-mixed; null: what suits the hardware",
+    "run.tags": "words to filter runs by, such as [first, try]",
+}
+FIT = """transferlab fit: trains, selects the best checkpoint, and tests it once
+
+  transferlab fit --experiment NAME [--KEY VALUE ...]
+
+What to train
+  --experiment NAME  a file of experiments/ or any STRATEGY_TASK;
+                     `transferlab list` shows them
+  --config FILE      an experiment file of your own; also -c FILE
+  --resume RUN       continue a run that was stopped or killed: an experiment
+                     (its newest run), a run ID or a run directory
+  --print_config     show the whole configuration instead of training
+
+Most used keys; each can stand on the command line or, nested, in the file
+{keys}
+
+Examples
+  transferlab fit --experiment lora_sst2
+  transferlab fit --experiment lora_sst2 --model.method.r 4 \\
+      --model.optimizer.lr 5e-4
+  transferlab fit --experiment full_finetuning_mrpc \\
+      --data.train_examples 500 --trainer.max_epochs 2
+  transferlab fit --config my_experiment.yaml --seed_everything 1
+  transferlab fit --resume lora_sst2
+"""
+FINISHED = """transferlab {command}: {title}
+
+  transferlab {command} --run RUN [--KEY VALUE ...]
+
+  --run RUN          an experiment (its newest run), a run ID or a run
+                     directory
+  --config FILE --ckpt_path FILE
+                     instead of a run: an experiment file and a checkpoint
+
+Examples
+  transferlab {command} --run lora_sst2
+  transferlab {command} --run lora_sst2 --data.eval_batch_size 256
+"""
+TITLES = {
+    "test": "tests a finished run again",
+    "validate": "computes the metrics of a run on its validation set",
+    "predict": "predicts unlabelled examples with a run",
+}
+REST = """
+All keys with types, defaults and meaning: transferlab {command} --help SECTION
+{sections}
+SECTION can also be a key or a class: --help trainer.callbacks, --help LoRA
+"""
+
+
+def print_help(command: str, topic: str = "") -> None:
+    """Prints the first page of a command, or all keys of a section, below a key or of a class.
+
+    Raises:
+        TransferlabError: No such section, key or class.
+    """
+    print(page(command, topic) if topic else first_page(command), end="")
+
+
+def first_page(command: str) -> str:
+    """What one gives a command most, examples, and where the rest is; fits into 80 columns."""
+    if command == "fit":
+        top = FIT.format(keys=_columns(MOST_USED, "  --"))
+    else:
+        top = FINISHED.format(command=command, title=TITLES[command])
+    return top + REST.format(command=command, sections=_columns(SECTIONS, "  "))
+
+
+def _columns(rows: dict[str, str], indent: str) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"{indent}{name:<{width}}  {text}" for name, text in rows.items())
+
+
+def whole_catalog() -> Catalog:
+    """All keys: from the cache folder, else from the parser itself, which imports torch."""
+    if known := catalogs.load():
+        return known
+    print("reading the keys of the installed releases, once; about ten seconds ...", file=sys.stderr)
+    from transferlab.cli.parsing import collected
+
+    return collected()
+
+
+def page(command: str, topic: str) -> str:
+    """All keys of a topic; see `print_help`."""
+    catalog, name = whole_catalog(), topic.lstrip("-")
+    keys = catalog.of(command)
+    writer = _Writer(catalog)
+    inside = [key for key in keys if key.name == name or key.name.startswith(f"{name}.")]
+    if inside:
+        title = f"{name}: {SECTIONS[name]}" if name in SECTIONS else name
+        lines = [title, "", *writer.keys(inside, "--", unfold=len(inside) == 1)]
+    elif found := list(_below(catalog, keys, name)):
+        lines = [name, ""]
+        for owner, prefix, key in found:
+            lines += [f"  {owner.name}", *writer.key(key, prefix, unfold=True)]
+    elif kind := next((kind for kind in catalog.kinds.values() if name in {kind.path, kind.name}), None):
+        lines = [kind.path, "", *writer.kind(kind, _place(catalog, kind))]
+    else:
+        known = {*SECTIONS, *(key.name for key in keys), *(kind.name for kind in catalog.kinds.values())}
+        hint = near(name, sorted(known))
+        raise TransferlabError(f"no help on {topic!r}{hint}. There are pages on {', '.join(SECTIONS)}.")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _below(catalog: Catalog, keys: Sequence[Key], name: str, prefix: str = "--") -> Iterator[tuple[Kind, str, Key]]:
+    """Finds a dotted key in the classes that can stand above it: the class, what stands before the key, and the key."""
+    for key in keys:
+        if name.startswith(f"{key.name}."):
+            rest = name.removeprefix(f"{key.name}.").removeprefix("init_args.")
+            for kind in catalog.behind(key):
+                for inner in kind.keys:
+                    if inner.name == rest:
+                        yield kind, f"{prefix}{key.name}.", inner
+                yield from _below(catalog, kind.keys, rest, f"{prefix}{key.name}.")
+
+
+def _place(catalog: Catalog, kind: Kind) -> str:
+    """The first key at which a class can stand, as a prefix of its own keys."""
+    for key in catalog.keys:
+        if kind.path in key.classes:
+            return f"--{key.name}."
+    for key in catalog.keys:
+        for inner in (inner for other in catalog.behind(key) for inner in other.keys):
+            if kind.path in inner.classes:
+                return f"--{key.name}.{inner.name}."
+    return "--"
+
+
+class _Writer:
+    """Lays keys out for the width of the terminal."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.width = min(max(shutil.get_terminal_size((100, 24)).columns, 60), 120)
+
+    def keys(self, keys: Sequence[Key], prefix: str, unfold: bool = False) -> list[str]:
+        return [line for key in keys for line in self.key(key, prefix, unfold)]
+
+    def key(self, key: Key, prefix: str, unfold: bool = False) -> list[str]:
+        """A key with its text; below it, the keys of our own classes, or with `unfold` of all of them."""
+        kinds = self.catalog.behind(key)
+        plain = describe(key.schema) if key.schema != NOTHING else ""
+        takes = [("a class or a list of them" if key.many else "a class") if kinds else "", plain]
+        default = f"[{key.default}]" if key.default else "(must be given)"
+        head = f"{prefix}{key.name}  {alternatives([*filter(None, takes)])}  {default}"
+        lines = [*self._wrap(head, "  ", "        "), *self._wrap(key.text)]
+        if kinds:
+            lines += self._wrap("Classes: " + ", ".join(kind.name for kind in kinds))
+            lines += self._kinds(key, kinds, f"{prefix}{key.name}.", unfold)
+        return lines
+
+    def _kinds(self, key: Key, kinds: list[Kind], prefix: str, unfold: bool) -> list[str]:
+        usual = key.default.rsplit(".", 1)[-1].lower()
+        ours = [kind for kind in kinds if kind.path.startswith("transferlab.") or kind.name.lower() == usual]
+        shown = kinds if unfold else ours
+        common = [entry for entry in shown[0].keys if all(entry in kind.keys for kind in shown)] if shown[1:] else []
+        lines = [""]
+        if common:
+            lines += self._wrap(f"{'Both' if len(shown) == 2 else 'All'}: {_names(shown)}", "  ", "  ")
+            lines += [*self.keys(common, prefix), ""]
+        for kind in shown:
+            own = [entry for entry in kind.keys if entry not in common]
+            lines += [*self.kind(kind, prefix, own), ""]
+        if len(shown) < len(kinds):
+            others = [kind for kind in kinds if kind not in shown]
+            hint = f"Keys of {_names(others)}: transferlab fit --help {prefix.strip('-.')}"
+            lines += [*self._wrap(hint, "  ", "  "), ""]
+        return lines
+
+    def kind(self, kind: Kind, prefix: str, keys: Sequence[Key] | None = None) -> list[str]:
+        """A class and its keys."""
+        title = self._wrap(f"{kind.name}: {kind.text}", "  ", "  ")
+        return [*title, *self.keys(kind.keys if keys is None else keys, prefix)]
+
+    def _wrap(self, text: str, first: str = "      ", then: str = "      ") -> list[str]:
+        return textwrap.wrap(
+            text,
+            self.width,
+            initial_indent=first,
+            subsequent_indent=then,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+
+
+def _names(kinds: list[Kind]) -> str:
+    few = ", ".join(kind.name for kind in kinds[:4])
+    return few if len(kinds) <= 4 else f"{few} and {len(kinds) - 4} more"

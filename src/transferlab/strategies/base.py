@@ -20,6 +20,7 @@ from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.strategies import content, frozen
 from transferlab.strategies.forward import best_sequences, document_mean, encoder_inputs, first_pieces
 from transferlab.strategies.sharding import shard
+from transferlab.strategies.step import StepMean
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 
 
@@ -62,6 +63,7 @@ class Strategy(L.LightningModule):
         # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
         self.strict_loading = False
         self._cut = 0
+        self._step = StepMean()
         self.frozen_work: list[str] = []
         """What of the work is done once, in words."""
 
@@ -101,7 +103,7 @@ class Strategy(L.LightningModule):
         self.frozen_work.append(frozen.keep(data, work, values, parts))
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Training loss of a batch, a scalar."""
+        """Training loss of a batch, a scalar: a mean over its examples, for tagging over its words, and constants."""
         assert batch.labels is not None
         return task_loss(self.task.kind, logits, batch.labels, self._reachable(batch))
 
@@ -196,7 +198,7 @@ class Strategy(L.LightningModule):
         self.train()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a batch; stops the run where it is not finite."""
+        """Loss of a batch for the gradient of its step, see `StepMean`; stops the run where it is not finite."""
         loss = self.loss(self(batch), batch)
         due = self.global_step % cast(Any, self.trainer).log_every_n_steps == 0
         # reading the value waits for the device, so on a GPU it is read only at the steps that log
@@ -205,8 +207,13 @@ class Strategy(L.LightningModule):
                 f"The training loss is {loss.item()} at step {self.global_step}. Lower the learning rate "
                 "(model.optimizer.lr), clip gradients (trainer.gradient_clip_val), or train in 32-true precision."
             )
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
+        share, mean = self._step.add(loss, batch, self.trainer)
+        self.log("train/loss", mean, prog_bar=True)
+        return share
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Makes the gradient that of a mean over all examples of the step."""
+        self._step.finish(self, self.trainer)
 
     def on_validation_epoch_start(self) -> None:
         """Starts with fresh metric states: those of inference mode could not be updated outside of it."""

@@ -90,6 +90,7 @@ class FullFineTuning(Strategy):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Freezes by dropping gradients where there are several processes: DDP waits for every one it has seen."""
+        super().on_before_optimizer_step(optimizer)
         if self.is_gradual and self.trainer.world_size > 1:
             frozen = len(self.layers) - self.unfrozen(self.current_epoch, self.global_step)
             for layer in self.layers[: max(frozen, 0)]:

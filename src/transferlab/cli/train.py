@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.cli.messages import explain
@@ -20,7 +21,7 @@ from transferlab.ground.hardware import best_precision
 from transferlab.ground.quiet import quiet
 from transferlab.learning.cache import Work
 from transferlab.record import folder as run_folder
-from transferlab.record import history, setting
+from transferlab.record import history, setting, stopping
 from transferlab.record.progress import LineProgress
 from transferlab.record.recorder import RunRecorder
 from transferlab.tracking import loggers
@@ -115,6 +116,7 @@ class TransferCLI(ExperimentCLI):
             "tags": list(settings.run.tags),
             "precision": str(trainer.precision),
             "setting": setting.fingerprint(self._tree()),
+            "early_stopping": stopping.rule(trainer.callbacks),
         }
         self.recorder = RunRecorder(self.folder, identity)
         trainer.callbacks.append(self.recorder)
@@ -143,6 +145,27 @@ class TransferCLI(ExperimentCLI):
                 ),
             ]
         return trainer
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        """Lets an early stopping of the user's replace the built-in one; ``best.ckpt`` stays the checkpoint of record.
+
+        Raises:
+            TransferlabError: A checkpoint callback that Lightning could not tell from the built-in one.
+        """
+        given = config.get("callbacks") or []
+        given = given if isinstance(given, list) else [given]
+        if any(isinstance(callback, EarlyStopping) for callback in given):
+            callbacks = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
+        keys = {callback.state_key for callback in callbacks}
+        for callback in given:
+            if isinstance(callback, ModelCheckpoint) and callback.state_key in keys:
+                raise TransferlabError(
+                    f"trainer.callbacks: a ModelCheckpoint on {callback.monitor} is there already; change that one "
+                    "under `checkpoint:`, or monitor something else."
+                )
+        # the first checkpoint callback is the one that Lightning and the record take for the run's
+        config["callbacks"] = callbacks + given
+        return super()._instantiate_trainer(config, [])
 
     def _plugins(self) -> list[Any]:
         configured = self._get(self.config_init, "trainer.plugins") or []

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.ground.hardware import peak_memory_mb
 from transferlab.record import folder as run_folder
-from transferlab.record import predictions, report, texts
+from transferlab.record import predictions, report, stopping, texts
 from transferlab.record.environment import environment
 from transferlab.record.facts import describe
 from transferlab.record.latency import latency_ms
@@ -150,6 +150,8 @@ class RunRecorder(Callback):
             "epochs": trainer.current_epoch,
             "peak_mem_mb": round(peak_memory_mb(), 1),
         }
+        if end := stopping.ended(trainer):
+            self.summary["early_stopping"] = {**(self.summary.get("early_stopping") or {}), **end}
         best = trainer.checkpoint_callback
         if isinstance(best, ModelCheckpoint) and Path(best.best_model_path).is_file():
             self.summary["checkpoint_mb"] = round(Path(best.best_model_path).stat().st_size / 2**20, 3)

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from transferlab.record import stopping
 from transferlab.record.predictions import Record
 from transferlab.tasks.spec import TaskSpec
 
@@ -39,6 +40,9 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "data from": data["origin"],
         "weights from": summary["weights"],
         "protocol": f"{summary['protocol']}: selected on {data['validation']}, tested on {', '.join(data['test'])}",
+        "early stopping": stopping.in_words(summary["early_stopping"], summary["primary"])
+        if "early_stopping" in summary
+        else "",
         "precision": summary.get("precision", ""),
         "frozen work": "; ".join(summary.get("frozen_work", [])),
         "run folder": str(folder),
@@ -99,6 +103,8 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     if primary in before and primary in after:
         rows[f"{primary}, untrained -> trained"] = f"{before[primary]:.4f} -> {after[primary]:.4f}"
     rows |= {name: f"{value:.4f}" for name, value in metrics.items() if name.startswith("test")}
+    if end := stopping.end_in_words(summary.get("early_stopping") or {}):
+        rows["stopped early"] = end
     if perf.get("wall_s") is not None:
         rows["time"] = f"{perf['wall_s']:.1f} s"
     if perf.get("samples_s"):

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
+from torchmetrics import SumMetric
 
 from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.layers import layer_groups
@@ -20,7 +21,7 @@ from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.strategies import content, frozen
 from transferlab.strategies.forward import best_sequences, document_mean, encoder_inputs, first_pieces
 from transferlab.strategies.sharding import shard
-from transferlab.strategies.step import StepMean
+from transferlab.strategies.step import StepMean, counts
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 
 
@@ -60,6 +61,8 @@ class Strategy(L.LightningModule):
         self.encoder: Encoder = build_encoder(encoder)
         self.head = Head(head, self.encoder.hidden_size, task)
         self.metrics = nn.ModuleDict({split: TaskMetrics(task) for split in ("val", *task.tests)})
+        # sums, since a mean that lets NaN through ignores its weights (torchmetrics 1.9)
+        self.validation_loss = nn.ModuleDict({"sum": SumMetric("disable"), "count": SumMetric("disable")})
         # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
         self.strict_loading = False
         self._cut = 0
@@ -218,10 +221,16 @@ class Strategy(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Starts with fresh metric states: those of inference mode could not be updated outside of it."""
         self._metrics_of("val").reset()
+        for part in self._loss_sums():
+            part.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Updates the metrics of the rows that select checkpoints; returns what `test_step` returns."""
-        return self._evaluate("val", batch)
+        outputs = self._evaluate("val", batch)
+        total, number = self._loss_sums()
+        total.update(outputs["loss"] * counts(batch))
+        number.update(counts(batch))
+        return outputs
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Updates test metrics; returns logits, losses, numbers of tokens and example ids for the record."""
@@ -247,14 +256,22 @@ class Strategy(L.LightningModule):
         return outputs
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ``val/<metric>``, and the primary one also as ``val/primary``."""
+        """Logs ``val/<metric>``, the primary one also as ``val/primary``, and ``val/loss``.
+
+        The loss is the mean over all examples of the validation set, for tagging over its words, of all processes.
+        """
         values = self._finish("val")
+        total, number = self._loss_sums()
+        self.log("val/loss", (total.compute() / number.compute()).float(), sync_dist=True)
         self.log("val/primary", values[self.task.primary].float(), prog_bar=True, sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         """Logs ``test/<metric>``, for further test splits ``test_<name>/<metric>``."""
         for split in self.task.tests:
             self._finish(split)
+
+    def _loss_sums(self) -> tuple[SumMetric, SumMetric]:
+        return cast(SumMetric, self.validation_loss["sum"]), cast(SumMetric, self.validation_loss["count"])
 
     def _metrics_of(self, split: str) -> TaskMetrics:
         return cast(TaskMetrics, self.metrics[split])

@@ -9,12 +9,17 @@ from transferlab.tasks import Batch
 from transferlab.tasks.batch import IGNORE
 
 
-def counted(batch: Batch) -> Tensor:
-    """Number of what the loss of a batch is a mean over: its examples, for tagging the words that the encoder saw."""
+def counts(batch: Batch) -> Tensor:
+    """What each example counts in a mean loss, ``[batch]``: 1, for tagging the number of words that the encoder saw."""
     assert batch.labels is not None
     if batch.words is None:
-        return torch.tensor(len(batch.labels), device=batch.labels.device)
-    return ((batch.labels != IGNORE) & (batch.words >= 0)).sum()
+        return torch.ones(len(batch.labels), dtype=torch.long, device=batch.labels.device)
+    return ((batch.labels != IGNORE) & (batch.words >= 0)).sum(-1)
+
+
+def counted(batch: Batch) -> Tensor:
+    """Number of what the loss of a batch is a mean over, a scalar; see `counts`."""
+    return counts(batch).sum()
 
 
 class StepMean:

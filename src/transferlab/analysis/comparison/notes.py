@@ -14,7 +14,7 @@ HISTORIES = (history.NAME, "metrics.csv")
 def notes(rows: Sequence[Row]) -> list[str]:
     """Sentences on what was tested, on failed and repeated runs, and on what may not be compared."""
     runs = [run for row in rows for run in row.group.runs]
-    return [*_tests(rows), *_failed(rows), *_repeated(rows), *apart(rows), *equal_histories(runs)]
+    return [*_tests(rows), *_failed(rows), *_repeated(rows), *_stopped(rows), *apart(rows), *equal_histories(runs)]
 
 
 def _tests(rows: Sequence[Row]) -> list[str]:
@@ -53,6 +53,19 @@ def _repeated(rows: Sequence[Row]) -> list[str]:
             found.append(
                 f"{row.group.key.task}: {row.label} has several runs with seed {', '.join(map(str, again))}; "
                 "of each the last one counts."
+            )
+    return found
+
+
+def _stopped(rows: Sequence[Row]) -> list[str]:
+    found = []
+    for row in rows:
+        ends = [run.get("early_stopping") for run in row.group.counted]
+        epochs = [end["epoch"] for end in ends if isinstance(end, dict) and isinstance(end.get("epoch"), int)]
+        if epochs:
+            found.append(
+                f"{row.group.key.task}: early stopping ended {len(epochs)} of {len(ends)} runs of {row.label}, "
+                f"in epoch {', '.join(map(str, sorted(epochs)))}."
             )
     return found
 

@@ -19,7 +19,7 @@ FLOORS = (
     ("tracking",),
     ("analysis", "training"),
     ("cli",),
-    ("baselines",),
+    ("api", "baselines"),
     ("use",),
     ("launch",),
 )

@@ -36,7 +36,7 @@ METHODS = {
     "bottleneck": Bottleneck(size=4),
 }
 STRATEGIES = {
-    "linear": (FeatureExtraction, {}),
+    "linear": (FeatureExtraction, {"head": HeadConfig()}),
     "mlp": (FeatureExtraction, {"head": HeadConfig("mlp", hidden=8)}),
     "bilstm": (FeatureExtraction, {"head": HeadConfig("bilstm", hidden=8)}),
     "all": (FullFineTuning, {}),

@@ -66,7 +66,7 @@ class LoRA(Injected):
     alpha: float = 16.0
     dropout: float = 0.0
     variant: Literal["lora", "rslora", "dora", "pissa"] = "lora"
-    targets: tuple[str, ...] = ("query", "value")
+    targets: tuple[str, ...] = ("all",)
     top_layers: int | None = None
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ from transferlab.record.config import RunConfig
 from transferlab.strategies import Strategy
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.table import TASKS
+from transferlab.training import selection
 
 COMMANDS = ("fit", "validate", "test", "predict")
 # a shortened key would be taken for the whole one; which of the two parsers decides depends on jsonargparse's release
@@ -70,18 +71,8 @@ class ExperimentCLI(LightningCLI):
         parser.add_argument("--cache", type=CacheConfig, default=CacheConfig(), help="Frozen work kept on disk.")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.set_defaults(
-            {
-                "checkpoint.monitor": "val/primary",
-                "checkpoint.mode": "max",
-                "checkpoint.filename": "best",
-                "checkpoint.save_weights_only": True,
-                "checkpoint.enable_version_counter": False,
-                "early_stopping.monitor": "val/primary",
-                "early_stopping.mode": "max",
-                "early_stopping.patience": 3,
-            }
-        )
+        groups = {"checkpoint": selection.CHECKPOINT, "early_stopping": selection.STOPPING}
+        parser.set_defaults({f"{group}.{key}": value for group, keys in groups.items() for key, value in keys.items()})
         for source, target in LINKS:
             parser.link_arguments(source, target, apply_on="instantiate" if source == "data.spec" else "parse")
 
@@ -108,11 +99,12 @@ class ExperimentCLI(LightningCLI):
         return self.config[str(self.subcommand)]
 
     @functools.cached_property
-    def _dumped(self) -> str:
+    def dumped(self) -> str:
+        """The parsed configuration, every key of it, as the text of a file."""
         return str(self._parser(self.subcommand).dump(self.settings, skip_validation=True))
 
     def _tree(self) -> dict[str, Any]:
-        return setting.parse(self._dumped)
+        return setting.parse(self.dumped)
 
 
 class _Parsers(ExperimentCLI):
@@ -162,3 +154,23 @@ def check(arguments: list[str]) -> None:
         TransferlabError: A wrong key or value.
     """
     _Parsed(arguments)
+
+
+class _Whole(_Parsed):
+    """Takes the text of a whole configuration."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Reads it."""
+        try:
+            self.config = parser.parse_args(["fit", "--config", str(args)])
+        except ArgumentError as error:
+            raise TransferlabError(explain(error, parser)) from error
+
+
+def check_text(text: str) -> ExperimentCLI:
+    """Parses the text of a whole configuration of ``fit``, as a run directory holds it.
+
+    Raises:
+        TransferlabError: A wrong key or value.
+    """
+    return _Whole(text)  # type: ignore[arg-type]  # handed through to `parse_arguments`

@@ -19,7 +19,6 @@ from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_precision
 from transferlab.ground.quiet import quiet
-from transferlab.learning.cache import Work
 from transferlab.record import folder as run_folder
 from transferlab.record import history, setting, stopping
 from transferlab.record.progress import LineProgress
@@ -30,6 +29,7 @@ from transferlab.tracking.metrics_log import MetricsLog
 from transferlab.tracking.wandb_logger import WandbLogger
 from transferlab.training import checkpoints, inside, lock, resume
 from transferlab.training.checkpoints import AtomicCheckpointIO
+from transferlab.training.frozen_work import work_of
 from transferlab.training.parallel import Sharded
 from transferlab.training.resume import Resumable
 
@@ -68,6 +68,11 @@ class TransferCLI(ExperimentCLI):
             )
         length = [[tree["trainer"].get(key) for key in ("max_epochs", "max_steps")] for tree in (saved, given)]
         summary = run_folder.read_summary(self.folder)
+        if lost := summary.get("not_in_config"):
+            raise TransferlabError(
+                f"{self.folder} was trained from Python with {', '.join(lost)}, which its config.yaml cannot hold: "
+                "resume it with the same script, `trainer.fit(model, data, ckpt_path='last')`."
+            )
         if summary.get("status") == "finished" and length[0] == length[1]:
             print(f"{self.folder} is finished.")
             raise SystemExit(0)
@@ -183,20 +188,11 @@ class TransferCLI(ExperimentCLI):
         self.datamodule.setup("fit")
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)
-        self.datamodule = self.model.wrap_data(self.datamodule, self._work())
+        self.datamodule = self.model.wrap_data(self.datamodule, work_of(self.trainer, self.settings.cache))
         self._open(training=True)
         if self.checkpoint is None:
             before = self.trainer.validate(self.model, self.datamodule, verbose=False)
             self.recorder.before(dict(before[0]))
-
-    def _work(self) -> Work:
-        """How frozen work is done: on the device and in the precision of the Trainer."""
-        precision, epochs = str(self.trainer.precision), self.trainer.max_epochs
-        autocast = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
-        # without an end in epochs there is one in steps, most likely after several epochs
-        return Work(
-            self.settings.cache, self.trainer.strategy.root_device, autocast, 2 if epochs in {None, -1} else epochs
-        )
 
     def before_test(self) -> None:
         """Opens the record: the folder of a finished run, or a new one."""
@@ -238,7 +234,7 @@ class TransferCLI(ExperimentCLI):
                 self.metrics.path.unlink(missing_ok=True)
         config = self.folder / "config.yaml"
         if training or not config.exists():
-            run_folder.write_text(config, self._dumped)
+            run_folder.write_text(config, self.dumped)
         loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary, self.folder)
 
     def _close(self) -> None:

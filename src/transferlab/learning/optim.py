@@ -5,10 +5,25 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from transferlab.ground.errors import TransferlabError
+
+
+def adamw_1e3(parameters: Iterable[Any]) -> AdamW:
+    """AdamW at 1e-3, for heads and a few parameters in a frozen encoder."""
+    return AdamW(parameters, lr=1e-3, weight_decay=0.01, fused=True)
+
+
+def adamw_3e4(parameters: Iterable[Any]) -> AdamW:
+    """AdamW at 3e-4, for weights that start at random."""
+    return AdamW(parameters, lr=3e-4, weight_decay=0.01, fused=True)
+
+
+def adamw_1e4(parameters: Iterable[Any]) -> AdamW:
+    """AdamW at 1e-4, for a small pretrained encoder; base size wants 1e-5 to 5e-5."""
+    return AdamW(parameters, lr=1e-4, weight_decay=0.01, fused=True)
 
 
 @dataclass(frozen=True)

@@ -276,7 +276,8 @@ class RunRecorder(Callback):
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Marks the run as failed or interrupted."""
-        if trainer.is_global_zero and self.folder.is_dir():
+        # what happens before the directory is opened concerns another run in it, maybe
+        if trainer.is_global_zero and self._data is not None and self.folder.is_dir():
             self.summary["error"] = f"{type(exception).__name__}: {exception}".strip()
             # what went wrong is a full disk, maybe
             with contextlib.suppress(OSError):

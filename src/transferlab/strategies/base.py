@@ -13,6 +13,7 @@ from torchmetrics import SumMetric
 from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.layers import layer_groups
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.remembered import Remembered
 from transferlab.learning.cache import Work
 from transferlab.learning.heads import Head, HeadConfig
 from transferlab.learning.losses import example_losses, task_loss
@@ -30,7 +31,7 @@ def adamw(parameters: Iterable[Any]) -> AdamW:
     return AdamW(parameters, lr=1e-4, weight_decay=0.01)
 
 
-class Strategy(L.LightningModule):
+class Strategy(Remembered, L.LightningModule):
     """A way to transfer an encoder to a task. A subclass says which parameters learn.
 
     Args:

@@ -13,9 +13,9 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.learning.cache import Work
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.losses import distillation_loss, representation_loss
-from transferlab.learning.optim import Schedule
+from transferlab.learning.optim import Schedule, adamw_1e4
 from transferlab.strategies import frozen
-from transferlab.strategies.base import Strategy, adamw
+from transferlab.strategies.base import Strategy
 from transferlab.strategies.teacher import Teacher, align, load_teacher
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import EncodedSplit
@@ -57,8 +57,8 @@ class Distillation(Strategy):
         temperature: float = 2.0,
         beta: float = 0.0,
         from_teacher: bool = False,
-        head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
-        optimizer: OptimizerCallable = adamw,
+        head: HeadConfig = HeadConfig(lr=1e-3),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw_1e4,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
     ) -> None:
         super().__init__(task, encoder, head, optimizer, schedule)
@@ -167,6 +167,11 @@ class Distillation(Strategy):
         for field, ask in self._ask.items():
             batch = batch._replace(**{field: ask(batch)})  # type: ignore[arg-type]  # every answer is a tensor
         assert batch.labels is not None
+        if self.alpha < 1 and batch.teacher is None:
+            raise TransferlabError(
+                "The teacher's answers are missing: train with callbacks=transferlab.run_callbacks(), or with "
+                "transferlab.FrozenWork() among them."
+            )
         loss = distillation_loss(
             self.task.kind,
             logits,

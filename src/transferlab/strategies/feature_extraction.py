@@ -7,9 +7,9 @@ from lightning.pytorch.cli import OptimizerCallable
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.cache import Work
 from transferlab.learning.heads import HeadConfig
-from transferlab.learning.optim import Schedule
+from transferlab.learning.optim import Schedule, adamw_1e3
 from transferlab.strategies import frozen
-from transferlab.strategies.base import Strategy, adamw
+from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import EncodedSplit
 
@@ -32,9 +32,9 @@ class FeatureExtraction(Strategy):
         self,
         task: TaskSpec,
         encoder: EncoderConfig,
-        head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
-        optimizer: OptimizerCallable = adamw,
-        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        head: HeadConfig = HeadConfig(kind="mlp"),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw_1e3,
+        schedule: Schedule = Schedule(warmup=0.05),  # noqa: B008  frozen
     ) -> None:
         super().__init__(task, encoder, head, optimizer, schedule)
         self.encoder.backbone.requires_grad_(False)

@@ -6,8 +6,8 @@ from lightning.pytorch.cli import OptimizerCallable
 
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.heads import HeadConfig
-from transferlab.learning.optim import Schedule
-from transferlab.strategies.base import Strategy, adamw
+from transferlab.learning.optim import Schedule, adamw_3e4
+from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskSpec
 
 
@@ -27,7 +27,7 @@ class FromScratch(Strategy):
         task: TaskSpec,
         encoder: EncoderConfig,
         head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
-        optimizer: OptimizerCallable = adamw,
+        optimizer: OptimizerCallable = adamw_3e4,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
     ) -> None:
         if encoder.architecture == "pretrained":

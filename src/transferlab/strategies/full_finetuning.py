@@ -9,8 +9,8 @@ from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_groups
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.heads import HeadConfig
-from transferlab.learning.optim import Schedule
-from transferlab.strategies.base import Strategy, adamw
+from transferlab.learning.optim import Schedule, adamw_1e4
+from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskSpec
 
 
@@ -37,8 +37,8 @@ class FullFineTuning(Strategy):
         self,
         task: TaskSpec,
         encoder: EncoderConfig,
-        head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
-        optimizer: OptimizerCallable = adamw,
+        head: HeadConfig = HeadConfig(lr=1e-3),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw_1e4,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
         top_layers: int | None = None,
         unfreeze_every: int | None = None,

@@ -9,8 +9,8 @@ from torch import Tensor
 from transferlab.adapters import LoRA, Method
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.heads import HeadConfig
-from transferlab.learning.optim import Schedule
-from transferlab.strategies.base import Strategy, adamw
+from transferlab.learning.optim import Schedule, adamw_1e3
+from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskSpec
 
 
@@ -20,7 +20,7 @@ class ParameterEfficient(Strategy):
     Args:
         task: Facts about the task; linked from the data.
         encoder: What is transferred; linked from the top-level key.
-        method: LoRA and its variants, AdaLoRA, IA3, Bottleneck, BitFit, NormTuning or PromptTuning.
+        method: LoRA and its variants, AdaLoRA, IA3, Bottleneck, BitFit, NormTuning or PromptTuning; null: LoRA.
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
@@ -30,15 +30,17 @@ class ParameterEfficient(Strategy):
         self,
         task: TaskSpec,
         encoder: EncoderConfig,
-        method: Method = LoRA(),  # noqa: B008  frozen
-        head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
-        optimizer: OptimizerCallable = adamw,
-        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        method: Method | None = None,
+        head: HeadConfig = HeadConfig(lr=1e-3),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw_1e3,
+        schedule: Schedule = Schedule(warmup=0.06),  # noqa: B008  frozen
     ) -> None:
         super().__init__(task, encoder, head, optimizer, schedule)
-        self.method = method
+        # no default in the signature: jsonargparse would hand its arguments on to another method that is chosen
+        self.method = method or LoRA()
+        self.init_args |= {"method": self.method}
         backbone: Any = self.encoder.backbone
-        self.encoder.backbone = method.apply(backbone)
+        self.encoder.backbone = self.method.apply(backbone)
 
     def learned(self) -> set[str]:
         """Names of the method's parameters and state, of the head, and of a learned layer mix."""

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.remembered import Remembered
 from transferlab.tasks.batch import Attached, Batch, Examples, Shape
 from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.rows import TaskRows
@@ -22,7 +23,7 @@ from transferlab.tasks.tokenization import Settings, Truncation
 Part = Literal["train", "validation"]
 
 
-class TaskDataModule(TaskRows, L.LightningDataModule):
+class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
     """Rows of a task as length-bucketed or packed batches.
 
     Args:

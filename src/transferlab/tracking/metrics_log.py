@@ -24,6 +24,7 @@ class MetricsLog(Logger):
         super().__init__()
         self.path = path
         self._row: dict[str, Any] = {}
+        self._written: tuple[int, dict[str, Any]] | None = None
 
     @property
     def name(self) -> str:
@@ -44,6 +45,10 @@ class MetricsLog(Logger):
         """Adds to the line of a step."""
         if self._row and self._row["step"] != step:
             self._write()
+        if not self._row and self._written and self._written[1]["step"] == step:
+            # the line was closed, and the step has more to say: a test behind a training
+            os.truncate(self.path, self._written[0])
+            self._row = self._written[1]
         self._row |= {"step": step, **{name: _number(value) for name, value in metrics.items()}}
 
     @rank_zero_only
@@ -60,6 +65,7 @@ class MetricsLog(Logger):
 
     def _write(self) -> None:
         with self.path.open("a", encoding="utf-8") as file:
+            self._written = file.tell(), self._row
             file.write(json.dumps(self._row) + "\n")
         self._row = {}
 
@@ -75,7 +81,7 @@ class MetricsLog(Logger):
     @rank_zero_only
     def restore(self, state: dict[str, Any]) -> None:
         """Goes back to a state."""
-        self._row = dict(state["row"])
+        self._row, self._written = dict(state["row"]), None
         if self.path.exists() and self.path.stat().st_size > state["bytes"]:
             os.truncate(self.path, state["bytes"])
 

@@ -20,10 +20,11 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 
+from transferlab.ground.remembered import Remembered
 from transferlab.training import checkpoints
 
 
-class Replicated(DDPStrategy):
+class Replicated(Remembered, DDPStrategy):
     """Distributed data parallel: each process holds all weights, and gradients are averaged.
 
     Lightning's, with few arguments: it would put all of torch's, which differ from release to release, into the
@@ -48,7 +49,7 @@ class Replicated(DDPStrategy):
         )
 
 
-class Sharded(ModelParallelStrategy):
+class Sharded(Remembered, ModelParallelStrategy):
     """Fully sharded data parallel: each process holds a part of every weight, gradient and moment of the optimizer.
 
     A layer's weights are gathered when it runs and let go afterwards (ZeRO stage 3, Rajbhandari et al. 2019,

@@ -82,13 +82,14 @@ def _tokenizer(name: str, revision: str | None, add_prefix_space: bool) -> "PreT
 
 
 def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
-    """Loads a pretrained encoder without a head, or builds it with random weights.
+    """Loads a pretrained encoder without a head, or builds it with random weights, always in float32.
 
     Only safetensors files are read and no code from the repository is run.
 
     Raises:
         TransferlabError: Nowhere to be found; names the remedies.
     """
+    from torch import float32
     from transformers import AutoConfig, AutoModel
 
     model_config = _from_hub(AutoConfig, config.name, config.revision)
@@ -101,15 +102,13 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
                 setattr(model_config, key, value)
     if config.architecture == "random":
         factory: Any = AutoModel
-        model: PreTrainedModel = factory.from_config(model_config)
+        model: PreTrainedModel = factory.from_config(model_config, dtype=float32)
         return model
-    return _from_hub(  # type: ignore[no-any-return]
-        AutoModel, config.name, config.revision, config=model_config, use_safetensors=True
-    )
+    return _weights_from_hub(AutoModel, config.name, config.revision, config=model_config)
 
 
 def load_model(name: str, tagging: bool) -> "PreTrainedModel":
-    """Loads a fine-tuned model with its head.
+    """Loads a fine-tuned model with its head, always in float32.
 
     Raises:
         TransferlabError: Nowhere to be found; names the remedies.
@@ -117,7 +116,16 @@ def load_model(name: str, tagging: bool) -> "PreTrainedModel":
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
     factory = AutoModelForTokenClassification if tagging else AutoModelForSequenceClassification
-    return _from_hub(factory, name, None, use_safetensors=True)  # type: ignore[no-any-return]
+    return _weights_from_hub(factory, name, None)
+
+
+def _weights_from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> "PreTrainedModel":
+    from torch import float32
+
+    # left alone, transformers takes the dtype of the file: a model saved in bfloat16 would be trained in bfloat16, where
+    # small updates round away. Where the Trainer's precision asks for another one, Lightning converts the whole module.
+    options |= {"dtype": float32, "use_safetensors": True}
+    return _from_hub(factory, name, revision, **options)  # type: ignore[no-any-return]
 
 
 def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:

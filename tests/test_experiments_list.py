@@ -73,20 +73,34 @@ def test_an_unknown_name_lists_near_files_and_pairs(root, name, hint):
         experiments.compose(name)
 
 
-def test_outside_the_repository_says_so(tmp_path):
-    with pytest.raises(TransferlabError, match="root of the repository"):
-        experiments.compose("lora_sst2", tmp_path)
+def test_an_empty_folder_has_the_shipped_experiments(tmp_path):
+    assert experiments.compose("lora_sst2", tmp_path)["data"]["init_args"]["task"] == "sst2"
+
+
+def test_an_own_task_composes_with_a_shipped_strategy(tmp_path):
+    write(tmp_path, "configs/task/mine.yaml", "data: {class_path: D, init_args: {task: mine}}")
+    tree = experiments.compose("lora_mine", tmp_path)
+    assert tree["data"]["init_args"] == {"task": "mine"}
+    assert tree["model"]["class_path"] == "transferlab.strategies.ParameterEfficient"
+
+
+def test_a_shipped_experiment_takes_own_bases(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "configs/task/sst2.yaml", "data: {class_path: D, init_args: {task: other}}")
+    assert experiments.compose("lora_sst2")["data"]["init_args"] == {"task": "other"}
 
 
 def test_list_shows_first_lines_and_how_to_compose(root, capsys):
     experiments.main([])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["grid/wide  nested", "lora_sst2  LoRA on SST-2"]
-    assert "transferlab fit --experiment STRATEGY_TASK" in lines[3]
-    assert [line.split() for line in lines[4:]] == [
-        ["strategies:", "full_finetuning", "lora"],
-        ["tasks:", "mrpc", "sst2"],
+    assert [line.split(maxsplit=1) for line in lines[:3]] == [
+        ["full_finetuning_sst2", "Full fine-tuning on SST-2"],
+        ["grid/wide", "nested"],
+        ["lora_sst2", "LoRA on SST-2"],
     ]
+    assert "transferlab fit --experiment STRATEGY_TASK" in lines[4]
+    assert {"full_finetuning", "lora", "bitfit"} < set(lines[5].split())
+    assert {"mrpc", "sst2", "conll2003"} < set(lines[6].split())
 
 
 def test_list_of_a_subfolder_still_finds_the_configs(root, capsys):

@@ -113,7 +113,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         ),
     ),
     SETUP: (
+        Command("init", "FOLDER", "a project folder for your own data", "transferlab.cli.project:init"),
         Command("list", "", "experiments, strategies and tasks", "transferlab.config.experiments:main"),
+        Command(
+            "configs",
+            "[copy NAME]",
+            "experiments and configs with their place; copies one",
+            "transferlab.cli.project:configs",
+        ),
         Command(
             "fetch",
             "--experiment NAME",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from transferlab.config import trees
+from transferlab.config import shipped, trees
 from transferlab.config.trees import Tree
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
@@ -16,18 +16,17 @@ def main(arguments: list[str]) -> None:
         TransferlabError: No such folder, or a wrong option.
     """
     parser = Parser("transferlab list", description="Experiments with one line each.", allow_abbrev=False)
-    parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path("experiments"), metavar="FOLDER", help="[experiments]"
-    )
-    folder: Path = parser.parse_args(arguments).folder
-    if not folder.is_dir():
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="a folder of experiments; all without")
+    folder: Path | None = parser.parse_args(arguments).folder
+    if folder is not None and not folder.is_dir():
         siblings = [other.name for other in folder.absolute().parent.glob("*") if other.is_dir()]
         raise TransferlabError(f"no such folder: {folder}{near(folder.name, siblings)}.")
-    described = {name: trees.describe(path) for name, path in files(folder).items()}
+    found = shipped.listed("experiments") if folder is None else files(folder)
+    described = {name: trees.describe(path) for name, path in found.items()}
     width = max(map(len, described), default=0)
     for name, line in described.items():
         print(f"{name:<{width}}  {line}".rstrip())
-    _print_composable(_root_of(folder))
+    _print_composable(None if folder is None else _root_of(folder))
 
 
 def _root_of(folder: Path) -> Path:
@@ -35,7 +34,7 @@ def _root_of(folder: Path) -> Path:
     return next((parent for parent in folder.absolute().parents if (parent / "configs").is_dir()), Path.cwd())
 
 
-def _print_composable(root: Path) -> None:
+def _print_composable(root: Path | None) -> None:
     if not (strategies(root) and tasks(root)):
         return
     print("\nAny strategy on any task runs without a file: transferlab fit --experiment STRATEGY_TASK")
@@ -48,17 +47,23 @@ def files(folder: Path) -> dict[str, Path]:
     return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
 
 
-def strategies(root: Path) -> list[str]:
-    """Names of the strategies under ``configs/strategy``."""
-    return sorted(path.stem for path in (root / "configs" / "strategy").glob("*.yaml"))
+def strategies(root: Path | None = None) -> list[str]:
+    """Names of the strategies under ``configs/strategy``, the user's and the shipped ones."""
+    return list(shipped.listed("configs/strategy", root))
 
 
-def tasks(root: Path) -> list[str]:
-    """Names of the tasks under ``configs/task``."""
-    return sorted(path.stem for path in (root / "configs" / "task").glob("*.yaml"))
+def tasks(root: Path | None = None) -> list[str]:
+    """Names of the tasks under ``configs/task``, the user's and the shipped ones."""
+    return list(shipped.listed("configs/task", root))
 
 
-def pairs(root: Path) -> Iterator[tuple[str, str]]:
+def names(root: Path | None = None) -> list[str]:
+    """All experiments: files, then every strategy with every task."""
+    files_ = shipped.listed("experiments", root)
+    return list(dict.fromkeys([*files_, *(f"{strategy}_{task}" for strategy, task in pairs(root))]))
+
+
+def pairs(root: Path | None = None) -> Iterator[tuple[str, str]]:
     """Every strategy with every task; such a pair is the experiment ``<strategy>_<task>``."""
     return ((strategy, task) for strategy in strategies(root) for task in tasks(root))
 
@@ -68,31 +73,27 @@ def resolve(name: str, root: Path | None = None) -> Path | None:
 
     Args:
         name: Name of the experiment.
-        root: Folder that holds ``experiments/`` and ``configs/``; the working directory where None.
+        root: Folder with the user's ``experiments/`` and ``configs/``; the working directory where None.
 
     Raises:
         TransferlabError: Neither a file nor a composed name; lists near matches among both.
     """
-    root = root or Path.cwd()
-    known = files(root / "experiments")
+    known = shipped.listed("experiments", root)
     if name in known:
         return known[name]
-    composed = [f"{strategy}_{task}" for strategy, task in pairs(root)]
-    if name in composed:
+    if name in [f"{strategy}_{task}" for strategy, task in pairs(root)]:
         return None
-    if not (known or composed):
-        raise TransferlabError(f"no experiments/ and no configs/ in {root}: run this in the root of the repository.")
-    hint = near(Path(name).stem, list(dict.fromkeys([*known, *composed])))
+    hint = near(Path(name).stem, names(root))
     raise TransferlabError(f"no experiment {name!r}{hint}. `transferlab list` shows all names.")
 
 
-def bases(name: str, root: Path) -> list[str]:
+def bases(name: str, root: Path | None = None) -> list[str]:
     """The bases of a composed experiment, in their order; the last one is its recipe where there is one.
 
     A recipe is ``configs/recipe/<strategy>_<task>.yaml``, else ``configs/recipe/<task>.yaml``.
     """
     strategy, task = next(pair for pair in pairs(root) if "_".join(pair) == name)
-    recipes = (base for base in (f"recipe/{name}", f"recipe/{task}") if (root / "configs" / f"{base}.yaml").is_file())
+    recipes = (base for base in (f"recipe/{name}", f"recipe/{task}") if shipped.find(f"configs/{base}.yaml", root))
     stack = ["trainer/cpu", "logger/wandb", f"task/{task}", "encoder/minilm_l6", f"strategy/{strategy}"]
     return [*stack, *list(recipes)[:1]]
 
@@ -102,20 +103,33 @@ def compose(name: str, root: Path | None = None) -> Tree:
 
     Args:
         name: Name of a file in ``experiments/`` or ``<strategy>_<task>``.
-        root: Folder that holds ``experiments/`` and ``configs/``; the working directory where None.
+        root: Folder with the user's ``experiments/`` and ``configs/``; the working directory where None.
 
     Raises:
         TransferlabError: Unknown name, or a file that cannot be expanded.
     """
-    root = root or Path.cwd()
     path = resolve(name, root)
     tree: Tree = {}
     if path is not None:
         tree = trees.expand(path)
     else:
         for base in bases(name, root):
-            tree = trees.merge(tree, trees.expand(root / "configs" / f"{base}.yaml"))
+            tree = trees.merge(tree, trees.expand(config_file(base, root)))
     run = tree.setdefault("run", {})
     if isinstance(run, dict):
         run.setdefault("experiment", Path(name).name)
     return tree
+
+
+def config_file(name: str, root: Path | None = None) -> Path:
+    """The file of a config such as ``encoder/minilm_l6``.
+
+    Raises:
+        TransferlabError: No such config; names the nearest.
+    """
+    if found := shipped.find(f"configs/{name}.yaml", root):
+        return found
+    known = list(shipped.listed("configs", root))
+    kind = name.partition("/")[0]
+    alike = [other for other in known if other.startswith(f"{kind}/")] or known
+    raise TransferlabError(f"no config {name!r}{near(name, alike)}. `transferlab configs` lists all.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from transferlab.config import experiments, trees
+from transferlab.config import experiments, shipped, trees
 from transferlab.ground.errors import TransferlabError, near
 
 Overrides = dict[str, Any]
@@ -12,7 +12,7 @@ Overrides = dict[str, Any]
 
 METHODS = ("majority", "token_majority", "tfidf", "nbsvm")
 ALL = "all"
-FOLDERS = {"sweep": Path("configs") / "sweep", "search": Path("configs") / "search"}
+FOLDERS = {"sweep": "configs/sweep", "search": "configs/search"}
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def find(name: str, kind: str = "sweep", root: Path | None = None) -> Path:
         TransferlabError: No such file.
     """
     is_path = name.endswith((".yaml", ".yml")) or "/" in name
-    path = Path(name) if is_path else (root or Path.cwd()) / FOLDERS[kind] / f"{name}.yaml"
-    if not path.is_file():
-        known = [other.stem for other in sorted(path.parent.glob("*.yaml"))]
+    path = Path(name) if is_path else shipped.find(f"{FOLDERS[kind]}/{name}.yaml", root)
+    if path is None or not path.is_file():
+        known = list(shipped.listed(FOLDERS[kind], root))
         listed = f" Known: {', '.join(known)}." if known else ""
-        raise TransferlabError(f"no {kind} {name!r}{near(path.stem, known)}.{listed}")
+        raise TransferlabError(f"no {kind} {name!r}{near(Path(name).stem, known)}.{listed}")
     return path
 
 
@@ -90,19 +90,14 @@ def read(path: Path, root: Path | None = None) -> Sweep:
 
 def parse(tree: dict[str, Any], name: str, origin: str, root: Path | None = None) -> Sweep:
     """Checks what a sweep file holds; see `read`."""
-    root = root or Path.cwd()
     for key in tree:
         if key not in KEYS:
             raise TransferlabError(f"{origin}: no key {key!r}{near(str(key), KEYS)}. Known: {', '.join(KEYS)}.")
     known = {
         "tasks": experiments.tasks(root),
         "strategies": experiments.strategies(root),
-        "experiments": list(
-            dict.fromkeys(
-                [*experiments.files(root / "experiments"), *("_".join(pair) for pair in experiments.pairs(root))]
-            )
-        ),
-        "encoders": sorted(path.stem for path in (root / "configs" / "encoder").glob("*.yaml")),
+        "experiments": experiments.names(root),
+        "encoders": list(shipped.listed("configs/encoder", root)),
         "baselines": list(METHODS),
     }
     lists = {key: _names(tree[key], key, known[key], origin) for key in LISTS if key in tree}

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from transferlab.config.renamed import renamed
+from transferlab.config.shipped import SHIPPED, find
 from transferlab.ground.errors import TransferlabError, near
 
 Tree = dict[str, Any]
@@ -41,7 +42,11 @@ def read_yaml(path: Path) -> Tree:
         TransferlabError: Missing file, invalid YAML, or something else than a mapping.
     """
     if not path.is_file():
-        raise TransferlabError(f"no such file: {path}{near_files(path)}")
+        # a name such as configs/task/sst2.yaml stands for the shipped file where the user has none
+        found = None if path.is_absolute() else find(str(path))
+        if found is None:
+            raise TransferlabError(f"no such file: {path}{near_files(path)}")
+        path = found
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -60,16 +65,18 @@ def near_files(path: Path) -> str:
 
 
 def find_base(base: str, experiment: Path) -> Path:
-    """Finds ``configs/<base>.yaml`` beside the experiment file, in a folder above it, or in the working directory.
+    """Finds ``configs/<base>.yaml`` beside the experiment file, above it, in the working directory, or in the package.
 
     Raises:
         TransferlabError: No such base; names the nearest.
     """
-    folders = [parent / "configs" for parent in (*experiment.absolute().parents, Path.cwd())]
+    above = [parent for parent in experiment.absolute().parents if parent != SHIPPED]
+    folders = [parent / "configs" for parent in (*above, Path.cwd(), SHIPPED)]
     for folder in folders:
         if (folder / f"{base}.yaml").is_file():
             return folder / f"{base}.yaml"
-    known = [str(p.relative_to(f).with_suffix("")) for f in folders if f.is_dir() for p in sorted(f.rglob("*.yaml"))]
+    found = [(f.resolve(), p) for f in folders if f.is_dir() for p in sorted(f.resolve().rglob("*.yaml"))]
+    known = list(dict.fromkeys(str(path.relative_to(folder).with_suffix("")) for folder, path in found))
     raise TransferlabError(f"{experiment}: unknown base {base!r}{near(base, known)}. Known: {', '.join(known)}.")
 
 

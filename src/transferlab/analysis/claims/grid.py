@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from transferlab.analysis.comparison.groups import Group, Summary, faults, group, score_of, value
-from transferlab.config import trees
+from transferlab.config import shipped, trees
 from transferlab.config.grids import FOLDERS
 from transferlab.record import folder as run_folder
 from transferlab.record import history
@@ -91,8 +91,8 @@ def seconds(found: Group, run: Summary) -> float | None:
 
 def seeds_wanted(sweep: str, root: Path | None = None) -> int | None:
     """Seeds that the sweep file asks for; None where there is no such file."""
-    path = (root or Path.cwd()) / FOLDERS["sweep"] / f"{sweep}.yaml"
-    if not path.is_file():
+    path = shipped.find(f"{FOLDERS['sweep']}/{sweep}.yaml", root)
+    if path is None:
         return None
     seeds = trees.read_yaml(path).get("seeds", 1)
     return seeds if isinstance(seeds, int) else len(seeds)

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
+from transferlab.config import shipped
 from transferlab.ground.errors import TransferlabError, near
 
 TIME = r"\d+(:[0-5]?\d(:[0-5]?\d)?)?|\d+-\d+(:[0-5]?\d(:[0-5]?\d)?)?"
@@ -135,8 +136,9 @@ def read(path: Path, overrides: dict[str, Any] | None = None) -> Slurm:
     Raises:
         TransferlabError: No such file, no valid YAML, an unknown key, or a value that Slurm would refuse.
     """
+    path = path if path.is_file() or path.is_absolute() else shipped.find(str(path)) or path
     if not path.is_file():
-        names = [other.stem for other in path.parent.glob("*.yaml")]
+        names = [Path(other).name for other in shipped.listed("configs/cluster")]
         raise TransferlabError(f"no such file: {path}{near(path.stem, names)}. Give it as --cluster NAME.")
     try:
         # as it is written: YAML takes 2:00:00 for a number to the base of 60

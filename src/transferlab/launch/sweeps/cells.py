@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab.config import experiments, trees
+from transferlab.config import experiments, shipped, trees
 from transferlab.config.grids import ALL, Overrides, Sweep
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
@@ -122,10 +122,10 @@ def _run(
     task, strategy = pair or ("", "")
     found = _overrides(sweep, (task, encoder, strategy, name), size)
     command: tuple[str, ...] = ("fit", "--experiment", name)
-    path = root / "configs" / "encoder" / f"{encoder}.yaml"
+    file = f"configs/encoder/{encoder}.yaml"
     # the encoder of a composed experiment need not be laid over itself; its recipe may have changed the pooling
-    if encoder and trees.expand(path).get("encoder", {}).get("name") != tree.get("encoder", {}).get("name"):
-        command += ("--config", str(path.relative_to(root)))
+    if encoder and _encoder_of(file, root) != tree.get("encoder", {}).get("name"):
+        command += ("--config", file)
     arguments = _at(tree, "model", "init_args")
     teacher = str(found.get("model.teacher", arguments.get("teacher") or ""))
     task = task or str(_at(tree, "data", "init_args").get("task"))
@@ -135,6 +135,10 @@ def _run(
         found["model.teacher"] = ""
     key = (teacher.replace("{task}", task), encoder, size, seed) if teacher and taught else None
     return _Plan(name, encoder, size, seed, command, found, key)
+
+
+def _encoder_of(file: str, root: Path) -> Any:
+    return trees.expand(shipped.find(file, root) or root / file).get("encoder", {}).get("name")
 
 
 def _is_taught(arguments: trees.Tree, overrides: Overrides) -> bool:

@@ -13,7 +13,7 @@ import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
 from transferlab.analysis.comparison.groups import estimate
-from transferlab.config import trees
+from transferlab.config import shipped, trees
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
@@ -159,12 +159,12 @@ def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
     Raises:
         TransferlabError: No such task, or none with a labelled test split.
     """
-    folder = Path("configs") / "task"
+    configured = shipped.listed("configs/task")
     arguments: dict[str, Any] = {"task": name}
-    if (folder / f"{name}.yaml").is_file():
-        arguments = trees.expand(folder / f"{name}.yaml")["data"]["init_args"]
+    if name in configured:
+        arguments = trees.expand(configured[name])["data"]["init_args"]
     elif name not in TASKS:
-        known = sorted({*TASKS, *(path.stem for path in folder.glob("*.yaml"))})
+        known = sorted({*TASKS, *configured})
         raise TransferlabError(f"--probe: no task {name!r}{near(name, known)}. Known: {', '.join(known)}.")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TaskDataModule, "data", skip={"encoder"}, instantiate=False)

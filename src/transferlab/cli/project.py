@@ -1,0 +1,114 @@
+"""``transferlab configs`` and ``transferlab init``: the shipped configs to look at and copy, a project folder."""
+
+import shutil
+from pathlib import Path
+
+from transferlab.config import shipped, trees
+from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError, near
+
+TEMPLATE = shipped.SHIPPED / "project"
+RENAMED = {"gitignore": ".gitignore"}
+
+
+def configs(arguments: list[str]) -> None:
+    """Runs ``transferlab configs [copy NAME]``.
+
+    Raises:
+        TransferlabError: No such config, or a file that is there already.
+    """
+    parser = Parser("transferlab configs", description="Experiments and configs, with their place.", allow_abbrev=False)
+    parser.add_argument("action", nargs="?", choices=["copy"], help="copy one for editing; list them without")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="such as task/sst2 or experiments/lora_sst2")
+    asked = parser.parse_args(arguments)
+    if asked.action is None:
+        _list()
+    elif not asked.name:
+        raise TransferlabError("configs copy: say which one: transferlab configs copy task/sst2")
+    else:
+        print(f"copied to {copy(asked.name)}; it is used from now on in place of the shipped one")
+
+
+def _known() -> dict[str, Path]:
+    found = {f"experiments/{name}": path for name, path in shipped.listed("experiments").items()}
+    return found | shipped.listed("configs")
+
+
+def _list() -> None:
+    found = _known()
+    width = max(map(len, found))
+    for name, path in found.items():
+        place = "own    " if shipped.is_own(path) else "shipped"
+        print(f"{name:<{width}}  {place}  {trees.describe(path)}".rstrip())
+    print("\nCopy one for editing: transferlab configs copy NAME. Your own win over the shipped ones.")
+
+
+def copy(name: str, root: Path | None = None) -> Path:
+    """Copies a shipped experiment or config into the working folder.
+
+    Args:
+        name: ``task/sst2``, ``experiments/lora_sst2``; ``configs/`` and ``.yaml`` may stand there too.
+        root: The folder that gets it; the working directory where None.
+
+    Returns:
+        The copy.
+
+    Raises:
+        TransferlabError: No such config, or a file of that name.
+    """
+    root = root or Path.cwd()
+    known = _known()
+    key = name.removesuffix(".yaml").removeprefix("configs/")
+    if key not in known:
+        raise TransferlabError(f"no config {name!r}{near(key, list(known))}. `transferlab configs` lists all.")
+    relative = Path(f"{key}.yaml") if key.startswith("experiments/") else Path("configs") / f"{key}.yaml"
+    target = root / relative
+    if target.exists():
+        raise TransferlabError(f"{target} is there already; nothing was copied. Remove or rename it first.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(known[key], target)
+    except OSError as error:
+        raise TransferlabError(f"cannot write {target}: {error.strerror}") from error
+    return relative if root == Path.cwd() else target
+
+
+def init(arguments: list[str]) -> None:
+    """Runs ``transferlab init FOLDER``.
+
+    Raises:
+        TransferlabError: A file of the project is there already, or the folder cannot be written.
+    """
+    parser = Parser("transferlab init", description="Makes a project folder for your own data.", allow_abbrev=False)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="it may exist; no file in it is overwritten")
+    folder: Path = parser.parse_args(arguments).folder
+    for path in make(folder):
+        print(f"  {path}")
+    print(
+        f"\nNext:\n  cd {folder}\n  transferlab fit --experiment lora_reviews     trains on data/train.csv, tests on "
+        "data/test.csv\n  transferlab baseline --experiment lora_reviews\n  transferlab compare\n"
+        "Then put your own files into data/ and name their columns in configs/task/reviews.yaml."
+    )
+
+
+def make(folder: Path) -> list[Path]:
+    """Writes the files of a project: a task for CSV files with examples, an experiment, a Makefile, ``.gitignore``.
+
+    Returns:
+        The files.
+
+    Raises:
+        TransferlabError: One of them is there already, and then none is written; or the folder cannot be written.
+    """
+    real = TEMPLATE.resolve()
+    sources = [path for path in sorted(real.rglob("*")) if path.is_file()]
+    targets = [folder / path.relative_to(real).with_name(RENAMED.get(path.name, path.name)) for path in sources]
+    if there := [str(path) for path in targets if path.exists()]:
+        raise TransferlabError(f"{', '.join(there)}: there already; nothing was written. Give another folder.")
+    try:
+        for source, target in zip(sources, targets, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    except OSError as error:
+        raise TransferlabError(f"cannot write {folder}: {error.strerror}") from error
+    return targets

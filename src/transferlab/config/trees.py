@@ -70,7 +70,8 @@ def find_base(base: str, experiment: Path) -> Path:
     Raises:
         TransferlabError: No such base; names the nearest.
     """
-    above = [parent for parent in experiment.absolute().parents if parent != SHIPPED]
+    # what the package ships takes the user's own bases before its own
+    above = [] if experiment.absolute().is_relative_to(SHIPPED) else list(experiment.absolute().parents)
     folders = [parent / "configs" for parent in (*above, Path.cwd(), SHIPPED)]
     for folder in folders:
         if (folder / f"{base}.yaml").is_file():

@@ -122,7 +122,7 @@ def load_model(name: str, tagging: bool) -> "PreTrainedModel":
 def _weights_from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> "PreTrainedModel":
     from torch import float32
 
-    # left alone, transformers takes the dtype of the file: a model saved in bfloat16 would be trained in bfloat16, where
+    # left alone, transformers takes the dtype of the file: a model saved in bfloat16 would train in bfloat16, where
     # small updates round away. Where the Trainer's precision asks for another one, Lightning converts the whole module.
     options |= {"dtype": float32, "use_safetensors": True}
     return _from_hub(factory, name, revision, **options)  # type: ignore[no-any-return]

@@ -38,7 +38,7 @@ WORKERS = "data.init_args.num_workers"
 TWO = {"trainer.devices": 2, "trainer.strategy": "ddp"}
 SHARDED = {
     "trainer.devices": 2,
-    "trainer.strategy": {"class_path": "transferlab.training.parallel.Sharded", "init_args": {"timeout": "0:02:00"}},
+    "trainer.strategy": {"class_path": "transferlab.training.parallel.Sharded", "init_args": {"timeout": "1:00:00"}},
     "trainer.inference_mode": False,
     "trainer.gradient_clip_val": 1.0,
 }
@@ -83,7 +83,9 @@ CASES = {
     "lora": Case("ParameterEfficient", LORA, {STEPS: 1}, SOME),
     "adapter": Case("ParameterEfficient", BOTTLENECK, {STEPS: 1}, SOME),
     "adalora": Case("ParameterEfficient", ADALORA, {STEPS: 1}, SOME),
-    "gradual unfreezing": Case("FullFineTuning", {"unfreeze_at": [3, 9, 11]}, {STEPS: 1}, SOME),
+    "gradual unfreezing": Case(
+        "FullFineTuning", {"unfreeze_at": [3, 9, 11], "unfreeze_schedule": "layer"}, {STEPS: 1}, SOME
+    ),
     "frozen, kept features": Case("FeatureExtraction", {}, {STEPS: 1}, SOME),
     "frozen layers, kept states": Case("FullFineTuning", {"top_layers": 1}, {STEPS: 2}, SOME),
     "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
@@ -270,7 +272,7 @@ class Job:
             process.start()
             self.processes.append(process)
 
-    def wait(self, seconds=300):
+    def wait(self, seconds=3600):
         """Exit statuses, negative for the signal that killed; a process that still runs then is a failure."""
         end = time.monotonic() + seconds
         for process in self.processes:

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from conftest import HANGS
 from torch import nn
 
 from transferlab.config.places import cache_folder
@@ -125,7 +126,7 @@ assert array.of(batch_of(2, 0)).tolist() == [[2], [0]]
     command = [sys.executable, "-c", code, str(log)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
-        assert process.wait(timeout=120) == 0, process.stderr.read()
+        assert process.wait(timeout=HANGS) == 0, process.stderr.read()
         process.stderr.close()
     assert log.read_text() == "computed "
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from conftest import HANGS
 
 COMMAND = [sys.executable, "-m", "transferlab", "dashboard"]
 needs_trackio = pytest.mark.skipif(importlib.util.find_spec("trackio") is None, reason="Trackio is not installed")
@@ -58,10 +59,10 @@ def test_it_is_served_on_this_machine_only_until_it_is_stopped(runs):
     )
     try:
         open_page = build_opener(ProxyHandler({})).open
-        for _ in range(120):
+        page = ""
+        while not page:
             try:
                 page = open_page(f"http://127.0.0.1:{port}/").read().decode()
-                break
             except OSError:
                 assert process.poll() is None, process.stdout.read()
                 time.sleep(0.5)
@@ -70,7 +71,7 @@ def test_it_is_served_on_this_machine_only_until_it_is_stopped(runs):
         assert f"00000000:{port:04X}" not in listening
     finally:
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=HANGS)
     assert "Traceback" not in output
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
+from conftest import HANGS
 from scipy import stats
 from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
@@ -332,7 +333,7 @@ def assert_ranks_agree_with_one_process(ranks):
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_two_ranks_agree_with_one_process():
     """Two threads stand for the ranks and swap their states; see the slow test for real processes."""
-    barrier, posted = Barrier(2, timeout=30), [None, None]
+    barrier, posted = Barrier(2, timeout=HANGS), [None, None]
 
     def gather(rank, state):
         posted[rank] = state

@@ -79,6 +79,48 @@ def test_constant_schedule_with_warmup():
     assert rates(Schedule("constant", 0.2), 10) == pytest.approx([0, 0.5, *[1] * 9])
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("linear", "linear"), ("cosine", "cosine"), ("constant", "constant_with_warmup")]
+)
+@pytest.mark.parametrize("warmup", [0.0, 0.06, 0.3])
+def test_schedules_are_those_of_transformers(kind, name, warmup):
+    from transformers import get_scheduler
+
+    optimizer, steps = torch.optim.SGD([matrix()], lr=0.3), 23
+    theirs = get_scheduler(name, optimizer, num_warmup_steps=round(warmup * steps), num_training_steps=steps)
+    (factor,) = theirs.lr_lambdas
+    assert [Schedule(kind, warmup).factor(step, steps) for step in range(26)] == [factor(step) for step in range(26)]
+
+
+def test_a_schedule_that_starts_later_or_again():
+    schedule = Schedule("linear", 0.25)
+    whole = [schedule.factor(step, 8) for step in range(8)]
+    assert whole == pytest.approx([0, 0.5, 1, *(1 - n / 6 for n in range(1, 6))])
+    # from step 4 of 12 over the rest
+    assert [schedule.factor(step, 12, (4,)) for step in range(12)] == [0] * 4 + whole
+    # anew at step 8, over the rest, which are 4: the warm-up is a step
+    again = [0, 1, *(1 - n / 3 for n in (1, 2))]
+    assert [schedule.factor(step, 12, (0, 8)) for step in range(12)] == pytest.approx(whole + again)
+    # never
+    assert [schedule.factor(step, 12, ()) for step in range(12)] == [0] * 12
+
+
+def test_each_group_has_its_own_start():
+    layers, head = [[matrix()], [matrix()]], [matrix()]
+    optimizer = torch.optim.SGD(parameter_groups(layers, head, starts=[(4,), (2,), (0,)]), lr=1.0)
+    apply_scales(optimizer)
+    scheduler = Schedule("linear", 0.0).build(optimizer, 6)
+    found = {id(p): [] for group in optimizer.param_groups for p in group["params"]}
+    for _ in range(6):
+        for group in optimizer.param_groups:
+            found[id(group["params"][0])].append(group["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert found[id(head[0])] == pytest.approx([1 - n / 6 for n in range(6)])
+    assert found[id(layers[1][0])] == pytest.approx([0, 0, 1, 0.75, 0.5, 0.25])
+    assert found[id(layers[0][0])] == pytest.approx([0, 0, 0, 0, 1, 0.5])
+
+
 @pytest.mark.parametrize("warmup", [-0.1, 1.0, 100])
 def test_warmup_is_a_part_of_the_run(warmup):
     with pytest.raises(TransferlabError, match=r"model.schedule.warmup: .* is not in \[0, 1\)"):

@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from conftest import HANGS
 from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 
@@ -410,10 +411,10 @@ def test_in_a_browser(runs, tmp_path):
     place = tmp_path / "page.html"
     report([str(runs), "--output", str(place)])
     with sync_api.sync_playwright() as player:
-        window = player.chromium.launch(executable_path=browser, args=["--no-sandbox"], timeout=300_000)
+        window = player.chromium.launch(executable_path=browser, args=["--no-sandbox"], timeout=1000 * HANGS)
         for width, scheme in ((1400, "light"), (390, "dark")):
             page = window.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            page.set_default_timeout(300_000)
+            page.set_default_timeout(1000 * HANGS)
             check_in_browser(page, place.as_uri(), width, scheme)
             page.close()
         window.close()

@@ -1,5 +1,5 @@
 import json
-import time
+import socket
 
 import pytest
 
@@ -361,11 +361,12 @@ def test_folder_with_a_damaged_file(tmp_path, monkeypatch):
         read_split(Source(path="someone/reviews", config="one"), "train")
 
 
-def test_hub_out_of_reach_names_the_remedies(offline):
-    started = time.monotonic()
+def test_hub_out_of_reach_names_the_remedies(offline, monkeypatch):
+    tried = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: tried.append(address))
     with pytest.raises(TransferlabError) as caught:
         read_split(Source(path="nyu-mll/glue", config="sst2", revision="abc"), "train")
-    assert time.monotonic() - started < 10
+    assert tried == []
     for part in ("nyu-mll/glue (sst2)", "$TRANSFERLAB_DATA/glue", "HF_HUB_OFFLINE=1", "make demo"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)

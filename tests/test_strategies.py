@@ -349,6 +349,38 @@ def test_unfreezing_by_step(data, deep_encoder, fit):
     assert changed(before, model) == top | {"head.out.weight", "head.out.bias"}
 
 
+@pytest.mark.parametrize("how", ["layer", "stage", None])
+@pytest.mark.parametrize("when", [{"unfreeze_every": 1}, {"unfreeze_at": (3, 6, 9, 12)}])
+def test_rates_follow_unfreezing(data, deep_encoder, fit, how, when):
+    """15 steps in five epochs: the head alone, then a layer more from the top after each; the embeddings never."""
+    module = data("classification", deep_encoder)
+    schedule = Schedule("linear", warmup=0.0)
+    model = build("all", module, deep_encoder, unfreeze_schedule=how, schedule=schedule, layer_decay=0.5, **when)
+    seen = []
+
+    def look(model, _):
+        (optimizer,) = model.trainer.optimizers
+        # the schedule has moved on already
+        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        watched = [model.layers[depth][0] for depth in range(5)] + [model.head.out.weight]
+        seen.append([rates[id(parameter)] / 1e-2 for parameter in watched])
+
+    fit(model, module, callbacks=[Watch(look)], max_epochs=5, limit_train_batches=6, accumulate_grad_batches=2)
+    steps = {step: seen[2 * step - 1] for step in (2, 4, 8, 10, 14)}
+    scales = [0.5 ** (4 - depth) for depth in range(5)] + [1]
+    for step, rates in steps.items():
+        if how is None:
+            expected = [1 - step / 15] * 6
+        elif how == "stage":
+            begun = step - step % 3
+            part = 1 - (step - begun) / (15 - begun if begun == 12 else 3)
+            expected = [part if step >= start else 0 for start in (15, 12, 9, 6, 3, 0)]
+        else:
+            expected = [(15 - step) / (15 - start) if step >= start else 0 for start in (14.5, 12, 9, 6, 3, 0)]
+        expected[0] = expected[0] if how is None else 0
+        assert rates == pytest.approx([part * scale for part, scale in zip(expected, scales, strict=True)])
+
+
 @pytest.mark.slow
 def test_unfreezing_in_two_processes(data, deep_encoder, fit):
     model = build("all", data("classification", deep_encoder), deep_encoder, unfreeze_every=1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import HANGS
 from jsonargparse import Namespace, dict_to_namespace
 from kills import Hook
 from lightning.pytorch.trainer.states import TrainerFn
@@ -36,7 +37,7 @@ def server(tmp_path):
 
 def log(folder, steps, close=True, **options):
     """Logs losses as training does, and returns the logger and what it says at the end."""
-    logger = WandbLogger(save_dir=str(folder), init_timeout=60, finish_timeout=60, **options)
+    logger = WandbLogger(save_dir=str(folder), init_timeout=HANGS, finish_timeout=HANGS, **options)
     for step in steps:
         logger.log_metrics({"train/loss": 1 / (step + 1)}, step=step)
     return logger, logger.close() if close else ""
@@ -114,7 +115,7 @@ def test_a_server_that_is_not_there_makes_the_run_an_offline_one(server, tmp_pat
         server.stop()
     else:
         server.status = int(how)
-    logger = WandbLogger(save_dir=str(tmp_path), init_timeout=1, finish_timeout=60)
+    logger = WandbLogger(save_dir=str(tmp_path), init_timeout=1, finish_timeout=HANGS)
     for step in range(4):
         logger.log_metrics({"train/loss": 1 / (step + 1)}, step=step)
     # nothing of this waited for the client

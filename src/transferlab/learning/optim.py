@@ -1,12 +1,15 @@
 """Parameter groups and learning rate schedules."""
 
-from collections.abc import Iterable
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from torch import nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 
 from transferlab.ground.errors import TransferlabError
 
@@ -42,15 +45,33 @@ class Schedule:
         if not 0 <= self.warmup < 1:
             raise TransferlabError(f"model.schedule.warmup: {self.warmup} is not in [0, 1).")
 
-    def build(self, optimizer: Optimizer, steps: int) -> LRScheduler:
-        """Returns the schedule over `steps` optimizer steps."""
-        from transformers import get_scheduler
+    def factor(self, step: int, steps: int, starts: Sequence[int] = (0,)) -> float:
+        """Learning rate at an optimizer step, as a part of the highest one.
 
-        name = "constant_with_warmup" if self.kind == "constant" else self.kind
-        scheduler: LRScheduler = get_scheduler(
-            name, optimizer, num_warmup_steps=round(self.warmup * steps), num_training_steps=steps
-        )
-        return scheduler
+        Args:
+            step: The step, counted from 0.
+            steps: Optimizer steps of the run.
+            starts: Steps at which the schedule starts, each time over the steps up to the next start or the end.
+        """
+        place = bisect_right(starts, step)
+        if not place:
+            return 0.0
+        end = starts[place] if place < len(starts) else steps
+        step, steps = step - starts[place - 1], end - starts[place - 1]
+        warmup = round(self.warmup * steps)
+        if step < warmup:
+            return step / warmup
+        if self.kind == "constant":
+            return 1.0
+        if self.kind == "linear":
+            return max(0.0, (steps - step) / max(1, steps - warmup))
+        progress = (step - warmup) / max(1, steps - warmup)
+        return max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+    def build(self, optimizer: Optimizer, steps: int) -> LambdaLR:
+        """Returns the schedule over `steps` optimizer steps; each group's begins at its ``starts``, or at once."""
+        starts = [group.get("starts", (0,)) for group in optimizer.param_groups]
+        return LambdaLR(optimizer, [partial(self.factor, steps=steps, starts=each) for each in starts])
 
 
 def parameter_groups(
@@ -58,6 +79,7 @@ def parameter_groups(
     head: Iterable[nn.Parameter],
     head_lr: float | None = None,
     layer_decay: float = 1.0,
+    starts: Sequence[tuple[int, ...]] = (),
 ) -> list[dict[str, Any]]:
     """Optimizer groups: no weight decay on biases and norms, layer-wise learning rates, the head's own rate.
 
@@ -69,15 +91,19 @@ def parameter_groups(
         head: Parameters of the head and of all else that is new.
         head_lr: Learning rate of `head`; None: the base rate.
         layer_decay: Factor from each layer to the one below.
+        starts: For each layer, and last for `head`, the steps at which its schedule starts; see `Schedule.factor`.
+            Empty: all of them at once.
 
     Returns:
         Groups for a torch optimizer; ``lr_scale`` is to be multiplied with the base rate by `apply_scales`.
     """
     layers = [list(layer) for layer in encoder_layers]
+    begin: list[dict[str, Any]] = [{"starts": each} for each in starts] or [{}] * (len(layers) + 1)
     groups: list[dict[str, Any]] = []
     for depth, layer in enumerate(layers):
-        groups += _by_decay(layer, {"lr_scale": layer_decay ** (len(layers) - 1 - depth)})
-    groups += _by_decay(head, {"lr_scale": 1.0} if head_lr is None else {"lr_scale": 1.0, "lr": head_lr})
+        groups += _by_decay(layer, {"lr_scale": layer_decay ** (len(layers) - 1 - depth), **begin[depth]})
+    own = {} if head_lr is None else {"lr": head_lr}
+    groups += _by_decay(head, {"lr_scale": 1.0, **own, **begin[-1]})
     return _merge(groups)
 
 
@@ -92,7 +118,7 @@ def _by_decay(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) -> l
 def _merge(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in groups:
-        key = (group.get("lr"), group["lr_scale"], group.get("weight_decay"))
+        key = (group.get("lr"), group["lr_scale"], group.get("weight_decay"), group.get("starts"))
         if group["params"]:
             merged.setdefault(key, {**group, "params": []})["params"] += group["params"]
     return list(merged.values())

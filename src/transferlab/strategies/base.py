@@ -77,6 +77,10 @@ class Strategy(Remembered, L.LightningModule):
         """Names in `state_dict` that training changes, and so belong into a checkpoint."""
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
+    def schedule_starts(self) -> list[tuple[int, ...]]:
+        """Optimizer steps at which the schedule of each layer and of the head starts; empty: all with the run."""
+        return []
+
     def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
         """Does frozen work once, before training, and says so in `frozen_work`.
 
@@ -302,7 +306,8 @@ class Strategy(Remembered, L.LightningModule):
         layers = [[parameter for _, parameter in layer] for layer in layer_groups(self.encoder.backbone)]
         inside = {id(parameter) for layer in layers for parameter in layer}
         others = [parameter for parameter in self.parameters() if id(parameter) not in inside]
-        optimizer = self.optimizer(parameter_groups(layers, others, self.head_lr, self.layer_decay))
+        groups = parameter_groups(layers, others, self.head_lr, self.layer_decay, self.schedule_starts())
+        optimizer = self.optimizer(groups)
         apply_scales(optimizer)
         scheduler = self.schedule.build(optimizer, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

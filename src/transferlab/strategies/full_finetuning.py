@@ -1,6 +1,7 @@
 """Full fine-tuning: all layers, the top ones, or one after the other from the top."""
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 from lightning.pytorch.cli import OptimizerCallable
 from torch.optim import Optimizer
@@ -31,6 +32,9 @@ class FullFineTuning(Strategy):
             each this many epochs; null: all at once.
         unfreeze_at: Gradual unfreezing at given optimizer steps instead, one more layer at each.
         layer_decay: Learning rate of each layer relative to the one above.
+        unfreeze_schedule: The schedule of a layer in gradual unfreezing. ``layer``: it starts when the layer is
+            unfrozen and ends with the run; ``stage``: it starts anew, for all layers and the head, whenever one is
+            unfrozen; null: all follow one schedule over the run, under which the layers unfrozen last hardly learn.
     """
 
     def __init__(
@@ -44,11 +48,13 @@ class FullFineTuning(Strategy):
         unfreeze_every: int | None = None,
         unfreeze_at: tuple[int, ...] = (),
         layer_decay: float = 1.0,
+        unfreeze_schedule: Literal["layer", "stage"] | None = None,
     ) -> None:
         super().__init__(task, encoder, head, optimizer, schedule)
         self.layer_decay = layer_decay
         self.unfreeze_every = unfreeze_every
         self.unfreeze_at = tuple(sorted(unfreeze_at))
+        self.unfreeze_schedule = unfreeze_schedule
         if unfreeze_every and unfreeze_at:
             raise TransferlabError("model.unfreeze_every and model.unfreeze_at exclude each other; set one of them.")
         groups = layer_groups(self.encoder.backbone)
@@ -79,6 +85,25 @@ class FullFineTuning(Strategy):
         if self.unfreeze_every:
             return epoch // self.unfreeze_every
         return sum(step >= at for at in self.unfreeze_at) if self.unfreeze_at else len(self.layers)
+
+    def schedule_starts(self) -> list[tuple[int, ...]]:
+        """Steps at which the schedules of the layers, from the bottom, and of the head start; empty: all at once."""
+        if not (self.is_gradual and self.unfreeze_schedule):
+            return []
+        count, trainer = len(self.layers), self.trainer
+        # fills in the number of batches too
+        total = self.total_steps
+        if self.unfreeze_every:
+            epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+            every = [epoch * self.unfreeze_every * number for number in range(1, count + 1)]
+        else:
+            every = list(self.unfreeze_at[:count])
+        stages = [0, *(step for step in every if step < total)]
+        # the head's, then those of the layers from the top; layers that the run does not reach start never
+        starts = [tuple(stages[number:]) for number in range(count + 1)]
+        if self.unfreeze_schedule == "layer":
+            starts = [each[:1] for each in starts]
+        return [*reversed(starts[1:]), starts[0]]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Freezes the layers that are not yet to learn.

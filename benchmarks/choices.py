@@ -1,0 +1,136 @@
+"""Why shipped settings are what they are: the same experiment under several of them.
+
+    python -m benchmarks.choices unfreezing --task sst2 mrpc --seeds 3
+
+Every arm is the real ``transferlab fit`` with an experiment and a few keys; seeds are the outer loop. Prints, for each
+arm, the primary metric of the best checkpoint on the validation and on the test rows, mean and standard deviation over
+the seeds, and the mean difference to the first arm with its 95 % interval, seeds paired. Runs are kept in ``--output``,
+and one that is finished is not run again.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from scipy.stats import t as student
+
+from benchmarks.table import markdown
+from transferlab.ground.quiet import quiet
+from transferlab.record import folder as run_folder
+
+Keys = dict[str, Any]
+
+
+class Choice(NamedTuple):
+    """Settings to be compared.
+
+    Attributes:
+        strategy: A file of ``configs/strategy``.
+        common: Keys of all arms.
+        arms: Keys of each arm; the first is what the others are compared with.
+    """
+
+    strategy: str
+    common: Keys
+    arms: dict[str, Keys]
+
+
+def rates(*values: float, key: str = "model.optimizer.lr") -> dict[str, Keys]:
+    """An arm for each learning rate."""
+    return {f"{value:g}": {key: value} for value in values}
+
+
+CHOICES: dict[str, Choice] = {
+    "unfreezing": Choice(
+        "gradual_unfreezing",
+        {"early_stopping.patience": 100},
+        {
+            "one schedule": {"model.unfreeze_schedule": None},
+            "a schedule a stage": {"model.unfreeze_schedule": "stage"},
+            "a schedule a layer": {"model.unfreeze_schedule": "layer"},
+            "all layers at once": {"model.unfreeze_every": None},
+        },
+    ),
+}
+
+
+def run(task: str, choice: Choice, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Trains an arm and returns its summary, or reads that of a finished run."""
+    from transferlab.cli.train import TransferCLI
+
+    name = f"{choice.strategy}_{task}"
+    folder = options.output / f"{options.choice}_{task}_{options.examples}" / arm.replace(" ", "_") / str(seed)
+    summary = run_folder.read_summary(folder)
+    if summary.get("status") != "finished":
+        common = {"trainer.logger": False, "data.train_examples": options.examples, "data.test_examples": options.test}
+        keys = {**common, "data.holdout": options.holdout, **choice.common, **choice.arms[arm]}
+        arguments = [
+            f"--{key}={json.dumps(value) if value is None or isinstance(value, bool | list) else value}"
+            for key, value in keys.items()
+        ]
+        os.environ[run_folder.VARIABLE] = str(folder.absolute())
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            try:
+                TransferCLI(["fit", "--experiment", name, f"--seed_everything={seed}", *arguments, *options.key])
+            except BaseException:
+                sys.stderr.write(output.getvalue())
+                raise
+        os.environ.pop(run_folder.VARIABLE)
+        summary = run_folder.read_summary(folder)
+    return summary
+
+
+def row(arm: str, values: list[dict[str, float]], first: list[dict[str, float]]) -> list[str]:
+    """A line of the table."""
+    cells = [arm]
+    for part in ("val", "test"):
+        mine = [100 * one[part] for one in values]
+        cells.append(f"{mean(mine):.1f} ± {stdev(mine):.1f}" if len(mine) > 1 else f"{mine[0]:.1f}")
+    gains = [100 * (one["test"] - other["test"]) for one, other in zip(values, first, strict=True)]
+    if values is first or len(gains) < 2:
+        return [*cells, "–"]
+    half = float(student.ppf(0.975, len(gains) - 1)) * stdev(gains) / len(gains) ** 0.5
+    return [*cells, f"{mean(gains):+.1f} ({mean(gains) - half:+.1f} to {mean(gains) + half:+.1f})"]
+
+
+def main() -> None:
+    """Runs the arms of a choice and prints a table for each task."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("choice", choices=list(CHOICES))
+    parser.add_argument("--task", nargs="+", default=["sst2", "mrpc"])
+    parser.add_argument("--arm", nargs="+", help="some of the arms")
+    parser.add_argument("--examples", type=int, default=1000, help="training rows")
+    parser.add_argument("--holdout", type=float, default=0.1, help="part of the training rows that selects checkpoints")
+    parser.add_argument("--test", type=int, help="test rows; all where left out")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument("--key", nargs="*", default=[], help="further keys of all arms, as --key=value")
+    parser.add_argument("--output", type=Path, default=Path("runs/choices"))
+    options, rest = parser.parse_known_args()
+    options.key += rest
+    quiet()
+    choice = CHOICES[options.choice]
+    arms = options.arm or list(choice.arms)
+    for task in options.task:
+        found: dict[str, list[dict[str, float]]] = {arm: [] for arm in arms}
+        for seed in range(options.seeds):
+            for arm in arms:
+                began = time.process_time()
+                summary = run(task, choice, arm, seed, options)
+                metrics, primary = summary["metrics"], summary["primary"]
+                found[arm].append({part: metrics[f"{part}/{primary}"] for part in ("val", "test")})
+                seconds, score = time.process_time() - began, found[arm][-1]["test"]
+                print(f"{task}, seed {seed}, {arm}: {score:.4f}, {seconds:.0f} CPU s", file=sys.stderr, flush=True)
+        lines = [row(arm, found[arm], found[arms[0]]) for arm in arms]
+        print(f"\n{task}, {primary}, {options.examples} training rows, {options.seeds} seeds\n")
+        print(markdown(["Arm", "Validation", "Test", "Against the first (95 %)"], lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -355,7 +355,8 @@ def test_rates_follow_unfreezing(data, deep_encoder, fit, how, when):
     """15 steps in five epochs: the head alone, then a layer more from the top after each; the embeddings never."""
     module = data("classification", deep_encoder)
     schedule = Schedule("linear", warmup=0.0)
-    model = build("all", module, deep_encoder, unfreeze_schedule=how, schedule=schedule, layer_decay=0.5, **when)
+    options = {"schedule": schedule, "layer_decay": 0.5, "head": HeadConfig(lr=1e-2)}
+    model = build("all", module, deep_encoder, unfreeze_schedule=how, **options, **when)
     seen = []
 
     def look(model, _):

@@ -13,8 +13,7 @@ from transferlab.baselines.methods import METHODS, chosen_methods
 from transferlab.baselines.record import run
 from transferlab.baselines.rows import read_parts
 from transferlab.cli.messages import explain
-from transferlab.config.experiments import compose
-from transferlab.config.trees import expand
+from transferlab.config.experiments import compose, of_file
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
@@ -99,7 +98,7 @@ def expanded(arguments: list[str]) -> list[str]:
             result.append(argument)
             continue
         value = value or next(rest, "")
-        tree = compose(value) if name == "--experiment" else expand(Path(value))
+        tree = compose(value) if name == "--experiment" else of_file(Path(value))
         part = {key: tree[key] for key in ("data", "seed_everything", "method", "run") if key in tree}
         if isinstance(part.get("run"), dict):
             part["run"] = {key: v for key, v in part["run"].items() if key not in {"experiment", "strategy"}}

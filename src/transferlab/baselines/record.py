@@ -116,6 +116,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
             "train_fraction": data.protocol.train_fraction,
             "validation": f"{len(parts.validation.ids)} rows of {data.part_rows('validation')[0]}",
             "test": list(data.source.test),
+            "unused": list(data.unused),
             "max_length": None,
             "truncation": None,
         },

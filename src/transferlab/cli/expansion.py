@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from transferlab.config import experiments, trees
+from transferlab.config import experiments
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
@@ -35,12 +35,7 @@ def expand_arguments(arguments: list[str]) -> list[str]:
 
 
 def _config(value: str) -> list[str]:
-    path = Path(value)
-    tree = trees.expand(path)
-    run = tree.setdefault("run", {})
-    if isinstance(run, dict):
-        run.setdefault("experiment", path.stem)
-    return ["--config", yaml.safe_dump(tree, sort_keys=False)]
+    return ["--config", yaml.safe_dump(experiments.of_file(Path(value)), sort_keys=False)]
 
 
 def _experiment(value: str) -> list[str]:

@@ -109,15 +109,36 @@ def compose(name: str, root: Path | None = None) -> Tree:
         TransferlabError: Unknown name, or a file that cannot be expanded.
     """
     path = resolve(name, root)
-    tree: Tree = {}
     if path is not None:
-        tree = trees.expand(path)
-    else:
-        for base in bases(name, root):
-            tree = trees.merge(tree, trees.expand(config_file(base, root)))
+        return of_file(path, root)
+    tree: Tree = {}
+    for base in bases(name, root):
+        tree = trees.merge(tree, trees.expand(config_file(base, root)))
+    return _named(tree, name, root)
+
+
+def of_file(path: Path, root: Path | None = None) -> Tree:
+    """The tree of an experiment file laid over its bases, with ``run.experiment`` and the task's name filled in.
+
+    Args:
+        path: The file.
+        root: Folder with the user's ``configs/``; the working directory where None.
+
+    Raises:
+        TransferlabError: The file cannot be expanded.
+    """
+    return _named(trees.expand(path), path.stem, root)
+
+
+def _named(tree: Tree, name: str, root: Path | None) -> Tree:
     run = tree.setdefault("run", {})
     if isinstance(run, dict):
         run.setdefault("experiment", Path(name).name)
+    data = tree.get("data")
+    settings = data.get("init_args") if isinstance(data, dict) else None
+    if isinstance(settings, dict) and isinstance(settings.get("source"), dict):
+        path, config = settings["source"].get("path"), settings["source"].get("config")
+        settings.setdefault("task", name_of_data(path, config) if path else _task_of(Path(name).name, root))
     return tree
 
 
@@ -133,3 +154,15 @@ def config_file(name: str, root: Path | None = None) -> Path:
     kind = name.partition("/")[0]
     alike = [other for other in known if other.startswith(f"{kind}/")] or known
     raise TransferlabError(f"no config {name!r}{near(name, alike)}. `transferlab configs` lists all.")
+
+
+def name_of_data(path: str, config: str | None = None) -> str:
+    """What a data set is called: the last part of its path, and its configuration."""
+    return "_".join(filter(None, (str(path).rstrip("/").rsplit("/", 1)[-1], config)))
+
+
+def _task_of(name: str, root: Path | None) -> str:
+    """The task in the name of an experiment: what stands behind the strategy, so that strategies share the name."""
+    longest_first = sorted(strategies(root), key=len, reverse=True)
+    found = (name.removeprefix(f"{strategy}_") for strategy in longest_first if name.startswith(f"{strategy}_"))
+    return next(found, name)

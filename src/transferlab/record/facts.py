@@ -29,6 +29,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
             "train_fraction": data.protocol.train_fraction,
             "validation": f"{len(selecting)} rows of {split}",
             "test": list(data.source.test),
+            "unused": list(data.unused),
             "max_length": data.settings.max_length,
             "truncation": data.settings.truncation,
         },

@@ -39,7 +39,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "trainable": f"{params['trainable']:,} of {params['total']:,} parameters ({params['trainable_pct']:.2f} %)",
         "data from": data["origin"],
         "weights from": summary["weights"],
-        "protocol": f"{summary['protocol']}: selected on {data['validation']}, tested on {', '.join(data['test'])}",
+        "protocol": protocol(summary),
         "early stopping": stopping.in_words(summary["early_stopping"], summary["primary"])
         if "early_stopping" in summary
         else "",
@@ -48,6 +48,16 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "run folder": str(folder),
     }
     return {name: value for name, value in rows.items() if value}
+
+
+def protocol(summary: dict[str, Any]) -> str:
+    """What selects and what tests, in words, and which splits of the data are not used."""
+    data = summary["data"]
+    tested = (
+        f"tested on {', '.join(data['test'])}" if data["test"] else "not tested, since no split is named or called test"
+    )
+    unused = f"; not used: {', '.join(data['unused'])}" if data.get("unused") else ""
+    return f"{summary['protocol']}: selected on {data['validation']}, {tested}{unused}"
 
 
 def per_class(task: TaskSpec, lines: list[Record]) -> dict[str, dict[str, float]]:

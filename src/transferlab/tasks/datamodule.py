@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
+from transferlab.tasks import splits
 from transferlab.tasks.batch import Attached, Batch, Examples, Shape
 from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.rows import TaskRows
@@ -27,7 +28,8 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
     """Rows of a task as length-bucketed or packed batches.
 
     Args:
-        task: Name of a row in `transferlab.tasks.table`, or with `source` a name of your own.
+        task: Name of a row in `transferlab.tasks.table`, or with `source` a name of your own; empty: the last part of
+            `source.path`, on the command line else the name of the experiment.
         encoder: The encoder whose tokenizer is used; linked from the top-level key.
         source: Where your own rows lie; leave it out for a task of the table.
         truncation: Which part of a long text is kept: ``head``, ``tail``, ``head_tail`` (the first 128 tokens and the
@@ -56,8 +58,8 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
 
     def __init__(
         self,
-        task: str,
-        encoder: EncoderConfig,
+        task: str = "",
+        encoder: EncoderConfig = EncoderConfig(),  # noqa: B008  frozen
         source: Source | None = None,
         truncation: Truncation = "head",
         max_length: int = 128,
@@ -76,9 +78,15 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
     ) -> None:
         L.LightningDataModule.__init__(self)
         protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
-        TaskRows.__init__(
-            self, task, source or lookup(task), encoder, Settings(max_length, truncation), protocol, test_examples
-        )
+        self.unused: tuple[str, ...] = ()
+        if source is None:
+            source = lookup(task)
+        else:
+            source = splits.complete(source)
+            splits.refuse_idle(source, protocol, test_examples)
+            task = task or splits.name_of(source)
+            self.unused = splits.unused(source)
+        TaskRows.__init__(self, task, source, encoder, Settings(max_length, truncation), protocol, test_examples)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.max_tokens = max_tokens

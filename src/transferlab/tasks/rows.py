@@ -33,9 +33,6 @@ class TaskRows:
         settings: How texts become tokens.
         protocol: Which rows train and which select checkpoints.
         test_examples: Number of rows of each test split to test on; None: all.
-
-    Raises:
-        TransferlabError: The source names no place.
     """
 
     def __init__(
@@ -47,8 +44,6 @@ class TaskRows:
         protocol: Protocol,
         test_examples: int | None = None,
     ) -> None:
-        if not (source.path or source.files):
-            raise TransferlabError("data.source: give either `path` (Hub name or folder) or `files`.")
         self.task = task
         self.source = source
         self.encoder = encoder

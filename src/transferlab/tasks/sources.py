@@ -1,5 +1,6 @@
 """Where rows come from: a local folder, the user's files, the Hub, or the package itself."""
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -43,6 +44,36 @@ def read_split(source: Source, split: str) -> Rows:
     return rows
 
 
+def split_names(source: Source) -> tuple[str, ...]:
+    """Names of the splits that a source has.
+
+    Raises:
+        TransferlabError: No such data set or configuration, or the Hub is out of reach.
+    """
+    if source.files:
+        return tuple(source.files)
+    if source.path == "embedded":
+        from transferlab.tasks import embedded
+
+        return tuple(embedded.SIZES[source.config or ""])
+    return _repository_splits(source.path, source.config, source.revision)
+
+
+@functools.cache
+def _repository_splits(path: str, config: str | None, revision: str | None) -> tuple[str, ...]:
+    import datasets
+
+    folder = _folder_or_hub(path)
+    try:
+        return tuple(
+            datasets.get_dataset_split_names(
+                str(folder) if folder else path, config, revision=None if folder else revision
+            )
+        )
+    except Exception as error:  # `datasets` and the Hub client have exceptions of their own
+        raise TransferlabError(_why(path, config, "", folder, error)) from error
+
+
 def identity(source: Source) -> Any:
     """Names the rows of a source without reading them; None where that cannot be told."""
     if source.files:
@@ -75,9 +106,7 @@ def version(rows: "Dataset", source: Source) -> str:
 def _read_repository(path: str, config: str | None, revision: str | None, split: str) -> Rows:
     import datasets
 
-    folder = local_folder(path, "TRANSFERLAB_DATA")
-    if folder is None:
-        reach_hub()
+    folder = _folder_or_hub(path)
     target = str(folder) if folder else path
     origin = f"local folder {folder}" if folder else f"Hub {path}" + (f"@{revision}" if revision else "")
     try:
@@ -87,6 +116,13 @@ def _read_repository(path: str, config: str | None, revision: str | None, split:
     return Rows(rows, origin)
 
 
+def _folder_or_hub(path: str) -> Path | None:
+    folder = local_folder(path, "TRANSFERLAB_DATA")
+    if folder is None:
+        reach_hub()
+    return folder
+
+
 def _why(path: str, config: str | None, split: str, folder: Path | None, error: Exception) -> str:
     from datasets.exceptions import DatasetGenerationError
 
@@ -94,7 +130,8 @@ def _why(path: str, config: str | None, split: str, folder: Path | None, error: 
     cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
     reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     if folder:
-        return f"data: cannot read split {split!r} of {where} from {folder}: {reason}"
+        what = f"split {split!r} of {where}" if split else where
+        return f"data: cannot read {what} from {folder}: {reason}"
     return (
         f"data: {where} is not on this machine and the Hub did not give it ({reason}). Remedies: "
         f"(1) put a copy of the repository at $TRANSFERLAB_DATA/{path.rsplit('/', 1)[-1]}; "

@@ -49,9 +49,9 @@ class Source:
         labels: Label names in class order. Inferred from the training rows where empty.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.
         train: Split to train on.
-        validation: Split to select checkpoints on; empty: ``validation`` of `files` where it is there and not tested
-            on, else carved from `train`.
-        test: Labelled splits to test on, the main one first; empty: ``test`` of `files` where it is there.
+        validation: Split to select checkpoints on; empty: the one called ``validation`` where it is there and not
+            tested on, else carved from `train`.
+        test: Labelled splits to test on, the main one first; empty: the one called ``test`` where it is there.
         predict: Splits without labels, ``split`` or ``config/split``.
     """
 

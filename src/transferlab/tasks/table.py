@@ -100,9 +100,11 @@ def lookup(task: str) -> Source:
     Raises:
         TransferlabError: Unknown name; lists near matches.
     """
+    if not task:
+        raise TransferlabError(f"data.task: name a task, or give data.source. Known tasks: {', '.join(TASKS)}.")
     if task not in TASKS:
         raise TransferlabError(
             f"data.task: no task named {task!r}{near(task, list(TASKS))}. Known tasks: {', '.join(TASKS)}. "
-            "For data of your own set data.source as well (see README, 'Your own data')."
+            "For data of your own set data.source as well (see docs/own_data.md)."
         )
     return TASKS[task]

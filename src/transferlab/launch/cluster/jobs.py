@@ -127,11 +127,7 @@ def read_experiment(arguments: Sequence[str]) -> tuple[Tree | None, list[str]]:
         value = value if sign else next(given, "")
         if not value or tree is not None:
             raise TransferlabError(f"{name}: give one experiment, {name} {'NAME' if 'exp' in name else 'FILE'}.")
-        if name == "--experiment":
-            tree = experiments.compose(value)
-        else:
-            tree = trees.expand(Path(value))
-            tree.setdefault("run", {}).setdefault("experiment", Path(value).stem)
+        tree = experiments.compose(value) if name == "--experiment" else experiments.of_file(Path(value))
     return tree, rest
 
 

@@ -1,6 +1,7 @@
 """GLUE and IMDB from real files: official row counts, label order, and token ids of some rows."""
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from transferlab.tasks import TaskDataModule
 from transferlab.tasks.labels import is_labelled
 from transferlab.tasks.sources import Rows
 from transferlab.tasks.table import TASKS
+from transferlab.use import submission
 
 # the fixtures of conftest.py take the variable away
 DATA = os.environ.get("TRANSFERLAB_DATA", "")
@@ -147,3 +149,39 @@ def test_every_row_is_tokenised(task, tiny_encoder):
         encoded = module.encoded(split)
         assert len(encoded) == len(module.rows(split).rows)
         assert encoded.ids.lengths.min() >= 3
+
+
+def test_predictions_of_real_mnli_and_its_diagnostics_are_in_the_form_of_the_server(tmp_path, tiny_encoder, capsys):
+    from transferlab.cli.train import TransferCLI
+
+    keys = {
+        "encoder.name": tiny_encoder.name,
+        "data": "transferlab.tasks.TaskDataModule",
+        "data.task": "mnli",
+        "data.max_length": "16",
+        "data.train_examples": "20",
+        "data.test_examples": "20",
+        "data.holdout": "0.01",
+        "model": "transferlab.strategies.FullFineTuning",
+        "trainer.max_steps": "1",
+        "trainer.logger": "false",
+        "trainer.accelerator": "cpu",
+        "run.root": str(tmp_path / "runs"),
+        "run.experiment": "lora_mnli",
+    }
+    TransferCLI(["fit", *(part for key, value in keys.items() for part in (f"--{key}", value))])
+    (run,) = (tmp_path / "runs" / "lora_mnli").iterdir()
+    TransferCLI(["predict", "--run", str(run)])
+    shown = capsys.readouterr().out
+    output = tmp_path / "submission.zip"
+    submission.main([str(run), "--output", str(output)])
+    files = zipfile.ZipFile(output)
+    names = [name.removesuffix(".tsv") for name in files.namelist()]
+    assert "AX" in names
+    for split, name in (("test_matched", "MNLI-m"), ("test_mismatched", "MNLI-mm")):
+        assert (name in names) != (split in shown), "what is not there is named"
+    for name in names:
+        head, *lines = files.read(f"{name}.tsv").decode().splitlines()
+        assert head == "index\tprediction"
+        assert [int(line.split("\t")[0]) for line in lines] == list(range(submission.ROWS[name]))
+        assert {line.split("\t")[1] for line in lines} <= {"entailment", "neutral", "contradiction"}

@@ -180,3 +180,80 @@ def test_files_without_any_name_are_refused(files, tiny_encoder):
 def test_nothing_at_all(tiny_encoder):
     with pytest.raises(TransferlabError, match=r"data\.task: name a task, or give data\.source"):
         TaskDataModule(encoder=tiny_encoder)
+
+
+# what is predicted ----------------------------------------------------------------------------------------------------
+
+MNLI = ("train", "validation_matched", "validation_mismatched")
+TESTS = ("test_matched", "test_mismatched")
+
+
+@pytest.fixture
+def glue(tmp_path, monkeypatch):
+    """A copy of MNLI and AX in the Hub's layout with few rows, with or without some of its splits."""
+
+    def build(*splits, ax=True):
+        import datasets
+
+        folder = tmp_path / "copies" / "glue"
+        features = datasets.Features(
+            {
+                "premise": datasets.Value("string"),
+                "hypothesis": datasets.Value("string"),
+                "label": datasets.ClassLabel(names=["entailment", "neutral", "contradiction"]),
+            }
+        )
+        configs = {"mnli": splits, **({"ax": ("test",)} if ax else {})}
+        for config, names in configs.items():
+            (folder / config).mkdir(parents=True)
+            for split in names:
+                count = {"train": 30, "test_matched": 5, "test_mismatched": 6, "test": 7}.get(split, 9)
+                hidden = split.startswith("test")
+                rows = {
+                    "premise": [f"{split} a {n}" for n in range(count)],
+                    "hypothesis": [f"the {'abc'[n % 3]}" for n in range(count)],
+                    "label": [-1 if hidden else n % 3 for n in range(count)],
+                }
+                datasets.Dataset.from_dict(rows, features).to_parquet(folder / config / f"{split}.parquet")
+        listed = [
+            {
+                "config_name": config,
+                "data_files": [{"split": split, "path": f"{config}/{split}.parquet"} for split in names],
+            }
+            for config, names in configs.items()
+        ]
+        (folder / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': listed})}---\n")
+        monkeypatch.setenv("TRANSFERLAB_DATA", str(folder.parent))
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("splits", "ax", "names", "missing"),
+    [
+        (TESTS, True, ["predict", "predict_2", "predict_3"], []),
+        ((), True, ["predict_3"], list(TESTS)),
+        (("test_mismatched",), False, ["predict_2"], ["test_matched", "ax/test"]),
+    ],
+)
+def test_what_is_there_is_predicted_and_the_rest_is_named(glue, tiny_encoder, splits, ax, names, missing):
+    glue(*MNLI, *splits, ax=ax)
+    data = TaskDataModule("mnli", tiny_encoder)
+    data.setup("predict")
+    assert (data.predicted.names, data.predicted.missing) == (names, missing)
+    assert len(data.predict_dataloader()) == len(names)
+
+
+def test_a_key_chooses_what_is_predicted(glue, tiny_encoder):
+    glue(*MNLI, *TESTS)
+    data = TaskDataModule("mnli", tiny_encoder, predict=("ax/test", "validation_matched"))
+    assert data.predicted.names == ["predict_3", "predict_validation_matched"]
+    assert [len(loader.dataset) for loader in data.predict_dataloader()] == [7, 9]
+
+
+def test_nothing_to_predict(glue, tiny_encoder):
+    glue(*MNLI, ax=False)
+    with pytest.raises(TransferlabError, match=r"data\.predict: the data has no split test_matched or test_mismatched"):
+        TaskDataModule("mnli", tiny_encoder).setup("predict")
+    with pytest.raises(TransferlabError, match=r"no split dev\. It has train, validation_matched"):
+        TaskDataModule("mnli", tiny_encoder, predict=("dev", "validation_matched")).setup("predict")

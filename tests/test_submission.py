@@ -5,6 +5,7 @@ import pytest
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import predictions
+from transferlab.tasks.splits import file_name
 from transferlab.tasks.table import GLUE, TASKS
 from transferlab.use import submission
 
@@ -23,7 +24,7 @@ def predicted(tmp_path):
         (folder / "summary.json").write_text(json.dumps({"task": task}))
         for number in range(splits):
             lines = [{"id": i, "prediction": (TASKS[task].labels or (2.5,))[0]} for i in range(rows)]
-            predictions.write(folder / "predictions" / f"{predictions.split_name(number)}.jsonl", lines)
+            predictions.write(folder / "predictions" / f"{file_name(number)}.jsonl", lines)
         return folder
 
     return run

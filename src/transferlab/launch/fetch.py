@@ -54,7 +54,7 @@ def _fetch(arguments: list[str]) -> list[str]:
             data = self.datamodule
             data.prepare_data()
             source = data.source
-            for split in filter(None, (source.train, source.validation, *source.test, *source.predict)):
+            for split in filter(None, (source.train, source.validation, *source.test, *data.predicted.splits)):
                 # tokens may be there from before while the rows are not
                 data.rows(split)
             for stage in ("fit", "test", "predict"):

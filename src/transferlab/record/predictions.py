@@ -106,8 +106,3 @@ def read(path: Path) -> list[Record]:
     """Reads a file written by `write`."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
-
-
-def split_name(number: int) -> str:
-    """The stem of a predictions file: ``predict``, ``predict_2``, ``predict_3``."""
-    return "predict" if number == 0 else f"predict_{number + 1}"

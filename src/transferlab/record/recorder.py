@@ -245,7 +245,8 @@ class RunRecorder(Callback):
     ) -> None:
         """Keeps the predictions of a batch."""
         assert isinstance(pl_module, Strategy)
-        name = predictions.split_name(dataloader_idx)
+        assert self._data is not None
+        name = self._data.predicted.names[dataloader_idx]
         self._lines.setdefault(name, []).extend(predictions.records(pl_module.task, outputs, None))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -258,6 +259,8 @@ class RunRecorder(Callback):
             path = self.folder / "predictions" / f"{name}.jsonl"
             predictions.write(path, lines)
             rows[str(path)] = f"{len(lines)} predictions"
+        if self._data is not None and (missing := self._data.predicted.missing):
+            rows["not predicted"] = f"{', '.join(missing)}: the data has no such split"
         self._show(report.facts(rows, "predicted"))
 
     def _gather(self, trainer: L.Trainer) -> None:

@@ -49,6 +49,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         train_fraction: Part of the training rows to train on, stratified.
         train_examples: Number of training rows to train on, stratified.
         test_examples: Number of rows of each test split to test on, the same ones for every seed; null: all.
+        predict: Splits to predict, ``split`` or ``config/split``; null: those of the task that the data has.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -73,6 +74,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         train_fraction: float | None = None,
         train_examples: int | None = None,
         test_examples: int | None = None,
+        predict: tuple[str, ...] | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
     ) -> None:
@@ -86,7 +88,8 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             splits.refuse_idle(source, protocol, test_examples)
             task = task or splits.name_of(source)
             self.unused = splits.unused(source)
-        TaskRows.__init__(self, task, source, encoder, Settings(max_length, truncation), protocol, test_examples)
+        settings = Settings(max_length, truncation)
+        TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.max_tokens = max_tokens
@@ -141,7 +144,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             "fit": [self.part_rows("validation")[0]],
             "validate": [self.part_rows("validation")[0]],
             "test": list(self.source.test),
-            "predict": list(self.source.predict),
+            "predict": self.predicted.splits,
         }[stage]
         for split in splits:
             self.encoded(split)
@@ -184,15 +187,14 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         return [self.loader(split, self.test_rows(split)) for split in self.source.test]
 
     def predict_dataloader(self) -> list[DataLoader[Batch]]:
-        """One loader per unlabelled split.
+        """One loader per split of `predicted`.
 
         Raises:
             TransferlabError: The task has no such split.
         """
-        splits = self.source.predict or self.source.test
-        if not splits:
-            raise TransferlabError("data.source.predict: this task names no split to predict.")
-        return [self.whole_split(split) for split in splits]
+        if not self.predicted.splits:
+            raise TransferlabError("data.predict: this task names no split to predict; name one here.")
+        return [self.whole_split(split) for split in self.predicted.splits]
 
     def whole_split(self, split: str) -> DataLoader[Batch]:
         """All rows of a split in evaluation order (longest first)."""

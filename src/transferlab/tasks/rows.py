@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from transferlab.tasks.selection import Protocol
 from transferlab.tasks.sources import Rows, identity, read_split
 from transferlab.tasks.sources import version as content
 from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec, test_names
+from transferlab.tasks.splits import Predicted, predicted
 from transferlab.tasks.tokenization import Settings, encode_split
 
 Part = Literal["train", "validation"]
@@ -33,6 +35,7 @@ class TaskRows:
         settings: How texts become tokens.
         protocol: Which rows train and which select checkpoints.
         test_examples: Number of rows of each test split to test on; None: all.
+        predict: Splits to predict; None: those of the task that the data has.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class TaskRows:
         settings: Settings,
         protocol: Protocol,
         test_examples: int | None = None,
+        predict: tuple[str, ...] | None = None,
     ) -> None:
         self.task = task
         self.source = source
@@ -50,6 +54,7 @@ class TaskRows:
         self.settings = settings
         self.protocol = protocol
         self.test_examples = test_examples
+        self.predict = predict
         self._rows: dict[str, Rows] = {}
         self._encoded: dict[str, EncodedSplit] = {}
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
@@ -100,13 +105,17 @@ class TaskRows:
             digest.update(self.encoded(split).fingerprint.encode() + np.ascontiguousarray(rows).tobytes())
         return digest.hexdigest()[:32]
 
+    @cached_property
+    def predicted(self) -> Predicted:
+        """The splits to predict, and those of the task that the data does not have."""
+        return predicted(self.source, self.predict, lambda split: self._at_hand(split) is not None)
+
     def rows(self, split: str) -> Rows:
         """The raw rows of a split, read once."""
         if split not in self._rows:
             self._rows[split] = read_split(self.source, split)
-            require_columns(
-                self._rows[split].rows, self.source, self._rows[split].origin, split not in self.source.predict
-            )
+            labelled = split not in {*self.source.predict, *(self.predict or ())}
+            require_columns(self._rows[split].rows, self.source, self._rows[split].origin, labelled)
         return self._rows[split]
 
     def encoded(self, split: str) -> EncodedSplit:
@@ -125,7 +134,10 @@ class TaskRows:
                 f"not {self.settings.max_length}."
             )
         labelled = split not in self.source.predict
-        if labelled:
+        if labelled and split in (self.predict or ()):
+            # a split that the user wants predicted may have labels, or not
+            labelled = is_labelled(rows, self.source)
+        elif labelled:
             self._require_labels(split)
         encoded = encode_split(
             rows, self.source, self.spec.labels, tokenizer, self.settings, f"{origin} ({split})", labelled

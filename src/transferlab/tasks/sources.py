@@ -56,22 +56,18 @@ def split_names(source: Source) -> tuple[str, ...]:
         from transferlab.tasks import embedded
 
         return tuple(embedded.SIZES[source.config or ""])
-    return _repository_splits(source.path, source.config, source.revision)
+    folder = _folder_or_hub(source.path)
+    try:
+        return _listed(*_place(source.path, folder, source.revision), source.config)
+    except Exception as error:  # `datasets` and the Hub client have exceptions of their own
+        raise TransferlabError(_why(source.path, source.config, "", folder, error)) from error
 
 
 @functools.cache
-def _repository_splits(path: str, config: str | None, revision: str | None) -> tuple[str, ...]:
+def _listed(target: str, revision: str | None, config: str | None) -> tuple[str, ...]:
     import datasets
 
-    folder = _folder_or_hub(path)
-    try:
-        return tuple(
-            datasets.get_dataset_split_names(
-                str(folder) if folder else path, config, revision=None if folder else revision
-            )
-        )
-    except Exception as error:  # `datasets` and the Hub client have exceptions of their own
-        raise TransferlabError(_why(path, config, "", folder, error)) from error
+    return tuple(datasets.get_dataset_split_names(target, config, revision=revision))
 
 
 def identity(source: Source) -> Any:
@@ -107,10 +103,10 @@ def _read_repository(path: str, config: str | None, revision: str | None, split:
     import datasets
 
     folder = _folder_or_hub(path)
-    target = str(folder) if folder else path
+    target, given = _place(path, folder, revision)
     origin = f"local folder {folder}" if folder else f"Hub {path}" + (f"@{revision}" if revision else "")
     try:
-        rows = datasets.load_dataset(target, config, split=split, revision=None if folder else revision)
+        rows = datasets.load_dataset(target, config, split=split, revision=given)
     except Exception as error:  # `datasets`, the Hub client and every reader have exceptions of their own
         raise TransferlabError(_why(path, config, split, folder, error)) from error
     return Rows(rows, origin)
@@ -121,6 +117,11 @@ def _folder_or_hub(path: str) -> Path | None:
     if folder is None:
         reach_hub()
     return folder
+
+
+def _place(path: str, folder: Path | None, revision: str | None) -> tuple[str, str | None]:
+    """What `datasets` is to read: a folder, which has no revisions, or a name on the Hub."""
+    return (str(folder), None) if folder else (path, revision)
 
 
 def _why(path: str, config: str | None, split: str, folder: Path | None, error: Exception) -> str:

@@ -1,6 +1,8 @@
 """Which splits of a source train, select and test: by their names where none is named, and nothing without effect."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from transferlab.config.experiments import name_of_data
 from transferlab.ground.errors import TransferlabError
@@ -9,6 +11,63 @@ from transferlab.tasks.sources import split_names
 from transferlab.tasks.spec import Source
 
 HOLDOUT = Protocol().holdout
+
+
+class Predicted(NamedTuple):
+    """Splits to predict.
+
+    Attributes:
+        splits: Their names, ``split`` or ``config/split``.
+        names: What each is called in file names: ``predict``, ``predict_2``, ... by its place among the task's splits
+            to predict, so that a split that is not there moves no other; ``predict_<split>`` for one that is not of
+            them.
+        missing: Splits of the task that the data does not have.
+    """
+
+    splits: list[str]
+    names: list[str]
+    missing: list[str]
+
+
+def predicted(source: Source, chosen: tuple[str, ...] | None, at_hand: Callable[[str], bool]) -> Predicted:
+    """Which splits to predict.
+
+    Args:
+        source: The task.
+        chosen: What the user named; None: those of the task that the data has.
+        at_hand: Whether a split need not be read.
+
+    Raises:
+        TransferlabError: One that the user named is not there, or none of the task's is.
+    """
+    of_task = source.predict or source.test
+    wanted = of_task if chosen is None else chosen
+    missing = [split for split in wanted if not at_hand(split) and not _exists(source, split)]
+    if missing and (chosen is not None or len(missing) == len(wanted)):
+        listed = ", ".join(split_names(source))
+        raise TransferlabError(f"data.predict: the data has no split {' or '.join(missing)}. It has {listed}.")
+    splits = [split for split in wanted if split not in missing]
+    return Predicted(splits, [_file_name(split, of_task) for split in splits], missing)
+
+
+def _exists(source: Source, split: str) -> bool:
+    config, _, name = split.rpartition("/")
+    try:
+        return name in split_names(replace(source, config=config) if config else source)
+    except TransferlabError:
+        # a configuration that a copy lacks; that all of the data is out of reach shows where rows are read
+        return False
+
+
+def _file_name(split: str, of_task: tuple[str, ...]) -> str:
+    if split not in of_task:
+        return f"predict_{split.replace('/', '_')}"
+    return file_name(of_task.index(split))
+
+
+def file_name(number: int) -> str:
+    """The stem of a file of predictions: ``predict``, ``predict_2``, ``predict_3``."""
+    return "predict" if number == 0 else f"predict_{number + 1}"
 
 
 def complete(source: Source) -> Source:

@@ -11,6 +11,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions
 from transferlab.record.predictions import Record
+from transferlab.tasks.splits import file_name
 from transferlab.tasks.table import TASKS
 
 FILES: dict[str, tuple[str, ...]] = {
@@ -97,7 +98,7 @@ def collect(task: str, run: Path, folder: Path) -> list[Path]:
     remedy = f"`transferlab predict --run {run}` makes them"
     paths = []
     for number, name in enumerate(FILES[task]):
-        source = run / "predictions" / f"{predictions.split_name(number)}.jsonl"
+        source = run / "predictions" / f"{file_name(number)}.jsonl"
         if not source.is_file():
             continue
         try:

@@ -153,7 +153,7 @@ def test_a_wrong_argument_names_the_nearest_right_one(runs, arguments, message):
 
 
 def test_no_runs_names_the_demo(tmp_path):
-    with pytest.raises(TransferlabError, match="make demo"):
+    with pytest.raises(TransferlabError, match="transferlab demo"):
         compare.main([str(tmp_path)])
     (tmp_path / "runs").mkdir()
     with pytest.raises(TransferlabError, match="did you mean 'runs'"):

@@ -284,7 +284,7 @@ def test_unknown_task(fit_fails):
 
 def test_hub_out_of_reach(fit_fails, tiny_folder):
     message = fit_fails(**{"data.init_args.task": "sst2", "encoder.name": str(tiny_folder)})
-    for part in ("nyu-mll/glue (sst2)", "$TRANSFERLAB_DATA/glue", "HF_HUB_OFFLINE=1", "make demo"):
+    for part in ("nyu-mll/glue (sst2)", "$TRANSFERLAB_DATA/glue", "HF_HUB_OFFLINE=1", "transferlab demo"):
         assert part in message
 
 

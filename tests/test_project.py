@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from transferlab.cli import project
-from transferlab.config import experiments, shipped
+from transferlab.config import experiments, shipped, trees
 from transferlab.ground.errors import TransferlabError
 
 
@@ -34,6 +34,34 @@ def test_a_copy_is_used_and_never_overwrites(tmp_path, monkeypatch, capsys):
         project.configs(["copy", "task/mprc"])
 
 
+def test_the_last_part_of_a_name_is_enough_where_it_says_which_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert project.copy("bert_base") == Path("configs/encoder/bert_base.yaml")
+    assert project.copy("smoke.yaml") == Path("configs/trainer/smoke.yaml")
+    with pytest.raises(TransferlabError, match="'sst2' is the name of several: give one of .*task/sst2"):
+        project.copy("sst2")
+    with pytest.raises(TransferlabError, match="did you mean 'roberta_base'"):
+        project.copy("robert_base")
+
+
+def test_a_composed_name_is_copied_as_a_file_that_means_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    composed = experiments.compose("feature_extraction_conll2003")
+    assert project.copy("feature_extraction_conll2003") == Path("experiments/feature_extraction_conll2003.yaml")
+    assert experiments.resolve("feature_extraction_conll2003") is not None
+    assert experiments.compose("feature_extraction_conll2003") == composed
+    assert project.copy("feature_extraction_demo_pairs") == Path("experiments/feature_extraction_demo_pairs.yaml")
+
+
+def test_a_misspelt_file_of_the_package_gets_a_hint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert trees.read_yaml(Path("configs/task/sst2.yaml")) == trees.read_yaml(
+        shipped.SHIPPED / "configs/task/sst2.yaml"
+    )
+    with pytest.raises(TransferlabError, match=r"no such file: configs/task/sst3.yaml \(did you mean 'sst2'\?\)"):
+        trees.read_yaml(Path("configs/task/sst3.yaml"))
+
+
 def test_a_project_is_made_once_and_composes(tmp_path, monkeypatch, capsys):
     project.init([str(tmp_path / "mine")])
     monkeypatch.chdir(tmp_path / "mine")
@@ -41,7 +69,7 @@ def test_a_project_is_made_once_and_composes(tmp_path, monkeypatch, capsys):
     source = experiments.compose("lora_reviews")["data"]["init_args"]["source"]
     assert all(Path(path).is_file() for path in source["files"].values())
     assert experiments.compose("lora_reviews_r16")["model"]["init_args"]["method"]["init_args"]["r"] == 16
-    assert len(Path("Makefile").read_text().splitlines()) < 20
+    assert len(Path("Makefile").read_text().splitlines()) < 25
     with pytest.raises(TransferlabError, match="nothing was written"):
         project.init(["."])
 

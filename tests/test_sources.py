@@ -367,6 +367,6 @@ def test_hub_out_of_reach_names_the_remedies(offline, monkeypatch):
     with pytest.raises(TransferlabError) as caught:
         read_split(Source(path="nyu-mll/glue", config="sst2", revision="abc"), "train")
     assert tried == []
-    for part in ("nyu-mll/glue (sst2)", "$TRANSFERLAB_DATA/glue", "HF_HUB_OFFLINE=1", "make demo"):
+    for part in ("nyu-mll/glue (sst2)", "$TRANSFERLAB_DATA/glue", "HF_HUB_OFFLINE=1", "transferlab demo"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from transferlab.config import shipped, trees
+from transferlab.config import experiments, shipped, trees
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 
@@ -26,7 +26,7 @@ def configs(arguments: list[str]) -> None:
     elif not asked.name:
         raise TransferlabError("configs copy: say which one: transferlab configs copy task/sst2")
     else:
-        print(f"copied to {copy(asked.name)}; it is used from now on in place of the shipped one")
+        print(f"copied to {copy(asked.name)}; it wins over the shipped one from now on")
 
 
 def _known() -> dict[str, Path]:
@@ -47,30 +47,49 @@ def copy(name: str, root: Path | None = None) -> Path:
     """Copies a shipped experiment or config into the working folder.
 
     Args:
-        name: ``task/sst2``, ``experiments/lora_sst2``; ``configs/`` and ``.yaml`` may stand there too.
+        name: ``task/mrpc``, ``experiments/lora_sst2``, or the last part where it says which one; ``configs/`` and
+            ``.yaml`` may stand there too. ``<strategy>_<task>`` without a file becomes a file with its bases.
         root: The folder that gets it; the working directory where None.
 
     Returns:
         The copy.
 
     Raises:
-        TransferlabError: No such config, or a file of that name.
+        TransferlabError: No such config, a name of several, or a file of that name.
     """
     root = root or Path.cwd()
     known = _known()
-    key = name.removesuffix(".yaml").removeprefix("configs/")
-    if key not in known:
-        raise TransferlabError(f"no config {name!r}{near(key, list(known))}. `transferlab configs` lists all.")
+    key = _whole_name(name.removesuffix(".yaml").removeprefix("configs/"), list(known))
+    text = known[key].read_text(encoding="utf-8") if key in known else _composed(Path(key).name)
     relative = Path(f"{key}.yaml") if key.startswith("experiments/") else Path("configs") / f"{key}.yaml"
     target = root / relative
     if target.exists():
         raise TransferlabError(f"{target} is there already; nothing was copied. Remove or rename it first.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(known[key], target)
+        target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise TransferlabError(f"cannot write {target}: {error.strerror}") from error
     return relative if root == Path.cwd() else target
+
+
+def _whole_name(name: str, known: list[str]) -> str:
+    if name in known:
+        return name
+    if name.removeprefix("experiments/") in experiments.names():
+        return f"experiments/{name.removeprefix('experiments/')}"
+    alike = [other for other in known if other.endswith(f"/{name}")]
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        raise TransferlabError(f"{name!r} is the name of several: give one of {', '.join(alike)}.")
+    parts = known if "/" in name else [other.rpartition("/")[2] for other in known]
+    raise TransferlabError(f"no config {name!r}{near(name, parts)}. `transferlab configs` lists all.")
+
+
+def _composed(name: str) -> str:
+    strategy, task = next(pair for pair in experiments.pairs() if "_".join(pair) == name)
+    return f"# {strategy} on {task}\nbases: [{', '.join(experiments.bases(name))}]\n"
 
 
 def init(arguments: list[str]) -> None:

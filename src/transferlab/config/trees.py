@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from transferlab.config.renamed import renamed
-from transferlab.config.shipped import SHIPPED, find
+from transferlab.config.shipped import SHIPPED, find, listed
 from transferlab.ground.errors import TransferlabError, near
 
 Tree = dict[str, Any]
@@ -60,8 +60,9 @@ def read_yaml(path: Path) -> Tree:
 
 
 def near_files(path: Path) -> str:
-    """A hint at files of nearly that name in the same folder."""
-    return near(path.stem, [other.stem for other in path.parent.glob("*.yaml")])
+    """A hint at files of nearly that name in the same folder, or in that of the package."""
+    shipped = [] if path.is_absolute() else list(listed(str(path.parent)))
+    return near(path.stem, list(dict.fromkeys([*(other.stem for other in path.parent.glob("*.yaml")), *shipped])))
 
 
 def find_base(base: str, experiment: Path) -> Path:

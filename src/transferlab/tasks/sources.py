@@ -137,7 +137,7 @@ def _why(path: str, config: str | None, split: str, folder: Path | None, error: 
         f"data: {where} is not on this machine and the Hub did not give it ({reason}). Remedies: "
         f"(1) put a copy of the repository at $TRANSFERLAB_DATA/{path.rsplit('/', 1)[-1]}; "
         "(2) run once with network access, then set HF_HUB_OFFLINE=1; "
-        "(3) `make demo` needs no data from the network at all."
+        "(3) `transferlab demo` needs no data from the network at all."
     )
 
 

@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
 def _read(asked: Namespace) -> tuple[str, str, list[Line], list[str]]:
     found = [{**summary, "folder": str(path)} for path, summary in run_folder.summaries(asked.root)]
     if not found:
-        raise TransferlabError(f"no runs under {asked.root}/. `make sweep SWEEP=sst2_labels` makes some.")
+        raise TransferlabError(f"no runs under {asked.root}/. `transferlab sweep sst2_labels` makes some.")
     if asked.tag:
         tags = sorted({str(tag) for summary in found for tag in summary.get("tags") or ()})
         found = [summary for summary in found if asked.tag in map(str, summary.get("tags") or ())]

@@ -23,7 +23,7 @@ def read(root: Path) -> list[Summary]:
     if not found:
         siblings = [other.name for other in root.absolute().parent.glob("*") if other.is_dir()]
         hint = "" if root.is_dir() else near(root.name, siblings)
-        raise TransferlabError(f"no runs under {root}/{hint}. `make demo` makes some, `make exp NAME=...` makes one.")
+        raise TransferlabError(f"no runs under {root}/{hint}. `transferlab demo` makes some, `transferlab fit` one.")
     return found
 
 

@@ -88,7 +88,7 @@ def submit_elements(elements: Sequence[Element], folder: Path, settings: Slurm, 
     if settings.nodes * settings.processes != 1:
         raise TransferlabError(
             "cluster.nodes, cluster.processes_per_node: the runs of a sweep have one process each; "
-            "make exp NAME=... LAUNCHER=slurm takes several."
+            "`transferlab submit --experiment NAME` takes several."
         )
     files = {
         folder / f"{n}.sh": (script.command_body(one.runs, one.arguments, folder / f"{n}.log", settings), one.runs)

@@ -149,4 +149,4 @@ def _tell(number: str, folder: Path) -> None:
     if not number:
         return
     print(f"job {number}: {folder}")
-    print(f"  squeue --jobs={number}   scancel {number}   make resume RUN={folder} LAUNCHER=slurm")
+    print(f"  squeue --jobs={number}   scancel {number}   transferlab submit --resume {folder}")

@@ -42,7 +42,7 @@ def start(run: Path, limit: int, others: Sequence[Path] = ()) -> None:
         raise TransferlabError(
             f"{idle} requeues in a row without a new checkpoint in {run}, more than "
             f"cluster.requeues_without_checkpoint ({limit}): giving up. {run}/slurm/ has the logs; checkpoints come "
-            f"every run.checkpoint_every_minutes. To try again: make resume RUN={run} LAUNCHER=slurm"
+            f"every run.checkpoint_every_minutes. To try again: transferlab submit --resume {run}"
         )
     run_folder.write_json(path, {"checkpoint": checkpoint, "idle": idle})
 
@@ -72,7 +72,7 @@ def end(run: Path, status: int, others: Sequence[Path] = ()) -> int:
     if state not in {"RUNNING", ""}:
         _say(f"the run was stopped; job {job} is {state}, so it is not requeued from here")
     elif why_not := queue.requeue(job):
-        _say(f"job {job} could not be requeued ({why_not}); go on with: make resume RUN={run} LAUNCHER=slurm")
+        _say(f"job {job} could not be requeued ({why_not}); go on with: transferlab submit --resume {run}")
     else:
         _say(f"the run was told to stop; job {job} is requeued")
     return status

@@ -149,4 +149,4 @@ def _report(study: "optuna.Study", search: Search, asked: Namespace) -> None:
     path = asked.winner or Path("experiments") / f"{search.name}_best.yaml"
     comment = f"{studies.METRIC} {best.value:.4f} in trial {best.number} of {studies.count(study)}"
     write.winner(path, search, best.params, comment)
-    print(f"best: {comment}: {text(best.params)}\nwrote {path}; go on with: make exp NAME={path.stem}")
+    print(f"best: {comment}: {text(best.params)}\nwrote {path}; next: transferlab fit --experiment {path.stem}")

@@ -72,7 +72,7 @@ def experiment(job: Job) -> Tree:
         settings["teacher"] = job.teacher
     pooling = "cls" if job.variant == "teacher" else "mean"
     return {
-        "bases": ["trainer/cpu", "logger/csv", f"strategy/{strategy}"],
+        "bases": ["trainer/cpu", "logger/none", f"strategy/{strategy}"],
         "seed_everything": job.seed,
         "run": {"experiment": job.variant, "root": f"{job.folder}/runs"},
         "cache": {"enabled": not job.variant.endswith("uncached")},

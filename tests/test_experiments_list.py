@@ -4,7 +4,7 @@ from transferlab.config import experiments
 from transferlab.ground.errors import TransferlabError
 
 FILES = {
-    "configs/trainer/cpu.yaml": "trainer: {max_epochs: 3, devices: 1}",
+    "configs/trainer/auto.yaml": "trainer: {max_epochs: 3, devices: 1}",
     "configs/logger/wandb.yaml": "trainer: {logger: wandb}",
     "configs/task/mrpc.yaml": "data: {class_path: D, init_args: {task: mrpc}}",
     "configs/task/sst2.yaml": "data: {class_path: D, init_args: {task: sst2}}",

@@ -13,7 +13,7 @@ from transferlab.baselines.methods import METHODS, chosen_methods
 from transferlab.baselines.record import run
 from transferlab.baselines.rows import read_parts
 from transferlab.cli.messages import explain
-from transferlab.config.experiments import compose, of_file
+from transferlab.config import experiments
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
@@ -91,6 +91,8 @@ def expanded(arguments: list[str]) -> list[str]:
     The names in ``run`` are left out: they are those of the neural run.
     """
     result: list[str] = []
+    # the encoder, the strategy, the trainer and the logger of the neural run are not read
+    chosen, arguments = experiments.take_choices(arguments)
     rest = iter(arguments)
     for argument in rest:
         name, _, value = argument.partition("=")
@@ -98,7 +100,8 @@ def expanded(arguments: list[str]) -> list[str]:
             result.append(argument)
             continue
         value = value or next(rest, "")
-        tree = compose(value) if name == "--experiment" else of_file(Path(value))
+        named = name == "--experiment"
+        tree = experiments.compose(value, chosen=chosen) if named else experiments.of_file(Path(value), chosen=chosen)
         part = {key: tree[key] for key in ("data", "seed_everything", "method", "run") if key in tree}
         if isinstance(part.get("run"), dict):
             part["run"] = {key: v for key, v in part["run"].items() if key not in {"experiment", "strategy"}}

@@ -1,6 +1,7 @@
 """Short forms on the command line: ``--config``, ``--experiment``, ``--run`` and ``--resume`` become whole settings."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -15,10 +16,13 @@ def expand_arguments(arguments: list[str]) -> list[str]:
 
     ``--config FILE``, ``--config=FILE`` and ``-c FILE`` become the file laid over its bases; ``--experiment NAME`` the
     file of that name, or task and strategy put together; ``--run RUN`` the configuration and checkpoint of a run;
-    ``--resume RUN`` the configuration of a run, unless one is given, and its folder.
+    ``--resume RUN`` the configuration of a run, unless one is given, and its folder. ``--encoder NAME``, ``--task``,
+    ``--strategy``, ``--trainer`` and ``--logger`` put that config in the place of the experiment's own.
     """
     expanded: list[str] = []
+    chosen, arguments = experiments.take_choices(arguments)
     rest = iter(arguments)
+    used = False
     configured = any(argument.partition("=")[0] in {"--config", "-c", "--experiment"} for argument in arguments)
     for argument in rest:
         name, given, value = argument.partition("=")
@@ -28,18 +32,27 @@ def expand_arguments(arguments: list[str]) -> list[str]:
                 raise TransferlabError(f"{name} needs a {'FILE' if name in {'--config', '-c'} else 'NAME'} behind it.")
             if name == "--resume" and arguments[0] != "fit":
                 raise TransferlabError(f"--resume is for fit; {arguments[0]} takes --run RUN.")
-            expanded += _resume(value, configured) if name == "--resume" else ARGUMENTS[name](value)
+            if name == "--resume":
+                expanded += _resume(value, configured)
+            elif name == "--run":
+                expanded += _run(value)
+            else:
+                expanded += (_experiment if name == "--experiment" else _config)(value, chosen)
+                used = True
         else:
             expanded.append(argument)
+    if chosen and not used:
+        option = f"--{next(iter(chosen))}"
+        raise TransferlabError(f"{option} changes an experiment: give --experiment NAME or --config FILE too.")
     return expanded
 
 
-def _config(value: str) -> list[str]:
-    return ["--config", yaml.safe_dump(experiments.of_file(Path(value)), sort_keys=False)]
+def _config(value: str, chosen: Mapping[str, str] | None = None) -> list[str]:
+    return ["--config", yaml.safe_dump(experiments.of_file(Path(value), chosen=chosen), sort_keys=False)]
 
 
-def _experiment(value: str) -> list[str]:
-    return ["--config", yaml.safe_dump(experiments.compose(value), sort_keys=False)]
+def _experiment(value: str, chosen: Mapping[str, str] | None = None) -> list[str]:
+    return ["--config", yaml.safe_dump(experiments.compose(value, chosen=chosen), sort_keys=False)]
 
 
 def _run(value: str) -> list[str]:
@@ -57,4 +70,4 @@ def _resume(value: str, configured: bool) -> list[str]:
     return [] if configured else _config(str(folder / "config.yaml"))
 
 
-ARGUMENTS = {"--config": _config, "-c": _config, "--experiment": _experiment, "--run": _run}
+ARGUMENTS = ("--config", "-c", "--experiment", "--run")

@@ -17,13 +17,13 @@ from transferlab.config import trees
 from transferlab.config.places import find_run
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.hardware import best_precision
+from transferlab.ground.hardware import best_accelerator, best_precision, in_words
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.record import history, setting, stopping
 from transferlab.record.progress import LineProgress
 from transferlab.record.recorder import RunRecorder
-from transferlab.tracking import loggers
+from transferlab.tracking import files, loggers
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.metrics_log import MetricsLog
 from transferlab.tracking.wandb_logger import WandbLogger
@@ -44,6 +44,9 @@ class TransferCLI(ExperimentCLI):
         self.folder = run_folder.choose(Path(settings.run.root), settings.run.experiment, int(settings.seed_everything))
         settings.trainer.default_root_dir = str(self.folder)
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
+        if settings.trainer.accelerator == "auto" and settings.trainer.strategy == "auto":
+            # as with the precision: a run and its settings are those of the hardware that it ran on
+            settings.trainer.accelerator = best_accelerator()
         if settings.trainer.precision is None:
             # the saved configuration names it, so the same run means the same elsewhere
             settings.trainer.precision = best_precision(str(settings.trainer.accelerator))
@@ -120,6 +123,7 @@ class TransferCLI(ExperimentCLI):
             "seed": settings.seed_everything,
             "tags": list(settings.run.tags),
             "precision": str(trainer.precision),
+            "hardware": in_words(str(settings.trainer.accelerator), int(trainer.num_devices)),
             "setting": setting.fingerprint(self._tree()),
             "early_stopping": stopping.rule(trainer.callbacks),
         }
@@ -138,6 +142,9 @@ class TransferCLI(ExperimentCLI):
             trainer.callbacks[trainer.callbacks.index(bar)] = type(bar)(refresh_rate=trainer.log_every_n_steps)
         if fitting:
             run = settings.run
+            if self.checkpoint is not None:
+                files.remove_events(self.folder)
+                trainer.callbacks.append(files.Replay(self.folder, self.metrics))
             trainer.callbacks += [
                 LearningRateMonitor("step"),
                 BestValues(str(settings.checkpoint.monitor), str(settings.checkpoint.mode)),

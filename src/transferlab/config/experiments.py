@@ -1,12 +1,21 @@
 """Experiments by name: the files of ``experiments/``, and every ``<strategy>_<task>`` without a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from transferlab.config import shipped, trees
 from transferlab.config.trees import Tree
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
+
+OPTIONS = {
+    "--task": "sst2",
+    "--encoder": "bert_base",
+    "--strategy": "lora",
+    "--trainer": "ddp",
+    "--logger": "tensorboard",
+}
+"""Options that put another base in the place of an experiment's, each with an example."""
 
 
 def main(arguments: list[str]) -> None:
@@ -87,47 +96,56 @@ def resolve(name: str, root: Path | None = None) -> Path | None:
     raise TransferlabError(f"no experiment {name!r}{hint}. `transferlab list` shows all names.")
 
 
-def bases(name: str, root: Path | None = None) -> list[str]:
+def bases(name: str, root: Path | None = None, chosen: Mapping[str, str] | None = None) -> list[str]:
     """The bases of a composed experiment, in their order; the last one is its recipe where there is one.
 
     A recipe is ``configs/recipe/<strategy>_<task>.yaml``, else ``configs/recipe/<task>.yaml``.
+
+    Args:
+        name: ``<strategy>_<task>``.
+        root: Folder with the user's ``configs/``; the working directory where None.
+        chosen: Kind of a base to the one that takes its place.
     """
     strategy, task = next(pair for pair in pairs(root) if "_".join(pair) == name)
-    recipes = (base for base in (f"recipe/{name}", f"recipe/{task}") if shipped.find(f"configs/{base}.yaml", root))
-    stack = ["trainer/cpu", "logger/wandb", f"task/{task}", "encoder/minilm_l6", f"strategy/{strategy}"]
-    return [*stack, *list(recipes)[:1]]
+    parts = {"trainer": "auto", "logger": "wandb", "task": task, "encoder": "minilm_l6", "strategy": strategy}
+    parts |= chosen or {}
+    pair, task = f"{parts['strategy']}_{parts['task']}", parts["task"]
+    recipes = (base for base in (f"recipe/{pair}", f"recipe/{task}") if shipped.find(f"configs/{base}.yaml", root))
+    return [*(f"{kind}/{part}" for kind, part in parts.items()), *list(recipes)[:1]]
 
 
-def compose(name: str, root: Path | None = None) -> Tree:
+def compose(name: str, root: Path | None = None, chosen: Mapping[str, str] | None = None) -> Tree:
     """The whole tree of an experiment with all bases laid over one another, and ``run.experiment`` filled in.
 
     Args:
         name: Name of a file in ``experiments/`` or ``<strategy>_<task>``.
         root: Folder with the user's ``experiments/`` and ``configs/``; the working directory where None.
+        chosen: Kind of a base to the one that takes its place, such as ``encoder`` to ``bert_base``.
 
     Raises:
         TransferlabError: Unknown name, or a file that cannot be expanded.
     """
     path = resolve(name, root)
     if path is not None:
-        return of_file(path, root)
+        return of_file(path, root, chosen)
     tree: Tree = {}
-    for base in bases(name, root):
+    for base in bases(name, root, chosen):
         tree = trees.merge(tree, trees.expand(config_file(base, root)))
     return _named(tree, name, root)
 
 
-def of_file(path: Path, root: Path | None = None) -> Tree:
+def of_file(path: Path, root: Path | None = None, chosen: Mapping[str, str] | None = None) -> Tree:
     """The tree of an experiment file laid over its bases, with ``run.experiment`` and the task's name filled in.
 
     Args:
         path: The file.
         root: Folder with the user's ``configs/``; the working directory where None.
+        chosen: Kind of a base to the one that takes its place.
 
     Raises:
         TransferlabError: The file cannot be expanded.
     """
-    return _named(trees.expand(path), path.stem, root)
+    return _named(trees.expand(path, chosen), path.stem, root)
 
 
 def _named(tree: Tree, name: str, root: Path | None) -> Tree:
@@ -140,6 +158,41 @@ def _named(tree: Tree, name: str, root: Path | None) -> Tree:
         path, config = settings["source"].get("path"), settings["source"].get("config")
         settings.setdefault("task", name_of_data(path, config) if path else _task_of(Path(name).name, root))
     return tree
+
+
+def take_choices(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Takes ``--encoder NAME``, ``--task NAME`` and their like out of a command line.
+
+    A value that is a mapping or a file is left to the parser.
+
+    Returns:
+        Kind of a base to the name of the one that is to take its place, and what is left of the command line.
+
+    Raises:
+        TransferlabError: No such config; names the nearest.
+    """
+    chosen: dict[str, str] = {}
+    rest: list[str] = []
+    given = iter(arguments)
+    for argument in given:
+        option, sign, value = argument.partition("=")
+        kind = option.removeprefix("--")
+        if option not in OPTIONS or (sign and _is_value(value)):
+            rest.append(argument)
+            continue
+        value = value if sign else next(given, "")
+        if not value or value.startswith("--"):
+            raise TransferlabError(f"{option} needs a NAME behind it, such as {option} {OPTIONS[option]}.")
+        if _is_value(value):
+            rest += [option, value]
+            continue
+        config_file(f"{kind}/{value}")
+        chosen[kind] = value
+    return chosen, rest
+
+
+def _is_value(text: str) -> bool:
+    return text.startswith(("{", "[")) or text in {"null", "true", "false"} or Path(text).is_file()
 
 
 def config_file(name: str, root: Path | None = None) -> Path:

@@ -1,5 +1,6 @@
 """Experiment files: `bases:` and deep merging. Knows YAML and paths, nothing of torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,42 @@ from transferlab.ground.errors import TransferlabError, near
 Tree = dict[str, Any]
 
 
-def expand(path: Path) -> Tree:
+def expand(path: Path, chosen: Mapping[str, str] | None = None) -> Tree:
     """Reads an experiment file and lays it over its bases, in their order; later values win.
+
+    Args:
+        path: The file.
+        chosen: Kind of a base to the one that takes its place, such as ``encoder`` to ``bert_base``. One whose kind is
+            not among the bases is laid over the whole.
 
     Raises:
         TransferlabError: Missing file, unknown base, a circle of bases, or no valid YAML.
     """
-    return _expand(path, ())
+    left = dict(chosen or {})
+    return over(_expand(path, (), left, chosen or {}), left, path)
 
 
-def _expand(path: Path, chain: tuple[Path, ...]) -> Tree:
+def over(tree: Tree, chosen: Mapping[str, str], path: Path) -> Tree:
+    """Lays chosen bases over a tree; `path` is the experiment file that they are looked up from."""
+    for kind, name in chosen.items():
+        tree = merge(tree, _expand(find_base(f"{kind}/{name}", path), (path,), {}, {}))
+    return tree
+
+
+def _expand(path: Path, chain: tuple[Path, ...], left: dict[str, str], chosen: Mapping[str, str]) -> Tree:
     if path in chain:
         raise TransferlabError(f"{path}: bases go round in a circle: {' -> '.join(str(p) for p in (*chain, path))}")
     tree = read_yaml(path)
     bases = tree.pop("bases", None) or []
     if not isinstance(bases, list):
-        raise TransferlabError(f"{path}: bases must be a list such as [trainer/cpu, task/sst2], not {bases!r}.")
+        raise TransferlabError(f"{path}: bases must be a list such as [trainer/auto, task/sst2], not {bases!r}.")
     merged: Tree = {}
-    for base in bases:
-        merged = merge(merged, _expand(find_base(str(base), path), (*chain, path)))
+    for base in map(str, bases):
+        kind = base.partition("/")[0]
+        if kind in chosen:
+            base = f"{kind}/{chosen[kind]}"
+            left.pop(kind, None)
+        merged = merge(merged, _expand(find_base(base, path), (*chain, path), left, chosen))
     whole: Tree = merge(merged, tree)
     return whole
 

@@ -28,6 +28,30 @@ def native_bf16(accelerator: str = "auto") -> bool:
     return any(ask() for ask in asks if ask)
 
 
+def best_accelerator() -> str:
+    """``gpu`` where there is a CUDA device, ``mps`` on Apple's chips, else ``cpu``."""
+    if torch.cuda.is_available():
+        return "gpu"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def in_words(accelerator: str, devices: int) -> str:
+    """What a run computes on, for its header.
+
+    Args:
+        accelerator: ``cpu``, ``gpu`` or ``mps``.
+        devices: Number of processes on this machine, one device each.
+    """
+    if accelerator in {"gpu", "cuda"} and torch.cuda.is_available():
+        there = torch.cuda.device_count()
+        unused = f" of {there}; --trainer ddp takes all" if there > devices else ""
+        return f"{devices} GPU{'s' * (devices > 1)}{unused} ({torch.cuda.get_device_name()})"
+    if accelerator != "cpu":
+        return accelerator
+    unused = "; a GPU is there: --trainer gpu takes it" if best_accelerator() != "cpu" else ""
+    return f"processor, {torch.get_num_threads()} threads{f', {devices} processes' if devices > 1 else ''}{unused}"
+
+
 def best_precision(accelerator: str = "auto") -> str:
     """The Trainer's precision for that accelerator: ``bf16-mixed`` where the hardware has it, else ``32-true``."""
     return "bf16-mixed" if native_bf16(accelerator) else "32-true"

@@ -43,6 +43,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "early stopping": stopping.in_words(summary["early_stopping"], summary["primary"])
         if "early_stopping" in summary
         else "",
+        "hardware": summary.get("hardware", ""),
         "precision": summary.get("precision", ""),
         "frozen work": "; ".join(summary.get("frozen_work", [])),
         "run folder": str(folder),

@@ -4,15 +4,21 @@ import inspect
 import json
 import os
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.pytorch.loggers import MLFlowLogger
 
 from transferlab.config.places import find_run
+from transferlab.ground.errors import TransferlabError
 from transferlab.tracking import wandb_artifacts
+from transferlab.tracking.files import TensorBoardLogger
+from transferlab.tracking.metrics_log import MetricsLog
 from transferlab.tracking.wandb_logger import WandbLogger
 
+TENSORBOARD = "transferlab.tracking.files.TensorBoardLogger"
 WANDB = "transferlab.tracking.wandb_logger.WandbLogger"
 
 
@@ -23,12 +29,44 @@ def prepare(settings: Any, folder: Path, command: str) -> None:
         if logger is None or isinstance(logger, bool):
             continue
         kind = logger.class_path.rsplit(".", 1)[-1]
-        if kind == "WandbLogger":
-            _prepare_wandb(logger, settings, folder, command)
-            continue
-        arguments = logger.init_args
-        arguments.save_dir = str(folder)
-        arguments.name, arguments.version = ("", "") if kind == "CSVLogger" else ("tensorboard", "")
+        if kind in PACKAGES and not any(find_spec(name) for name in PACKAGES[kind][1]):
+            raise TransferlabError(
+                f"trainer.logger: {kind} needs a package that is not installed: pip install '{PACKAGES[kind][0]}'"
+            )
+        PREPARE.get(kind, _prepare_other)(logger, settings, folder, command)
+
+
+def _prepare_other(logger: Any, settings: Any, folder: Path, command: str) -> None:
+    if "save_dir" in logger.init_args:
+        logger.init_args.save_dir = str(folder)
+
+
+def _prepare_files(logger: Any, settings: Any, folder: Path, command: str) -> None:
+    if logger.class_path.endswith("TensorBoardLogger") and logger.class_path != TENSORBOARD:
+        logger.class_path = TENSORBOARD
+        logger.init_args = Namespace(save_dir="", name="", version="")  # type: ignore[no-untyped-call]
+        logger.pop("dict_kwargs", None)
+    arguments = logger.init_args
+    arguments.save_dir, arguments.version = str(folder), ""
+    arguments.name = "csv" if logger.class_path.endswith("CSVLogger") else "tensorboard"
+
+
+def _prepare_mlflow(logger: Any, settings: Any, folder: Path, command: str) -> None:
+    arguments = logger.init_args
+    if arguments.tracking_uri is None and not os.environ.get("MLFLOW_TRACKING_URI"):
+        arguments.tracking_uri = f"sqlite:///{folder.absolute()}/mlflow.db"
+        arguments.artifact_location = arguments.artifact_location or f"file:{folder.absolute()}/mlflow"
+        folder.mkdir(parents=True, exist_ok=True)
+    arguments.run_name = arguments.run_name or folder.name
+    kept = folder / MLFLOW_RUN
+    if command == "fit" and kept.is_file():
+        arguments.run_id = kept.read_text(encoding="utf-8").strip()
+
+
+def _prepare_comet(logger: Any, settings: Any, folder: Path, command: str) -> None:
+    if logger.init_args.online is None and not os.environ.get("COMET_API_KEY"):
+        logger.init_args.online = False
+        logger.dict_kwargs = {**(logger.get("dict_kwargs") or {}), "offline_directory": str(folder / "comet")}
 
 
 def _prepare_wandb(logger: Any, settings: Any, folder: Path, command: str) -> None:
@@ -72,8 +110,27 @@ def describe(loggers: list[Any], settings: Any, summary: dict[str, Any], folder:
     facts = namespaces(settings, summary, _environment(folder))
     for logger in loggers:
         logger.log_hyperparams(facts)
+        if isinstance(logger, MLFlowLogger):
+            (folder / MLFLOW_RUN).write_text(str(logger.run_id), encoding="utf-8")
         if isinstance(logger, WandbLogger):
             wandb_artifacts.log_sources(logger, _sources(logger, settings, summary))
+
+
+PREPARE = {
+    "WandbLogger": _prepare_wandb,
+    "CSVLogger": _prepare_files,
+    "TensorBoardLogger": _prepare_files,
+    "MLFlowLogger": _prepare_mlflow,
+    "CometLogger": _prepare_comet,
+}
+PACKAGES = {
+    "TensorBoardLogger": ("transferlab[tensorboard]", ("tensorboard", "tensorboardX")),
+    "MLFlowLogger": ("transferlab[mlflow]", ("mlflow",)),
+    "CometLogger": ("transferlab[comet]", ("comet_ml",)),
+}
+"""Logger to the extra that it needs, and the modules of which one must be there."""
+MLFLOW_RUN = "mlflow_run_id"
+"""File in the run directory: the run that MLflow continues after a resume."""
 
 
 def _sources(logger: WandbLogger, settings: Any, summary: dict[str, Any]) -> list[wandb_artifacts.Source]:
@@ -160,6 +217,13 @@ def finish(loggers: list[Any], summary: dict[str, Any], folder: Path, upload: bo
             if upload:
                 wandb_artifacts.log_checkpoints(logger, summary)
             hint = logger.close() or hint
+        elif isinstance(logger, TensorBoardLogger):
+            logger.finish(
+                dict(logger.hparams), {name: float(v) for name, v in values.items() if isinstance(v, int | float)}
+            )
+        elif not isinstance(logger, MetricsLog):
+            logger.log_metrics({name: float(v) for name, v in values.items() if isinstance(v, int | float)})
+            logger.save()
     return hint
 
 

@@ -118,6 +118,7 @@ def prepare(command: Command, settings: Slurm) -> Job:
 def read_experiment(arguments: Sequence[str]) -> tuple[Tree | None, list[str]]:
     """Takes the experiment out of a command line, as a tree with all its bases; None where there is none."""
     tree, rest = None, []
+    chosen, arguments = experiments.take_choices(arguments)
     given = iter(arguments)
     for argument in given:
         name, sign, value = argument.partition("=")
@@ -127,7 +128,10 @@ def read_experiment(arguments: Sequence[str]) -> tuple[Tree | None, list[str]]:
         value = value if sign else next(given, "")
         if not value or tree is not None:
             raise TransferlabError(f"{name}: give one experiment, {name} {'NAME' if 'exp' in name else 'FILE'}.")
-        tree = experiments.compose(value) if name == "--experiment" else experiments.of_file(Path(value))
+        if name == "--experiment":
+            tree = experiments.compose(value, chosen=chosen)
+        else:
+            tree = experiments.of_file(Path(value), chosen=chosen)
     return tree, rest
 
 

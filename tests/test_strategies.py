@@ -569,8 +569,9 @@ def test_a_checkpoint_of_another_encoder_of_the_same_width(data, tiny_encoder, d
 # long texts ------------------------------------------------------------------------------------------------------
 
 
-def test_windows_become_one_prediction(data, tiny_encoder):
-    module = data("windows")
+@pytest.mark.parametrize("windows", ["even", "full"])
+def test_windows_become_one_prediction(data, tiny_encoder, windows):
+    module = data("windows", windows=windows)
     model = build("all", module, tiny_encoder).eval()
     batch = first_batch(module)
     assert len(batch.input_ids) > len(batch.index)
@@ -578,13 +579,15 @@ def test_windows_become_one_prediction(data, tiny_encoder):
     assert logits.shape == (8, 2)
     for position in range(8):
         own = batch.documents == position
-        pooled = []
+        pooled, lengths = [], []
         for ids, mask in zip(batch.input_ids[own], batch.attention_mask[own], strict=True):
             length = int(mask.sum())
             with torch.no_grad():
                 out = model.encoder.backbone(ids[None, :length], mask[None, :length]).last_hidden_state
             pooled.append(out[0].mean(0))
-        expected = model.head.out(torch.stack(pooled).mean(0))
+            lengths.append(length)
+        weights = torch.tensor(lengths if windows == "even" else [1] * len(lengths))
+        expected = model.head.out((torch.stack(pooled) * weights[:, None]).sum(0) / weights.sum())
         torch.testing.assert_close(logits[position], expected, atol=1e-5, rtol=0)
 
 

@@ -98,7 +98,8 @@ def words(count, start=0):
         ("tail", words(8, start=12)),
         # room for eight: half of it from the start, since the usual 128 are more than that
         ("head_tail", [*words(4), *words(4, start=16)]),
-        ("windows", [*words(8), "[SEP]", "[CLS]", *words(8, start=8), "[SEP]", "[CLS]", *words(4, start=16)]),
+        # twenty words in windows of 6, 7 and 7: never a rest of four
+        ("windows", [*words(6), "[SEP]", "[CLS]", *words(7, start=6), "[SEP]", "[CLS]", *words(7, start=13)]),
     ],
 )
 def test_long_text(tokenizer, truncation, kept):
@@ -118,9 +119,15 @@ def test_head_tail_keeps_128_and_the_rest_from_the_end():
     assert kept == [*range(128), *range(1000 - 382, 1000)]
 
 
-@pytest.mark.parametrize(("length", "room"), [(0, 4), (1, 4), (4, 4), (5, 4), (23, 7)])
-def test_windows_cover_every_token_once(length, room):
-    parts = split_body(list(range(length)), room, "windows")
+@pytest.mark.parametrize("windows", ["even", "full"])
+@pytest.mark.parametrize(("length", "room"), [(0, 4), (1, 4), (4, 4), (5, 4), (23, 7), (128, 126), (1000, 126)])
+def test_windows_cover_every_token_once(length, room, windows):
+    parts = split_body(list(range(length)), room, "windows", windows)
+    sizes = [len(part) for part in parts]
+    if windows == "even":
+        assert max(sizes) - min(sizes) <= 1, "spread evenly"
+    else:
+        assert sizes[:-1] == [room] * (len(sizes) - 1), "full ones and a rest"
     assert [token for part in parts for token in part] == list(range(length))
     assert all(len(part) <= room for part in parts)
     assert len(parts) == max(1, -(-length // room))
@@ -129,17 +136,18 @@ def test_windows_cover_every_token_once(length, room):
 def test_windows_become_rows_of_a_batch(tokenizer):
     split = encode(tokenizer, dataset(text=["na nb nc nd ne", "nf", "ng nh nj"]), max_length=4, truncation="windows")
     batch = split.collate([2, 0])
+    assert batch.weights.tolist() == [3, 4, 3, 4, 4], "a window counts by its tokens, special ones included"
     assert batch.documents.tolist() == [0, 0, 1, 1, 1]
     assert batch.index.tolist() == [2, 0]
     rows = [tokenizer.convert_ids_to_tokens(row) for row in batch.input_ids.tolist()]
     assert rows == [
-        ["[CLS]", "ng", "nh", "[SEP]"],
-        ["[CLS]", "nj", "[SEP]", "[PAD]"],
-        ["[CLS]", "na", "nb", "[SEP]"],
-        ["[CLS]", "nc", "nd", "[SEP]"],
-        ["[CLS]", "ne", "[SEP]", "[PAD]"],
+        ["[CLS]", "ng", "[SEP]", "[PAD]"],
+        ["[CLS]", "nh", "nj", "[SEP]"],
+        ["[CLS]", "na", "[SEP]", "[PAD]"],
+        ["[CLS]", "nb", "nc", "[SEP]"],
+        ["[CLS]", "nd", "ne", "[SEP]"],
     ]
-    assert batch.attention_mask.sum(1).tolist() == [4, 3, 4, 4, 3]
+    assert batch.attention_mask.sum(1).tolist() == [3, 4, 3, 4, 4]
 
 
 def test_empty_text_is_one_window(tokenizer):

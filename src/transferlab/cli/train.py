@@ -15,6 +15,7 @@ from transferlab.cli.messages import explain
 from transferlab.cli.parsing import ExperimentCLI
 from transferlab.config import trees
 from transferlab.config.places import find_run
+from transferlab.config.renamed import as_meant
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_accelerator, best_precision, in_words
@@ -62,7 +63,7 @@ class TransferCLI(ExperimentCLI):
         """Finds where the run in this folder is to go on from, or ends because it is finished."""
         if not rank_zero_only.rank:  # type: ignore[attr-defined]
             lock.acquire(self.folder)
-        saved = trees.read_yaml(self.folder / "config.yaml")
+        saved = as_meant(trees.read_yaml(self.folder / "config.yaml"))
         given = self._tree()
         if keys := resume.differences(saved, given):
             raise TransferlabError(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from transferlab.config import shipped, trees
+from transferlab.config.renamed import as_meant
 from transferlab.config.trees import Tree
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
@@ -145,7 +146,10 @@ def of_file(path: Path, root: Path | None = None, chosen: Mapping[str, str] | No
     Raises:
         TransferlabError: The file cannot be expanded.
     """
-    return _named(trees.expand(path, chosen), path.stem, root)
+    tree = trees.expand(path, chosen)
+    if (path.parent / "summary.json").is_file():
+        tree = as_meant(tree)
+    return _named(tree, path.stem, root)
 
 
 def _named(tree: Tree, name: str, root: Path | None) -> Tree:

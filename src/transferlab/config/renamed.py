@@ -1,4 +1,4 @@
-"""Class paths of earlier releases, which saved configurations still name."""
+"""What saved configurations of earlier releases say otherwise: class paths that moved, keys that they did not know."""
 
 from typing import Any
 
@@ -9,6 +9,21 @@ RENAMED = {
 }
 """Old class path to the one that replaced it."""
 FIRST = {new: old for old, new in RENAMED.items()}
+
+
+FIRST_MEANT = {"data.init_args.windows": "full"}
+"""Key that came later to the value that says what a configuration without it meant."""
+
+
+def as_meant(tree: Any) -> Any:
+    """A saved configuration with what it meant before there was a key for it.
+
+    Saved configurations name all keys, so one that is missing came later.
+    """
+    settings = (tree.get("data") or {}).get("init_args") if isinstance(tree, dict) else None
+    if not isinstance(settings, dict) or settings.get("truncation") != "windows" or "windows" in settings:
+        return tree
+    return {**tree, "data": {**tree["data"], "init_args": {**settings, "windows": "full"}}}
 
 
 def renamed(tree: Any) -> Any:

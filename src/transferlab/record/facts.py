@@ -32,6 +32,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
             "unused": list(data.unused),
             "max_length": data.settings.max_length,
             "truncation": data.settings.truncation,
+            "windows": data.settings.windows if data.settings.truncation == "windows" else None,
         },
         "weights": _weights(model),
         "frozen_work": model.frozen_work,

@@ -38,6 +38,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "strategy": summary["strategy"],
         "trainable": f"{params['trainable']:,} of {params['total']:,} parameters ({params['trainable_pct']:.2f} %)",
         "data from": data["origin"],
+        "texts": texts(data),
         "weights from": summary["weights"],
         "protocol": protocol(summary),
         "early stopping": stopping.in_words(summary["early_stopping"], summary["primary"])
@@ -49,6 +50,17 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "run folder": str(folder),
     }
     return {name: value for name, value in rows.items() if value}
+
+
+def texts(data: dict[str, Any]) -> str:
+    """How much of a text is read, in words."""
+    what = {"head": "the first", "tail": "the last", "head_tail": "the first 128 and the last of"}
+    if data.get("truncation") != "windows":
+        # a baseline reads whole texts
+        return f"{what[data['truncation']]} {data['max_length']} tokens" if data.get("truncation") else "whole"
+    even = data.get("windows") == "even"
+    how = "spread evenly, each counts by its tokens" if even else "full ones and a rest, all alike"
+    return f"all of it in windows of at most {data['max_length']} tokens, {how}"
 
 
 def protocol(summary: dict[str, Any]) -> str:

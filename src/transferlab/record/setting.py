@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from transferlab.config.renamed import first_named
+from transferlab.config.renamed import FIRST_MEANT, as_meant, first_named
 
 Tree = dict[str, Any]
 
@@ -44,6 +44,8 @@ INDIFFERENT = (
 )
 """Keys that change no result, with all that is below them: seed, names, places, what is shown, and links."""
 
+WINDOWS = "data.init_args.windows"
+
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     """A tree as dotted keys; a list is a value."""
@@ -61,10 +63,16 @@ def deciding(tree: Tree) -> dict[str, Any]:
     Keys without a value are left out, so that a new optional key makes no new setting of an old run. A run that
     another one starts from, such as a teacher, stands for its own setting: students of two seeds of a teacher agree.
     """
+    keys = flat(tree)
+    if keys.get("data.init_args.truncation") == "windows" and keys.get(WINDOWS, "") is None:
+        # the default of today; a configuration without the key meant another
+        keys[WINDOWS] = "even"
     kept = {
         key: value
-        for key, value in flat(tree).items()
-        if value is not None and not any(key == free or key.startswith(f"{free}.") for free in INDIFFERENT)
+        for key, value in keys.items()
+        if value is not None
+        and value != FIRST_MEANT.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in INDIFFERENT)
     }
     return {key: _as_hashed(key, value) if isinstance(value, str) else value for key, value in kept.items()}
 
@@ -78,7 +86,8 @@ def fingerprint(tree: Tree) -> str:
 def of_folder(folder: Path) -> Tree:
     """The configuration of a run folder; empty where there is none that can be read."""
     try:
-        return parse((folder / "config.yaml").read_text(encoding="utf-8"))
+        tree: Tree = as_meant(parse((folder / "config.yaml").read_text(encoding="utf-8")))
+        return tree
     except (OSError, ValueError):
         return {}
 

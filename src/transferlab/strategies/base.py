@@ -159,14 +159,14 @@ class Strategy(Remembered, L.LightningModule):
                 return tokens, batch.attention_mask
             return packing.pad(tokens[0])[: batch.rows], packing.mask[: batch.rows]
         pooled = self.encoder.pool(tokens, batch.attention_mask, packing)[: batch.rows]
-        return (pooled if batch.documents is None else document_mean(pooled, batch.documents)), None
+        return (pooled if batch.documents is None else document_mean(pooled, batch.documents, batch.weights)), None
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits ``[batch, classes]``, for regression ``[batch]``, for tagging ``[batch, words, classes]``."""
         vectors, mask = self.represent(batch)
         logits: Tensor = self.head(vectors, mask)
         if batch.documents is not None and self.head.reads_tokens:
-            logits = document_mean(logits, batch.documents)
+            logits = document_mean(logits, batch.documents, batch.weights)
         return logits
 
     def decode(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -34,12 +34,22 @@ def first_pieces(tokens: Tensor, words: Tensor) -> Tensor:
     return tokens.gather(1, index)
 
 
-def document_mean(rows: Tensor, documents: Tensor) -> Tensor:
-    """Means of the rows of each document: ``[rows, width]`` and ``[rows]`` to ``[batch, width]``."""
+def document_mean(rows: Tensor, documents: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Means of the rows of each document, ``sum_r w_r x_r / sum_r w_r``.
+
+    Args:
+        rows: ``[rows, width]`` or ``[rows]``.
+        documents: The document of each row, ``[rows]``.
+        weights: How much each row counts ``[rows]``; None: all alike.
+
+    Returns:
+        ``[batch, width]`` or ``[batch]``.
+    """
+    shares = (torch.ones_like(documents) if weights is None else weights).to(rows.dtype)
+    shares = shares.view(-1, *[1] * (rows.ndim - 1))
     count = int(documents.max()) + 1
-    sums = rows.new_zeros(count, *rows.shape[1:]).index_add(0, documents, rows)
-    sizes = torch.bincount(documents, minlength=count).to(rows.dtype)
-    return sums / sizes.view(-1, *[1] * (rows.ndim - 1))
+    sums = rows.new_zeros(count, *rows.shape[1:]).index_add(0, documents, rows * shares)
+    return sums / shares.new_zeros(count, *shares.shape[1:]).index_add(0, documents, shares)
 
 
 def best_sequences(logits: Tensor, reachable: Tensor, labels: Sequence[str]) -> Tensor:

@@ -123,7 +123,7 @@ class HubModel(nn.Module):
         if batch.words is not None:
             return first_pieces(logits, batch.words)
         if batch.documents is not None:
-            logits = document_mean(logits, batch.documents)
+            logits = document_mean(logits, batch.documents, batch.weights)
         return logits.squeeze(-1) if self.task.kind == "regression" else logits
 
 

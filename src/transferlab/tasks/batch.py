@@ -34,6 +34,7 @@ class Batch(NamedTuple):
             cut off, -1 - the position where its sequence begins.
         word_mask: For tagging, True for real words, the cut ones included ``[batch, words]``.
         documents: For windows, the example in the batch that each row belongs to ``[rows]``.
+        weights: For windows, how much each row counts in its document: its tokens ``[rows]``; None: all alike.
         teacher: Teacher logits ``[batch, classes]``, ``[batch]`` or ``[batch, words, classes]``.
         teacher_vectors: What the teacher's head reads ``[batch, hidden]`` or ``[batch, words, hidden]``.
         features: Frozen features that replace the encoder ``[batch, hidden]`` or ``[batch, words, hidden]``; there are
@@ -50,6 +51,7 @@ class Batch(NamedTuple):
     words: Tensor | None = None
     word_mask: Tensor | None = None
     documents: Tensor | None = None
+    weights: Tensor | None = None
     teacher: Tensor | None = None
     teacher_vectors: Tensor | None = None
     features: Tensor | None = None
@@ -121,6 +123,7 @@ class EncodedSplit:
         origin: Where the rows were read from.
         names: Label names, by class number.
         version: Names texts and labels by their content; empty where that is not known.
+        weighted: Whether a window counts by its tokens.
     """
 
     ids: Ragged
@@ -133,6 +136,7 @@ class EncodedSplit:
     origin: str = ""
     names: tuple[str, ...] = ()
     version: str = ""
+    weighted: bool = False
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1
@@ -153,6 +157,7 @@ class EncodedSplit:
             words=words,
             word_mask=word_mask,
             documents=documents,
+            weights=self._weights(pieces),
         )
 
     def pack(self, rows: Sequence[int], shape: Shape | None = None) -> Batch:
@@ -187,6 +192,7 @@ class EncodedSplit:
             words=words,
             word_mask=word_mask,
             documents=documents,
+            weights=self._weights(pieces),
             packing=Packing(
                 slots=torch.from_numpy(sequences * longest + np.arange(starts[-1]) - starts[sequences]),
                 cu_seqlens=torch.from_numpy(starts.astype(np.int32)),
@@ -211,6 +217,9 @@ class EncodedSplit:
             pieces += parts
             documents += [position] * len(parts)
         return pieces, torch.tensor(documents)
+
+    def _weights(self, pieces: list[np.ndarray[Any, Any]]) -> Tensor | None:
+        return torch.tensor([float(len(piece)) for piece in pieces]) if self.weighted and pieces else None
 
     def _labels(self, rows: Sequence[int]) -> Tensor | None:
         if self.labels is None:

@@ -19,7 +19,7 @@ from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.selection import Protocol, Selection
 from transferlab.tasks.spec import Source
 from transferlab.tasks.table import lookup
-from transferlab.tasks.tokenization import Settings, Truncation
+from transferlab.tasks.tokenization import Settings, Truncation, Windows
 
 Part = Literal["train", "validation"]
 
@@ -50,6 +50,9 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         train_examples: Number of training rows to train on, stratified.
         test_examples: Number of rows of each test split to test on, the same ones for every seed; null: all.
         predict: Splits to predict, ``split`` or ``config/split``; null: those of the task that the data has.
+        windows: How ``windows`` are cut and counted: ``even`` spreads a text over as few windows as it needs, and each
+            counts by its tokens; ``full`` fills window after window, and a short last one counts as much as any other.
+            null: ``even``; in runs of earlier releases ``full``, the only way that they knew.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -75,12 +78,15 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         train_examples: int | None = None,
         test_examples: int | None = None,
         predict: tuple[str, ...] | None = None,
+        windows: Windows | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
     ) -> None:
         L.LightningDataModule.__init__(self)
         protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
         self.unused: tuple[str, ...] = ()
+        if windows and truncation != "windows":
+            raise TransferlabError(f"data.windows: {windows} has no effect with data.truncation: {truncation}.")
         if source is None:
             source = lookup(task)
         else:
@@ -88,7 +94,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             splits.refuse_idle(source, protocol, test_examples)
             task = task or splits.name_of(source)
             self.unused = splits.unused(source)
-        settings = Settings(max_length, truncation)
+        settings = Settings(max_length, truncation, windows or "even")
         TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size

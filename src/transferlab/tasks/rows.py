@@ -150,7 +150,7 @@ class TaskRows:
         if rows is None or tokenizer is None:
             return None
         names = self.source.labels if split == self.source.train else self.spec.labels
-        return store.name_of(rows, tokenizer, asdict(self.source), split, names, self.settings)
+        return store.name_of(rows, tokenizer, asdict(self.source), split, names, self.settings.key)
 
     def _at_hand(self, split: str) -> EncodedSplit | None:
         """The tokenised split where it is in memory or on disk; the rows are not read for it."""

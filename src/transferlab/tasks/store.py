@@ -81,7 +81,9 @@ def _pack(split: EncodedSplit) -> tuple[dict[str, Any], dict[str, Rows]]:
         if value is not None:
             # class numbers, token ids and positions fit into 32 bits
             arrays[field] = value.astype(np.int32) if value.dtype == np.int64 else value
-    return {key: getattr(split, key) for key in ("pad_id", "fingerprint", "origin", "names", "version")}, arrays
+    return {
+        key: getattr(split, key) for key in ("pad_id", "fingerprint", "origin", "names", "version", "weighted")
+    }, arrays
 
 
 def _once(name: str, compute: Callable[[], tuple[dict[str, Any], dict[str, Rows]]]) -> None:

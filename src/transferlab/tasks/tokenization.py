@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Truncation = Literal["head", "tail", "head_tail", "windows"]
+Windows = Literal["even", "full"]
 Columns = dict[str, list[Any]]
 CHARACTERS_A_TOKEN = 5
 """Above what English text has on average, so that few texts are tokenised twice."""
@@ -32,10 +34,22 @@ class Settings(NamedTuple):
     Attributes:
         max_length: Tokens per sequence, special tokens included.
         truncation: Which part of a long text is kept.
+        windows: How ``windows`` are cut.
     """
 
     max_length: int
     truncation: Truncation
+    windows: Windows = "even"
+
+    @property
+    def even(self) -> bool:
+        """Whether texts are spread evenly over windows, each of which counts by its tokens."""
+        return self.truncation == "windows" and self.windows == "even"
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What decides the token ids; as long as it was where nothing of it is new."""
+        return (self.max_length, self.truncation, *(["even"] if self.even else []))
 
 
 def encode_split(
@@ -82,6 +96,7 @@ def encode_split(
         origin=origin,
         names=names,
         version=version(rows, source),
+        weighted=settings.even,
     )
 
 
@@ -106,7 +121,7 @@ def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizer
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()
-    parts = [rows._fingerprint, backend.to_str(), source.kind, source.text, settings, "v1"]
+    parts = [rows._fingerprint, backend.to_str(), source.kind, source.text, settings.key, "v1"]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -169,7 +184,7 @@ def _encode_parts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", settin
     prefix, suffix = special_affixes(tokenizer)
     room = settings.max_length - len(prefix) - len(suffix)
     bodies = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)["input_ids"]
-    parts = [split_body(body, room, settings.truncation) for body in bodies]
+    parts = [split_body(body, room, settings.truncation, settings.windows) for body in bodies]
     wrapped = [[prefix + part + suffix for part in document] for document in parts]
     columns: Columns = {"ids": [[token for part in document for token in part] for document in wrapped]}
     if settings.truncation == "windows":
@@ -177,8 +192,20 @@ def _encode_parts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", settin
     return columns
 
 
-def split_body(body: list[int], room: int, truncation: Truncation) -> list[list[int]]:
-    """The parts of a token list that are kept, each of at most `room` tokens."""
+def split_body(body: list[int], room: int, truncation: Truncation, windows: Windows = "even") -> list[list[int]]:
+    """The parts of a token list that are kept, each of at most `room` tokens.
+
+    Args:
+        body: Token ids without special tokens.
+        room: Tokens that a part may have.
+        truncation: Which part is kept.
+        windows: ``even``: as few windows as the text needs, whose lengths differ by one token at most; ``full``: full
+            windows, and a last one with the rest.
+    """
+    if truncation == "windows" and windows == "even":
+        count = max(-(-len(body) // room), 1)
+        ends = [number * len(body) // count for number in range(count + 1)]
+        return [body[start:end] for start, end in pairwise(ends)]
     if truncation == "windows":
         return [body[start : start + room] for start in range(0, max(len(body), 1), room)]
     if len(body) <= room or truncation == "head":

@@ -58,6 +58,14 @@ CHOICES: dict[str, Choice] = {
             "all layers at once": {"model.unfreeze_every": None},
         },
     ),
+    "stopping": Choice(
+        "full_finetuning",
+        {"trainer.max_epochs": 10},
+        {
+            "patience 3": {"early_stopping.patience": 3},
+            "off": {"early_stopping.patience": 100},
+        },
+    ),
 }
 
 

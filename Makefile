@@ -12,6 +12,10 @@ need = @test -n '$(call given,$(1))' || { echo "$@: say which one: make $@ $(1)=
 slurm = $(filter slurm,$(call given,LAUNCHER))
 check_launcher = @test -n '$(slurm)' || test -z '$(call given,LAUNCHER)$(call given,SEEDS)$(call given,DRY)' || \
 	{ echo '$@: SEEDS and DRY want LAUNCHER=slurm; there is no other LAUNCHER' >&2; exit 2; }
+# another config in the place of the experiment's own
+choices = $(if $(call given,TASK),--task '$(call given,TASK)') $(if $(call given,ENCODER),--encoder '$(call given,ENCODER)') \
+	$(if $(call given,STRATEGY),--strategy '$(call given,STRATEGY)') \
+	$(if $(call given,TRAINER),--trainer '$(call given,TRAINER)') $(if $(call given,LOGGER),--logger '$(call given,LOGGER)')
 command = $(if $(slurm),submit $(if $(call given,DRY),--dry) $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)'),fit)
 
 .DEFAULT_GOAL := help
@@ -41,12 +45,12 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table and the report
 	$(RUNNER) demo $(call given,ARGS)
 
-exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [RUN=folder] [LAUNCHER=slurm [SEEDS=5] [DRY=1]] [ARGS=...]
+exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [ENCODER=bert_base] [TRAINER=ddp] [LOGGER=csv] [RUN=folder] [LAUNCHER=slurm [SEEDS=5] [DRY=1]] [ARGS=...]
 	$(call need,NAME,lora_sst2)
 	$(check_launcher)
 	@$(MAKE) --no-print-directory install
 	$(if $(slurm),$(if $(call given,RUN),@echo 'exp: with LAUNCHER=slurm a run gets a folder of its own; to go on: make resume RUN=... LAUNCHER=slurm' >&2; exit 2))
-	$(RUNNER) $(command) --experiment '$(call given,NAME)' $(if $(call given,RUN),--resume '$(call given,RUN)') $(call given,ARGS)
+	$(RUNNER) $(command) --experiment '$(call given,NAME)' $(choices) $(if $(call given,RUN),--resume '$(call given,RUN)') $(call given,ARGS)
 
 resume: ## go on with a run that was stopped or killed: RUN=<experiment, run id or folder> [LAUNCHER=slurm [DRY=1]] [ARGS=...]
 	$(call need,RUN,lora_sst2)
@@ -57,7 +61,7 @@ resume: ## go on with a run that was stopped or killed: RUN=<experiment, run id 
 fetch: ## bring data and weights of an experiment, for nodes without internet: NAME=lora_sst2 [ARGS=...]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) fetch --experiment '$(call given,NAME)' $(call given,ARGS)
+	$(RUNNER) fetch --experiment '$(call given,NAME)' $(choices) $(call given,ARGS)
 
 test-run: ## test a finished run again: RUN=<experiment, run id or folder> [ARGS=...]
 	$(call need,RUN,lora_sst2)
@@ -72,7 +76,7 @@ predict: ## predict the unlabelled rows with a run: RUN=<experiment, run id or f
 baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 [METHOD=all] [ARGS=...]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) baseline --experiment '$(call given,NAME)' \
+	$(RUNNER) baseline --experiment '$(call given,NAME)' $(choices) \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
 sweep: ## a grid of runs, goes on where it was: SWEEP=<file in configs/sweep/> [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]

@@ -319,19 +319,19 @@ def test_a_run_that_breaks_is_marked_as_failed(tmp_path, monkeypatch):
     [
         (
             ["--data.task", "demo_sentences", "--data.train_example", "5"],
-            r"'data.train_example' \(did you mean 'train_exam",
+            r"'--data.train_example' \(did you mean '--data.train_examples'",
         ),
         (
             ["--data.task", "demo_sentences", "--data.source.kin", "x"],
-            r"no key 'data.source.kin' \(did you mean 'kind'",
+            r"no key '--data.source.kin' \(did you mean '--data.source.kind'",
         ),
-        (["--data.task", "demo_sentences", "--metod", "all"], r"'metod' \(did you mean 'method'"),
-        (["--data.task", "demo_sentences", "--run.rot", "x"], r"'run.rot' \(did you mean 'root'"),
+        (["--data.task", "demo_sentences", "--metod", "all"], r"'--metod' \(did you mean '--method'"),
+        (["--data.task", "demo_sentences", "--run.rot", "x"], r"'--run.rot' \(did you mean '--run.root'"),
         (["--data.task", "demo_sentence"], r"no task named 'demo_sentence' \(did you mean 'demo_sentences'"),
         (["--data.task", "demo_sentences", "--method", "nbsv"], r"no method 'nbsv' \(did you mean 'nbsvm'"),
         (["--data.task", "demo_sentences", "--method", "token_majority"], r"token_majority is not for classification"),
         (["--data.task", "demo_entities", "--method", "nbsvm"], r"nbsvm is not for tagging; use all, majority or"),
-        (["--data.task", "demo_sentences", "--data.holdout", "x"], r"data.holdout: Expected a <class .float.>"),
+        (["--data.task", "demo_sentences", "--data.holdout", "x"], r"data.holdout: must be a number, not 'x'"),
         (["--data.task", "demo_sentences", "--data.train_examples", "1"], r"data\.train_examples: 1 is not in 2"),
         ([], r"data.task: name a task, or give data.source"),
         (["--config", "no_such.yaml"], r"no such file: no_such\.yaml"),
@@ -348,7 +348,7 @@ def test_a_wrong_key_ends_with_status_2_and_no_traceback(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         entry.main()
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("error: no key 'data.holdot' (did you mean 'holdout'")
+    assert capsys.readouterr().err.startswith("error: no key '--data.holdot' (did you mean '--data.holdout'")
 
 
 def test_every_method_names_kinds_and_a_strategy():

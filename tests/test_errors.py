@@ -9,6 +9,14 @@ import pytest
 import yaml
 
 from transferlab.__main__ import main
+from transferlab.cli.keys.catalog import save
+from transferlab.cli.keys.check import Checker
+from transferlab.cli.keys.nearest import SYNONYMS
+from transferlab.cli.keys.values import fits
+from transferlab.cli.keys.words import choices
+from transferlab.cli.parsing import check, collected
+from transferlab.ground.errors import TransferlabError
+from transferlab.record import folder as run_folder
 
 ROOT = Path(__file__).parents[1]
 TASK = "transferlab.tasks.TaskDataModule"
@@ -86,55 +94,125 @@ def fit_fails(fails, place):
 
 # keys -----------------------------------------------------------------------------------------------------------------
 
+METHOD = LORA["init_args"]["method"]
 MISSPELT = [
     ({"modle": {"class_path": "x"}}, "modle", "model"),
-    ({"trainer.max_epoch": 2}, "max_epoch", "max_epochs"),
+    ({"trainer.max_epoch": 2}, "trainer.max_epoch", "trainer.max_epochs"),
     ({"modle": {}}, "modle", "model"),
-    ({"trainer.max_epoch": {}}, "trainer.max_epoch", "max_epochs"),
-    ({"model": {**LORA, "init_args": {"metod": {}}}}, "model.init_args.metod", "method"),
-    ({"encoder.poling": "cls"}, "poling", "pooling"),
-    ({"run.experimnt": "x"}, "experimnt", "experiment"),
-    ({"data.init_args.batchsize": 4}, "batchsize", "batch_size"),
-    ({"data.init_args.source": {"path": "imdb", "lable": "x"}}, "lable", "label"),
-    ({"model.init_args.top_layer": 4}, "top_layer", "top_layers"),
-    ({"model.init_args.head": {"dropuot": 0.1}}, "dropuot", "dropout"),
-    ({"model.init_args.schedule": {"warmpu": 0.1}}, "warmpu", "warmup"),
-    ({"model": {**LORA, "init_args": {"methd": LORA["init_args"]["method"]}}}, "methd", "method"),
+    ({"trainer.max_epoch": {}}, "trainer.max_epoch", "trainer.max_epochs"),
+    ({"model": {**LORA, "init_args": {"metod": {}}}}, "model.init_args.metod", "model.init_args.method"),
+    ({"encoder.poling": "cls"}, "encoder.poling", "encoder.pooling"),
+    ({"run.experimnt": "x"}, "run.experimnt", "run.experiment"),
+    ({"data.init_args.batchsize": 4}, "data.init_args.batchsize", "data.init_args.batch_size"),
+    ({"data.init_args.source": {"lable": "x"}}, "data.init_args.source.lable", "data.init_args.source.label"),
+    ({"model.init_args.top_layer": 4}, "model.init_args.top_layer", "model.init_args.top_layers"),
+    ({"model.init_args.head": {"dropuot": 0.1}}, "model.init_args.head.dropuot", "model.init_args.head.dropout"),
+    ({"model.init_args.schedule": {"warmpu": 0}}, "model.init_args.schedule.warmpu", "model.init_args.schedule.warmup"),
+    ({"model": {**LORA, "init_args": {"methd": METHOD}}}, "model.init_args.methd", "model.init_args.method"),
     (
-        {"model": {**LORA, "init_args": {"method": {**LORA["init_args"]["method"], "init_args": {"alhpa": 2}}}}},
-        "alhpa",
-        "alpha",
+        {"model": {**LORA, "init_args": {"method": {**METHOD, "init_args": {"alhpa": 2}}}}},
+        "model.init_args.method.init_args.alhpa",
+        "model.init_args.method.init_args.alpha",
     ),
-    pytest.param(
+    (
         {"model.init_args.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"weight_deacy": 0}}},
-        "weight_deacy",
-        "weight_decay",
+        "model.init_args.optimizer.init_args.weight_deacy",
+        "model.init_args.optimizer.init_args.weight_decay",
     ),
+    # the class's arguments without `init_args`
+    ({"model.lr": 1e-4}, "model.lr", "model.init_args.optimizer.init_args.lr"),
+    ({"model.top_layers": 2}, "model.top_layers", "model.init_args.top_layers"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "wrong", "right"), MISSPELT)
-def test_misspelt_key_in_a_file(fit_fails, changes, wrong, right):
-    message = fit_fails(**changes)
-    assert wrong in message
-    assert f"'{right}'" in message
+@pytest.mark.parametrize("cached", [False, True], ids=["first time", "keys cached"])
+@pytest.mark.parametrize(("changes", "wrong", "right"), MISSPELT, ids=[wrong for _, wrong, _ in MISSPELT])
+def test_misspelt_key_in_a_file(fit_fails, changes, wrong, right, cached):
+    if cached:
+        save(collected())
+    assert f"no key {wrong!r} (did you mean {right!r}" in fit_fails(**changes)
 
 
-@pytest.mark.parametrize(
-    ("option", "right"),
-    [
-        ("--trainer.max_epoch", "max_epochs"),
-        ("--encoder.poling", "pooling"),
-        ("--run.experimnt", "experiment"),
-        ("--data.init_args.batchsize", "batch_size"),
-        ("--model.init_args.top_layer", "top_layers"),
-        ("--modle.top_layers", "model"),
-    ],
-)
-def test_misspelt_key_on_the_command_line(fit_fails, option, right):
-    message = fit_fails(option, "4")
-    assert option.strip("-").rsplit(".", 1)[-1] in message
-    assert f"'{right}'" in message
+OPTIONS = [
+    ("--trainer.max_epoch 4", "--trainer.max_epochs"),
+    ("--encoder.poling cls", "--encoder.pooling"),
+    ("--run.experimnt x", "--run.experiment"),
+    ("--data.init_args.batchsize 4", "--data.batch_size"),
+    ("--model.init_args.top_layer 4", "--model.top_layers"),
+    ("--modle.top_layers 4", "--model.top_layers"),
+    ("--lr 1e-4", "--model.optimizer.lr"),
+    ("--model.lr 1e-4", "--model.optimizer.lr"),
+    ("--learning_rate 1e-4", "--model.optimizer.lr"),
+    ("--batch_size 16", "--data.batch_size"),
+    ("-experiment x", "--experiment"),
+    ("--experimnt x", "--experiment"),
+    ("--seed 3", "--seed_everything"),
+    ("--epochs 1", "--trainer.max_epochs"),
+    ("--gpu 1", "--trainer.accelerator"),
+    ("--gpus 2", "--trainer.devices"),
+    ("--model.method.rank 4", "--model.method.r"),
+    ("--rank 4", "--model.method.r"),
+    ("--max_epoch 3", "--trainer.max_epochs"),
+]
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["first time", "keys cached"])
+@pytest.mark.parametrize(("given", "right"), OPTIONS, ids=[given for given, _ in OPTIONS])
+def test_misspelt_key_on_the_command_line(fit_fails, given, right, cached):
+    if cached:
+        save(collected())
+    option, value = given.split()
+    model = {"model": LORA} if "r" in right.split(".") else {}
+    assert f"no key {option!r} (did you mean {right!r}" in fit_fails(option, value, **model)
+
+
+def test_every_synonym_leads_to_a_key_that_can_be_typed(tiny_folder, place):
+    optimizer = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3}}
+    tree = experiment(model={**LORA, "init_args": {**LORA["init_args"], "optimizer": optimizer}})
+    checker = Checker(collected(), "fit")
+    checker.file(tree)
+    reachable = checker.reachable()
+    assert {key for key in SYNONYMS.values() if key not in reachable} == set()
+    # and what is proposed is taken by the parser itself
+    (place / "mine.yaml").write_text(yaml.safe_dump(tree))
+    given = ["fit", "--config", "mine.yaml"]
+    for key in sorted(set(SYNONYMS.values())):
+        entry = keys_by_name(checker)[key]
+        values = [entry.default, *choices(entry.schema), "1"]
+        value = next(value for value in values if value not in {"", "null"} and fits(entry.schema, value))
+        given += [f"--{key}", value]
+    check(given)
+
+
+def keys_by_name(checker):
+    """Reachable keys by the name that is typed."""
+    found = {}
+    for short, long in checker.reachable().items():
+        node, kinds = checker.root, None
+        value = checker.tree
+        for part in long.split("."):
+            if part == "init_args":
+                node, value = checker.inside(kinds, value)
+                continue
+            node = node.children[part]
+            value = value.get(part) if isinstance(value, dict) else None
+            kinds = checker._kinds(node.key, value) if node.key and node.key.classes else None
+        found[short] = node.key
+    return found
+
+
+def test_argument_of_a_class_that_is_not_named(fit_fails):
+    save(collected())
+    assert "write --model.optimizer AdamW before it" in fit_fails("--model.optimizer.lr", "1e-3")
+    assert "write --trainer.strategy Replicated before it" in fit_fails("--trainer.strategy.timeout", "0:01:00")
+    # with the class it is taken, and the next mistake is found
+    message = fit_fails("--model.optimizer", "AdamW", "--model.optimizer.lr", "1e-3")
+    assert "encoder.name: no/encoder-of-this-name" in message
+
+
+def test_key_of_another_class_is_named_as_such(fit_fails):
+    message = fit_fails("--model.unfreeze_every", "1", model=LORA)
+    assert "it is a key of FullFineTuning, which this experiment does not name" in message
 
 
 @pytest.mark.parametrize(
@@ -232,7 +310,102 @@ def test_unknown_command(fails):
 
 
 def test_unknown_run(fails):
-    assert "no run 'nothing' under runs/" in fails("test", "--run", "nothing")
+    assert "no run 'nothing': there are no runs under runs/ yet" in fails("test", "--run", "nothing")
+
+
+def test_unknown_run_names_runs_and_no_experiments(tmp_path):
+    for number, name in enumerate(
+        ["lora_demo_sentences/20260101-000000-s0-aaaa", "adapter_mrpc/20260102-000000-s1-bbbb"]
+    ):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        summary = tmp_path / "runs" / name / "summary.json"
+        summary.write_text("{}")
+        os.utime(summary, (number, number))
+    root = tmp_path / "runs"
+    with pytest.raises(
+        TransferlabError, match=r"no run 'lora_demo_sentence' .*\(did you mean 'lora_demo_sentences'\?\)"
+    ):
+        run_folder.find("lora_demo_sentence", root)
+    with pytest.raises(
+        TransferlabError, match=r"no run 'lora_stt2' .*The newest are adapter_mrpc, lora_demo_sentences\."
+    ):
+        run_folder.find("lora_stt2", root)
+
+
+WORDS_ALONE = [
+    ("fit lora_sst2", "transferlab fit --experiment lora_sst2"),
+    ("fit lora_sst3", "transferlab fit --experiment lora_sst2"),
+    ("fit mine.yaml", "transferlab fit --config mine.yaml"),
+    ("fit nonsense", "'nonsense' stands alone"),
+    ("test lora_sst2", "transferlab test --run lora_sst2"),
+    ("fit --experiment lora_sst2 bert", "'bert' stands alone"),
+    ("fit --run lora_sst2", "--resume lora_sst2"),
+    ("test --resume lora_sst2", "test takes --run RUN"),
+    ("test", "test needs --run RUN"),
+    ("predict", "predict needs --run RUN"),
+    ("validate --data.batch_size 2", "validate needs --run RUN"),
+    ("fit", "nothing to train, no data and no model: give --experiment NAME (`transferlab list` shows the names)"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), WORDS_ALONE, ids=[line for line, _ in WORDS_ALONE])
+def test_word_that_stands_alone_or_is_missing(fails, line, said):
+    assert said in fails(*line.split())
+
+
+EARLY = [
+    "fti",
+    "fit --experiment lora_sst3",
+    "fit lora_sst2",
+    "fit",
+    "test",
+    "test --run nothing",
+    "predict",
+    "fit --config gone.yaml",
+    "fit --config base.yaml",
+    "fit --experiment lora_sst2 --lr 3",
+    "fit --experiment lora_sst2 --modle.top_layers 3",
+    "fit --experiment lora_sst2 --data.task sst3",
+    "fetch --experiment lora_sst3",
+    "baseline --experiment lora_sst3",
+    "baseline lora_sst2",
+    "forgetting --run nothing",
+    "submit --experiment lora_sst3",
+    "seeds lora_sst3",
+    "sweep nothing",
+    "search nothing",
+    "watch nothing",
+    "card --run nothing",
+]
+LATER = [
+    "fit --experiment lora_sst2 --trainer.max_epoch 3",
+    "fit --experiment lora_sst2 --model.method.rank 3",
+    "fit --config wrong.yaml",
+    "fetch --experiment lora_sst2 --trainer.max_epoch 3",
+]
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["first time", "keys cached"])
+def test_typo_is_answered_without_torch(place, cached):
+    (place / "base.yaml").write_text("bases: [task/sst3]\n")
+    (place / "wrong.yaml").write_text("bases: [task/sst2, strategy/lora]\nrun: {experimnt: x}\n")
+    if cached:
+        save(collected())
+    code = """if True:
+        import sys
+        from transferlab.__main__ import main
+        for line in sys.stdin.read().splitlines():
+            sys.argv = ["transferlab", *line.split()]
+            try:
+                main()
+            except SystemExit as stopped:
+                print(stopped.code, "torch" in sys.modules, line)
+    """
+    lines = [*EARLY, *(LATER if cached else [])]
+    done = subprocess.run(
+        [sys.executable, "-c", code], input="\n".join(lines), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [f"2 False {line}" for line in lines], done.stderr
 
 
 def test_nothing_to_fit(fails):

@@ -31,7 +31,8 @@ def known():
 
 @pytest.fixture
 def shown(monkeypatch, capsys):
-    """Runs a command and returns what it prints."""
+    """Runs a command and returns what it prints on a terminal of 100 columns."""
+    monkeypatch.setenv("COLUMNS", "100")
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["transferlab", *arguments])

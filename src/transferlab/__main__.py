@@ -36,6 +36,10 @@ def _run(arguments: list[str]) -> None:
     elif command in commands.TRAINING:
         _train(command, rest)
     else:
+        if command in {"baseline", "fetch", "forgetting"}:
+            from transferlab.cli import early
+
+            early.check_names(command, rest)
         module, _, function = commands.COMMANDS[command].target.partition(":")
         getattr(import_module(module), function)(rest)
 
@@ -47,6 +51,9 @@ def _train(command: str, rest: list[str]) -> None:
 
         print_help(command, *rest[asked + 1 : asked + 2])
         return
+    from transferlab.cli import early
+
+    early.check([command, *rest])
     # a signal may come during the imports already, which take seconds
     with signals.handled():
         from transferlab.cli.train import main as train

@@ -12,18 +12,20 @@ from jsonargparse import ArgumentError, ArgumentParser
 from transferlab.baselines.methods import METHODS, chosen_methods
 from transferlab.baselines.record import run
 from transferlab.baselines.rows import read_parts
+from transferlab.cli.keys.collect import collect
 from transferlab.cli.messages import explain
+from transferlab.cli.parsing import LINKED
 from transferlab.config import experiments
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.tasks import TaskDataModule
-from transferlab.tasks.table import lookup
+from transferlab.tasks.table import TASKS, lookup
 
 
 def build_parser() -> ArgumentParser:
     """The parser of ``transferlab baseline``: what an experiment file says of data, seed and run, and the method."""
-    parser = ArgumentParser(prog="transferlab baseline", description=__doc__, exit_on_error=False)
+    parser = ArgumentParser(prog="transferlab baseline", description=__doc__, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="Experiment file; what it says of a model is not read.")
     parser.add_argument("--method", default="all", help=f"all, {', '.join(METHODS)}")
     parser.add_argument("--seed_everything", type=int | bool, default=0, help="Seed of rows and solvers.")
@@ -68,10 +70,12 @@ def parse(arguments: list[str], parser: ArgumentParser) -> Any:
     Raises:
         TransferlabError: Wrong arguments.
     """
+    given = expanded(arguments)
     try:
-        return parser.parse_args(expanded(arguments))
+        return parser.parse_args(given)
     except ArgumentError as error:
-        raise TransferlabError(explain(error, parser)) from error
+        catalog = collect({"baseline": parser}, LINKED, tuple(TASKS))
+        raise TransferlabError(explain(error, catalog, ["baseline", *given])) from error
 
 
 def check(arguments: list[str]) -> None:

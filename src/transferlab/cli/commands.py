@@ -118,7 +118,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command(
             "configs",
             "[copy NAME]",
-            "experiments and configs with their place; copies one",
+            "experiments and configs, to look at and copy",
             "transferlab.cli.project:configs",
         ),
         Command(

@@ -32,6 +32,10 @@ def expand_arguments(arguments: list[str]) -> list[str]:
                 raise TransferlabError(f"{name} needs a {'FILE' if name in {'--config', '-c'} else 'NAME'} behind it.")
             if name == "--resume" and arguments[0] != "fit":
                 raise TransferlabError(f"--resume is for fit; {arguments[0]} takes --run RUN.")
+            if name == "--run" and arguments[0] == "fit":
+                raise TransferlabError(
+                    f"--run is for test, validate and predict; fit continues a run: --resume {value}"
+                )
             if name == "--resume":
                 expanded += _resume(value, configured)
             elif name == "--run":

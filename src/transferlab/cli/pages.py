@@ -43,6 +43,9 @@ What to train
   --config FILE      an experiment file of your own; also -c FILE
   --resume RUN       continue a run that was stopped or killed: an experiment
                      (its newest run), a run ID or a run directory
+  --encoder NAME     another encoder than the experiment's; in the same way
+                     --task, --strategy, --trainer and --logger NAME;
+                     `transferlab configs` lists them
   --print_config     show the whole configuration instead of training
 
 Most used keys; each can stand on the command line or, nested, in the file
@@ -171,41 +174,43 @@ class _Writer:
     def keys(self, keys: Sequence[Key], prefix: str, unfold: bool = False) -> list[str]:
         return [line for key in keys for line in self.key(key, prefix, unfold)]
 
-    def key(self, key: Key, prefix: str, unfold: bool = False) -> list[str]:
-        """A key with its text; below it, the keys of our own classes, or with `unfold` of all of them."""
+    def key(self, key: Key, prefix: str, unfold: bool = False, folded: bool = False) -> list[str]:
+        """A key with its text; below it the keys of our own classes, with `unfold` of all, with `folded` of none."""
         kinds = self.catalog.behind(key)
         plain = describe(key.schema) if key.schema != NOTHING else ""
         takes = [("a class or a list of them" if key.many else "a class") if kinds else "", plain]
         default = f"[{key.default}]" if key.default else "(must be given)"
         head = f"{prefix}{key.name}  {alternatives([*filter(None, takes)])}  {default}"
         lines = [*self._wrap(head, "  ", "        "), *self._wrap(key.text)]
-        if kinds:
+        if kinds and not folded:
             lines += self._wrap("Classes: " + ", ".join(kind.name for kind in kinds))
             lines += self._kinds(key, kinds, f"{prefix}{key.name}.", unfold)
         return lines
 
     def _kinds(self, key: Key, kinds: list[Kind], prefix: str, unfold: bool) -> list[str]:
-        usual = key.default.rsplit(".", 1)[-1].lower()
-        ours = [kind for kind in kinds if kind.path.startswith("transferlab.") or kind.name.lower() == usual]
+        ours = [kind for kind in kinds if kind.path.startswith("transferlab.") or kind.path == key.usual]
         shown = kinds if unfold else ours
-        common = [entry for entry in shown[0].keys if all(entry in kind.keys for kind in shown)] if shown[1:] else []
+        # those that differ in the default only are described once
+        shared = [entry for entry in shown[0].keys if all(_has(kind, entry) for kind in shown)] if shown[1:] else []
         lines = [""]
-        if common:
+        if shared:
             lines += self._wrap(f"{'Both' if len(shown) == 2 else 'All'}: {_names(shown)}", "  ", "  ")
-            lines += [*self.keys(common, prefix), ""]
+            lines += [*self.keys(shared, prefix), ""]
         for kind in shown:
-            own = [entry for entry in kind.keys if entry not in common]
-            lines += [*self.kind(kind, prefix, own), ""]
+            lines += self._wrap(f"{kind.name}: {kind.text}", "  ", "  ")
+            for entry in kind.keys:
+                if entry not in shared:
+                    lines += self.key(entry, prefix, folded=any(entry.name == other.name for other in shared))
+            lines.append("")
         if len(shown) < len(kinds):
             others = [kind for kind in kinds if kind not in shown]
             hint = f"Keys of {_names(others)}: transferlab fit --help {prefix.strip('-.')}"
             lines += [*self._wrap(hint, "  ", "  "), ""]
         return lines
 
-    def kind(self, kind: Kind, prefix: str, keys: Sequence[Key] | None = None) -> list[str]:
+    def kind(self, kind: Kind, prefix: str) -> list[str]:
         """A class and its keys."""
-        title = self._wrap(f"{kind.name}: {kind.text}", "  ", "  ")
-        return [*title, *self.keys(kind.keys if keys is None else keys, prefix)]
+        return [*self._wrap(f"{kind.name}: {kind.text}", "  ", "  "), *self.keys(kind.keys, prefix)]
 
     def _wrap(self, text: str, first: str = "      ", then: str = "      ") -> list[str]:
         return textwrap.wrap(
@@ -216,6 +221,11 @@ class _Writer:
             break_on_hyphens=False,
             break_long_words=False,
         )
+
+
+def _has(kind: Kind, key: Key) -> bool:
+    """Whether a class has the same key, be it with another default."""
+    return any((other.name, other.schema, other.classes) == (key.name, key.schema, key.classes) for other in kind.keys)
 
 
 def _names(kinds: list[Kind]) -> str:

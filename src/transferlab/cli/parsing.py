@@ -4,17 +4,16 @@ import contextlib
 import functools
 import sys
 import warnings
-from itertools import pairwise
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from transferlab.cli.expansion import expand_arguments
-from transferlab.cli.keys.catalog import Catalog, save
-from transferlab.cli.messages import check_empty, explain
+from transferlab.cli.keys.catalog import Catalog, load, save
+from transferlab.cli.keys.check import Checker
+from transferlab.cli.messages import explain
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import keep_freed_memory
@@ -36,6 +35,11 @@ LINKS = (
     ("data.spec", "model.init_args.task"),
 )
 """Keys that fill arguments of other keys; those have no name of their own."""
+LINKED: dict[type, tuple[str, ...]] = {
+    kind: tuple(target.rsplit(".", 1)[-1] for _, target in LINKS if target.startswith(f"{key}."))
+    for key, kind in (("model", Strategy), ("data", TaskDataModule))
+}
+"""The arguments that are filled so, by class."""
 
 
 class ExperimentCLI(LightningCLI):
@@ -82,16 +86,15 @@ class ExperimentCLI(LightningCLI):
         ``sys.argv`` stays as it is, since the DDP launcher runs it again.
         """
         given = expand_arguments(list(sys.argv[1:] if args is None else args))
+        if known := load() or (collected() if any("{}" in word for word in given) else None):
+            # the parser drops an empty mapping before it looks at its key
+            Checker(known, given[0]).line(given[1:])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 self.config = parser.parse_args(given)
             except ArgumentError as error:
-                raise TransferlabError(explain(error, parser)) from error
-        for name, value in pairwise(given):
-            # the parser drops an empty mapping before it looks at its key
-            if name == "--config" and "{}" in value:
-                check_empty(yaml.safe_load(value), self.config[self.config["subcommand"]], parser)
+                raise TransferlabError(explain(error, collected(), given)) from error
 
     @property
     def settings(self) -> Any:
@@ -124,11 +127,7 @@ def collected() -> Catalog:
     """All keys, from the parsers themselves; kept on disk for starts that import no torch."""
     from transferlab.cli.keys.collect import collect
 
-    linked: dict[type, tuple[str, ...]] = {
-        kind: tuple(target.rsplit(".", 1)[-1] for _, target in LINKS if target.startswith(f"{key}."))
-        for key, kind in (("model", Strategy), ("data", TaskDataModule))
-    }
-    catalog = collect(_Parsers()._subcommand_parsers, linked, tuple(TASKS))
+    catalog = collect(_Parsers()._subcommand_parsers, LINKED, tuple(TASKS))
     save(catalog)
     return catalog
 
@@ -164,7 +163,7 @@ class _Whole(_Parsed):
         try:
             self.config = parser.parse_args(["fit", "--config", str(args)])
         except ArgumentError as error:
-            raise TransferlabError(explain(error, parser)) from error
+            raise TransferlabError(explain(error, collected(), ["fit", "--config", str(args)])) from error
 
 
 def check_text(text: str) -> ExperimentCLI:

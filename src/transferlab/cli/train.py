@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab.cli.messages import explain
+from transferlab.cli.messages import shortened
 from transferlab.cli.parsing import ExperimentCLI
 from transferlab.config import trees
 from transferlab.config.places import find_run
@@ -109,7 +109,7 @@ class TransferCLI(ExperimentCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            raise TransferlabError(explain(error, self.parser)) from error
+            raise TransferlabError(shortened(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds the recorder, the log of metrics, checkpoints to go on from, and plain progress lines on a pipe."""

@@ -97,6 +97,14 @@ def resolve(name: str, root: Path | None = None) -> Path | None:
     raise TransferlabError(f"no experiment {name!r}{hint}. `transferlab list` shows all names.")
 
 
+def no_task(task: str, known: Sequence[str]) -> str:
+    """What to say of a task that is not in the table, with near matches."""
+    return (
+        f"data.task: no task named {task!r}{near(task, list(known))}. Known tasks: {', '.join(known)}. "
+        "For data of your own set data.source as well (see docs/own_data.md)."
+    )
+
+
 def bases(name: str, root: Path | None = None, chosen: Mapping[str, str] | None = None) -> list[str]:
     """The bases of a composed experiment, in their order; the last one is its recipe where there is one.
 

@@ -97,7 +97,11 @@ def find_base(base: str, experiment: Path) -> Path:
             return folder / f"{base}.yaml"
     found = [(f.resolve(), p) for f in folders if f.is_dir() for p in sorted(f.resolve().rglob("*.yaml"))]
     known = list(dict.fromkeys(str(path.relative_to(folder).with_suffix("")) for folder, path in found))
-    raise TransferlabError(f"{experiment}: unknown base {base!r}{near(base, known)}. Known: {', '.join(known)}.")
+    group = base.partition("/")[0]
+    same = [name for name in known if name.startswith(f"{group}/")] or sorted(
+        {f"{name.split('/')[0]}/..." for name in known}
+    )
+    raise TransferlabError(f"{experiment}: unknown base {base!r}{near(base, known)}. Known: {', '.join(same)}.")
 
 
 def merge(below: Any, above: Any) -> Any:

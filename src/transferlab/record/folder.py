@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlab.config.places import find_run
-from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError, closest, did_you_mean
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 """In the folder of checkpoints: what a run goes on from, and the one before."""
@@ -95,8 +95,12 @@ def find(run: str, root: Path = Path("runs")) -> Path:
     """
     if found := find_run(run, root):
         return found
-    known = [path.parent.name for path in root.glob("*/*/summary.json")] + [p.name for p in root.glob("*")]
-    raise TransferlabError(f"no run {run!r} under {root}/{near(run, known)}. `make compare` lists the runs.")
+    runs = sorted(root.glob("*/*/summary.json"), key=lambda path: -path.stat().st_mtime)
+    known = list(dict.fromkeys(name for path in runs for name in (path.parents[1].name, path.parent.name)))
+    if not known:
+        raise TransferlabError(f"no run {run!r}: there are no runs under {root}/ yet. `transferlab fit` makes them.")
+    hint = did_you_mean(closest(run, known, 0.6)) or f". The newest are {', '.join(known[:4:2])}"
+    raise TransferlabError(f"no run {run!r} under {root}/{hint}. `transferlab compare` lists the runs.")
 
 
 def summaries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

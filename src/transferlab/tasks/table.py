@@ -1,6 +1,7 @@
 """The tasks that come with the package: one row each. A new GLUE-like task is a new row here."""
 
-from transferlab.ground.errors import TransferlabError, near
+from transferlab.config.experiments import no_task
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.spec import Kind, Source
 
 GLUE = "nyu-mll/glue"
@@ -103,8 +104,5 @@ def lookup(task: str) -> Source:
     if not task:
         raise TransferlabError(f"data.task: name a task, or give data.source. Known tasks: {', '.join(TASKS)}.")
     if task not in TASKS:
-        raise TransferlabError(
-            f"data.task: no task named {task!r}{near(task, list(TASKS))}. Known tasks: {', '.join(TASKS)}. "
-            "For data of your own set data.source as well (see docs/own_data.md)."
-        )
+        raise TransferlabError(no_task(task, list(TASKS)))
     return TASKS[task]

@@ -31,7 +31,8 @@ class Key:
         default: The default as YAML; empty where the key must be given.
         text: What it means, in one paragraph.
         classes: Class paths that can stand here, those of the public modules.
-        many: A list of them can stand here too.
+        usual: The class path of the default; empty where it is none.
+        many: A list of classes can stand here too.
         commands: The commands that know it; empty in a class.
     """
 
@@ -40,6 +41,7 @@ class Key:
     default: str = ""
     text: str = ""
     classes: tuple[str, ...] = ()
+    usual: str = ""
     many: bool = False
     commands: tuple[str, ...] = ()
 

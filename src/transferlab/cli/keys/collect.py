@@ -1,12 +1,13 @@
 """Collects the catalog from the parser itself: its actions, and those of every class that a config can name."""
 
+import argparse
 import dataclasses
 import importlib
 import inspect
 import pathlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from datetime import timedelta
 from typing import Any
 
@@ -69,22 +70,26 @@ class _Collector:
         self.kinds: dict[str, Kind] = {}
         self.offered = dict(_offered())
 
-    def keys(self, parser: Any) -> Iterator[Key]:
+    def keys(self, parser: Any, required: Set[str] = frozenset()) -> Iterator[Key]:
+        """The keys of a parser; those that must be given have no default."""
         for action in parser._actions:
-            hint = getattr(action, "_typehint", None)
+            # an argument without a type is a text
+            hint = getattr(action, "_typehint", str if type(action) is argparse._StoreAction else None)
             if hint is None or str(action.dest).endswith(".help") or not action.option_strings:
                 continue
-            yield from self._key(str(action.dest), hint, action.default, action.help, bool(action.required))
+            default = "" if action.dest in required else _yaml(action.default)
+            yield from self._key(str(action.dest), hint, default, action.help or "")
 
-    def _key(self, name: str, annotation: Any, default: Any, text: str | None, required: bool) -> Iterator[Key]:
+    def _key(self, name: str, annotation: Any, default: str, text: str) -> Iterator[Key]:
         hint = read(annotation)
         classes = self._classes([base for base, _ in hint.bases])
         skip = max((count for _, count in hint.bases), default=0)
         for path in classes:
             self._walk(path, self.offered[path], skip)
-        shown = "" if required else _yaml(default)
         text = TEXTS.get(name) or paragraph(text)
-        yield Key(name, hint.schema, shown, text, tuple(classes), hint.many and bool(classes))
+        usual, said = self._usual(default, classes) if classes else ("", "")
+        text = f"{text} Default: {said}" if said else text
+        yield Key(name, hint.schema, default, text, tuple(classes), usual, hint.many and bool(classes))
         for kind in hint.fields:
             parser = _parser_of(kind, 0, ())
             for key in self.keys(parser) if parser else ():
@@ -100,6 +105,16 @@ class _Collector:
             if not any(o is not kind and issubclass(o, kind) for o in kinds) or kind not in bases
         ]
 
+    def _usual(self, default: str, classes: list[str]) -> tuple[str, str]:
+        """The class path of a default; of a function that makes an instance, also what it says of itself."""
+        named = next((path for path in classes if path.rsplit(".", 1)[-1] == default or path == default), "")
+        module, _, name = default.rpartition(".")
+        if named or not module.startswith("transferlab."):
+            return named, ""
+        function = getattr(importlib.import_module(module), name)
+        made = inspect.get_annotations(function, eval_str=True).get("return")
+        return next((path for path in classes if self.offered[path] is made), ""), paragraph(inspect.getdoc(function))
+
     def _walk(self, path: str, kind: type, skip: int) -> None:
         if path in self.kinds:
             return
@@ -110,7 +125,7 @@ class _Collector:
         if parser is None:
             del self.kinds[path]
             return
-        self.kinds[path] = dataclasses.replace(self.kinds[path], keys=tuple(self.keys(parser)))
+        self.kinds[path] = dataclasses.replace(self.kinds[path], keys=tuple(self.keys(parser, _required(kind))))
 
 
 def _offered() -> Iterator[tuple[str, type]]:
@@ -136,6 +151,11 @@ def _parser_of(kind: type, skip: int, linked: tuple[str, ...]) -> Any:
     except Exception:  # whatever the signature of a library's class makes of it: it is not offered
         return None
     return parser
+
+
+def _required(kind: type) -> set[str]:
+    parameters = inspect.signature(kind).parameters.values()
+    return {parameter.name for parameter in parameters if parameter.default is parameter.empty}
 
 
 def _yaml(value: Any) -> str:

@@ -16,6 +16,8 @@ from transferlab.cli.parsing import ExperimentCLI
 from transferlab.config import trees
 from transferlab.config.places import find_run
 from transferlab.config.renamed import as_meant
+from transferlab.encoders.config import MIX_LR, EncoderConfig
+from transferlab.encoders.loading import resolved
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_accelerator, best_precision, in_words
@@ -52,6 +54,7 @@ class TransferCLI(ExperimentCLI):
             # the saved configuration names it, so the same run means the same elsewhere
             settings.trainer.precision = best_precision(str(settings.trainer.accelerator))
         self._find_teacher()
+        self._fill_in_encoder()
         loggers.prepare(settings, self.folder, str(self.subcommand))
         self.checkpoint: Path | None = None
         if settings.trainer.enable_progress_bar is None:
@@ -103,6 +106,16 @@ class TransferCLI(ExperimentCLI):
         name = str(model.get("teacher") or "").replace("{task}", task)
         if name and (run := find_run(name, Path(self.settings.run.root))):
             model.teacher = str(run)
+
+    def _fill_in_encoder(self) -> None:
+        # as for the precision: the saved configuration names what was chosen, and a run that goes on keeps it
+        path, encoder = self.folder / "config.yaml", self.settings.encoder
+        saved = trees.read_yaml(path).get("encoder") or {} if path.is_file() else None
+        if encoder.layers == "mix" and encoder.mix_lr is None:
+            encoder.mix_lr = MIX_LR if saved is None else saved.get("mix_lr")
+        if encoder.keep_layers == "half":
+            chosen = resolved(EncoderConfig(**encoder.as_dict())).keep_layers
+            encoder.keep_layers = chosen if saved is None else tuple(saved.get("keep_layers") or ())
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a constructor refuses is the user's mistake."""

@@ -7,6 +7,9 @@ Architecture = Literal["pretrained", "random", "bilstm"]
 Pooling = Literal["mean", "cls", "max"]
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "mix"]
 
+MIX_LR = 0.1
+"""Learning rate of a learned layer mix, unless another is given."""
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -19,7 +22,10 @@ class EncoderConfig:
             bidirectional LSTM over word embeddings that start at random, with the tokenizer of `name`.
         pooling: How token vectors become one: ``mean`` over the tokens, ``cls`` (the first one), or ``max``.
         layers: Which hidden states are read. ``mix`` is a learned weighted sum of all of them.
-        keep_layers: Numbers (from 0) of the layers to keep, for a shallower copy; all where empty.
+        mix_lr: Learning rate of the scores of a ``mix``. ``transferlab fit`` fills in 0.1 for a new run; null: the rate
+            of the optimizer, or of the head, at which a mix hardly leaves the mean of all layers.
+        keep_layers: Numbers (from 0) of the layers to keep, for a shallower copy; all where empty. ``half``: every
+            second one, the top one among them; all where layers cannot be told apart, as in ALBERT or a ``bilstm``.
         dropout: Dropout probability inside the encoder; the one of its configuration where null.
         attention_dropout: Dropout probability of attention weights where it is to be another; with 0 packed rows use
             flash attention in training too, whose kernel for them knows no dropout.
@@ -33,7 +39,8 @@ class EncoderConfig:
     architecture: Architecture = "pretrained"
     pooling: Pooling = "mean"
     layers: Layers = "last"
-    keep_layers: tuple[int, ...] = ()
+    mix_lr: float | None = None
+    keep_layers: tuple[int, ...] | Literal["half"] = ()
     dropout: float | None = None
     attention_dropout: float | None = None
     lstm_size: int = 256
@@ -46,4 +53,5 @@ class EncoderConfig:
         if self.architecture == "bilstm":
             return f"bilstm-{self.lstm_size}"
         suffix = f"-{len(self.keep_layers)}layers" if self.keep_layers else ""
+        suffix = "-half" if self.keep_layers == "half" else suffix
         return base + suffix + ("-random" if self.architecture == "random" else "")

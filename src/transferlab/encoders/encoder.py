@@ -136,17 +136,16 @@ def build_encoder(config: EncoderConfig) -> Encoder:
     Raises:
         TransferlabError: Nowhere to be found, or layers that it does not have.
     """
+    from transferlab.encoders.loading import load_backbone, load_tokenizer, resolved
+
+    config = resolved(config)
     if config.architecture == "bilstm":
-        from transferlab.encoders.loading import load_tokenizer
-
         return Encoder(RecurrentBackbone(len(load_tokenizer(config)), config.lstm_size), config)
-    from transferlab.encoders.loading import load_backbone
-
     backbone: Any = load_backbone(config)
     if getattr(backbone, "pooler", None) is not None:
         # it would be a part without gradient: we pool ourselves
         backbone.pooler = None
-    if config.keep_layers:
+    if isinstance(config.keep_layers, tuple) and config.keep_layers:
         keep_layers(backbone, config.keep_layers)
     if config.layers == "second_to_last" and drop_top_layer(backbone):
         config = replace(config, layers="last")

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,6 +106,24 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
         model: PreTrainedModel = factory.from_config(model_config, dtype=float32)
         return model
     return _weights_from_hub(AutoModel, config.name, config.revision, config=model_config)
+
+
+def resolved(config: EncoderConfig) -> EncoderConfig:
+    """The same encoder with the numbers of its layers in place of ``keep_layers: half``; reads no weights.
+
+    Raises:
+        TransferlabError: Nowhere to be found; names the remedies.
+    """
+    if config.keep_layers != "half":
+        return config
+    count = 0
+    if config.architecture != "bilstm":
+        from transformers import AutoConfig
+
+        model_config = _from_hub(AutoConfig, config.name, config.revision)
+        # ALBERT's layers are one, run several times
+        count = 0 if hasattr(model_config, "num_hidden_groups") else int(model_config.num_hidden_layers)
+    return replace(config, keep_layers=tuple(range(count))[1 - count % 2 :: 2])
 
 
 def load_model(name: str, tagging: bool) -> "PreTrainedModel":

@@ -80,6 +80,8 @@ def parameter_groups(
     head_lr: float | None = None,
     layer_decay: float = 1.0,
     starts: Sequence[tuple[int, ...]] = (),
+    mix: Iterable[nn.Parameter] = (),
+    mix_lr: float | None = None,
 ) -> list[dict[str, Any]]:
     """Optimizer groups: no weight decay on biases and norms, layer-wise learning rates, the head's own rate.
 
@@ -93,6 +95,8 @@ def parameter_groups(
         layer_decay: Factor from each layer to the one below.
         starts: For each layer, and last for `head`, the steps at which its schedule starts; see `Schedule.factor`.
             Empty: all of them at once.
+        mix: Scores of a learned layer mix; their schedule is that of `head`.
+        mix_lr: Learning rate of `mix`; None: the base rate.
 
     Returns:
         Groups for a torch optimizer; ``lr_scale`` is to be multiplied with the base rate by `apply_scales`.
@@ -102,8 +106,9 @@ def parameter_groups(
     groups: list[dict[str, Any]] = []
     for depth, layer in enumerate(layers):
         groups += _by_decay(layer, {"lr_scale": layer_decay ** (len(layers) - 1 - depth), **begin[depth]})
-    own = {} if head_lr is None else {"lr": head_lr}
-    groups += _by_decay(head, {"lr_scale": 1.0, **own, **begin[-1]})
+    for others, lr in ((head, head_lr), (mix, mix_lr)):
+        own = {} if lr is None else {"lr": lr}
+        groups += _by_decay(others, {"lr_scale": 1.0, **own, **begin[-1]})
     return _merge(groups)
 
 

@@ -126,6 +126,9 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     if primary in before and primary in after:
         rows[f"{primary}, untrained -> trained"] = f"{before[primary]:.4f} -> {after[primary]:.4f}"
     rows |= {name: f"{value:.4f}" for name, value in metrics.items() if name.startswith("test")}
+    if mix := summary.get("layer_mix"):
+        shares = " ".join(f"{share:.3f}" for share in mix["weights"])
+        rows["layer mix"] = f"{shares} (embeddings to top layer), times {mix['gamma']:.3f}"
     if end := stopping.end_in_words(summary.get("early_stopping") or {}):
         rows["stopped early"] = end
     if perf.get("wall_s") is not None:

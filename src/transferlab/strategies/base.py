@@ -12,6 +12,7 @@ from torchmetrics import SumMetric
 
 from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.layers import layer_groups
+from transferlab.encoders.loading import resolved
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
 from transferlab.learning.cache import Work
@@ -54,7 +55,7 @@ class Strategy(Remembered, L.LightningModule):
     ) -> None:
         super().__init__()
         self.task = task
-        self.encoder_config = encoder
+        self.encoder_config = encoder = resolved(encoder)
         self.optimizer = optimizer
         self.head_lr = head.lr
         self.decoding = head.decoding
@@ -304,9 +305,11 @@ class Strategy(Remembered, L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Parameter groups, optimizer and schedule."""
         layers = [[parameter for _, parameter in layer] for layer in layer_groups(self.encoder.backbone)]
-        inside = {id(parameter) for layer in layers for parameter in layer}
+        mix = [self.encoder.mix.scores] if self.encoder.mix and self.encoder_config.mix_lr else []
+        inside = {id(parameter) for part in (*layers, mix) for parameter in part}
         others = [parameter for parameter in self.parameters() if id(parameter) not in inside]
-        groups = parameter_groups(layers, others, self.head_lr, self.layer_decay, self.schedule_starts())
+        starts, mix_lr = self.schedule_starts(), self.encoder_config.mix_lr
+        groups = parameter_groups(layers, others, self.head_lr, self.layer_decay, starts, mix, mix_lr)
         optimizer = self.optimizer(groups)
         apply_scales(optimizer)
         scheduler = self.schedule.build(optimizer, self.total_steps)

@@ -1,7 +1,7 @@
 """Distillation: a small student learns from the labels and from a larger teacher's logits."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -194,7 +194,8 @@ class Distillation(Strategy):
             TransferlabError: The student is no shallower copy of the teacher.
         """
         source = teacher.module.encoder.backbone if isinstance(teacher.module, Strategy) else None
-        picks = self.encoder_config.keep_layers
+        # numbers by now
+        picks = cast(tuple[int, ...], self.encoder_config.keep_layers)
         name = "" if source is None else layer_list(source)[0]
         if source is None or not picks or teacher.encoder.name != self.encoder_config.name or not name:
             raise TransferlabError(

@@ -336,7 +336,7 @@ def test_byte_level_tokenizers_get_a_blank_before_words(tmp_path, monkeypatch):
     def load(factory, name, revision, **options):
         calls.append(options)
         kind = "ByteLevel(add_prefix_space=False)" if name == "bytes" else "BertPreTokenizer()"
-        return SimpleNamespace(backend_tokenizer=SimpleNamespace(pre_tokenizer=kind))
+        return SimpleNamespace(is_fast=True, backend_tokenizer=SimpleNamespace(pre_tokenizer=kind))
 
     monkeypatch.setattr(sys.modules["transferlab.encoders.loading"], "_from_hub", load)
     for name, expected in (("bytes", [{}, {"add_prefix_space": True}]), ("pieces", [{}])):

@@ -62,12 +62,18 @@ def load_tokenizer(config: EncoderConfig, words: bool = False) -> "PreTrainedTok
 
     Args:
         config: The encoder.
-        words: True where the input is already split into words; byte-level tokenizers then need a blank before each.
+        words: True where the input is already split into words; byte-level tokenizers are asked for a blank before
+            each, which not every class obeys (`transferlab.tasks.words.word_prefix`).
 
     Raises:
-        TransferlabError: Nowhere to be found; names the remedies.
+        TransferlabError: Nowhere to be found, with the remedies; or no fast tokenizer.
     """
     tokenizer = _tokenizer(config.name, config.revision, False)
+    if not tokenizer.is_fast:
+        raise TransferlabError(
+            f"encoder.name: {config.label} has no fast tokenizer ({type(tokenizer).__name__} is written in Python), "
+            "which is needed to know which pieces belong to a word; take another encoder."
+        )
     if words and "ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer):
         tokenizer = _tokenizer(config.name, config.revision, True)
     return tokenizer

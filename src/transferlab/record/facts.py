@@ -30,6 +30,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
             "validation": f"{len(selecting)} rows of {split}",
             "test": list(data.source.test),
             "unused": list(data.unused),
+            "words": data.facts(data.source.train).get("words"),
             "max_length": data.settings.max_length,
             "truncation": data.settings.truncation,
             "windows": data.settings.windows if data.settings.truncation == "windows" else None,

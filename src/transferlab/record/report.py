@@ -8,6 +8,7 @@ from rich.table import Table
 
 from transferlab.record import stopping
 from transferlab.record.predictions import Record
+from transferlab.tasks import words
 from transferlab.tasks.spec import TaskSpec
 
 
@@ -39,6 +40,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "trainable": f"{params['trainable']:,} of {params['total']:,} parameters ({params['trainable_pct']:.2f} %)",
         "data from": data["origin"],
         "texts": texts(data),
+        "words": words.in_words(data.get("words") or {}),
         "weights from": summary["weights"],
         "protocol": protocol(summary),
         "early stopping": stopping.in_words(summary["early_stopping"], summary["primary"])

@@ -1,7 +1,7 @@
 """The batch that every strategy sees, and the ragged arrays that it is made from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -124,6 +124,7 @@ class EncodedSplit:
         names: Label names, by class number.
         version: Names texts and labels by their content; empty where that is not known.
         weighted: Whether a window counts by its tokens.
+        facts: What was seen when the rows were read and tokenised, for people: ``words`` that cannot be read.
     """
 
     ids: Ragged
@@ -137,6 +138,7 @@ class EncodedSplit:
     names: tuple[str, ...] = ()
     version: str = ""
     weighted: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1

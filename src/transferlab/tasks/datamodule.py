@@ -53,6 +53,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         windows: How ``windows`` are cut and counted: ``even`` spreads a text over as few windows as it needs, and each
             counts by its tokens; ``full`` fills window after window, and a short last one counts as much as any other.
             null: ``even``; in runs of earlier releases ``full``, the only way that they knew.
+        max_unknown: Share of words that may be one and the same unknown piece to the tokenizer; null: a third.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -79,6 +80,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         test_examples: int | None = None,
         predict: tuple[str, ...] | None = None,
         windows: Windows | None = None,
+        max_unknown: float | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
     ) -> None:
@@ -95,7 +97,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             task = task or splits.name_of(source)
             self.unused = splits.unused(source)
         settings = Settings(max_length, truncation, windows or "even")
-        TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict)
+        TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.max_tokens = max_tokens

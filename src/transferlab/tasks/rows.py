@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from transferlab.tasks.sources import version as content
 from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec, test_names
 from transferlab.tasks.splits import Predicted, predicted
 from transferlab.tasks.tokenization import Settings, encode_split
+from transferlab.tasks.words import refuse_unread
 
 Part = Literal["train", "validation"]
 
@@ -36,6 +38,7 @@ class TaskRows:
         protocol: Which rows train and which select checkpoints.
         test_examples: Number of rows of each test split to test on; None: all.
         predict: Splits to predict; None: those of the task that the data has.
+        max_unknown: Share of words that may be one and the same unknown piece; None: a third.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class TaskRows:
         protocol: Protocol,
         test_examples: int | None = None,
         predict: tuple[str, ...] | None = None,
+        max_unknown: float | None = None,
     ) -> None:
         self.task = task
         self.source = source
@@ -55,6 +59,7 @@ class TaskRows:
         self.protocol = protocol
         self.test_examples = test_examples
         self.predict = predict
+        self.max_unknown = max_unknown
         self._rows: dict[str, Rows] = {}
         self._encoded: dict[str, EncodedSplit] = {}
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
@@ -122,8 +127,15 @@ class TaskRows:
         """A tokenised split, tokenised once: it is kept on disk, and text is read only for that."""
         if split not in self._encoded:
             name = self._name(split)
-            self._encoded[split] = store.stored(name, lambda: self._encode(split)) if name else self._encode(split)
+            encoded = store.stored(name, lambda: self._encode(split)) if name else self._encode(split)
+            refuse_unread(encoded.facts.get("words", {}), self.max_unknown, self.encoder.label, encoded.origin)
+            self._encoded[split] = encoded
         return self._encoded[split]
+
+    def facts(self, split: str) -> Mapping[str, Any]:
+        """What was seen when a split was tokenised; nothing where it was not yet."""
+        known = self._encoded.get(split)
+        return known.facts if known else {}
 
     def _encode(self, split: str) -> EncodedSplit:
         rows, origin = self.rows(split)

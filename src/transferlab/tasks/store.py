@@ -16,9 +16,10 @@ from filelock import FileLock
 from transferlab.config.places import cache_folder
 from transferlab.tasks.batch import EncodedSplit, Ragged
 
-VERSION = 1
+VERSION = 2
 """Part of every name; to be raised when this package tokenises or stores otherwise."""
 Rows = np.ndarray[Any, Any]
+FACTS = ("pad_id", "fingerprint", "origin", "names", "version", "weighted", "facts")
 RAGGED = ("ids", "types", "words", "windows")
 
 
@@ -81,9 +82,7 @@ def _pack(split: EncodedSplit) -> tuple[dict[str, Any], dict[str, Rows]]:
         if value is not None:
             # class numbers, token ids and positions fit into 32 bits
             arrays[field] = value.astype(np.int32) if value.dtype == np.int64 else value
-    return {
-        key: getattr(split, key) for key in ("pad_id", "fingerprint", "origin", "names", "version", "weighted")
-    }, arrays
+    return {key: getattr(split, key) for key in FACTS}, arrays
 
 
 def _once(name: str, compute: Callable[[], tuple[dict[str, Any], dict[str, Rows]]]) -> None:

@@ -13,6 +13,7 @@ from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
 from transferlab.tasks.labels import encode_labels
 from transferlab.tasks.sources import version
 from transferlab.tasks.spec import Source
+from transferlab.tasks.words import measure, word_prefix
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -97,6 +98,7 @@ def encode_split(
         names=names,
         version=version(rows, source),
         weighted=settings.even,
+        facts={"words": measure(rows, source, tokenizer, word_prefix(tokenizer) if source.kind == "tagging" else "")},
     )
 
 
@@ -118,10 +120,11 @@ def check_text(rows: "Dataset", source: Source, origin: str) -> None:
 
 def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> str:
     """Names a tokenised split by all that decides it: rows, tokenizer, columns, settings, and this code's version."""
+    blank = ["blank"] if source.kind == "tagging" and word_prefix(tokenizer) else []
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()
-    parts = [rows._fingerprint, backend.to_str(), source.kind, source.text, settings.key, "v1"]
+    parts = [rows._fingerprint, backend.to_str(), source.kind, source.text, settings.key, "v1", *blank]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -136,7 +139,8 @@ def _encoder_of(
     if source.kind == "tagging":
         if settings.truncation != "head":
             raise TransferlabError(f"data.truncation: {settings.truncation!r} is not for tagging; use head.")
-        return lambda columns: _encode_words(columns[source.text[0]], tokenizer, settings)
+        prefix = word_prefix(tokenizer)
+        return lambda columns: _encode_words(columns[source.text[0]], tokenizer, settings, prefix)
     if settings.truncation == "head":
         return lambda columns: _encode_head([columns[name] for name in source.text], tokenizer, settings)
     if len(source.text) > 1:
@@ -224,10 +228,11 @@ def special_affixes(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], li
     return full[:start], full[start + len(bare) :]
 
 
-def _encode_words(sentences: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:
-    encoded = tokenizer(
-        sentences, is_split_into_words=True, truncation=True, max_length=settings.max_length, padding=False
-    )
+def _encode_words(
+    sentences: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings, prefix: str
+) -> Columns:
+    split = [[prefix + word for word in sentence] for sentence in sentences] if prefix else sentences
+    encoded = tokenizer(split, is_split_into_words=True, truncation=True, max_length=settings.max_length, padding=False)
     positions = []
     for number, sentence in enumerate(sentences):
         first = [CUT] * len(sentence)

@@ -240,13 +240,12 @@ class RunDirectory(Callback):
             )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes the validation metrics of the untrained model and of the best checkpoint."""
+        """Notes the validation metrics of the untrained model."""
         if trainer.state.fn != TrainerFn.VALIDATING or not trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        if trainer.ckpt_path:
-            self.recorder.after(metrics)
-        elif not self._opened:
+        # those of the best checkpoint are noted by the recorder
+        if not trainer.ckpt_path and not self._opened:
             self._before = metrics
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:

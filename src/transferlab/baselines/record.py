@@ -112,6 +112,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
         "data": {
             "origin": data.origin,
             "version": data.version,
+            "versions": data.versions,
             "train_examples": len(parts.train.ids),
             "train_fraction": data.protocol.train_fraction,
             "validation": f"{len(parts.validation.ids)} rows of {data.part_rows('validation')[0]}",

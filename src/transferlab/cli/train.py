@@ -142,6 +142,7 @@ class TransferCLI(ExperimentCLI):
             "early_stopping": stopping.rule(trainer.callbacks),
         }
         self.recorder = RunRecorder(self.folder, identity)
+        self.recorder.evaluations.tree = self._tree()
         trainer.callbacks.append(self.recorder)
         self.metrics = MetricsLog(self.folder / history.NAME)
         fitting = self.subcommand == "fit" and not trainer.fast_dev_run
@@ -261,7 +262,8 @@ class TransferCLI(ExperimentCLI):
     def _close(self) -> None:
         if self.trainer.is_global_zero:
             upload = self.settings.run.log_checkpoint and self.subcommand == "fit"
-            if hint := loggers.finish(self.trainer.loggers, self.recorder.summary, self.folder, upload):
+            summary, folder = self.recorder.view
+            if hint := loggers.finish(self.trainer.loggers, summary, folder, upload):
                 print(f"W&B ran offline; upload with: {hint}")
 
     def after_fit(self) -> None:
@@ -271,8 +273,7 @@ class TransferCLI(ExperimentCLI):
             self.metrics.close()
             self._close()
             return
-        after = self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
-        self.recorder.after(dict(after[0]))
+        self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         if self.datamodule.source.test and self.settings.run.test:
             self.trainer.test(self.model, self.datamodule, verbose=False)
         elif self.trainer.is_global_zero:

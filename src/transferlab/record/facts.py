@@ -24,6 +24,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "data": {
             "origin": data.origin,
             "version": data.version,
+            "versions": data.versions,
             "fingerprint": data.fingerprint,
             "train_examples": len(data.part_rows("train")[1]),
             "train_fraction": data.protocol.train_fraction,

@@ -1,5 +1,6 @@
 """One folder holds everything of a run: ``runs/<experiment>/<run id>/``."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -14,6 +15,8 @@ from transferlab.ground.errors import TransferlabError, closest, did_you_mean
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 """In the folder of checkpoints: what a run goes on from, and the one before."""
+RETESTS, RESULT = "retests", "result.json"
+"""``retests/<time>-<command>/result.json``, beside it ``predictions/``: what was evaluated beside the record."""
 VARIABLE = "TRANSFERLAB_RUN_DIR"
 """Tells the further processes of a DDP run the folder that the first one chose."""
 
@@ -53,8 +56,9 @@ def create(folder: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, default=str) + "\n")
+    """Writes a JSON file whole or not at all; a number that is none, which JSON does not know, becomes null."""
+    clean = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
+    write_text(path, json.dumps(clean, indent=2) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -85,6 +89,15 @@ def read_summary(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return summary if isinstance(summary, dict) else {}
+
+
+def retests(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The entries of a run beside its record, oldest first, with their results; unreadable ones are left out."""
+    for path in sorted((folder / RETESTS).glob(f"*/{RESULT}")):
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(found, dict):
+                yield path.parent, found
 
 
 def find(run: str, root: Path = Path("runs")) -> Path:

@@ -94,6 +94,11 @@ def _tags(task: TaskSpec, rows: list[list[int]], mask: list[list[bool]]) -> list
     return [[task.labels[number] for number, real in zip(*pair, strict=True) if real] for pair in pairs]
 
 
+def place(folder: Path, name: str) -> Path:
+    """The file of the predictions of a split, in a run folder or that of a re-test."""
+    return folder / "predictions" / f"{name}.jsonl"
+
+
 def write(path: Path, lines: list[Record], ordered: bool = False) -> None:
     """Writes records sorted by example id, or in the order that they have."""
     path.parent.mkdir(parents=True, exist_ok=True)

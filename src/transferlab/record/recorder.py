@@ -2,45 +2,47 @@
 
 import contextlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab.ground.hardware import peak_memory_mb
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions, report, stopping, texts
+from transferlab.record.costs import CostCounter
 from transferlab.record.environment import environment
+from transferlab.record.evaluations import Evaluations
 from transferlab.record.facts import describe
 from transferlab.record.latency import latency_ms
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
 
 
-class RunRecorder(Callback):
+class RunRecorder(CostCounter):
     """Writes ``summary.json``, ``environment.json`` and predictions; prints header and result.
 
     Args:
         folder: The run folder.
         identity: What the run is: experiment, strategy, seed, tags.
+
+    Attributes:
+        evaluations: Tells results of record from those beside it.
+        view: Summary and folder of what was evaluated last: the run's own, or those of an entry beside the record.
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        super().__init__()
         self.folder = folder
         self.summary: dict[str, Any] = dict(identity)
         self.screen = report.console()
-        self.started = time.perf_counter()
-        self.samples = 0
-        self.tokens: Any = 0
-        self.train_s = 0.0
-        self.earlier_s = 0.0
-        self._entered = 0.0
         self._lines: dict[str, list[predictions.Record]] = {}
         self._data: TaskDataModule | None = None
+        self.evaluations = Evaluations()
+        self.view: tuple[dict[str, Any], Path] = (self.summary, folder)
+        self._writes = False
 
     # before training ----------------------------------------------------------------------------------------------
 
@@ -59,6 +61,9 @@ class RunRecorder(Callback):
             # reads the test rows maybe; what is wrong with them shows before there is a folder
             self.summary |= describe(model, data)
         run_folder.create(self.folder)
+        # what a training ends with is of record, and so is all of a folder that is new
+        self._writes = training or not known
+        self.evaluations.begin(all_of_record=self._writes)
         if known:
             self.summary = json.loads(path.read_text(encoding="utf-8"))
             if training:
@@ -67,6 +72,7 @@ class RunRecorder(Callback):
         else:
             self._write("running")
             run_folder.write_json(self.folder / "environment.json", environment())
+        self.view = (self.summary, self.folder)
         self.header()
 
     def header(self) -> None:
@@ -81,75 +87,11 @@ class RunRecorder(Callback):
         self.summary["before"] = metrics
         self._write("running")
 
-    # during training ----------------------------------------------------------------------------------------------
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
-        """Starts the clock of a step."""
-        self._entered = time.perf_counter() if not self._entered else self._entered
-
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        """Counts examples and real tokens; a tensor sum, so that no step waits for the device."""
-        self.samples += len(batch.index)
-        self.tokens = self.tokens + batch.attention_mask.sum()
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stops the training clock."""
-        self._stop_clock()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stops the training clock."""
-        self._stop_clock()
-
-    def state_dict(self) -> dict[str, float]:
-        """What the run has cost so far, for the next start to go on from."""
-        running = time.perf_counter() - self._entered if self._entered else 0.0
-        return {
-            "samples": self.samples,
-            "tokens": int(self.tokens),
-            "train_s": self.train_s + running,
-            "wall_s": self.wall_s,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from there."""
-        self.samples, self.tokens = state_dict["samples"], state_dict["tokens"]
-        self.train_s, self.earlier_s = state_dict["train_s"], state_dict["wall_s"]
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds of this start and of those before, up to the checkpoint that was gone on from."""
-        return self.earlier_s + time.perf_counter() - self.started
-
-    def _stop_clock(self) -> None:
-        if self._entered:
-            self.train_s += time.perf_counter() - self._entered
-            self._entered = 0.0
-
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the cost."""
         if not trainer.is_global_zero:
             return
-        world = trainer.world_size
-        seconds = max(self.train_s, 1e-9)
-        self.summary["perf"] |= {
-            "wall_s": round(self.wall_s, 2),
-            "train_s": round(self.train_s, 2),
-            "samples_s": round(world * self.samples / seconds, 2),
-            "tokens_s": round(world * float(self.tokens) / seconds, 1),
-            "step_ms": round(1000 * seconds / max(trainer.global_step, 1), 3),
-            "steps": trainer.global_step,
-            "epochs": trainer.current_epoch,
-            "peak_mem_mb": round(peak_memory_mb(), 1),
-        }
+        self.summary["perf"] |= self.costs(trainer)
         if end := stopping.ended(trainer):
             self.summary["early_stopping"] = {**(self.summary.get("early_stopping") or {}), **end}
         best = trainer.checkpoint_callback
@@ -161,8 +103,6 @@ class RunRecorder(Callback):
 
     def after(self, metrics: dict[str, float]) -> None:
         """Notes the validation metrics of the best checkpoint."""
-        if rank_zero_only.rank:  # type: ignore[attr-defined]
-            return
         self.summary["after"] = metrics
         self.summary["metrics"] |= metrics
 
@@ -182,16 +122,17 @@ class RunRecorder(Callback):
             self._lines.setdefault("validation", []).extend(lines)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes the predictions of the selected checkpoint, and the layer mix that it learned."""
+        """Notes metrics and predictions of the selected checkpoint, and the layer mix that it learned."""
         if not _selected(trainer):
             return
         assert isinstance(pl_module, Strategy)
-        self._gather(trainer)
-        lines = self._lines.pop("validation", [])
-        if trainer.is_global_zero:
-            predictions.write(self.folder / "predictions" / "validation.jsonl", lines)
-            if (mix := pl_module.encoder.mix) is not None:
-                self.summary["layer_mix"] = {"weights": mix.weights.tolist(), "gamma": float(mix.gamma)}
+        lines = self._gathered(trainer)
+        if not trainer.is_global_zero or self._beside("validate", trainer, lines):
+            return
+        self.after(_metrics(trainer, "val/"))
+        predictions.write(predictions.place(self.folder, "validation"), lines.get("validation", []))
+        if (mix := pl_module.encoder.mix) is not None:
+            self.summary["layer_mix"] = {"weights": mix.weights.tolist(), "gamma": float(mix.gamma)}
 
     def on_test_batch_end(
         self,
@@ -210,15 +151,17 @@ class RunRecorder(Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes predictions and metrics, prints the result."""
         assert isinstance(pl_module, Strategy)
-        self._gather(trainer)
+        lines = self._gathered(trainer)
         if not trainer.is_global_zero:
             return
-        self.summary["metrics"] |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test")}
-        main = self._lines.get("test", [])
-        self.summary["per_class"] = report.per_class(pl_module.task, main)
-        self.summary["test"] = predictions.facts(main) | {"latency_ms": self._latency_ms(trainer, pl_module)}
-        assert self._data is not None
-        texts.write(self.folder, self._data, self._lines)
+        main = lines.get("test", [])
+        found: dict[str, Any] = {"per_class": report.per_class(pl_module.task, main)}
+        found["test"] = predictions.facts(main) | {"latency_ms": self._latency_ms(trainer, pl_module)}
+        if self._beside("test", trainer, lines, **found):
+            return
+        self.summary["metrics"] |= _metrics(trainer, "test")
+        self.summary |= found
+        texts.write(self.folder, self._data_of(trainer), lines)
         self.close()
 
     @staticmethod
@@ -245,30 +188,56 @@ class RunRecorder(Callback):
     ) -> None:
         """Keeps the predictions of a batch."""
         assert isinstance(pl_module, Strategy)
-        assert self._data is not None
-        name = self._data.predicted.names[dataloader_idx]
+        name = self._data_of(trainer).predicted.names[dataloader_idx]
         self._lines.setdefault(name, []).extend(predictions.records(pl_module.task, outputs, None))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes predictions."""
-        self._gather(trainer)
-        if not trainer.is_global_zero:
+        lines = self._gathered(trainer)
+        if not trainer.is_global_zero or self._beside("predict", trainer, lines):
             return
-        rows = {}
-        for name, lines in self._lines.items():
-            path = self.folder / "predictions" / f"{name}.jsonl"
-            predictions.write(path, lines)
-            rows[str(path)] = f"{len(lines)} predictions"
-        if self._data is not None and (missing := self._data.predicted.missing):
+        paths = {name: predictions.place(self.folder, name) for name in lines}
+        for name, path in paths.items():
+            predictions.write(path, lines[name])
+        rows = {str(path): f"{len(lines[name])} predictions" for name, path in paths.items()}
+        if missing := self._data_of(trainer).predicted.missing:
             rows["not predicted"] = f"{', '.join(missing)}: the data has no such split"
         self._show(report.facts(rows, "predicted"))
 
-    def _gather(self, trainer: L.Trainer) -> None:
+    def _gathered(self, trainer: L.Trainer) -> dict[str, list[predictions.Record]]:
+        """The records of all processes, by the name of their file; the next evaluation starts without any."""
+        own, self._lines = self._lines, {}
         if trainer.world_size == 1:
-            return
+            return own
         parts: list[Any] = [None] * trainer.world_size
-        torch.distributed.all_gather_object(parts, self._lines)
-        self._lines = {split: [line for part in parts for line in part.get(split, [])] for split in parts[0]}
+        torch.distributed.all_gather_object(parts, own)
+        return {split: [line for part in parts for line in part.get(split, [])] for split in parts[0]}
+
+    def _beside(
+        self, command: str, trainer: L.Trainer, lines: dict[str, list[predictions.Record]], **found: dict[str, Any]
+    ) -> bool:
+        """Writes a result that is not of record into an entry of its own; returns whether it was one."""
+        now = self.evaluations.facts(command, trainer, self._data_of(trainer), lines)
+        if self.evaluations.of_record(command, now, self.folder, self.summary):
+            self.summary["evaluated"] = {**(self.summary.get("evaluated") or {}), command: now.facts}
+            return False
+        prefix = {"validate": "val/", "test": "test"}.get(command)
+        found["metrics"] = _metrics(trainer, prefix) if prefix else {}
+        entry, rows = self.evaluations.keep(now, self.folder, self.summary, lines, found)
+        if command == "test":
+            texts.write(entry, self._data_of(trainer), lines)
+        self.view = (self.summary | found, entry)
+        if found.get("per_class"):
+            self._show(report.class_table(found["per_class"], "test, per class"))
+        self._show(report.facts(rows, f"{command} beside the record"))
+        return True
+
+    def _data_of(self, trainer: L.Trainer) -> TaskDataModule:
+        """What is evaluated, which from Python need not be what the run was opened with."""
+        data = getattr(trainer, "datamodule", None)
+        found = data if isinstance(data, TaskDataModule) else self._data
+        assert found is not None
+        return found
 
     def result(self) -> None:
         """Prints before and after, test metrics, the per-class report and costs."""
@@ -280,7 +249,8 @@ class RunRecorder(Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Marks the run as failed or interrupted."""
         # what happens before the directory is opened concerns another run in it, maybe
-        if trainer.is_global_zero and self._data is not None and self.folder.is_dir():
+        # nor does an evaluation that ends early change what is known of a run
+        if trainer.is_global_zero and self._writes and self.folder.is_dir():
             self.summary["error"] = f"{type(exception).__name__}: {exception}".strip()
             # what went wrong is a full disk, maybe
             with contextlib.suppress(OSError):
@@ -292,9 +262,11 @@ class RunRecorder(Callback):
 
     def _write(self, status: str) -> None:
         self.summary["status"] = status
-        # NaN is not JSON; a reader that is not Python would refuse the whole file
-        clean = json.loads(json.dumps(self.summary, default=str), parse_constant=lambda _: None)
-        run_folder.write_json(self.folder / "summary.json", clean)
+        run_folder.write_json(self.folder / "summary.json", self.summary)
+
+
+def _metrics(trainer: L.Trainer, prefix: str) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
 
 
 def _selected(trainer: L.Trainer) -> bool:

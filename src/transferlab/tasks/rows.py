@@ -90,14 +90,19 @@ class TaskRows:
 
         Two runs with the same version have read the same texts and labels, from wherever they came.
         """
+        return hashlib.sha256(json.dumps(list(self.versions.items())).encode()).hexdigest()[:12]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Names the content of each split that is trained, selected or tested on, by split."""
         selects = protocol_of.validation_split(self.source, self.protocol.selection)
         splits = dict.fromkeys((self.source.train, selects or self.source.train, *self.source.test))
-        known = {split: self._at_hand(split) for split in splits}
-        parts = [
-            (split, (encoded and encoded.version) or content(self.rows(split).rows, self.source))
-            for split, encoded in known.items()
-        ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+        return {split: self.split_version(split) for split in splits}
+
+    def split_version(self, split: str) -> str:
+        """Names texts and labels of a split by their content, from wherever they came."""
+        known = self._at_hand(split)
+        return (known and known.version) or content(self.rows(split).rows, self.source)
 
     @property
     def fingerprint(self) -> str:

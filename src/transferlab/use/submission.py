@@ -96,6 +96,8 @@ def collect(task: str, run: Path, folder: Path) -> list[Path]:
         TransferlabError: No predictions, or predictions for a part of the rows.
     """
     remedy = f"`transferlab predict --run {run}` makes them"
+    # predictions of record are never written over
+    anew = f"delete it, then {remedy} anew"
     paths = []
     for number, name in enumerate(FILES[task]):
         source = run / "predictions" / f"{file_name(number)}.jsonl"
@@ -104,9 +106,9 @@ def collect(task: str, run: Path, folder: Path) -> list[Path]:
         try:
             records = predictions.read(source)
         except ValueError as error:
-            raise TransferlabError(f"{source} is damaged; {remedy} anew.") from error
+            raise TransferlabError(f"{source} is damaged; {anew}.") from error
         if len(records) != ROWS[name]:
-            raise TransferlabError(f"{source} has {len(records)} rows, the test has {ROWS[name]}; {remedy} anew.")
+            raise TransferlabError(f"{source} has {len(records)} rows, the test has {ROWS[name]}; {anew}.")
         paths.append(write_tsv(task, number, records, folder))
     if not paths:
         raise TransferlabError(f"{run} has no predictions of unlabelled rows; {remedy}.")

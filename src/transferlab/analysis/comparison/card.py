@@ -15,11 +15,10 @@ from transferlab.analysis.comparison.groups import (
     faults,
     group,
     is_baseline,
-    key_of,
     value,
 )
 from transferlab.analysis.comparison.reading import read
-from transferlab.analysis.comparison.standing import standing
+from transferlab.analysis.comparison.standing import block_of, standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
@@ -74,7 +73,7 @@ def card(folder: Path) -> str:
     own = next(run for run in every if Path(str(run["folder"])).resolve() == folder.resolve())
     if own.get("status") != "finished" or "metrics" not in own:
         raise TransferlabError(f"{folder} is not finished (status {own.get('status')}); a card tells test results.")
-    one = next(found for found in group(every) if found.key == key_of(own))
+    one = next(found for found in group(every) if any(run is own for run in found.runs))
     if not one.counted:
         raise TransferlabError(f"{folder} has no test result; a card tells test results.")
     beside = [run for run in every if run.get("task") == own.get("task")]
@@ -219,7 +218,8 @@ def _results(one: Group, own: Summary) -> list[str]:
 
 
 def _others(one: Group, beside: list[Summary]) -> list[str]:
-    rows = [row for row in standing(group(beside), tests=False) if row.group.key[:4] == one.key[:4] and row.group.score]
+    rows = standing(group(beside), tests=False)
+    rows = [row for row in rows if block_of(row.group.key) == block_of(one.key) and row.group.score]
     if len(rows) < 2:
         return []
     cells = []

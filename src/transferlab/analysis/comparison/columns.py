@@ -89,6 +89,10 @@ def _sound(row: Row) -> Cell:
     return None if row.group.sound is None else row.group.sound.mean
 
 
+def _tested(row: Row) -> Cell:
+    return int(row.group.key.tested) if row.group.key.tested else None
+
+
 def _p_text(row: Row) -> str:
     return "" if row.p is None else "<0.0001" if row.p < 1e-4 else f"{row.p:.4f}"
 
@@ -112,6 +116,7 @@ GROUP_COLUMNS: tuple[Column[Row], ...] = (
     Column("protocol", "protocol", lambda row: row.group.key.protocol),
     Column("data", "data", lambda row: row.group.key.data),
     Column("train_examples", "train rows", lambda row: row.group.key.train_examples, "d"),
+    Column("test_examples", "test rows", _tested, "d"),
     Column("metric", "metric", lambda row: row.group.key.metric),
     Column("runs", "runs", lambda row: len(row.group.counted), "d", -1),
     Column("seeds", "", lambda row: " ".join(map(str, row.group.seeds))),
@@ -154,6 +159,7 @@ KEPT = ("experiment", "setting", "primary", "val", "status", "mark")
 """Columns that a narrow terminal shows too."""
 SPARE = (
     "data",
+    "test_examples",
     "peak_mem_mb",
     "checkpoint_mb",
     "latency_ms",

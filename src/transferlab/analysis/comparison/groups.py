@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ class Key(NamedTuple):
         metric: The metric that leads.
         protocol: Which rows select checkpoints: ``holdout`` or ``official``.
         data: Version of the rows by content; for older runs the place that they were read from.
+        tested: Number of test examples, in digits; empty where no run tells it.
         train_examples: Rows trained on; None where that is not known.
         encoder: Label of the encoder, "-" for a baseline.
         strategy: Name of the strategy.
@@ -48,6 +50,7 @@ class Key(NamedTuple):
     metric: str
     protocol: str
     data: str
+    tested: str
     train_examples: int | None
     encoder: str
     strategy: str
@@ -98,10 +101,24 @@ def group(summaries: Sequence[Summary]) -> list[Group]:
         summaries: Contents of ``summary.json``. With ``folder``, the run folder, older ones that lack ``setting`` are
             told apart by their ``config.yaml``; without it they are told apart by what the summary says.
     """
+    keys = [key_of(summary) for summary in summaries]
+    usual = _usual_test(keys)
     found: dict[Key, list[Summary]] = {}
-    for summary in summaries:
-        found.setdefault(key_of(summary), []).append(summary)
+    for key, summary in zip(keys, summaries, strict=True):
+        # a run that has not come to its test stands with those of its setting, or of its task, that have
+        tested = key.tested or usual.get(key) or usual.get(key[:4], "")
+        found.setdefault(key._replace(tested=tested), []).append(summary)
     return [_group(key, runs) for key, runs in found.items()]
+
+
+def _usual_test(keys: Sequence[Key]) -> dict[tuple[Any, ...], str]:
+    """The commonest number of test examples of each setting, and of each task, metric, protocol and data."""
+    counts: dict[tuple[Any, ...], Counter[str]] = {}
+    for key in keys:
+        if key.tested:
+            for name in (key._replace(tested=""), key[:4]):
+                counts.setdefault(name, Counter())[key.tested] += 1
+    return {name: count.most_common(1)[0][0] for name, count in counts.items()}
 
 
 def key_of(summary: Summary) -> Key:
@@ -116,6 +133,7 @@ def key_of(summary: Summary) -> Key:
         metric=_text(summary, "primary"),
         protocol=_text(summary, "protocol"),
         data=str(data.get("version") or place.strip()),
+        tested=_test_examples(summary),
         train_examples=examples if isinstance(examples, int) else None,
         encoder=_text(summary, "encoder"),
         strategy=_text(summary, "strategy"),
@@ -206,6 +224,22 @@ def _majority(summary: Summary) -> tuple[float | None, float]:
 def _classes(summary: Summary) -> list[dict[str, float]]:
     rows = summary.get("per_class")
     return [row for row in rows.values() if row.get("support")] if isinstance(rows, dict) else []
+
+
+def _test_examples(summary: Summary) -> str:
+    known = value(summary, "test", "examples")
+    if known is None and score_of(summary) is not None:
+        # an older run: its predictions or the classes of its test say so too
+        known = _lines(summary) or sum(row["support"] for row in _classes(summary) if summary["kind"] != "tagging")
+    return str(int(known)) if known else ""
+
+
+def _lines(summary: Summary) -> int:
+    try:
+        with (Path(str(summary.get("folder"))) / "predictions" / "test.jsonl").open("rb") as file:
+            return sum(1 for _ in file)
+    except OSError:
+        return 0
 
 
 def _tested(summary: Summary) -> bool:

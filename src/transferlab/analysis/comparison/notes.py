@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transferlab.analysis.comparison.groups import Summary, faults
 from transferlab.analysis.comparison.standing import Row, block_of
+from transferlab.record import folder as run_folder
 from transferlab.record import history
 
 HISTORIES = (history.NAME, "metrics.csv")
@@ -14,7 +15,15 @@ HISTORIES = (history.NAME, "metrics.csv")
 def notes(rows: Sequence[Row]) -> list[str]:
     """Sentences on what was tested, on failed and repeated runs, and on what may not be compared."""
     runs = [run for row in rows for run in row.group.runs]
-    return [*_tests(rows), *_failed(rows), *_repeated(rows), *_stopped(rows), *apart(rows), *equal_histories(runs)]
+    return [
+        *_tests(rows),
+        *_failed(rows),
+        *_repeated(rows),
+        *_stopped(rows),
+        *apart(rows),
+        *_contradicted(runs),
+        *equal_histories(runs),
+    ]
 
 
 def _tests(rows: Sequence[Row]) -> list[str]:
@@ -81,12 +90,32 @@ def apart(rows: Sequence[Row]) -> list[str]:
     for task, different in blocks.items():
         protocols = sorted({block[2] for block in different} - {""})
         versions = sorted({block[3] for block in different} - {""})
+        counts = sorted({block[4] for block in different} - {""}, key=int)
         if len(protocols) > 1:
             found.append(
                 f"{task}: runs of different protocols ({', '.join(protocols)}); compare within one of them only."
             )
         if len(versions) > 1:
             found.append(f"{task}: runs on different data ({', '.join(versions)}); compare within one of them only.")
+        elif len(counts) > 1:
+            found.append(
+                f"{task}: runs tested on different numbers of test examples ({', '.join(counts)}); compare within one "
+                "of them only."
+            )
+    return found
+
+
+def _contradicted(runs: Sequence[Summary]) -> list[str]:
+    """A warning for each run that gave another result when it was evaluated again under the same settings."""
+    found = []
+    for run in runs:
+        entries = run_folder.retests(Path(str(run.get("folder", ""))))
+        other = [
+            entry.name for entry, result in entries if result.get("differs") == [] and result.get("equal") is False
+        ]
+        if other:
+            entry = f"{run_folder.RETESTS}/{other[-1]}"
+            found.append(f"warning: {_name(run)} gave another result when it was evaluated again: {entry}.")
     return found
 
 

@@ -42,9 +42,9 @@ class Row(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-def block_of(key: Key) -> tuple[str, str, str, str]:
-    """What settings must share to be compared: task, metric, protocol, version of the data."""
-    return key.task, key.metric, key.protocol, key.data
+def block_of(key: Key) -> tuple[str, str, str, str, str]:
+    """What settings must share to be compared: task, metric, protocol, data, number of test examples."""
+    return key.task, key.metric, key.protocol, key.data, key.tested
 
 
 def standing(groups: Sequence[Group], reference: str | None = None, tests: bool = True) -> list[Row]:
@@ -58,8 +58,8 @@ def standing(groups: Sequence[Group], reference: str | None = None, tests: bool 
     Raises:
         TransferlabError: No setting has the name of the reference.
     """
-    blocks: dict[tuple[str, str, str, str], list[Group]] = {}
-    for one in sorted(groups, key=lambda one: (not one.key.task, one.key[:4])):
+    blocks: dict[tuple[str, ...], list[Group]] = {}
+    for one in sorted(groups, key=lambda one: (not one.key.task, block_of(one.key))):
         blocks.setdefault(block_of(one.key), []).append(one)
     labelled = [labels(block) for block in blocks.values()]
     if reference is not None:

@@ -106,6 +106,7 @@ def _names(groups: Sequence[Group]) -> list[str]:
         places = [place for place, other in enumerate(names) if other == name]
         rivals = [groups[place] for place in places]
         facts = [[f"{g.key.train_examples} rows" for g in rivals], [g.key.protocol for g in rivals]]
+        facts.append([f"{g.key.tested} tested" for g in rivals])
         for place, told in zip(places, naming.told_apart(rivals, facts), strict=True):
             names[place] = ", ".join([name, *told])
     return names

@@ -143,3 +143,16 @@ def test_files(root, tmp_path, capsys):
     curve.main([str(root), "--output", str(tmp_path / "c.md"), "--picture", str(tmp_path / "c.svg")])
     assert "| lora |" in (tmp_path / "c.md").read_text()
     assert "<svg" in (tmp_path / "c.svg").read_text()
+
+
+def test_one_seed_has_no_interval():
+    import math
+
+    from transferlab.analysis.comparison import labels
+
+    curve, reference = {100: {0: 0.8}}, {50: {0: 0.6}, 200: {0: 0.8}, 800: {0: 0.9}}
+    found = labels.equivalent(curve, reference, 100)
+    assert found.number == pytest.approx(200)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert labels.text(found, 100) == "200 (2x; one seed, no interval)"

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_regression_probe_is_ridge_on_standard_features(data):
     scaled = (x - x[:40].mean(0)) / x[:40].std(0)
     fitted = RidgeCV([1000, 100, 10, 1]).fit(scaled[:40], y[:40])
     wanted = stats.pearsonr(fitted.predict(scaled[40:]), y[40:])[0]
-    found = probe.score(task, words(x, y), words(x, y), draw)
+    found = probe.score(task, words(x, y), words(x, y), draw).value
     assert found == pytest.approx(wanted, abs=1e-5)
 
 
@@ -96,9 +97,9 @@ def test_classification_probe_finds_what_is_linear_and_not_what_is_noise(data):
     x = np.random.randn(400, 4).astype(np.float32)
     task = data("classification").spec
     draw = probe.Draw(np.arange(200), np.arange(200, 400))
-    assert probe.score(task, words(x, (x[:, 2] > 0) * 1), words(x, (x[:, 2] > 0) * 1), draw) > 0.95
+    assert probe.score(task, words(x, (x[:, 2] > 0) * 1), words(x, (x[:, 2] > 0) * 1), draw).value > 0.95
     noise = np.random.randint(0, 2, 400)
-    assert 0.35 < probe.score(task, words(x, noise), words(x, noise), draw) < 0.65
+    assert 0.35 < probe.score(task, words(x, noise), words(x, noise), draw).value < 0.65
     with pytest.raises(TransferlabError, match="same label"):
         probe.score(task, words(x, noise * 0), words(x, noise), draw)
 
@@ -210,3 +211,21 @@ def test_mistakes_are_one_line(run, data, tiny_encoder, tmp_path):
     (tmp_path / "runs" / "frozen" / "only" / "forgetting.json").write_text("{")
     with pytest.raises(TransferlabError, match="damaged"):
         command.read(tmp_path / "runs" / "frozen" / "only")
+
+
+def test_a_probe_that_gives_one_answer_says_so_and_has_no_interval(capsys):
+    from transferlab.use.forgetting import report
+
+    result = {
+        "metric": "accuracy",
+        "original": [0.5, 0.5],
+        "tuned": [0.5, 0.5],
+        "one_answer": {"original": 0, "tuned": 2},
+        "difference": {"mean": 0.0, "low": None, "high": None},
+        "tokens": 10,
+        "drift": [],
+    }
+    report.show(Path("run"), "rte", result)
+    shown = capsys.readouterr().out
+    assert "no interval" in shown
+    assert "2 of 2 probes of the tuned encoder give one answer" in shown

@@ -143,6 +143,8 @@ def label_multiplier(runs: Grid, row: Row) -> Effect | None:
     found = labels.equivalent(method, reference, row.size)
     least, most = found.tried
     bound = ">=" if math.isinf(found.number) else "<=" if found.number == 0 else ""
+    if math.isnan(found.low):
+        return Effect(min(max(found.number, least), most) / row.size, None, None, len(method[row.size]), bound)
     value, low = (min(max(count, least), most) / row.size for count in (found.number, found.low))
     high = found.high / row.size if found.high else least / row.size
     return Effect(value, low, high, len(method[row.size]), bound)
@@ -205,7 +207,9 @@ def forgotten(probe: str) -> Callable[[Grid, Row], Effect | None]:
 
     def measure(runs: Grid, row: Row) -> Effect | None:
         found = [grid.probes(run).get(probe) for run in grid.by_seed(_group(runs, row, row.needs[0])).values()]
-        lost = [-100 * float(one["difference"]["mean"]) for one in found if one]
+        told = [one["difference"] for one in found if one]
+        # probes that give one answer to everything tell nothing
+        lost = [-100 * float(one["mean"]) for one in told if one.get("low", 0.0) is not None]
         # what never moves has no spread over seeds: a single run tells all
         return effects.exact(0.0, len(lost)) if lost and not any(lost) else effects.mean(lost)
 

@@ -16,8 +16,9 @@ class Labels(NamedTuple):
 
     Attributes:
         number: Their number; infinite where the largest tried is not enough, 0 where the smallest is more than needed.
-        low: Lower end of the 95 % interval by the bootstrap over seeds; may be 0.
-        high: Upper end; may be infinite.
+        low: Lower end of the 95 % interval by the bootstrap over seeds; may be 0. NaN where there is a single
+            seed.
+        high: Upper end; may be infinite. NaN where there is none.
         tried: Smallest and largest number that was tried.
     """
 
@@ -76,6 +77,8 @@ def equivalent(curve: Curve, reference: Curve, size: int, draws: int = 2000) -> 
         rising = monotone(sizes, points, [len(reference[n]) for n in sizes])
         return needed(sizes, rising.tolist(), _mean(curve[size], drawn))
 
+    if len(seeds) < 2 or max(len(curve[size]), *(len(runs) for runs in reference.values())) < 2:
+        return Labels(count(seeds), math.nan, math.nan, (sizes[0], sizes[-1]))
     generator = np.random.default_rng(0)
     known: dict[tuple[int, ...], float] = {}
     counts = []
@@ -101,6 +104,8 @@ def text(labels: Labels, size: int) -> str:
         return f"more than {most:,} (more than {_times(most / size)})"
     if labels.number == 0:
         return f"fewer than {least:,} (less than {_times(least / size)})"
+    if math.isnan(labels.low):
+        return f"{labels.number:,.0f} ({_times(labels.number / size)}; one seed, no interval)"
     low = f"below {_times(least / size)}" if labels.low == 0 else _times(labels.low / size)
     high = f"above {_times(most / size)}" if math.isinf(labels.high) else _times(labels.high / size)
     return f"{labels.number:,.0f} ({_times(labels.number / size)}; {low} to {high})"

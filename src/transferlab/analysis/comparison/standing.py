@@ -121,7 +121,8 @@ def _block(block: list[tuple[Group, str]], wanted: str | None, tests: bool) -> l
     scored = [row for row in rows if row.group.score is not None]
     if not scored:
         return rows
-    best = scored[0]
+    # one that has failed is no winner, also where it stands alone
+    best = next((row for row in scored if _is_sound(row.group)), scored[0])
     named = [row for row in scored if wanted in _names(row.group, row.label)]
     reference = named[0] if named else best
     results = _tested(rows, reference) if tests else {}
@@ -130,13 +131,18 @@ def _block(block: list[tuple[Group, str]], wanted: str | None, tests: bool) -> l
     finished = []
     for row in rows:
         if row is best:
-            row = row._replace(best=True)
-        elif (tie := ties.get(row.group.key)) and tie.p is not None:
+            row = row._replace(best=_is_sound(row.group))
+        elif _is_sound(row.group) and (tie := ties.get(row.group.key)) and tie.p is not None:
             row = row._replace(tied=tie.p >= LEVEL)
         if result := results.get(row.group.key):
             row = row._replace(**result._asdict())
         finished.append(row)
     return finished
+
+
+def _is_sound(one: Group) -> bool:
+    """Whether at least one of the runs that count neither failed nor collapsed."""
+    return any(not faults(run) for run in one.counted)
 
 
 class _Result(NamedTuple):

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from transferlab.analysis.page.lengths import Share, wilson
 from transferlab.tasks.iob import Span, spans
 
-KINDS = ("correct", "boundary", "type", "boundary and type", "missed", "spurious")
+KINDS = ("correct", "boundary", "type", "boundary and type", "split", "merged", "missed", "spurious")
+"""What may become of a gold entity; the last one is of predicted entities."""
 
 
 class Errors(NamedTuple):
@@ -19,33 +20,43 @@ class Errors(NamedTuple):
 
 
 def classify(gold: Iterable[Span], found: Iterable[Span]) -> Counter[str]:
-    """Counts what became of the entities of one sentence; each gold and each predicted one is counted once.
+    """Counts what became of the entities of one sentence.
 
-    ``correct``: same words, same type. ``type``: same words, another type. ``boundary``: words overlap, same type;
-    ``boundary and type``: they overlap only. Pairs are made in that order, each entity in one pair at most, from left
-    to right. What is left of the gold ones is ``missed``, of the predicted ones ``spurious``.
+    Each gold entity is counted once, by the predicted entities that share a word with it:
+
+    * none: ``missed``
+    * several: ``split``
+    * one, which shares words with further gold entities: ``merged``
+    * one, the same words: ``correct``, or ``type`` where it has another type
+    * one, other words: ``boundary`` with the same type, else ``boundary and type``
+
+    A predicted entity that shares no word with a gold one is ``spurious``.
+
+    Args:
+        gold: The entities of the sentence; no two share a word.
+        found: The predicted ones; no two share a word.
     """
-    rest, guesses = sorted(gold, key=lambda s: s[1:]), sorted(found, key=lambda s: s[1:])
-    counts: Counter[str] = Counter()
-    for kind in ("correct", "type", "boundary", "boundary and type"):
-        for span in list(rest):
-            match = next((guess for guess in guesses if _relation(span, guess) == kind), None)
-            if match:
-                counts[kind] += 1
-                rest.remove(span)
-                guesses.remove(match)
-    counts["missed"] += len(rest)
-    counts["spurious"] += len(guesses)
+    gold, found = list(gold), list(found)
+    counts = Counter(_became(span, gold, found) for span in gold)
+    counts["spurious"] = sum(not any(_overlap(guess, span) for span in gold) for guess in found)
     return counts
 
 
-def _relation(gold: Span, guess: Span) -> str:
-    same_type, same_words = gold[0] == guess[0], gold[1:] == guess[1:]
-    if same_words:
+def _became(span: Span, gold: Sequence[Span], found: Sequence[Span]) -> str:
+    touching = [guess for guess in found if _overlap(span, guess)]
+    if len(touching) != 1:
+        return "split" if touching else "missed"
+    guess = touching[0]
+    same_type = span[0] == guess[0]
+    if span[1:] == guess[1:]:
         return "correct" if same_type else "type"
-    if gold[1] < guess[2] and guess[1] < gold[2]:
-        return "boundary" if same_type else "boundary and type"
-    return "none"
+    if sum(_overlap(guess, other) for other in gold) > 1:
+        return "merged"
+    return "boundary" if same_type else "boundary and type"
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[1] < other[2] and other[1] < one[2]
 
 
 def errors(lines: Sequence[dict[str, object]]) -> Errors:

@@ -185,8 +185,11 @@ def entity_errors(task: Task, found: Found) -> Html:
         drawing = charts.buckets(["seen", "unseen"], series, "in training", "recall")
         figures.append(charts.figure("Recall of seen and unseen entities", drawing))
     text = (
-        "Boundary: the words overlap, same type. Type: same words, another type. Missed: no prediction overlaps. "
-        "Spurious: no gold entity overlaps. Seen: training had the very same words with the same type; recall with "
+        "Each gold entity is counted once. Type: the same words, another type. Boundary: one predicted entity "
+        "overlaps, with other words; boundary and type: of another type too. Split: several predicted entities overlap "
+        "it. Merged: the predicted entity that overlaps it overlaps further gold entities. Missed: none overlaps. "
+        "Spurious, of predicted entities: no gold entity overlaps. "
+        "Seen: training had the very same words with the same type; recall with "
         "Wilson's 95 % interval, of the first seed; - where an older run did not note it."
         f"{_first_ones(found) if series else ''}"
     )

@@ -25,7 +25,7 @@ from transferlab.tasks import Batch, TaskDataModule
 from transferlab.tasks.table import TASKS
 from transferlab.use.forgetting import report
 from transferlab.use.forgetting.drift import layer_drift
-from transferlab.use.forgetting.probe import Draw, Features, draws, features, score
+from transferlab.use.forgetting.probe import Draw, Features, Score, draws, features, score
 
 FILE = "forgetting.json"
 DEFAULT = ("stsb", "sst2")
@@ -67,7 +67,7 @@ class Original(NamedTuple):
     draws: list[Draw]
     known: Features
     tested: Features
-    scores: list[float]
+    scores: list[Score]
 
 
 def main(arguments: list[str]) -> None:
@@ -195,7 +195,7 @@ def prepare(encoder: EncoderConfig, probe: str, settings: Settings) -> Original:
 
 def _probe(
     model: Strategy, views: list[TaskDataModule], chosen: list[Draw], what: str
-) -> tuple[Features, Features, list[float]]:
+) -> tuple[Features, Features, list[Score]]:
     source = views[0].source
     train = np.unique(np.concatenate([draw.train for draw in chosen]))
     test = np.unique(np.concatenate([draw.test for draw in chosen]))
@@ -220,14 +220,22 @@ def measure(model: Strategy, original: Original, settings: Settings) -> dict[str
     layers, tokens = layer_drift(
         original.model.encoder.backbone, model.encoder.backbone, _batches(original.views, np.sort(texts))
     )
-    found = estimate([after - before for after, before in zip(scores, original.scores, strict=True)])
+    found = estimate([after.value - before.value for after, before in zip(scores, original.scores, strict=True)])
     assert found is not None
+    single = {"original": sum(s.single for s in original.scores), "tuned": sum(s.single for s in scores)}
+    # probes that answer one class whatever they read have no difference to speak of
+    silent = max(single.values()) == len(scores)
     return {
         "metric": original.model.task.primary,
         **settings._asdict(),
-        "original": original.scores,
-        "tuned": scores,
-        "difference": {"mean": found.mean, "low": found.low, "high": found.high},
+        "original": [one.value for one in original.scores],
+        "tuned": [one.value for one in scores],
+        "one_answer": single,
+        "difference": {
+            "mean": found.mean,
+            "low": None if silent else found.low,
+            "high": None if silent else found.high,
+        },
         "tokens": tokens,
         "drift": [layer._asdict() for layer in layers],
     }

@@ -127,7 +127,19 @@ def _rows(batch: Batch, vectors: Tensor) -> Iterable[tuple[int, tuple[Any, Any, 
     return [(row, (v[real].numpy(), label[real].numpy(), seen[real].numpy())) for row, v, label, seen, real in whole]
 
 
-def score(task: TaskSpec, known: Features, tested: Features, draw: Draw) -> float:
+class Score(NamedTuple):
+    """What a probe came to.
+
+    Attributes:
+        value: The primary metric on the test rows.
+        single: Whether it gives one answer to all of them, so that it says nothing of the encoder.
+    """
+
+    value: float
+    single: bool
+
+
+def score(task: TaskSpec, known: Features, tested: Features, draw: Draw) -> Score:
     """Fits a linear model on the training rows of a draw and returns its primary metric on the test rows.
 
     Logistic regression, for targets ridge regression, on features of zero mean and unit variance; the strength of the
@@ -141,9 +153,12 @@ def score(task: TaskSpec, known: Features, tested: Features, draw: Draw) -> floa
     if task.kind == "tagging":
         fitted = _fit(task, np.concatenate([v[s] for v, s in zip(vectors, seen, strict=True)]), _flat(labels, seen))
         found = [_tags(fitted, v, s) for v, s in zip(others, there, strict=True)]
-        return evaluate(task, padded(found, 0), padded(gold, IGNORE))[task.primary]
+        single = len(np.unique(np.concatenate(found))) == 1
+        return Score(evaluate(task, padded(found, 0), padded(gold, IGNORE))[task.primary], single)
     fitted, wanted = _fit(task, np.stack(vectors), np.array(labels)), torch.tensor(gold)
-    return evaluate(task, _outputs(task, fitted, np.stack(others)), wanted)[task.primary]
+    outputs = _outputs(task, fitted, np.stack(others))
+    answers = outputs if task.kind == "regression" else outputs.argmax(-1)
+    return Score(evaluate(task, outputs, wanted)[task.primary], len(np.unique(answers.numpy())) == 1)
 
 
 def _flat(labels: list[Array], seen: list[Array]) -> Array:

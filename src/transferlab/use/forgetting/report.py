@@ -18,7 +18,16 @@ def show(run: Path, probe: str, result: dict[str, Any]) -> None:
     for name in ("original", "tuned"):
         screen.print(f"  {name:<10} {np.mean(result[name]):.4f}", markup=False)
     d = result["difference"]
-    screen.print(f"  difference {d['mean']:+.4f}  95 % [{d['low']:+.4f}, {d['high']:+.4f}]", markup=False)
+    single = result.get("one_answer") or {}
+    interval = "no interval" if d["low"] is None else f"95 % [{d['low']:+.4f}, {d['high']:+.4f}]"
+    screen.print(f"  difference {d['mean']:+.4f}  {interval}", markup=False)
+    for name, count in single.items():
+        if count:
+            screen.print(
+                f"  {count} of {len(result[name])} probes of the {name} encoder give one answer to every test example: "
+                "they say nothing of it. Give more training examples with --rows.",
+                markup=False,
+            )
     table = Table(title=f"drift on {result['tokens']:,} tokens of {probe}", title_justify="left", box=None)
     for name in ("layer", "linear CKA", "cosine distance"):
         table.add_column(name, justify="right")

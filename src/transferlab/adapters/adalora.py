@@ -127,6 +127,11 @@ class AdaLoRA(Injected):
         prefixes = tuple(f"{name}." for name, layer in module.named_modules() if hasattr(layer, "kept"))
         return {name for name in module.state_dict() if name.startswith(prefixes) and ".base_layer." not in name}
 
+    def findings(self, module: "nn.Module") -> dict[str, str]:
+        """The mean rank, and the lowest and highest one."""
+        ranks = list(self.ranks(module).values())
+        return {"ranks": f"{sum(ranks) / len(ranks):.1f} a matrix, {min(ranks)} to {max(ranks)}"}
+
     def ranks(self, module: "nn.Module") -> dict[str, int]:
         """Returns the rank of each adapted matrix as it is now, by module name."""
         named = ((name, layer) for name, layer in module.named_modules() if hasattr(layer, "kept"))

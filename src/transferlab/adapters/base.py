@@ -61,6 +61,10 @@ class Method(ABC):
             step: Optimizer steps done in the whole run, this one included: 1 after the first.
         """
 
+    def findings(self, module: "nn.Module") -> dict[str, str]:
+        """What the weights tell, by name, in words; empty where that is nothing."""
+        return {}
+
     def merge(self, module: "nn.Module") -> None:  # noqa: B027 - nothing can be merged in most methods
         """Puts updates into the linear maps that they update, so that they cost nothing in prediction."""
 

@@ -38,6 +38,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         },
         "weights": _weights(model),
         "frozen_work": model.frozen_work,
+        "without_effect": model.without_effect(),
         "kept": _kept(data),
         "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
         "metrics": {},

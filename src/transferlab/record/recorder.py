@@ -131,6 +131,8 @@ class RunRecorder(CostCounter):
             return
         self.after(_metrics(trainer, "val/"))
         predictions.write(predictions.place(self.folder, "validation"), lines.get("validation", []))
+        if findings := pl_module.findings():
+            self.summary["findings"] = findings
         if (mix := pl_module.encoder.mix) is not None:
             self.summary["layer_mix"] = {"weights": mix.weights.tolist(), "gamma": float(mix.gamma)}
 

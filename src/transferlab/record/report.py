@@ -49,6 +49,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "hardware": summary.get("hardware", ""),
         "precision": summary.get("precision", ""),
         "frozen work": "; ".join(summary.get("frozen_work", [])),
+        "without effect": "; ".join(f"{key}: {why}" for key, why in summary.get("without_effect", {}).items()),
         "run folder": str(folder),
     }
     return {name: value for name, value in rows.items() if value}
@@ -128,6 +129,7 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     if primary in before and primary in after:
         rows[f"{primary}, untrained -> trained"] = f"{before[primary]:.4f} -> {after[primary]:.4f}"
     rows |= {name: f"{value:.4f}" for name, value in metrics.items() if name.startswith("test")}
+    rows |= summary.get("findings", {})
     if mix := summary.get("layer_mix"):
         shares = " ".join(f"{share:.3f}" for share in mix["weights"])
         rows["layer mix"] = f"{shares} (embeddings to top layer), times {mix['gamma']:.3f}"

@@ -20,7 +20,7 @@ from transferlab.learning.heads import Head, HeadConfig
 from transferlab.learning.losses import example_losses, task_loss
 from transferlab.learning.metrics import TaskMetrics
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
-from transferlab.strategies import content, frozen
+from transferlab.strategies import content, effects, frozen
 from transferlab.strategies.forward import best_sequences, document_mean, encoder_inputs, first_pieces
 from transferlab.strategies.sharding import shard
 from transferlab.strategies.step import StepMean, counts
@@ -57,8 +57,7 @@ class Strategy(Remembered, L.LightningModule):
         self.task = task
         self.encoder_config = encoder = resolved(encoder)
         self.optimizer = optimizer
-        self.head_lr = head.lr
-        self.decoding = head.decoding
+        self.head_config = head
         self.schedule = schedule
         self.encoder: Encoder = build_encoder(encoder)
         self.head = Head(head, self.encoder.hidden_size, task)
@@ -77,6 +76,14 @@ class Strategy(Remembered, L.LightningModule):
     def learned(self) -> set[str]:
         """Names in `state_dict` that training changes, and so belong into a checkpoint."""
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def without_effect(self) -> dict[str, str]:
+        """Keys that were set and change nothing in this run, with the reason."""
+        return effects.without_effect(self.encoder_config, self.head_config, self.task)
+
+    def findings(self) -> dict[str, str]:
+        """What the weights tell at the end of a run, by name, in words: for AdaLoRA the ranks."""
+        return {}
 
     def schedule_starts(self) -> list[tuple[int, ...]]:
         """Optimizer steps at which the schedule of each layer and of the head starts; empty: all with the run."""
@@ -175,7 +182,7 @@ class Strategy(Remembered, L.LightningModule):
         reachable = self._reachable(batch)
         if reachable is None:
             return logits
-        if self.decoding == "argmax":
+        if self.head_config.decoding == "argmax":
             return logits.argmax(-1) * reachable
         return best_sequences(logits, reachable, self.task.labels)
 
@@ -309,7 +316,7 @@ class Strategy(Remembered, L.LightningModule):
         inside = {id(parameter) for part in (*layers, mix) for parameter in part}
         others = [parameter for parameter in self.parameters() if id(parameter) not in inside]
         starts, mix_lr = self.schedule_starts(), self.encoder_config.mix_lr
-        groups = parameter_groups(layers, others, self.head_lr, self.layer_decay, starts, mix, mix_lr)
+        groups = parameter_groups(layers, others, self.head_config.lr, self.layer_decay, starts, mix, mix_lr)
         optimizer = self.optimizer(groups)
         apply_scales(optimizer)
         scheduler = self.schedule.build(optimizer, self.total_steps)

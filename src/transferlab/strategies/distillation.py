@@ -99,6 +99,13 @@ class Distillation(Strategy):
                 self._keep(data, data.with_encoder(teacher.encoder), work, values)
         return data
 
+    def without_effect(self) -> dict[str, str]:
+        """Adds what only a teacher's logits would be read with."""
+        found = super().without_effect()
+        if self.temperature != 2 and (self.alpha == 1 or self.task.kind == "regression"):
+            found["model.temperature"] = "no distribution is imitated"
+        return found
+
     @property
     def is_taught(self) -> bool:
         """Whether the loss has a term with the teacher's answers."""

@@ -39,6 +39,12 @@ class FeatureExtraction(Strategy):
         super().__init__(task, encoder, head, optimizer, schedule)
         self.encoder.backbone.requires_grad_(False)
 
+    def without_effect(self) -> dict[str, str]:
+        """Adds the dropout of the frozen encoder."""
+        keys = ("dropout", "attention_dropout")
+        set_ = [key for key in keys if getattr(self.encoder_config, key) is not None]
+        return super().without_effect() | {f"encoder.{key}": "the frozen encoder drops nothing" for key in set_}
+
     def train(self, mode: bool = True) -> "FeatureExtraction":
         """Keeps the encoder in evaluation mode: without dropout its output is the same every time."""
         super().train(mode)

@@ -70,6 +70,11 @@ class FullFineTuning(Strategy):
         """Names of all parameters that learn at some time of the run."""
         return self._learned
 
+    def without_effect(self) -> dict[str, str]:
+        """Adds the schedule of an unfreezing that does not take place."""
+        idle = self.unfreeze_schedule is not None and not self.is_gradual
+        return super().without_effect() | ({"model.unfreeze_schedule": "no layer is unfrozen"} if idle else {})
+
     @property
     def is_gradual(self) -> bool:
         """Whether layers are unfrozen one after the other."""
@@ -90,20 +95,30 @@ class FullFineTuning(Strategy):
         """Steps at which the schedules of the layers, from the bottom, and of the head start; empty: all at once."""
         if not (self.is_gradual and self.unfreeze_schedule):
             return []
-        count, trainer = len(self.layers), self.trainer
-        # fills in the number of batches too
-        total = self.total_steps
-        if self.unfreeze_every:
-            epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-            every = [epoch * self.unfreeze_every * number for number in range(1, count + 1)]
-        else:
-            every = list(self.unfreeze_at[:count])
-        stages = [0, *(step for step in every if step < total)]
+        count, stages = len(self.layers), [0, *self._unfreezing_steps()]
         # the head's, then those of the layers from the top; layers that the run does not reach start never
         starts = [tuple(stages[number:]) for number in range(count + 1)]
         if self.unfreeze_schedule == "layer":
             starts = [each[:1] for each in starts]
         return [*reversed(starts[1:]), starts[0]]
+
+    def _unfreezing_steps(self) -> list[int]:
+        """Steps of this run before which a layer is unfrozen, from the top."""
+        # asked first, since it fills in the number of batches
+        count, total, trainer = len(self.layers), self.total_steps, self.trainer
+        steps = list(self.unfreeze_at[:count])
+        if self.unfreeze_every:
+            epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+            steps = [epoch * self.unfreeze_every * number for number in range(1, count + 1)]
+        return [step for step in steps if step < total]
+
+    def on_train_start(self) -> None:
+        """Tells where the run is too short for all layers."""
+        if self.is_gradual and (reached := len(self._unfreezing_steps())) < len(self.layers):
+            self.print(
+                f"unfreezing reaches {reached} of {len(self.layers)} layers in {self.total_steps} steps; the others "
+                "stay frozen (a longer trainer.max_epochs, or model.unfreeze_at, reaches them)"
+            )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Freezes the layers that are not yet to learn.

@@ -47,6 +47,10 @@ class ParameterEfficient(Strategy):
         inside = {f"encoder.backbone.{name}" for name in self.method.learned(self.encoder.backbone)}
         return super().learned() | inside
 
+    def findings(self) -> dict[str, str]:
+        """What the method tells of its weights."""
+        return self.method.findings(self.encoder.backbone)
+
     @property
     def cannot_be_sharded(self) -> str:
         """Only LoRA was tried; AdaLoRA reads and prunes whole matrices."""

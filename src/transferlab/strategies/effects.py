@@ -1,0 +1,30 @@
+"""Settings that a run carries and that change nothing in it."""
+
+from transferlab.encoders import EncoderConfig
+from transferlab.learning.heads import HeadConfig
+from transferlab.tasks.spec import TaskSpec
+
+
+def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> dict[str, str]:
+    """Keys of encoder and head that differ from their default and change nothing, with the reason."""
+    recurrent = encoder.architecture == "bilstm"
+    unread = {
+        "hidden": (head.kind == "linear", "a linear head has no hidden layer"),
+        "layers": (head.kind != "bilstm", "only a BiLSTM head has several layers"),
+        "decoding": (task.kind != "tagging", "only tags are decoded"),
+    }
+    found = {f"model.head.{key}": why for key, why in _changed(head, HeadConfig(), unread)}
+    transformers_only = (recurrent, "a BiLSTM has none")
+    unread = {
+        "lstm_size": (not recurrent, "the encoder is no BiLSTM"),
+        "mix_lr": (encoder.layers != "mix", "no layer mix is learned"),
+        "keep_layers": transformers_only,
+        "dropout": transformers_only,
+        "attention_dropout": transformers_only,
+        "compile": (recurrent, "a BiLSTM is not compiled"),
+    }
+    return found | {f"encoder.{key}": why for key, why in _changed(encoder, EncoderConfig(), unread)}
+
+
+def _changed(config: object, plain: object, unread: dict[str, tuple[bool, str]]) -> list[tuple[str, str]]:
+    return [(key, why) for key, (idle, why) in unread.items() if idle and getattr(config, key) != getattr(plain, key)]

@@ -123,6 +123,7 @@ class TransferCLI(ExperimentCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise TransferlabError(shortened(error)) from error
+        self.model.accept_changed_base = self.settings.run.accept_changed_base
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds the recorder, the log of metrics, checkpoints to go on from, and plain progress lines on a pipe."""
@@ -206,6 +207,8 @@ class TransferCLI(ExperimentCLI):
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
         if isinstance(self.trainer.strategy, Sharded) and (reason := self.model.cannot_be_sharded):
             raise TransferlabError(f"trainer.strategy: {reason}, so it cannot be split; use trainer/ddp instead.")
+        if self.checkpoint:
+            self.model.check_base(checkpoints.facts(self.checkpoint))
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.datamodule.packed:

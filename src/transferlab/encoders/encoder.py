@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from transferlab.encoders import boundary
 from transferlab.encoders.config import EncoderConfig, Pooling
+from transferlab.encoders.content import Content, content_of
 from transferlab.encoders.layers import drop_top_layer, keep_layers
 from transferlab.encoders.packing import Packing, enable_packing, packed_inputs, pool_packed
 from transferlab.encoders.recurrent import RecurrentBackbone
@@ -44,10 +45,12 @@ class Encoder(nn.Module):
     Args:
         backbone: A transformers encoder without head, or a `RecurrentBackbone`.
         config: Which hidden states are read and how they are pooled.
+        content: Hashes of the files that weights and tokenizer were read from.
     """
 
-    def __init__(self, backbone: nn.Module, config: EncoderConfig) -> None:
+    def __init__(self, backbone: nn.Module, config: EncoderConfig, content: Content = Content()) -> None:  # noqa: B008
         super().__init__()
+        self.content = content
         self.backbone = backbone
         self.config = config
         self.width = int(backbone.config.hidden_size)  # type: ignore[union-attr, arg-type]
@@ -140,8 +143,10 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
     config = resolved(config)
     if config.architecture == "bilstm":
-        return Encoder(RecurrentBackbone(len(load_tokenizer(config)), config.lstm_size), config)
+        return Encoder(RecurrentBackbone(len(load_tokenizer(config)), config.lstm_size), config, content_of(config))
     backbone: Any = load_backbone(config)
+    # at once, so that it is that of the files that were read
+    content = content_of(config)
     if getattr(backbone, "pooler", None) is not None:
         # it would be a part without gradient: we pool ourselves
         backbone.pooler = None
@@ -152,4 +157,4 @@ def build_encoder(config: EncoderConfig) -> Encoder:
     if config.compile:
         # in place, so the names in a checkpoint stay as they are; it happens at the first batch
         backbone.compile()
-    return Encoder(backbone, config)
+    return Encoder(backbone, config, content)

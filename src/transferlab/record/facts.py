@@ -37,6 +37,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
             "windows": data.settings.windows if data.settings.truncation == "windows" else None,
         },
         "weights": _weights(model),
+        "base": model.encoder.content._asdict(),
         "frozen_work": model.frozen_work,
         "without_effect": model.without_effect(),
         "kept": _kept(data),

@@ -87,6 +87,13 @@ class RunRecorder(CostCounter):
         self.summary["before"] = metrics
         self._write("running")
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Notes what the user accepted for the run to go on."""
+        assert isinstance(pl_module, Strategy)
+        if trainer.is_global_zero and pl_module.accepted:
+            self.summary["accepted"] = [*self.summary.get("accepted", []), *pl_module.accepted]
+            self._write("running")
+
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the cost."""
         if not trainer.is_global_zero:

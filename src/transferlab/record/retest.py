@@ -29,7 +29,7 @@ def evaluated(command: str, trainer: Any, data: TaskDataModule, lines: Lines, ch
 
     Args:
         command: ``validate``, ``test`` or ``predict``.
-        trainer: The Trainer, for its precision.
+        trainer: The Trainer, for its precision and its model.
         data: The examples.
         lines: Records of what was evaluated, by the name of their file.
         checkpoint: Hash of the checkpoint; None where the weights came from no file.
@@ -40,8 +40,11 @@ def evaluated(command: str, trainer: Any, data: TaskDataModule, lines: Lines, ch
         splits = {"validation": data.part_rows("validation")[0]}
     else:
         splits = dict(zip(data.predicted.names, data.predicted.splits, strict=True))
+    base = trainer.lightning_module.encoder.content
     return {
         "checkpoint": checkpoint,
+        "base_weights": base.weights or None,
+        "tokenizer": base.tokenizer or None,
         "precision": str(trainer.precision),
         "max_length": data.settings.max_length,
         "truncation": data.settings.truncation,
@@ -57,7 +60,7 @@ def expected(command: str, summary: Facts) -> Facts:
     known = summary.get("evaluated") or {}
     if command in known:
         return dict(known[command])
-    data, validated = summary.get("data") or {}, known.get("validate") or {}
+    data, validated, base = (part or {} for part in (summary.get("data"), known.get("validate"), summary.get("base")))
     versions = data.get("versions") or {}
     examples = {"test": (summary.get("test") or {}).get("examples")}
     # the names of test splits in metric keys stand in the order of the splits
@@ -67,6 +70,8 @@ def expected(command: str, summary: Facts) -> Facts:
     }
     return {
         "checkpoint": validated.get("checkpoint"),
+        "base_weights": base.get("weights") or None,
+        "tokenizer": base.get("tokenizer") or None,
         "precision": summary.get("precision"),
         "max_length": data.get("max_length"),
         "truncation": data.get("truncation"),
@@ -77,8 +82,8 @@ def expected(command: str, summary: Facts) -> Facts:
 def differences(record: Facts, now: Facts) -> list[str]:
     """Where an evaluation differs from that of record, in words; what one side does not know is not compared."""
     found = []
-    for key, name in (("checkpoint", "weights"), ("precision",) * 2, ("max_length",) * 2, ("truncation",) * 2):
-        found += _differs(name, record.get(key), now.get(key))
+    for key in ("checkpoint", "base_weights", "tokenizer", "precision", "max_length", "truncation"):
+        found += _differs(key.replace("_", " "), record.get(key), now.get(key))
     for split, facts in now["splits"].items():
         own = (record.get("splits") or {}).get(split) or {}
         found += _differs(f"{split} examples by content", own.get("version"), facts["version"])

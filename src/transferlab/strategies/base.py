@@ -66,6 +66,10 @@ class Strategy(Remembered, L.LightningModule):
         self.validation_loss = nn.ModuleDict({"sum": SumMetric("disable"), "count": SumMetric("disable")})
         # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
         self.strict_loading = False
+        self.accept_changed_base = False
+        """Whether a checkpoint is loaded though base weights or tokenizer are other ones by content."""
+        self.accepted: list[str] = []
+        """What was accepted, in words."""
         self._cut = 0
         self._step = StepMean()
         self.frozen_work: list[str] = []
@@ -341,12 +345,33 @@ class Strategy(Remembered, L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what was trained, and says which encoder and labels it belongs to."""
-        content.keep_learned(checkpoint, self.learned(), self.encoder_config, self.task)
+        content.keep_learned(checkpoint, self.learned(), self.belongs)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that a checkpoint fits.
 
         Raises:
-            TransferlabError: Other labels, other encoder, missing or unequal tensors.
+            TransferlabError: Other labels, other encoder by name or content, missing or unequal tensors.
         """
-        content.check_fits(checkpoint, self.state_dict(), self.learned(), self.encoder_config, self.task)
+        content.check_fits(checkpoint, self.state_dict(), self.learned(), self.belongs)
+        self.check_base(checkpoint.get("transferlab", {}))
+
+    def check_base(self, facts: dict[str, Any]) -> None:
+        """Checks that a checkpoint was trained on these base weights and this tokenizer.
+
+        Args:
+            facts: What the checkpoint says of itself.
+
+        Raises:
+            TransferlabError: Others by content, and `accept_changed_base` is false.
+        """
+        leans = content.leans_on_base(self.state_dict(), self.learned())
+        if not self.accept_changed_base:
+            content.check_base(facts, self.belongs, leans)
+        elif changed := content.changed_base(facts, self.belongs, leans):
+            self.accepted = [changed]
+
+    @property
+    def belongs(self) -> content.Belongs:
+        """What a checkpoint of this model belongs to."""
+        return content.Belongs(self.encoder_config, self.encoder.content, self.task)

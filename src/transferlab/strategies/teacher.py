@@ -14,6 +14,7 @@ from transferlab.config.places import find_run
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_model
 from transferlab.ground.errors import TransferlabError
+from transferlab.strategies import content
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.forward import document_mean, first_pieces
 from transferlab.tasks import Batch, TaskSpec
@@ -67,8 +68,13 @@ def align(teacher: Sequence[str], student: Sequence[str]) -> list[int]:
     return [places[label.lower()] for label in student]
 
 
-def restore(run: Path) -> Strategy:
+def restore(run: Path, beside_base: bool = False) -> Strategy:
     """Rebuilds the model of a finished run from its folder, in evaluation mode.
+
+    Args:
+        run: The run folder.
+        beside_base: Whether it is to be compared with its pretrained encoder, which must be the same by content then,
+            even where training changed all of it.
 
     Raises:
         TransferlabError: The run left no checkpoint, or it does not fit.
@@ -83,6 +89,8 @@ def restore(run: Path) -> Strategy:
     model = _build(tree, task)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model.on_load_checkpoint(state)
+    if beside_base:
+        content.check_base(state.get("transferlab", {}), model.belongs, leans=True)
     model.load_state_dict(state["state_dict"], strict=False)
     return model.eval()
 

@@ -134,6 +134,12 @@ def is_whole(path: Path) -> bool:
         return False
 
 
+def facts(path: Path) -> dict[str, Any]:
+    """What a whole checkpoint says of itself: encoder, labels and what else `transferlab.strategies.content` notes."""
+    content = torch.load(path / REST if path.is_dir() else path, map_location="cpu", weights_only=True, mmap=True)
+    return dict(content.get("transferlab", {}))
+
+
 def newest(folder: Path) -> tuple[Path | None, list[Path]]:
     """The newest checkpoint of a run that is whole, and the damaged ones that were passed over.
 

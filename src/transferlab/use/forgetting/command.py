@@ -143,7 +143,7 @@ def _restore(run: Path) -> Strategy:
     if run_folder.read_summary(run).get("weights") == "random":
         raise TransferlabError(f"{run} began with random weights, so it had nothing to forget; name another run.")
     try:
-        model = restore(run)
+        model = restore(run, beside_base=True)
     except ArgumentError as error:
         raise TransferlabError(f"{run}/config.yaml is of another version: {' '.join(str(error).split())}.") from error
     return model.requires_grad_(False).to(_device())

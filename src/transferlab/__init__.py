@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transferlab.api.callbacks import run_callbacks as run_callbacks
     from transferlab.encoders.config import EncoderConfig as EncoderConfig
     from transferlab.ground.errors import TransferlabError as TransferlabError
+    from transferlab.ground.quiet import quiet as quiet
     from transferlab.learning.cache import CacheConfig as CacheConfig
     from transferlab.learning.heads import HeadConfig as HeadConfig
     from transferlab.learning.optim import Schedule as Schedule
@@ -41,6 +42,7 @@ _PLACES = {
     "api.callbacks": ("run_callbacks",),
     "encoders.config": ("EncoderConfig",),
     "ground.errors": ("TransferlabError",),
+    "ground.quiet": ("quiet",),
     "learning.cache": ("CacheConfig",),
     "learning.heads": ("HeadConfig",),
     "learning.optim": ("Schedule",),

@@ -158,6 +158,12 @@ test-all: $(STAMP) ## the slow tests too [ARGS=...]
 test-cluster: $(STAMP) ## jobs of a real Slurm on this machine, which is installed if need be (Debian, as root) [ARGS=...]
 	$(PY) -m pytest -m slurm tests/cluster $(call given,ARGS)
 
+docs: $(STAMP) ## build the pages and the API reference into site/, links checked; offline once installed
+	@$(PY) -c 'import mkdocstrings, material' 2>/dev/null || \
+		{ echo 'installing what builds the pages'; $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[docs]'; }
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict $(call given,ARGS)
+	@echo 'site/index.html'
+
 lint: $(STAMP) ## ruff: rules and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -170,5 +176,5 @@ types: $(STAMP) ## mypy --strict
 	$(PY) -m mypy
 
 clean: ## remove caches and build files; leaves .venv/ and runs/
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
+	rm -rf build dist site .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

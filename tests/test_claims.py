@@ -233,7 +233,7 @@ def test_the_rule_for_a_claim():
 def pages(tmp_path, monkeypatch):
     """A copy of the repository's pages, in a folder to run in."""
     (tmp_path / "docs").mkdir()
-    for name in ("docs/claims.md", "README.md"):
+    for name in ("docs/claims.md", "docs/results.md", "README.md"):
         (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
@@ -254,12 +254,17 @@ def test_the_page_is_written_between_its_markers_and_the_same_again(write, pages
     assert "- `sst2`: no finished run of bitfit." in text
     assert "under 1 % of the parameters. | **supported** (of 8 numbers: 2 supported, 6 not run) |" in text
     assert "peft: supported" in capsys.readouterr().out
-    readme = (pages / "README.md").read_text()
-    assert "| SST-2 accuracy | `full_finetuning` | 89.2 [89.0, 89.4] | best | 5 | 2,000 | 1.00 % | 60 s |" in readme
-    assert "| `bitfit` | no result | | 1 failed |" in readme
-    assert "not run: `transferlab sweep mrpc`" in readme
+    readme, results = (pages / "README.md").read_text(), (pages / "docs" / "results.md").read_text()
+    best = "| SST-2 accuracy | `full_finetuning` | all-MiniLM-L6-v2 | 2,000 | 5 | 89.2 [89.0, 89.4] | best | 1.00 % | 60 s |"
+    for text in (readme, results):
+        assert "| Task | Strategy | Model | Training examples | Seeds | Test score [95 % interval] |" in text
+        assert best in text
+        assert "| `bitfit` | all-MiniLM-L6-v2 | 2,000 | 1 failed | no result |" in text
+    assert "not run: `transferlab sweep mrpc`" in results
+    assert "sweep mrpc`" not in readme
+    written = (pages / "docs" / "claims.md").read_text()
     command.main(["--readme"])
-    assert (pages / "docs" / "claims.md").read_text() == text
+    assert (pages / "docs" / "claims.md").read_text() == written
     assert (pages / "README.md").read_text() == readme
 
 

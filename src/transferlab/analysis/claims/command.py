@@ -7,13 +7,14 @@ from pathlib import Path
 from transferlab.analysis.claims import grid, page
 from transferlab.analysis.claims.effects import combine
 from transferlab.analysis.claims.rows import Finding, find
-from transferlab.analysis.claims.table import CLAIMS, PROBE, PROBE_ROWS, Claim
+from transferlab.analysis.claims.table import CLAIMS, COMPARED, PROBE, PROBE_ROWS, Claim
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.record import folder as run_folder
 
 PAGE = Path("docs") / "claims.md"
-README = Path("README.md")
+RESULTS = {Path("README.md"): tuple(COMPARED)[:1], Path("docs") / "results.md": tuple(COMPARED)}
+"""Pages with a table of results, and the tasks in it."""
 
 
 def main(arguments: list[str]) -> None:
@@ -43,7 +44,8 @@ def main(arguments: list[str]) -> None:
         texts[asked.page], page.OVERVIEW, page.overview(texts[asked.page], CLAIMS), str(asked.page)
     )
     if asked.readme:
-        texts[README] = page.put(_read(README), page.RESULTS, page.results(runs), str(README))
+        for path, tasks in RESULTS.items():
+            texts[path] = page.put(_read(path), page.RESULTS, page.results(runs, tasks), str(path))
     for path, text in texts.items():
         run_folder.write_text(path, text)
         print(f"\nwritten: {path}")
@@ -58,7 +60,9 @@ def _parser() -> Parser:
     parser.add_argument("--claim", help=f"only {', '.join(claim.name for claim in CLAIMS)}")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of runs [runs]")
     parser.add_argument("--page", type=Path, default=PAGE, help=f"page to write into [{PAGE}]")
-    parser.add_argument("--readme", action="store_true", help="write the table of results into README.md too")
+    parser.add_argument(
+        "--readme", action="store_true", help="write the tables of results too: README.md, docs/results.md"
+    )
     parser.add_argument("--run", action="store_true", help="run first what of the sweeps is not finished")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, with --run [1]")
     return parser

@@ -100,16 +100,31 @@ def overview(text: str, claims: tuple[Claim, ...]) -> str:
 # results of all strategies ------------------------------------------------------------------------------------------
 
 
-def results(runs: Grid) -> str:
-    """The table of results: a row for each strategy of the sweeps that compare several, with as many labels as any."""
-    lines = [
-        "| Task | Strategy | Test, 95 % interval | Against the best | Seeds | Rows | Learns | Time a run |",
-        "| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for task, sweep in COMPARED.items():
-        found = standing(_groups(runs, sweep, task))
+COLUMNS = {
+    "Task": "---",
+    "Strategy": "---",
+    "Model": "---",
+    "Training examples": "---:",
+    "Seeds": "---:",
+    "Test score [95 % interval]": "---:",
+    "Against the best": "---",
+    "Trainable parameters": "---:",
+    "Time per run": "---:",
+}
+
+
+def results(runs: Grid, tasks: tuple[str, ...] = tuple(COMPARED)) -> str:
+    """The table of results: a row for each strategy of the sweeps that compare several, with as many labels as any.
+
+    Args:
+        runs: All runs.
+        tasks: Those that are shown.
+    """
+    lines = [f"| {' | '.join(COLUMNS)} |", f"| {' | '.join(COLUMNS.values())} |"]
+    for task in tasks:
+        found = standing(_groups(runs, COMPARED[task], task))
         if not found:
-            lines.append(f"| {NAMES[task]} | not run: `transferlab sweep {sweep}` | | | | | | |")
+            lines.append(f"| {NAMES[task]} | not run: `transferlab sweep {COMPARED[task]}` | | | | | | | |")
         for place, row in enumerate(found):
             title = f"{NAMES[task]} {row.group.key.metric}" if place == 0 else ""
             lines.append(f"| {title} | {_result(row)} |")
@@ -135,23 +150,24 @@ def _against(row: Standing) -> str:
 
 def _result(row: Standing) -> str:
     one = row.group
-    name = f"`{one.key.strategy}`"
+    broken = grid.failures(one)
+    model = MISSING if one.key.encoder == "-" else one.key.encoder
+    examples = f"{one.key.train_examples:,}" if one.key.train_examples else MISSING
     if one.score is None:
-        return f"{name} | no result | | {len(one.runs)} failed | | | "
+        return f"`{one.key.strategy}` | {model} | {examples} | {len(one.runs)} failed | no result | | | "
     interval = ""
     if one.score.low is not None and one.score.high is not None:
         interval = f" [{100 * one.score.low:.1f}, {100 * one.score.high:.1f}]"
-    learns = value(one.counted[0], "params", "trainable_pct") if one.key.encoder != "-" else None
+    share = value(one.counted[0], "params", "trainable_pct") if one.key.encoder != "-" else None
     times = [seconds for run in one.counted if (seconds := value(run, "perf", "wall_s")) is not None]
-    broken = grid.failures(one)
-    seeds = f"{len(one.seeds)}" + (f", {broken} failed" if broken else "")
     cells = [
-        name,
+        f"`{one.key.strategy}`",
+        model,
+        examples,
+        f"{len(one.seeds)}" + (f", {broken} failed" if broken else ""),
         f"{100 * one.score.mean:.1f}{interval}",
         _against(row),
-        seeds,
-        f"{one.key.train_examples:,}" if one.key.train_examples else MISSING,
-        f"{learns:.2f} %" if learns is not None else MISSING,
+        f"{share:.2f} %" if share is not None else MISSING,
         f"{sum(times) / len(times):,.0f} s" if times else MISSING,
     ]
     return " | ".join(cells)

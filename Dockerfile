@@ -1,4 +1,4 @@
-# docker build -t transferlab . && docker run --rm -v "$PWD/work:/work" transferlab
+# docker build -t transferlab . && docker run --rm -v "$PWD/work:/workspace" transferlab
 # runs `transferlab fit --experiment lora_demo_sentences`; see docs/container.md
 FROM python:3.11-slim-bookworm
 
@@ -16,13 +16,13 @@ COPY configs configs
 COPY experiments experiments
 COPY src src
 RUN pip install --no-deps --force-reinstall . && useradd --create-home --uid 1000 runner \
-    && mkdir /work && chown runner /work
+    && mkdir /workspace && chown runner /workspace
 
 USER 1000
-WORKDIR /work
+WORKDIR /workspace
 # what is downloaded and cached lies in the working folder, so a mounted one keeps it
-ENV HF_HOME=/work/.cache/huggingface TRANSFERLAB_CACHE=/work/.cache/transferlab
-VOLUME /work
+ENV HF_HOME=/workspace/.cache/huggingface TRANSFERLAB_CACHE=/workspace/.cache/transferlab
+VOLUME /workspace
 # SIGTERM, which `docker stop` sends, saves the run; it needs more time than the usual ten seconds: docker stop -t 60
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["transferlab"]

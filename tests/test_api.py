@@ -75,7 +75,10 @@ def weights(folder, name="best.ckpt"):
 
 
 def check_same_run(one, other):
-    assert rows(one) == rows(other)
+    (first, *rest), (second, *others) = rows(one), rows(other)
+    assert rest == others
+    # the command validates the untrained head on cached states, which are kept in 16 bits; a script computes them
+    assert first == pytest.approx(second, abs=1e-5)
     assert weights(one).keys() == weights(other).keys()
     assert all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
     for split in ("validation", "test"):

@@ -20,10 +20,11 @@ from transferlab.encoders.config import MIX_LR, EncoderConfig
 from transferlab.encoders.loading import resolved
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.hardware import best_accelerator, best_precision, in_words
+from transferlab.ground.hardware import best_accelerator, best_precision
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
-from transferlab.record import history, setting, stopping
+from transferlab.record import history
+from transferlab.record.facts import identity
 from transferlab.record.progress import LineProgress
 from transferlab.record.recorder import RunRecorder
 from transferlab.tracking import files, loggers
@@ -130,19 +131,7 @@ class TransferCLI(ExperimentCLI):
         settings = self.settings
         trainer: Any = super().instantiate_trainer(**kwargs, plugins=self._plugins())
         inside.install_no_signal_handlers(trainer)
-        strategy = settings.model.class_path.rsplit(".", 1)[-1]
-        identity = {
-            "experiment": settings.run.experiment,
-            "run": self.folder.name,
-            "strategy": settings.run.strategy or strategy,
-            "seed": settings.seed_everything,
-            "tags": list(settings.run.tags),
-            "precision": str(trainer.precision),
-            "hardware": in_words(str(settings.trainer.accelerator), int(trainer.num_devices)),
-            "setting": setting.fingerprint(self._tree()),
-            "early_stopping": stopping.rule(trainer.callbacks),
-        }
-        self.recorder = RunRecorder(self.folder, identity)
+        self.recorder = RunRecorder(self.folder, identity(self._tree(), self.folder, trainer))
         self.recorder.evaluations.tree = self._tree()
         trainer.callbacks.append(self.recorder)
         self.metrics = MetricsLog(self.folder / history.NAME)

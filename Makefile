@@ -4,6 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 RUNNER := $(PY) -m transferlab
+# what is said to be typed next is a target of this file then
+export TRANSFERLAB_MAKE := 1
 
 # a variable of the same name in the environment is not meant for this file
 given = $(if $(filter command line,$(origin $(1))),$($(1)))

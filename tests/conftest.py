@@ -19,7 +19,7 @@ import torch
 from transferlab.encoders import EncoderConfig
 from transferlab.tasks import Source, TaskDataModule
 
-VARIABLES = ("TRANSFERLAB_CACHE", "TRANSFERLAB_MODELS", "TRANSFERLAB_DATA", "TRANSFERLAB_RUN_DIR")
+VARIABLES = ("TRANSFERLAB_CACHE", "TRANSFERLAB_MODELS", "TRANSFERLAB_DATA", "TRANSFERLAB_RUN_DIR", "TRANSFERLAB_MAKE")
 RANKS = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "PL_GLOBAL_SEED")
 HANGS = 3600
 """Seconds that only what hangs takes, on the busiest of machines."""

@@ -7,6 +7,8 @@ from importlib import import_module
 from transferlab.cli import commands
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.progress import loading
+from transferlab.ground.quiet import no_bars_on_pipes
 
 
 def main() -> None:
@@ -36,10 +38,12 @@ def _run(arguments: list[str]) -> None:
     elif command in commands.TRAINING:
         _train(command, rest)
     else:
-        if command in {"baseline", "fetch", "forgetting"}:
+        if commands.COMMANDS[command].loads:
             from transferlab.cli import early
 
             early.check_names(command, rest)
+            no_bars_on_pipes()
+            loading()
         module, _, function = commands.COMMANDS[command].target.partition(":")
         getattr(import_module(module), function)(rest)
 
@@ -56,6 +60,8 @@ def _train(command: str, rest: list[str]) -> None:
     early.check([command, *rest])
     # a signal may come during the imports already, which take seconds
     with signals.handled():
+        no_bars_on_pipes()
+        loading()
         from transferlab.cli.train import main as train
 
         train()

@@ -1,7 +1,6 @@
 """``transferlab baseline``."""
 
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from transferlab.cli.parsing import LINKED
 from transferlab.config import experiments
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.quiet import no_bars_on_pipes
 from transferlab.record import folder as run_folder
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.table import TASKS, lookup
@@ -50,8 +50,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: Wrong arguments, unusable rows, or a method that does not fit the task.
     """
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    no_bars_on_pipes()
     parser = build_parser()
     settings = parse(arguments, parser)
     data: TaskDataModule = parser.instantiate_classes(settings).data

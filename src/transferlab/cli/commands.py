@@ -12,12 +12,14 @@ class Command:
         usage: What follows it, most often.
         text: One line for the list of commands.
         target: ``module:function`` that takes the rest of the command line; empty for those that train.
+        loads: Whether it imports torch, so that its names are checked before.
     """
 
     name: str
     usage: str
     text: str
     target: str = ""
+    loads: bool = False
 
 
 TRAIN, USE, COMPARE, WATCH, SETUP = "Train", "Use a trained model", "Compare", "Watch", "Set up"
@@ -63,6 +65,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "--run RUN",
             "what the tuned encoder still knows",
             "transferlab.use.forgetting.command:main",
+            loads=True,
         ),
     ),
     COMPARE: (
@@ -83,6 +86,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "--experiment NAME",
             "methods without an encoder, same examples",
             "transferlab.baselines:main",
+            loads=True,
         ),
         Command(
             "curve",
@@ -126,6 +130,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "--experiment NAME",
             "download data and weights beforehand",
             "transferlab.launch.fetch:main",
+            loads=True,
         ),
     ),
 }

@@ -59,11 +59,19 @@ def _experiment(value: str, chosen: Mapping[str, str] | None = None) -> list[str
     return ["--config", yaml.safe_dump(experiments.compose(value, chosen=chosen), sort_keys=False)]
 
 
+def _saved(folder: Path) -> list[str]:
+    tree = experiments.of_file(folder / "config.yaml")
+    if isinstance(tree.get("trainer"), dict):
+        # runs of earlier versions kept the kind of output that their first start had
+        tree["trainer"].pop("enable_progress_bar", None)
+    return ["--config", yaml.safe_dump(tree, sort_keys=False)]
+
+
 def _run(value: str) -> list[str]:
     folder = run_folder.find(value)
     os.environ[run_folder.VARIABLE] = str(folder.absolute())
     checkpoint = folder / "checkpoints" / "best.ckpt"
-    return [*_config(str(folder / "config.yaml")), "--ckpt_path", str(checkpoint)]
+    return [*_saved(folder), "--ckpt_path", str(checkpoint)]
 
 
 def _resume(value: str, configured: bool) -> list[str]:
@@ -71,7 +79,7 @@ def _resume(value: str, configured: bool) -> list[str]:
     fresh = configured and os.sep in value and not Path(value).exists()
     folder = Path(value) if fresh else run_folder.find(value)
     os.environ[run_folder.VARIABLE] = str(folder.absolute())
-    return [] if configured else _config(str(folder / "config.yaml"))
+    return [] if configured else _saved(folder)
 
 
 ARGUMENTS = ("--config", "-c", "--experiment", "--run")

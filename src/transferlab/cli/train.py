@@ -1,38 +1,37 @@
 """TransferCLI: `bases:` expansion, links, the run folder, the saved config."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferlab.cli import endings
 from transferlab.cli.messages import shortened
 from transferlab.cli.parsing import ExperimentCLI
+from transferlab.cli.trainer import callbacks_of, plugins_of
 from transferlab.config import trees
 from transferlab.config.places import find_run
 from transferlab.config.renamed import as_meant
 from transferlab.encoders.config import MIX_LR, EncoderConfig
 from transferlab.encoders.loading import resolved
 from transferlab.encoders.packing import enable_packing
+from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.hardware import best_accelerator, best_precision
+from transferlab.ground.hardware import best_accelerator, best_precision, in_words
+from transferlab.ground.progress import on_terminal
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
-from transferlab.record import history
-from transferlab.record.facts import identity
-from transferlab.record.progress import LineProgress
+from transferlab.record import history, setting, stopping
 from transferlab.record.recorder import RunRecorder
 from transferlab.tracking import files, loggers
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.metrics_log import MetricsLog
-from transferlab.tracking.wandb_logger import WandbLogger
+from transferlab.tracking.wandb_logger import WandbLogger, has_key
 from transferlab.training import checkpoints, inside, lock, resume
-from transferlab.training.checkpoints import AtomicCheckpointIO
 from transferlab.training.frozen_work import work_of
 from transferlab.training.parallel import Sharded
 from transferlab.training.resume import Resumable
@@ -58,8 +57,9 @@ class TransferCLI(ExperimentCLI):
         self._fill_in_encoder()
         loggers.prepare(settings, self.folder, str(self.subcommand))
         self.checkpoint: Path | None = None
-        if settings.trainer.enable_progress_bar is None:
-            settings.trainer.enable_progress_bar = sys.stdout.isatty()
+        self.bars = settings.trainer.enable_progress_bar is not False and on_terminal()
+        # the saved configuration leaves it open: a later start may have another kind of output
+        settings.trainer.enable_progress_bar = None
         if self.subcommand == "fit" and (self.folder / "config.yaml").is_file():
             self._go_on()
 
@@ -82,7 +82,7 @@ class TransferCLI(ExperimentCLI):
                 "resume it with the same script, `trainer.fit(model, data, ckpt_path='last')`."
             )
         if summary.get("status") == "finished" and length[0] == length[1]:
-            print(f"{self.folder} is finished.")
+            print(endings.finished(self.folder, saved["trainer"]))
             raise SystemExit(0)
         self.checkpoint, damaged = checkpoints.newest(self.folder / "checkpoints")
         if summary.get("status") == "finished" and self.checkpoint is None:
@@ -127,11 +127,25 @@ class TransferCLI(ExperimentCLI):
         self.model.accept_changed_base = self.settings.run.accept_changed_base
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """Adds the recorder, the log of metrics, checkpoints to go on from, and plain progress lines on a pipe."""
+        """Adds the recorder, the log of metrics and checkpoints to go on from."""
         settings = self.settings
-        trainer: Any = super().instantiate_trainer(**kwargs, plugins=self._plugins())
+        trainer: Any = super().instantiate_trainer(
+            **kwargs, plugins=plugins_of(self._get(self.config_init, "trainer.plugins"))
+        )
         inside.install_no_signal_handlers(trainer)
-        self.recorder = RunRecorder(self.folder, identity(self._tree(), self.folder, trainer))
+        strategy = settings.model.class_path.rsplit(".", 1)[-1]
+        identity = {
+            "experiment": settings.run.experiment,
+            "run": self.folder.name,
+            "strategy": settings.run.strategy or strategy,
+            "seed": settings.seed_everything,
+            "tags": list(settings.run.tags),
+            "precision": str(trainer.precision),
+            "hardware": in_words(str(settings.trainer.accelerator), int(trainer.num_devices)),
+            "setting": setting.fingerprint(self._tree()),
+            "early_stopping": stopping.rule(trainer.callbacks),
+        }
+        self.recorder = RunRecorder(self.folder, identity)
         self.recorder.evaluations.tree = self._tree()
         trainer.callbacks.append(self.recorder)
         self.metrics = MetricsLog(self.folder / history.NAME)
@@ -139,12 +153,6 @@ class TransferCLI(ExperimentCLI):
         # what was logged while training stays as it is
         views = trainer.loggers if fitting or self.subcommand == "test" else []
         trainer.loggers = [*views, self.metrics] if fitting else [v for v in views if isinstance(v, WandbLogger)]
-        bar = trainer.progress_bar_callback
-        if bar is None:
-            trainer.callbacks.append(LineProgress())
-        else:
-            # showing a loss waits for the device, so the bar moves as often as is logged
-            trainer.callbacks[trainer.callbacks.index(bar)] = type(bar)(refresh_rate=trainer.log_every_n_steps)
         if fitting:
             run = settings.run
             if self.checkpoint is not None:
@@ -164,33 +172,9 @@ class TransferCLI(ExperimentCLI):
         return trainer
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        """Lets an early stopping of the user's replace the built-in one; ``best.ckpt`` stays the checkpoint of record.
-
-        Raises:
-            TransferlabError: A checkpoint callback that Lightning could not tell from the built-in one.
-        """
-        given = config.get("callbacks") or []
-        given = given if isinstance(given, list) else [given]
-        if any(isinstance(callback, EarlyStopping) for callback in given):
-            callbacks = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
-        keys = {callback.state_key for callback in callbacks}
-        for callback in given:
-            if isinstance(callback, ModelCheckpoint) and callback.state_key in keys:
-                raise TransferlabError(
-                    f"trainer.callbacks: a ModelCheckpoint on {callback.monitor} is there already; change that one "
-                    "under `checkpoint:`, or monitor something else."
-                )
-        # the first checkpoint callback is the one that Lightning and the record take for the run's
-        config["callbacks"] = callbacks + given
+        """Puts built-in callbacks and those of the user together."""
+        config["callbacks"] = callbacks_of(config, callbacks, self.bars)
         return super()._instantiate_trainer(config, [])
-
-    def _plugins(self) -> list[Any]:
-        configured = self._get(self.config_init, "trainer.plugins") or []
-        plugins = [*(configured if isinstance(configured, list) else [configured]), AtomicCheckpointIO()]
-        if SLURMEnvironment.detect():
-            # Lightning would save inside the signal handler, in the middle of a step
-            plugins.append(SLURMEnvironment(auto_requeue=False))
-        return plugins
 
     def before_fit(self) -> None:
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
@@ -207,6 +191,18 @@ class TransferCLI(ExperimentCLI):
         if self.checkpoint is None:
             before = self.trainer.validate(self.model, self.datamodule, verbose=False)
             self.recorder.before(dict(before[0]))
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Says how to continue where a signal ends the run outside of its training steps."""
+        try:
+            super()._run_subcommand(subcommand)
+        except (KeyboardInterrupt, SystemExit) as end:
+            if not signals.request.received or isinstance(end, resume.Stopped):
+                raise
+            first = not rank_zero_only.rank  # type: ignore[attr-defined]
+            if subcommand == "fit" and first and (hint := endings.interrupted(self.folder)):
+                print(hint, flush=True)
+            raise endings.asked() from end
 
     def before_test(self) -> None:
         """Opens the record: the folder of a finished run, or a new one."""
@@ -255,7 +251,8 @@ class TransferCLI(ExperimentCLI):
         if self.trainer.is_global_zero:
             upload = self.settings.run.log_checkpoint and self.subcommand == "fit"
             summary, folder = self.recorder.view
-            if hint := loggers.finish(self.trainer.loggers, summary, folder, upload):
+            hint = loggers.finish(self.trainer.loggers, summary, folder, upload)
+            if hint and has_key():
                 print(f"W&B ran offline; upload with: {hint}")
 
     def after_fit(self) -> None:
@@ -272,8 +269,11 @@ class TransferCLI(ExperimentCLI):
             self.recorder.close()
         self.metrics.close()
         self._close()
-        if self.trainer.is_global_zero and not self.settings.run.keep_last:
+        if not self.trainer.is_global_zero:
+            return
+        if not self.settings.run.keep_last:
             run_folder.drop_last(self.folder)
+        endings.show_next(self.folder, Path(self.settings.run.root))
 
     def after_test(self) -> None:
         """Ends the view of the test."""
@@ -284,8 +284,4 @@ def main() -> None:
     """Runs ``transferlab fit|validate|test|predict``."""
     quiet()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # a data set or an encoder is loaded by name; the progress bars of their libraries would be noise on a pipe
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     TransferCLI()

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferlab.ground.progress import is_part
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions, report, stopping, texts
 from transferlab.record.costs import CostCounter
@@ -250,10 +251,9 @@ class RunRecorder(CostCounter):
 
     def result(self) -> None:
         """Prints before and after, test metrics, the per-class report and costs."""
-        if self.summary.get("per_class"):
+        if self.summary.get("per_class") and not is_part():
             self._show(report.class_table(self.summary["per_class"], "test, per class"))
-        rows = report.result_rows(self.summary) | {"run folder": str(self.folder)}
-        self._show(report.facts(rows, f"{self.summary['experiment']}: result"))
+        self._show(report.facts(report.result_rows(self.summary), f"{self.summary['experiment']}: result"))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Marks the run as failed or interrupted."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from transferlab.ground.progress import counted
 from transferlab.learning.cache import Store, Work, fingerprint, obstacle, place, row_array
-from transferlab.strategies.progress import counted
 from transferlab.tasks import Batch, TaskDataModule
 from transferlab.tasks.batch import EncodedSplit
 

@@ -21,13 +21,18 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from transferlab.ground import signals
+from transferlab.ground import hints, signals
 from transferlab.record.folder import LAST
 from transferlab.record.setting import flat
 from transferlab.tasks import Batch
 from transferlab.tracking.metrics_log import MetricsLog
 from transferlab.tracking.wandb_logger import WandbLogger
 from transferlab.training import inside, lock, network
+
+
+class Stopped(SystemExit):
+    """A run was asked to stop, has saved, and has said how to continue."""
+
 
 LOST = 1
 """Exit status where another process of the run is gone."""
@@ -191,8 +196,8 @@ class Resumable(Checkpoint):
         timeout = inside.timeout_of(trainer.strategy)
         if trainer.world_size > 1 and (reason := network.lost(exception, timeout)):
             print(
-                f"error: {reason} (step {trainer.global_step}, process {trainer.global_rank}). Go on from the last "
-                f"checkpoint with: transferlab fit --resume {self.folder}",
+                f"error: {reason} (step {trainer.global_step}, process {trainer.global_rank}). Continue from the "
+                f"last checkpoint with: {hints.resume(self.folder)}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -229,15 +234,14 @@ class Resumable(Checkpoint):
     def _stop(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
             print(
-                f"stopped at step {trainer.global_step} as asked to, nothing is lost; go on with: "
-                f"transferlab fit --resume {self.folder}",
+                f"stopped at step {trainer.global_step}, nothing is lost; continue with: {hints.resume(self.folder)}",
                 flush=True,
             )
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     # whoever stops a run does not wait for long
                     logger.close(signals.STOPPED, timeout=20)
-        stopped = SystemExit(signals.STOPPED)
+        stopped = Stopped(signals.STOPPED)
         if trainer.world_size > 1:
             # Lightning kills the first process as soon as it sees that another one has ended with an error
             for callback in trainer.callbacks:  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.progress import loading
 from transferlab.launch.sweeps import worker
 from transferlab.launch.sweeps.cells import Cell, note
 from transferlab.training import lock
@@ -96,6 +97,8 @@ def check_commands(named: list[tuple[str, tuple[str, ...]]]) -> None:
     Raises:
         TransferlabError: The first mistake, behind the name of its command.
     """
+    # the server of the processes does, and has not answered before
+    loading()
     context = multiprocessing.get_context("forkserver")
     receive, answer = context.Pipe(duplex=False)
     process = context.Process(target=worker.check, args=([command for _, command in named], answer))

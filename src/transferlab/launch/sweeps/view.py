@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from transferlab.ground.progress import clock
 from transferlab.launch.sweeps.run import Board
 from transferlab.record import folder as run_folder
 
@@ -91,11 +92,3 @@ def left(board: Board) -> float | None:
             one = board.running.get(cell.number)
             rest += max(sum(times) / len(times) - (time.monotonic() - one.started if one else 0), 0)
     return rest / at_once
-
-
-def clock(seconds: float) -> str:
-    """A duration for people."""
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,8 +1,6 @@
 """``transferlab forgetting``."""
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -78,8 +76,6 @@ def main(arguments: list[str]) -> None:
     """
     asked = _parser().parse_args(arguments)
     quiet()
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     settings = Settings(asked.probes, asked.rows, asked.test_rows, asked.texts, asked.seed)
     if settings.probes < 2:
         raise TransferlabError(f"--probes: {settings.probes} give no interval; use 2 or more.")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from transferlab.baselines.rows import evaluate, padded
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.progress import counted
 from transferlab.strategies import Strategy
-from transferlab.strategies.progress import counted
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
 

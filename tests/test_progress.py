@@ -1,0 +1,277 @@
+"""What is on the screen while work is going on: on a real pseudo-terminal, and on a pipe."""
+
+import re
+import sys
+import threading
+from types import SimpleNamespace
+
+import lightning as L
+import pytest
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from tests.terminal import as_stdout, screen
+from transferlab.ground import hints, progress
+from transferlab.record import pace
+from transferlab.record.progress import RunProgress
+from transferlab.strategies import FullFineTuning
+
+
+class Seconds:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_terminal_of_these_tests():
+    assert screen("ab\r\ncd\r\n\x1b[1A\x1b[2Kxy\r\n", 80) == ["ab", "xy", ""]
+    assert screen("abcdef", 4) == ["abcd", "ef"]
+
+
+def test_a_line_every_thirty_seconds_with_the_time_left(capsys):
+    seconds = Seconds()
+    lines = progress.Lines("tokenising", 4000, seconds)
+    for _ in range(5):
+        seconds.now += 9
+        lines.advance(100)
+    # 400 in 36 s, so 3,600 more take 324 s
+    assert capsys.readouterr().out == "tokenising: 400 of 4,000, 5 min left\n"
+    unknown = progress.Lines("reading", None, seconds)
+    seconds.now += 30
+    unknown.advance(7)
+    assert capsys.readouterr().out == "reading: 7 after 30 s\n"
+
+
+def test_short_work_prints_nothing_on_a_pipe(capsys):
+    assert list(progress.counted([1, 2, 3], "computing")) == [1, 2, 3]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_bar_on_a_terminal_is_gone_at_the_end():
+    with as_stdout() as terminal:
+        assert list(progress.counted(iter([1, 2, 3]), "computing", total=3)) == [1, 2, 3]
+    assert "computing" in terminal.text
+    assert "100%" in terminal.text
+    assert not any(terminal.screen)
+
+
+def test_silent_work_is_told_after_a_while(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SOON", 0.01)
+    monkeypatch.setattr(progress, "EVERY", 0.01)
+    ended = threading.Event()
+    sizes = iter([5.0, 12.0])
+
+    def size():
+        try:
+            return next(sizes)
+        except StopIteration:
+            ended.set()
+            return 40.0
+
+    with progress.waiting("downloading x", size):
+        ended.wait(60)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "downloading x: 0 s, 7 MB"
+    assert lines[1] == "downloading x: 0 s, 35 MB"
+
+
+def test_what_is_loaded_is_said_once(capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch")
+    progress.loading()
+    assert capsys.readouterr() == ("", "loading torch, lightning, transformers ...\n")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    progress.loading()
+    monkeypatch.delenv("LOCAL_RANK")
+    monkeypatch.setenv(progress.PART, "demo")
+    progress.loading()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_pace_of_batches_and_validations():
+    now = Seconds()
+    run = pace.Pace(now)
+    run.start_validation()
+    now.now += 6
+    run.end_validation()
+    run.start()
+    now.now += 50  # the first batch warms up
+    run.batch()
+    assert run.left(10, 1) is None
+    for _ in range(4):
+        now.now += 2
+        run.batch()
+    run.start_validation()
+    now.now += 4
+    run.end_validation()
+    now.now += 2
+    run.batch()
+    # 2 s a batch; validations took 6 s and 4 s
+    assert run.left(10, 3) == 10 * 2 + 3 * 5
+    assert run.left(float("inf"), 3) is None
+    assert run.seconds == 50 + 8 + 4 + 2
+
+
+class Lengths(Callback):
+    """Notes the length of the run after each batch."""
+
+    def __init__(self):
+        self.found = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.found.append(pace.length(trainer, batch_idx + 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "total", "validations"),
+    [
+        ({"max_epochs": 3}, 12, 3),
+        ({"max_epochs": 3, "val_check_interval": 0.5}, 12, 6),
+        ({"max_epochs": 3, "check_val_every_n_epoch": 3}, 12, 1),
+        ({"max_epochs": 2, "val_check_interval": 3, "check_val_every_n_epoch": None}, 8, 8 / 3),
+        ({"max_epochs": -1, "max_steps": 3, "accumulate_grad_batches": 2}, 6, 1.5),
+        ({"max_epochs": 2, "limit_val_batches": 0}, 8, 0),
+    ],
+)
+def test_the_length_of_a_run(options, total, validations, data, tiny_encoder, fit):
+    module = data("classification")
+    lengths = Lengths()
+    fit(FullFineTuning(module.spec, tiny_encoder), module, callbacks=[lengths], **options)
+    assert [one.done for one in lengths.found] == list(range(1, total + 1))
+    assert {one.total for one in lengths.found} == {total}
+    one = lengths.found[0]
+    assert one.validations == pytest.approx((total - 1) / total * validations)
+
+
+def train(folder, model, module, bars, **options):
+    """As `transferlab fit`: validates the untrained model, trains, validates the best checkpoint, tests."""
+    best = ModelCheckpoint(folder, "best", monitor="val/primary", mode="max", save_weights_only=True)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        log_every_n_steps=1,
+        callbacks=[RunProgress(bars), best],
+        default_root_dir=folder,
+        **options,
+    )
+    trainer.validate(model, module, verbose=False)
+    trainer.fit(model, module)
+    trainer.validate(model, module, ckpt_path=best.best_model_path, verbose=False, weights_only=True)
+    trainer.test(model, module, verbose=False)
+    sys.stdout.flush()
+    return trainer
+
+
+@pytest.fixture
+def run(data, tiny_encoder, tmp_path):
+    module = data("classification", eval_batch_size=4)
+
+    def start(bars, **options):
+        return train(tmp_path, FullFineTuning(module.spec, tiny_encoder), module, bars, **options)
+
+    return start
+
+
+VALUES = r"val/accuracy \d\.\d{4}  (val/f1_macro \d\.\d{4}  )?val/loss \d+\.\d{4}"
+HISTORY = [
+    rf"untrained model  {VALUES}",
+    rf"epoch 1/2        {VALUES}  train/loss \d+\.\d{{4}}  \d+ (s|min), \d+ (s|min) left",
+    rf"epoch 2/2        {VALUES}  train/loss \d+\.\d{{4}}  \d+ (s|min)",
+    rf"best checkpoint \(epoch [12]/2\)  {VALUES}",
+]
+
+
+def test_a_pipe_gets_one_line_for_each_validation(run, capsys):
+    run(bars=False, max_epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(HISTORY)
+    for line, form in zip(lines, HISTORY, strict=True):
+        assert re.fullmatch(form, line), line
+
+
+def test_long_epochs_tell_where_they_are_on_a_pipe(run, capsys, monkeypatch):
+    monkeypatch.setattr("transferlab.record.progress.EVERY", 0.0)
+    run(bars=False, max_epochs=1, limit_train_batches=3, limit_test_batches=2)
+    out = capsys.readouterr().out
+    assert re.search(r"^epoch 1/1  batch 2/3  loss \d+\.\d{4}  \d+ (s|min) left$", out, re.MULTILINE)
+    # the last of a pass is told by its result
+    assert "batch 3/3" not in out
+    assert re.search(r"^test  batch 1/2$", out, re.MULTILINE)
+
+
+def test_on_a_terminal_the_history_stays_and_the_bars_go(run):
+    with as_stdout(width=110) as terminal:
+        run(bars=True, max_epochs=2)
+    lines = [line for line in terminal.screen if line]
+    assert len(lines) == len(HISTORY)
+    # the bar tells what is left
+    for line, form in zip(lines, HISTORY, strict=True):
+        assert re.fullmatch(form.replace(r", \d+ (s|min) left", ""), line), line
+    for shown in ("epoch 1/2  batch ", "epoch 2/2  batch ", " left", "validation, untrained model", "test"):
+        assert shown in terminal.text, shown
+    assert "0/0" not in terminal.text
+    # a process that is killed leaves the cursor as it was
+    assert terminal.text.count("\x1b[?25h") >= terminal.text.count("\x1b[?25l")
+
+
+def test_validations_inside_an_epoch_say_where(run, capsys):
+    run(bars=False, max_epochs=1, limit_train_batches=4, val_check_interval=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == ["untrained model", "epoch 1/1, batch 2", "epoch 1/1"]
+
+
+def test_a_narrow_terminal_keeps_the_leading_metric_and_the_time(run):
+    with as_stdout(width=42) as terminal:
+        run(bars=True, max_epochs=1)
+    lines = [line for line in terminal.screen if line]
+    assert len(lines) == 4
+    assert re.fullmatch(r"epoch 1/1        val/accuracy \d\.\d{4}  \d+ (s|min)", lines[1]), lines[1]
+
+
+def test_a_bar_is_gone_when_training_fails(run, monkeypatch):
+    monkeypatch.setattr("transferlab.strategies.step.StepMean.finish", _fail)
+    with as_stdout() as terminal, pytest.raises(ValueError, match="gone wrong"):
+        run(bars=True, max_epochs=1)
+    assert "epoch 1/1  batch 0" in terminal.text
+    assert [line.split("  ")[0] for line in terminal.screen if line] == ["untrained model"]
+
+
+def _fail(*arguments):
+    raise ValueError("gone wrong")
+
+
+def test_runs_without_an_end_have_no_time_left():
+    trainer = SimpleNamespace(
+        num_training_batches=5,
+        max_epochs=-1,
+        max_steps=-1,
+        current_epoch=2,
+        val_check_batch=5,
+        check_val_every_n_epoch=1,
+        enable_validation=True,
+        accumulate_grad_batches=1,
+    )
+    assert pace.length(trainer, 1) == (11, float("inf"), 0)
+
+
+def test_hints_are_in_the_words_that_were_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, other = tmp_path / "runs" / "lora" / "one-s0", tmp_path / "some where" / "lora" / "one-s0"
+    assert hints.resume(run) == "transferlab fit --resume one-s0"
+    assert hints.resume(other) == f"transferlab fit --resume '{other}'"
+    assert hints.over_runs("compare", tmp_path / "runs") == "transferlab compare"
+    monkeypatch.setenv(hints.MAKE, "1")
+    assert hints.resume(run, "--trainer.max_epochs 6") == "make resume RUN=one-s0 ARGS='--trainer.max_epochs 6'"
+    assert hints.over_runs("report", tmp_path / "other") == f"make report ARGS={tmp_path}/other"
+    assert hints.predict(run) == "make predict RUN=one-s0"

@@ -114,10 +114,10 @@ forgetting: ## what a tuned encoder still knows: RUN=<experiment, run id or fold
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) forgetting --run $(call given,RUN) $(if $(call given,PROBE),--probe $(call given,PROBE)) $(call given,ARGS)
 
-claims: $(STAMP) ## what the runs say of the claims of the field; docs/claims.md [CLAIM=label_efficiency] [RUN=1 runs them] [ARGS=...]
+claims: $(STAMP) ## what the kept runs say of the claims of the field; docs/claims.md [CLAIM=label_efficiency] [RUN=1 makes new ones] [ARGS=...]
 	@$(RUNNER) claims $(if $(call given,CLAIM),--claim '$(call given,CLAIM)') $(if $(call given,RUN),--run) $(call given,ARGS)
 
-results: $(STAMP) ## the claims and the table of results in README.md, from the runs of the sweeps [ARGS=...]
+results: $(STAMP) ## the claims and the tables of README.md and docs/results.md, from the kept runs [ARGS=...]
 	@$(RUNNER) claims --readme $(call given,ARGS)
 
 search: ## search the best keys of an experiment: SEARCH=<file in configs/search/> [DRY=1] [JOBS=1] [ARGS=...]

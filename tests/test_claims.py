@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from transferlab.analysis.claims import command, effects, grid, page, rows, table
+from transferlab.analysis.claims import command, effects, evidence, grid, page, rows, table
 from transferlab.analysis.claims.effects import Effect, combine, judge
 from transferlab.ground.errors import TransferlabError
 
 ROOT = Path(__file__).parents[1]
+FULL = ["--root", "runs", "--grid", "full"]
 HEAVY = ("torch", "lightning", "transformers", "datasets", "sklearn", "numpy", "pandas", "scipy")
 
 
@@ -246,7 +248,7 @@ def test_the_page_is_written_between_its_markers_and_the_same_again(write, pages
         write("full_finetuning", seed, 0.89 + seed / 1000)
     write("bitfit", 0, None)
     prose = (pages / "docs" / "claims.md").read_text().partition("## Limits")[2].partition("## Conv")[0]
-    command.main(["--readme"])
+    command.main([*FULL, "--readme"])
     text = (pages / "docs" / "claims.md").read_text()
     assert prose in text
     assert "| SST-2: `lora` over `full_finetuning` | `sst2` | 0.0 points | > -1.0 | 5 | supported |" in text
@@ -263,7 +265,7 @@ def test_the_page_is_written_between_its_markers_and_the_same_again(write, pages
     assert "not run: `transferlab sweep mrpc`" in results
     assert "sweep mrpc`" not in readme
     written = (pages / "docs" / "claims.md").read_text()
-    command.main(["--readme"])
+    command.main([*FULL, "--readme"])
     assert (pages / "docs" / "claims.md").read_text() == written
     assert (pages / "README.md").read_text() == readme
 
@@ -271,7 +273,7 @@ def test_the_page_is_written_between_its_markers_and_the_same_again(write, pages
 def test_one_claim_leaves_the_others_alone(write, pages):
     write("lora", 0, 0.9)
     before = (pages / "docs" / "claims.md").read_text()
-    command.main(["--claim", "peft"])
+    command.main([*FULL, "--claim", "peft"])
     after = (pages / "docs" / "claims.md").read_text()
     name = "<!-- distillation: written"
     assert before.partition(name)[2] == after.partition(name)[2]
@@ -286,12 +288,13 @@ def test_a_cell_with_two_settings_counts_the_fuller_one(write):
     assert found.seeds == (0, 1, 2)
 
 
-def test_every_row_names_a_sweep_that_has_its_cells():
+@pytest.mark.parametrize("size", grid.GRIDS)
+def test_every_row_names_a_sweep_that_has_its_cells(size):
     from transferlab.config import grids as spec
 
     for claim in table.CLAIMS:
         for row in claim.rows:
-            sweep = spec.read(ROOT / "configs" / "sweep" / f"{row.sweep}.yaml", ROOT)
+            sweep = spec.read(ROOT / "configs" / "sweep" / f"{grid.Grid((), size).tag(row.sweep)}.yaml", ROOT)
             assert set(row.needs) <= set(sweep.strategies)
             assert row.task in sweep.tasks
             assert row.size is None or row.size in sweep.train_examples
@@ -299,21 +302,21 @@ def test_every_row_names_a_sweep_that_has_its_cells():
 
 def test_mistakes_are_one_line(write, pages):
     with pytest.raises(TransferlabError, match="no run of the sweeps conll2003, "):
-        command.main([])
+        command.main(FULL)
     # runs of other sweeps say nothing of the claims
     before = (pages / "docs" / "claims.md").read_text()
     write("lora", 7, 0.9, sweep="demo")
     with pytest.raises(TransferlabError, match="no run of the sweeps"):
-        command.main([])
+        command.main(FULL)
     assert (pages / "docs" / "claims.md").read_text() == before
     write("lora", 0, 0.9)
     with pytest.raises(TransferlabError, match="did you mean 'peft'"):
         command.main(["--claim", "pefd"])
     (pages / "docs" / "claims.md").write_text("nothing")
     with pytest.raises(TransferlabError, match="lacks the lines"):
-        command.main([])
+        command.main(FULL)
     with pytest.raises(TransferlabError, match="cannot read"):
-        command.main(["--page", "elsewhere.md"])
+        command.main([*FULL, "--page", "elsewhere.md"])
 
 
 def test_nothing_slow_is_imported():
@@ -334,3 +337,99 @@ def test_numbers_for_people():
     )
     assert page.shown(Effect(0.2, 0.1, 0.3, 3, "<="), "times") == "≤ 0.2 times [0.1, 0.3]"
     assert page.number(-0.01, "points") == "0.0"
+
+
+# the kept runs ------------------------------------------------------------------------------------------------------
+
+PAGES = ("docs/claims.md", "docs/results.md", "README.md")
+
+
+def rich(write, sweep="sst2"):
+    """Runs with all that a page is made of, and with places of a machine that may not be kept."""
+    for seed in range(3):
+        log = [*curve((10, 20, 50), (0.6, 0.7, 0.7 + seed / 50)), {"step": 50, "train/loss": 0.25, "lr": 1.0}]
+        for strategy, wrong in (("full_finetuning", 3), ("from_scratch", 8), ("feature_extraction", 5 + seed)):
+            lines = [
+                {"id": n, "label": "good" if n % 2 else "bad", "scores": [0.75, 0.25], "text": "/secret/text"}
+                | {"prediction": "good" if (n % 2) != (n < wrong) else "bad", "loss": 0.5}
+                for n in range(20)
+            ]
+            changes = {
+                "log": log,
+                "before": {"val/primary": 0.5},
+                "weights": "local folder /secret/weights",
+                "data": {"version": "1", "train_examples": 2000, "origin": "/secret/data"},
+                "test": {"examples": 20, "collapsed": False},
+                "predictions": lines,
+                "probe": -seed / 100,
+            }
+            write(strategy, seed, 1 - wrong / 20, sweep, **changes)
+    write("lora", 0, None, sweep, error="loss is nan in /secret/file.py")
+    for folder in write.root.glob("*/*"):
+        machine = {"python": "3", "packages": {"torch": "2"}, "command": ["/secret"], "hardware": {"processor": "P"}}
+        (folder / "environment.json").write_text(json.dumps(machine))
+        tree = "trainer: {max_epochs: 3}\ndata: {init_args: {batch_size: 8}}\nrun: {root: /secret/runs}\n"
+        (folder / "config.yaml").write_text(tree)
+
+
+def written(pages, *arguments):
+    command.main([*arguments, "--readme"])
+    return {name: (pages / name).read_text(encoding="utf-8") for name in PAGES}
+
+
+def test_kept_runs_give_the_same_pages(write, pages, monkeypatch):
+    monkeypatch.setenv("TRANSFERLAB_CACHE", str(pages / "cache"))
+    rich(write)
+    before = written(pages, *FULL)
+    assert "| `sst2` | 10 | all-MiniLM-L6-v2 (0.0M) | 2,000 | 0, 1, 2 | 20 |" in before["docs/claims.md"]
+    assert "| `lora` | all-MiniLM-L6-v2 | 2,000 | 1 failed | no result |" in before["README.md"]
+    after = written(pages, "--pack", "runs", "--grid", "full")
+    assert after == before
+    kept = (pages / "docs" / "evidence" / "sst2.tar.xz").read_bytes()
+    # without the runs, as in a fresh checkout; and the same runs give the same bytes
+    write.root.rename(pages / "elsewhere")
+    assert written(pages, "--grid", "full") == before
+    command.main(["--pack", "elsewhere", "--grid", "full"])
+    assert (pages / "docs" / "evidence" / "sst2.tar.xz").read_bytes() == kept
+    (pages / "docs" / "evidence" / "sst2.tar.xz").write_bytes(kept[: len(kept) // 2])
+    with pytest.raises(TransferlabError, match="sst2.tar.xz is damaged"):
+        command.main(["--grid", "full"])
+
+
+def test_kept_runs_are_run_directories_without_places(write, pages, capsys):
+    from transferlab.analysis.comparison.command import main as compare
+    from transferlab.record import setting
+
+    rich(write)
+    evidence.pack(write.root, pages / "kept", ["sst2"])
+    command.main(["--unpack", "all", "--evidence", "kept"])
+    files = [path for path in (pages / "all").rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {
+        *("summary.json", "config.yaml", "environment.json", "metrics.jsonl", "test.jsonl", "forgetting.json")
+    }
+    assert not [path for path in files if "secret" in path.read_text()]
+    for folder in write.root.glob("*/*"):
+        copy = pages / "all" / folder.relative_to(write.root)
+        assert setting.deciding(setting.of_folder(copy)) == setting.deciding(setting.of_folder(folder)) != {}
+    capsys.readouterr()
+    for root in ("runs", "all"):
+        compare([root, "--format", "csv"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[: len(printed) // 2] == printed[len(printed) // 2 :]
+    with pytest.raises(TransferlabError, match="is not empty"):
+        command.main(["--unpack", "all", "--evidence", "kept"])
+    with pytest.raises(TransferlabError, match="no archives of runs"):
+        command.main(["--evidence", "nowhere"])
+    with pytest.raises(TransferlabError, match="--pack: no run of sst2_small, "):
+        command.main(["--pack", "docs"])
+
+
+def test_the_pages_of_the_repository_are_what_its_kept_runs_say(pages, monkeypatch, session_environment):
+    kept = evidence.archives(ROOT / "docs" / "evidence")
+    assert 0 < sum(path.stat().st_size for path in kept) < 5e6
+    command.main(["--evidence", str(ROOT / "docs" / "evidence"), "--readme"])
+    for name in PAGES:
+        assert (pages / name).read_text(encoding="utf-8") == (ROOT / name).read_text(encoding="utf-8"), name
+    for path in evidence.opened(ROOT / "docs" / "evidence").rglob("*.*"):
+        if path.suffix in {".json", ".yaml"}:
+            assert not re.search(r'"(local folder )?/', path.read_text(encoding="utf-8")), path

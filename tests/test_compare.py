@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from transferlab.analysis.comparison import command as compare
-from transferlab.analysis.comparison import render
+from transferlab.analysis.comparison import reading, render
 from transferlab.analysis.comparison.columns import RUN_COLUMNS
 from transferlab.analysis.comparison.reading import read
 from transferlab.ground.errors import TransferlabError
@@ -273,12 +273,15 @@ def test_the_best_is_marked_in_every_format(runs, capsys):
     for form in ("terminal", "markdown", "latex"):
         compare.main([str(runs.root), "--format", form])
         found[form] = capsys.readouterr().out
-    assert found["terminal"].count("★") == 2
+    stars = [line for line in found["terminal"].splitlines() if "★" in line]
+    assert len(stars) == 3
+    assert stars[-1] == "★ the best, or not shown to be worse than it at 5 %."
     assert "| **0.9000** |" in found["markdown"]
     assert "| 0.8800 |" in found["markdown"]
     assert r"\textbf{0.9000}" in found["latex"]
     assert r"full\_tuning" in found["latex"]
     assert found["latex"].count(r"$\star$") == 2
+    assert found["latex"].count("% ★ the best, or not") == 1
 
 
 def test_failed_runs_are_told_and_the_mean_without_them(runs, capsys):
@@ -314,6 +317,64 @@ def test_settings_of_one_name_say_what_differs(runs, capsys):
         folder = runs(name, setting=name)
         (folder / "config.yaml").write_text(f"model: {{init_args: {{r: {rank}, alpha: 16}}}}\n")
     assert set(by_label(capsys, runs)) == {"lora (r=8)", "lora (r=16)"}
+
+
+def configured(runs, name, text, **changes):
+    folder = runs(name, setting=name, **changes)
+    (folder / "config.yaml").write_text(text)
+
+
+def test_a_failed_run_is_in_no_name_but_its_own(runs, capsys):
+    for name, rate in (("a", 0.1), ("b", 0.2)):
+        configured(runs, name, f"model: {{lr: {rate}}}\ntrainer: {{accumulate_grad_batches: 1}}\n")
+    configured(runs, "c", "model: {lr: 0.1}\ntrainer: {accumulate_grad_batches: 0}\n", test=None, status="failed")
+    configured(runs, "d", "model: {lr: 0.1, odd: 7}\n", test=None, status="failed")
+    found = by_label(capsys, runs)
+    assert set(found) == {"lora (lr=0.1)", "lora (lr=0.2)", "lora (failed)", "lora (failed 2)"}
+    assert found["lora (failed)"]["mark"] == "1 of 1 failed"
+
+
+def test_names_have_neither_places_nor_the_inside_of_a_class(runs, capsys):
+    adam = "{class_path: torch.optim.AdamW, init_args: {amsgrad: false, betas: [0.9, 0.999], eps: 1.0e-8}}"
+    for name, optimizer, file in (
+        ("a", adam, "/home/me/data/one.csv"),
+        ("b", "{class_path: torch.optim.SGD, init_args: {momentum: 0.9}}", "/home/me/data/one.csv"),
+        ("c", adam, "/home/me/data/two.csv"),
+    ):
+        tree = f"data: {{source: {{files: {{train: {file}}}}}}}\nmodel: {{init_args: {{optimizer: {optimizer}}}}}\n"
+        configured(runs, name, tree)
+    assert set(by_label(capsys, runs)) == {
+        "lora (train=one.csv, optimizer=AdamW)",
+        "lora (train=one.csv, optimizer=SGD)",
+        "lora (train=two.csv, optimizer=AdamW)",
+    }
+
+
+def test_unfinished_runs_can_be_left_out_but_not_in_silence(runs, capsys):
+    runs("a")
+    runs("b", seed=1, test=None, status="failed")
+    runs("c", strategy="adapter", test=None, status="running")
+    for arguments in ((), ("--runs",)):
+        compare.main([str(runs.root), "--finished", *arguments])
+        text = capsys.readouterr().out
+        assert "left out by --finished: 1 failed, 1 running." in text
+        assert "adapter" not in text
+    compare.main([str(runs.root)])
+    text = capsys.readouterr().out
+    assert "adapter" in text
+    assert "left out" not in text
+    with pytest.raises(TransferlabError, match="none of 2 runs is finished"):
+        reading.finished([{"status": "failed"}, {"status": "running"}])
+
+
+def test_the_number_of_test_examples_stays_where_it_differs():
+    def shown(counts):
+        found = [summary(strategy=f"s{n}", test=0.5 + n / 10) for n in range(len(counts))]
+        tests = [one | {"test": {"examples": count}} for one, count in zip(found, counts, strict=True)]
+        return [column.name for column in render.fitting(compare.group_sheet(tests), 40)]
+
+    assert "test_examples" in shown((40, 872))
+    assert "test_examples" not in shown((872, 872))
 
 
 @pytest.mark.parametrize("command", ["compare", "list"])

@@ -1,5 +1,6 @@
 """The HTML report: its mathematics, what it says of old, broken and hostile folders, and that it stands alone."""
 
+import html
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from conftest import HANGS
 from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 
-from transferlab.analysis.page import calibration, gather
+from transferlab.analysis.page import calibration, gather, overview, placing
 from transferlab.analysis.page.command import main as report
 from transferlab.analysis.page.entities import KINDS, classify, errors
 from transferlab.analysis.page.lengths import by_length, cuts, wilson
@@ -118,6 +119,221 @@ def test_a_separable_validation_set_has_a_finite_temperature():
     scores, labels = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])
     assert calibration.LIMITS[0] <= calibration.fit(scores, labels) < 0.1
     assert math.isfinite(calibration.nll(np.array([[1.0, 0.0]]), np.array([1])))
+
+
+def held(right, wrong, sure=0.9):
+    """Validation scores of two classes with a number of right and of wrong answers."""
+    scores = np.tile([sure, 1 - sure], (right + wrong, 1))
+    return scores, np.array([0] * right + [1] * wrong)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "doubt"),
+    [
+        (200, 0, "all 200 validation examples are right"),
+        (40, 9, "only 49 validation examples"),
+        (199, 1, "only 1 of 200 validation examples is wrong"),
+        (3, 197, "only 3 of 200 validation examples are right"),
+        (100, 100, "the fit ends at its bound, 20"),
+        (160, 40, ""),
+    ],
+)
+def test_a_temperature_says_why_it_is_not_trusted(right, wrong, doubt):
+    scores, labels = held(right, wrong)
+    assert calibration.doubt(scores, labels, calibration.fit(scores, labels)) == doubt
+    found = calibration.temperature((scores, labels), held(80, 20))
+    # 80 % right at a confidence of 0.9: the temperature that makes 0.8 of it, the log odds of 9 over those of 4
+    assert found.is_remedy == (not doubt)
+    if not doubt:
+        assert found.value == pytest.approx(math.log(9) / math.log(4), rel=1e-3)
+
+
+def test_a_temperature_that_harms_the_test_is_no_remedy(tmp_path):
+    # validation is overconfident, the test is not
+    assert not calibration.temperature(held(140, 60), held(95, 5)).is_remedy
+    for name, test in (("harm", held(95, 5)), ("help", held(70, 30)), ("doubt", held(70, 30))):
+        folder = write_run(tmp_path, name, test=records(*test), strategy=name, setting=name)
+        rows = records(*(held(300, 1) if name == "doubt" else held(140, 60)))
+        predictions.write(folder / "predictions" / "validation.jsonl", rows, ordered=True)
+    text = page_of(tmp_path)
+    value = math.log(9) / math.log(140 / 60)
+    lost = [-(0.95 * math.log(p) + 0.05 * math.log(1 - p)) for p in (0.9, 0.7)]
+    assert f"no remedy: {value:.2f} raises the NLL of the test from {lost[0]:.4f} to {lost[1]:.4f}" in text
+    assert "not trusted: only 1 of 301 validation examples is wrong" in text
+    assert len(re.findall(r"<title>scaled by the temperature", text)) == 1
+    row = re.search(r"</span> help</td>(.*?)</tr>", text.partition("ECE scaled")[2]).group(1)
+    gap = re.findall(r">([\d.]+)</td>", row)
+    # 70 % right at a confidence of 0.9, then at one of 0.7
+    before, after = (-(0.7 * math.log(p) + 0.3 * math.log(1 - p)) for p in (0.9, 0.7))
+    assert [float(number) for number in gap] == pytest.approx([0.7, 0.9, 0.2, before, value, 0, after], abs=1e-3)
+
+
+def records(scores, labels):
+    names = ["no", "yes"]
+    return [
+        {"id": n, "label": names[label], "prediction": names[int(row.argmax())], "scores": row.tolist()}
+        for n, (row, label) in enumerate(zip(scores, labels, strict=True))
+    ]
+
+
+# the verdict --------------------------------------------------------------------------------------------------------
+
+
+def answers(wrong, count=200):
+    return [{"id": n, "label": "yes", "prediction": "no" if n in wrong else "yes"} for n in range(count)]
+
+
+def verdict_of(root):
+    text = re.sub(r"<[^>]+>", "", page_of(root).partition('id="verdict"')[2].partition("<table")[0])
+    return html.unescape(text).partition(">Verdict")[2]
+
+
+def test_the_page_begins_with_the_verdict(tmp_path):
+    for name, wrong, seconds in (("full", range(10), 90), ("lora", range(4, 16), 60), ("bitfit", range(60), 40)):
+        write_run(
+            tmp_path,
+            name,
+            test=answers(wrong),
+            **{"strategy": name, "setting": name, "metrics": {"test/accuracy": 1 - len(wrong) / 200}},
+            **{"perf": {"wall_s": seconds}, "params": {"trainable": 1000 * seconds}},
+        )
+    changes = {"encoder": "-", "setting": "nb", "metrics": {"test/accuracy": 0.8}}
+    write_run(tmp_path, "nb", test=answers(range(40)), strategy="nbsvm", **changes)
+    write_run(tmp_path, "bad", strategy="adapter", status="failed", metrics={}, setting="bad")
+    text = verdict_of(tmp_path)
+    assert "mine: 1 full has the best test accuracy, 0.9500 (1 run, seed 0; 90 s, 90k trainable parameters)." in text
+    # 4 against 6 discordant examples of 200: the binomial test, and Wald's interval of the difference
+    half = 1.959964 * math.sqrt((10 - 4 / 200) / 199 / 200)
+    ends = f"[{-0.01 - half:+.3f}, {-0.01 + half:+.3f}]"
+    p = binomtest(4, 10).pvalue
+    assert f"Not shown to be worse: 2 lora (-0.0100 {ends}, p = {p:.4f}; 60 s, 60k trainable parameters)." in text
+    assert re.search(r"Worse: 3 nbsvm \(-0\.1500 \[.*\], p <0\.0001\), 4 bitfit \(-0\.2500 ", text)
+    assert "Below the baseline nbsvm: 4 bitfit." in text
+    assert "Single runs: p speaks of these trained models only" in text
+
+
+def test_where_nothing_can_be_said_the_verdict_says_that(tmp_path):
+    per_class = {"no": {"recall": 1.0, "support": 5}, "yes": {"recall": 0.0, "support": 5}}
+    write_run(tmp_path, "one", per_class=per_class, task="a")
+    write_run(tmp_path, "two", status="failed", metrics={}, task="b")
+    write_run(tmp_path, "three", task="c")
+    text = verdict_of(tmp_path)
+    assert "a: nothing can be said, since every one with a test result failed or collapsed." in text
+    assert "b: nothing can be said, since no run has a test result." in text
+    assert "There is nothing to compare it with." in text
+
+
+def test_marks_and_p_stand_in_the_table_of_settings(tmp_path):
+    for seed in range(3):
+        for name, wrong in (("full", range(10 + seed)), ("lora", range(2, 14 + seed)), ("bitfit", range(60 + seed))):
+            metrics = {"test/accuracy": 1 - len(wrong) / 200}
+            changes = {"strategy": name, "setting": name, "metrics": metrics, "seed": seed}
+            write_run(tmp_path, f"{name}{seed}", test=answers(wrong), **changes)
+    (task,) = gather.tasks(summaries(tmp_path))
+    rows = [setting.row for setting in task.settings]
+    assert [row.group.key.strategy for row in rows] == ["full", "lora", "bitfit"]
+    text = page_of(tmp_path).partition("<h3>Settings")[2]
+    for row, star in zip(rows, ("★", "★", ""), strict=True):
+        cells = re.search(rf"</span> {row.group.key.strategy}</td><td[^>]*>(.*?)</td>(.*?)</tr>", text)
+        assert cells.group(1) == star
+        assert (
+            "3\N{NO-BREAK SPACE}runs, seeds\N{NO-BREAK SPACE}0\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}2" in cells.group(2)
+        )
+        if not row.best:
+            assert f">{row.p:.4f}<" in cells.group(2) or (row.p < 1e-4 and "&lt;0.0001" in cells.group(2))
+            assert f"[{row.difference - row.half:+.3f}, {row.difference + row.half:+.3f}]" in cells.group(2)
+    assert "★ the best, or not shown to be worse than it at 5 %." in text
+
+
+def test_what_may_not_be_compared_is_a_task_of_its_own(tmp_path):
+    write_run(tmp_path, "a", strategy="a", protocol="holdout", metrics={"test/accuracy": 0.9})
+    write_run(tmp_path, "b", strategy="b", protocol="official", metrics={"test/accuracy": 0.8})
+    # it failed before its protocol was known
+    write_run(tmp_path, "c", strategy="c", protocol=None, status="failed", metrics={}, data={})
+    tasks = gather.tasks(summaries(tmp_path))
+    assert [task.name for task in tasks] == ["mine (holdout)", "mine (official)"]
+    assert sorted(s.name for task in tasks for s in task.settings) == ["a", "b", "c"]
+
+
+def test_where_less_is_better_the_least_comes_first_and_makes_the_frontier(tmp_path):
+    for name, error, seconds in (("slow", 0.1, 90), ("fast", 0.2, 30), ("bad", 0.3, 60)):
+        changes = {"kind": "regression", "primary": "mse", "metrics": {"test/mse": error}, "perf": {"wall_s": seconds}}
+        write_run(tmp_path, name, strategy=name, **changes)
+    (task,) = gather.tasks(summaries(tmp_path))
+    assert [s.name for s in task.settings] == ["slow", "fast", "bad"]
+    points = overview._points([(s, {"slow": 90, "fast": 30, "bad": 60}[s.name]) for s in task.settings], "time")
+    assert [point.fence for point in points] == [True, True, False]
+
+
+# pictures -----------------------------------------------------------------------------------------------------------
+
+
+def test_no_disc_covers_another_disc_or_the_place_of_another():
+    rng = np.random.default_rng(4)
+    places = [(float(x), float(y)) for x, y in rng.normal((200, 150), (25, 20), (30, 2))]
+    found = placing.apart(places, 8.5, 3.5, (52, 388, 12, 246))
+    for number, at in enumerate(found):
+        assert 52 <= at[0] <= 388
+        assert 12 <= at[1] <= 246
+        for other, (disc, place) in enumerate(zip(found, places, strict=True)):
+            if other != number:
+                assert math.dist(at, disc) >= 17
+                assert math.dist(at, place) >= 12
+    # alone it stays
+    assert placing.apart([(100.0, 100.0)], 8.5, 3.5, (52, 388, 12, 246)) == [(100.0, 100.0)]
+
+
+def test_the_majority_is_drawn_or_told(tmp_path):
+    def left_out(majority):
+        (task,) = gather.tasks(summaries(tmp_path / majority))
+        return {s.name for s in task.settings} - {s.name for s in task.judged}
+
+    for folder, scores in (("near", (0.5, 0.7, 0.9)), ("far", (0.5, 0.89, 0.9))):
+        for name, score in zip(("majority", "lora", "full"), scores, strict=True):
+            encoder = "-" if name == "majority" else "tiny"
+            changes = {"strategy": name, "encoder": encoder, "metrics": {"test/accuracy": score}}
+            write_run(tmp_path / folder, name, **changes)
+    assert left_out("near") == set()
+    assert left_out("far") == {"majority"}
+    assert "Not drawn, as it would take most of the axis: 3 majority (0.5000)." in page_of(tmp_path / "far")
+    assert "Not drawn" not in page_of(tmp_path / "near")
+
+
+def test_what_was_validated_last_is_no_point_of_the_curve(tmp_path):
+    folder = write_run(tmp_path, perf={"steps": 20})
+    lines = [{"step": 0, "val/primary": 0.4}, {"step": 9, "val/primary": 0.6}, {"step": 19, "val/primary": 0.5}]
+    # the checkpoint of step 10 was selected, and is validated and tested at the end
+    lines.append({"step": 20, "val/primary": 0.6, "test/accuracy": 0.6})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert gather.curves(summaries(tmp_path)[0])["val/primary"] == [(0, 0.4), (9, 0.6), (19, 0.5)]
+
+
+def test_a_long_page_is_folded_and_any_setting_can_be_hidden(tmp_path):
+    for number in range(12):
+        write_run(tmp_path, f"s{number}", strategy=f"s{number:02}", metrics={"test/accuracy": 0.5 + number / 100})
+    text = page_of(tmp_path)
+    parts = re.findall(r'<details class="part"( open="")?>', text)
+    assert len(parts) == 10
+    assert sum(map(bool, parts)) == 2
+    # a link to a section leads inside of what is folded
+    for name in re.findall(r'href="#(task-mine-\w+)"', text):
+        assert re.search(rf'<summary><h3>[^<]*</h3></summary><div id="{name}">', text)
+    for number in range(1, 13):
+        assert f".task:has(.t{number}:not(:checked)) svg .s{number}{{display:none}}" in text
+        assert f'<input type="checkbox" class="t{number}"' in text
+        assert len(re.findall(rf'class="[\w ]* s{number}"', text)) >= 1
+    small = tmp_path / "small"
+    write_run(small, "a")
+    assert all(re.findall(r'<details class="part"( open="")?>', page_of(small)))
+
+
+def test_runs_that_did_not_finish_can_be_left_out_of_the_page(tmp_path):
+    write_run(tmp_path, "good")
+    write_run(tmp_path, "failed", strategy="adapter", status="failed", metrics={})
+    assert "</span> adapter" in page_of(tmp_path)
+    text = page_of(tmp_path, "--finished")
+    assert "adapter" not in text
+    assert "Left out by --finished: 1 failed." in text
 
 
 # lengths -----------------------------------------------------------------------------------------------------------
@@ -317,7 +533,9 @@ def test_all_sections_of_real_runs(runs):
         assert title in text
     assert text.count("<svg") > 6
     # two seeds are one setting, with an interval
-    assert re.search(r"tfidf_logreg</td><td[^>]*>0\.\d{4} ± 0\.\d{4}</td><td[^>]*>0, 1</td>", text)
+    row = re.search(r"<tr><td[^>]*><span[^>]*>\d</span> tfidf_logreg</td>(.*?)</tr>", text).group(1)
+    assert re.search(r">0\.\d{4} ± 0\.\d{4}</td>", row)
+    assert "2\N{NO-BREAK SPACE}runs, seeds\N{NO-BREAK SPACE}0,\N{NO-BREAK SPACE}1</td>" in row
     assert len(text) < 3e6
 
 
@@ -325,9 +543,12 @@ def test_the_temperature_in_the_page_is_that_of_the_predictions(runs):
     (task,) = [t for t in gather.tasks(summaries(runs)) if t.name == "demo_sentences"]
     (setting,) = [s for s in task.settings if s.group.key.strategy == "nbsvm"]
     found = [gather.tested(run) for run in setting.runs]
-    values = [calibration.fit(*f.selection) for f in found]
-    assert len(values) == 2
-    assert f"{sum(values) / 2:.4f}" in page_of(runs)
+    fits = [calibration.temperature(f.selection, (f.scores, f.gold)) for f in found]
+    assert len(fits) == 2
+    told = [fit.doubt or f"no remedy: {fit.value:.2f} raises" for fit in fits if not fit.is_remedy]
+    text = page_of(runs)
+    # where nothing is scaled it says why
+    assert all(words in text for words in told or [f"{sum(fit.value for fit in fits) / 2:.4f}"])
 
 
 def summaries(root):
@@ -368,7 +589,7 @@ def test_an_old_folder_still_gives_a_page(tmp_path):
     text = page_of(tmp_path)
     for reason in (
         "older runs did not keep texts",
-        "so no temperature",
+        "no validation predictions of 1 of 1 runs",
         "how long its test examples are",
         "learned mix",
     ):

@@ -120,7 +120,10 @@ def test_with_endless_examples_it_is_welchs_t_test():
     one, other = generator.normal(0.8, 0.02, 4), generator.normal(0.83, 0.05, 6)
     still = [Errors(scores, np.zeros((len(scores), 5)), False) for scores in (one, other)]
     wanted = scipy.stats.ttest_ind(one, other, equal_var=False)
-    assert significance.seeds_and_examples(*still).p == pytest.approx(wanted.pvalue)
+    found = significance.seeds_and_examples(*still)
+    assert found.p == pytest.approx(wanted.pvalue)
+    ends = wanted.confidence_interval(0.95)
+    assert (found.difference - found.half, found.difference + found.half) == pytest.approx((ends.low, ends.high))
 
 
 def test_with_one_answer_for_all_seeds_it_is_the_paired_test_over_examples():
@@ -131,6 +134,18 @@ def test_with_one_answer_for_all_seeds_it_is_the_paired_test_over_examples():
     t = scipy.stats.ttest_rel(one, other).statistic
     assert found.method == "seeds and examples"
     assert found.p == pytest.approx(2 * scipy.stats.norm.sf(abs(t)), rel=1e-6)
+
+
+def test_the_interval_of_two_single_runs_is_the_paired_one_of_wald():
+    generator = np.random.default_rng(3)
+    one, other = generator.random(200) < 0.8, generator.random(200) < 0.7
+    samples = [Sample(right(table)[None]) for table in (one, other)]
+    [found] = significance.against(samples[1], samples[:1], accuracy, accuracy=True)
+    gains = one.astype(float) - other
+    assert found.half == pytest.approx(scipy.stats.norm.ppf(0.975) * gains.std(ddof=1) / 200**0.5, rel=1e-6)
+    # two that never differ tell nothing of how they might
+    [same] = significance.against(samples[0], samples[:1], accuracy, accuracy=True)
+    assert (same.difference, same.p, same.half) == (0, 1, None)
 
 
 def test_holm_by_hand():

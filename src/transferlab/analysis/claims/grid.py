@@ -15,6 +15,8 @@ from transferlab.record import folder as run_folder
 from transferlab.record import history
 
 UNDER_WAY = ("running", "trained", "interrupted")
+GRIDS = {"small": "_small", "full": ""}
+"""Grids by name: what the names of their sweeps end in. The small one is kept in the repository."""
 Cell = dict[int, Summary]
 """Seed to the run that counts."""
 
@@ -24,24 +26,34 @@ class Grid:
 
     Args:
         runs: Their summaries, each with ``folder``.
+        size: A key of `GRIDS`.
     """
 
-    def __init__(self, runs: Sequence[Summary]) -> None:
+    def __init__(self, runs: Sequence[Summary], size: str = "full") -> None:
         self.runs = [run for run in runs if isinstance(run.get("tags"), list)]
+        self.size = size
+
+    def tag(self, sweep: str) -> str:
+        """The name of a sweep in this grid, such as ``sst2_small``: the file in ``configs/sweep`` and the tag."""
+        return f"{sweep}{GRIDS[self.size]}"
+
+    def of(self, sweep: str) -> list[Summary]:
+        """All runs of a sweep, as they are."""
+        return [run for run in self.runs if self.tag(sweep) in run["tags"]]
 
     def group(self, sweep: str, task: str, strategy: str, size: int | None = None) -> Group | None:
         """The runs of one cell: of several settings the one with the most results.
 
         Args:
-            sweep: Name of the sweep, a tag of its runs.
+            sweep: Name of the sweep in the full grid.
             task: Name of the task.
             strategy: Name of the strategy.
             size: Training rows; None for whatever there are.
         """
         found = [
             run
-            for run in self.runs
-            if sweep in run["tags"] and (run.get("task"), run.get("strategy")) == (task, strategy)
+            for run in self.of(sweep)
+            if (run.get("task"), run.get("strategy")) == (task, strategy)
             if size is None or value(run, "data", "train_examples") == size
         ]
         return max(group(found), key=lambda one: len(one.counted), default=None)
@@ -50,16 +62,16 @@ class Grid:
         """Numbers of training rows with a result, ascending."""
         found = {
             value(run, "data", "train_examples")
-            for run in self.runs
-            if sweep in run["tags"] and (run.get("task"), run.get("strategy")) == (task, strategy)
+            for run in self.of(sweep)
+            if (run.get("task"), run.get("strategy")) == (task, strategy)
             if score_of(run) is not None
         }
         return sorted(int(size) for size in found if size is not None)
 
 
-def load(root: Path) -> Grid:
+def load(root: Path, size: str = "full") -> Grid:
     """Reads the summaries of all runs below a folder; none where there is no such folder."""
-    return Grid([{**summary, "run": path.name, "folder": str(path)} for path, summary in _summaries(root)])
+    return Grid([{**summary, "run": path.name, "folder": str(path)} for path, summary in _summaries(root)], size)
 
 
 def _summaries(root: Path) -> list[tuple[Path, Summary]]:

@@ -18,7 +18,7 @@ class Row:
     """One number that tests a claim.
 
     Attributes:
-        sweep: Name of the sweep that gives it.
+        sweep: Name of the sweep that gives it, in the full grid.
         task: Name of the task.
         text: What is measured, in words.
         unit: ``points`` (hundredths of the metric), ``times``, ``%``, ``nats`` or empty.
@@ -66,7 +66,7 @@ def find(row: Row, runs: Grid) -> Finding:
     effect = row.measure(runs, row)
     if effect is None:
         return Finding(row, None, "not run", _why(row))
-    return Finding(row, effect, effects.judge(effect, row.threshold, row.at_most), _note(row, cells))
+    return Finding(row, effect, effects.judge(effect, row.threshold, row.at_most), _note(runs.tag(row.sweep), cells))
 
 
 def _why(row: Row) -> str:
@@ -75,8 +75,8 @@ def _why(row: Row) -> str:
     return "too few runs for this number"
 
 
-def _note(row: Row, cells: dict[str, Group | None]) -> str:
-    wanted = grid.seeds_wanted(row.sweep)
+def _note(sweep: str, cells: dict[str, Group | None]) -> str:
+    wanted = grid.seeds_wanted(sweep)
     notes = []
     for strategy, found in cells.items():
         if found is None:

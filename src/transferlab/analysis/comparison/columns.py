@@ -93,7 +93,13 @@ def _tested(row: Row) -> Cell:
     return int(row.group.key.tested) if row.group.key.tested else None
 
 
-def _p_text(row: Row) -> str:
+def _end(row: Row, side: int) -> float | None:
+    """An end of the 95 % interval of the difference."""
+    return None if row.half is None or row.difference is None else row.difference + side * row.half
+
+
+def p_text(row: Row) -> str:
+    """The corrected p-value for people; empty without one."""
     return "" if row.p is None else "<0.0001" if row.p < 1e-4 else f"{row.p:.4f}"
 
 
@@ -115,8 +121,8 @@ GROUP_COLUMNS: tuple[Column[Row], ...] = (
     Column("encoder", "encoder", lambda row: row.group.key.encoder),
     Column("protocol", "protocol", lambda row: row.group.key.protocol),
     Column("data", "data", lambda row: row.group.key.data),
-    Column("train_examples", "train rows", lambda row: row.group.key.train_examples, "d"),
-    Column("test_examples", "test rows", _tested, "d"),
+    Column("train_examples", "training examples", lambda row: row.group.key.train_examples, "d"),
+    Column("test_examples", "test examples", _tested, "d"),
     Column("metric", "metric", lambda row: row.group.key.metric),
     Column("runs", "runs", lambda row: len(row.group.counted), "d", -1),
     Column("seeds", "", lambda row: " ".join(map(str, row.group.seeds))),
@@ -126,7 +132,9 @@ GROUP_COLUMNS: tuple[Column[Row], ...] = (
     Column("high", "", _of(lambda score: score.high)),
     Column("mean_without_failed", "", _sound),
     Column("difference", "diff", lambda row: row.difference, "+.4f", -1),
-    Column("p_holm", "p (Holm)", lambda row: row.p, ".4f", 1, _p_text),
+    Column("difference_low", "", lambda row: _end(row, -1)),
+    Column("difference_high", "", lambda row: _end(row, 1)),
+    Column("p_holm", "p (Holm)", lambda row: row.p, ".4f", 1, p_text),
     Column("p_raw", "", lambda row: row.p_raw),
     Column("test_of", "", lambda row: row.method),
     Column("reference", "", lambda row: row.reference),
@@ -148,7 +156,7 @@ RUN_COLUMNS: tuple[Column[Summary], ...] = (
     Column("primary", "test", score_of, ".4f", -1),
     Column("val", "val", lambda summary: score_of(summary, "val"), ".4f", -1),
     *_costs(_at),
-    Column("train_examples", "train rows", _at("data", "train_examples"), "d"),
+    Column("train_examples", "training examples", _at("data", "train_examples"), "d"),
     Column("status", "status", _at("status")),
     Column("faults", "faults", lambda summary: ", ".join(faults(summary))),
     Column("setting", "", _at("setting")),
@@ -157,6 +165,8 @@ RUN_COLUMNS: tuple[Column[Summary], ...] = (
 )
 KEPT = ("experiment", "setting", "primary", "val", "status", "mark")
 """Columns that a narrow terminal shows too."""
+DIFFERING = ("test_examples",)
+"""Columns that it shows too where they are not the same in all rows."""
 SPARE = (
     "data",
     "test_examples",

@@ -1,13 +1,14 @@
 """``transferlab compare``: all settings, or all runs, as a table; made from their records alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from transferlab.analysis.comparison.columns import GROUP_COLUMNS, RUN_COLUMNS, Column
 from transferlab.analysis.comparison.groups import Summary, faults, group
 from transferlab.analysis.comparison.notes import apart, equal_histories, notes
-from transferlab.analysis.comparison.reading import FILTERS, read, select
+from transferlab.analysis.comparison.reading import FILTERS, finished, read, select
 from transferlab.analysis.comparison.render import Sheet, show
 from transferlab.analysis.comparison.standing import Row, block_of, standing
 from transferlab.ground.arguments import Parser
@@ -28,10 +29,14 @@ def main(arguments: list[str]) -> None:
     _require_column(asked.sort, [column.name for column in columns])
     filters = {name: getattr(asked, name) for name in FILTERS}
     summaries = select(read(asked.root), filters, baselines=not asked.runs)
+    hidden: list[str] = []
+    if asked.finished:
+        summaries, hidden = finished(summaries)
     if asked.runs:
-        show(run_sheet(summaries, asked.sort), asked.format)
+        sheet: Sheet[Any] = run_sheet(summaries, asked.sort)
     else:
-        show(group_sheet(summaries, asked.reference, asked.tests, asked.sort), asked.format)
+        sheet = group_sheet(summaries, asked.reference, asked.tests, asked.sort)
+    show(replace(sheet, notes=[*sheet.notes, *hidden]), asked.format)
 
 
 def _parser() -> Parser:
@@ -46,6 +51,7 @@ def _parser() -> Parser:
     for name in FILTERS:
         kept = "" if name == "task" else "; baselines stay"
         parser.add_argument(f"--{name}", help=f"only runs with this {name}{kept}")
+    parser.add_argument("--finished", action="store_true", help="leave out runs that failed or are under way")
     parser.add_argument("--runs", action="store_true", help="a row for each run")
     parser.add_argument("--reference", help="strategy or experiment that the others are tested against [the best]")
     parser.add_argument("--no-tests", dest="tests", action="store_false", help="no tests of significance: faster")

@@ -1,6 +1,5 @@
 """``transferlab curve``: quality over the number of training rows, and how many labels transfer saves."""
 
-from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +31,22 @@ class Line(NamedTuple):
     scores: dict[int, Estimate]
 
 
+class Curves(NamedTuple):
+    """All methods on a task.
+
+    Attributes:
+        task: Its name.
+        metric: The metric that leads.
+        lines: The methods.
+        remarks: What must be said beside them.
+    """
+
+    task: str
+    metric: str
+    lines: list[Line]
+    remarks: list[str]
+
+
 def main(arguments: list[str]) -> None:
     """Runs ``transferlab curve``.
 
@@ -50,33 +65,41 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     if asked.picture and asked.picture.suffix not in PICTURES:
         raise TransferlabError(f"--picture: {asked.picture} must end in one of {', '.join(PICTURES)}.")
-    task, metric, lines, remarks = _read(asked)
-    written = "\n".join(
-        [*_table(task, metric, lines), "", *_saved(lines, _references(asked.reference, lines)), *remarks]
-    )
+    found = read(asked.root, asked.task, asked.tag)
+    written = tables(found, asked.reference)
     if asked.output:
         run_folder.write_text(asked.output, written + "\n")
         print(f"wrote {asked.output}")
     else:
         print(written)
     if asked.picture:
-        _draw(asked.picture, task, metric, lines)
+        _draw(asked.picture, found.task, found.metric, found.lines)
         print(f"wrote {asked.picture}")
 
 
-def _read(asked: Namespace) -> tuple[str, str, list[Line], list[str]]:
-    found = [{**summary, "folder": str(path)} for path, summary in run_folder.summaries(asked.root)]
+def read(root: Path, task: str | None = None, tag: str | None = None) -> Curves:
+    """The curves of a task from the runs below a folder.
+
+    Args:
+        root: Folder of runs.
+        task: Its name; None where the runs have one task only.
+        tag: Only runs with this tag.
+
+    Raises:
+        TransferlabError: No such runs, or none with several numbers of training rows.
+    """
+    found = [{**summary, "folder": str(path)} for path, summary in run_folder.summaries(root)]
     if not found:
-        raise TransferlabError(f"no runs under {asked.root}/. `transferlab sweep sst2_labels` makes some.")
-    if asked.tag:
-        tags = sorted({str(tag) for summary in found for tag in summary.get("tags") or ()})
-        found = [summary for summary in found if asked.tag in map(str, summary.get("tags") or ())]
+        raise TransferlabError(f"no runs under {root}/. `transferlab sweep sst2_labels` makes some.")
+    if tag:
+        tags = sorted({str(one) for summary in found for one in summary.get("tags") or ()})
+        found = [summary for summary in found if tag in map(str, summary.get("tags") or ())]
         if not found:
-            raise TransferlabError(f"--tag: no run with tag {asked.tag!r}{near(asked.tag, tags)}.")
+            raise TransferlabError(f"--tag: no run with tag {tag!r}{near(tag, tags)}.")
     tasks = sorted({str(summary["task"]) for summary in found if summary.get("task")})
-    if asked.task is None and len(tasks) > 1:
+    if task is None and len(tasks) > 1:
         raise TransferlabError(f"--task: say which one: {', '.join(tasks)}.")
-    task = asked.task or "".join(tasks)
+    task = task or "".join(tasks)
     if task not in tasks:
         raise TransferlabError(f"--task: no run with task {task!r}{near(task, tasks)}. Known: {', '.join(tasks)}.")
     known = [group for group in groups.group([s for s in found if s.get("task") == task]) if group.score]
@@ -86,7 +109,21 @@ def _read(asked: Namespace) -> tuple[str, str, list[Line], list[str]]:
         raise TransferlabError(
             f"no method was run on {task} with several numbers of training rows; see docs/sweeps.md."
         )
-    return task, chosen[0].key.metric, lines, remarks
+    return Curves(task, chosen[0].key.metric, lines, remarks)
+
+
+def tables(found: Curves, reference: str | None = None) -> str:
+    """The curves and what the labels are worth, as Markdown.
+
+    Args:
+        found: What `read` returns.
+        reference: Strategies that are asked how many labels they need, with commas between; None: `REFERENCES`.
+
+    Raises:
+        TransferlabError: No such strategy.
+    """
+    saved = _saved(found.lines, _references(reference, found.lines))
+    return "\n".join([*_table(found.task, found.metric, found.lines), "", *saved, *found.remarks])
 
 
 def pick(found: Iterable[Group]) -> tuple[list[Group], list[str]]:

@@ -20,7 +20,7 @@ def t_tail(t: float, df: float) -> float:
 
 
 @functools.cache
-def t_quantile(df: int, level: float = 0.95) -> float:
+def t_quantile(df: float, level: float = 0.95) -> float:
     """The t that `level` of the distribution with `df` degrees of freedom lies within on both sides."""
     low, high = 0.0, 1e4
     while high - low > 1e-10 * high:

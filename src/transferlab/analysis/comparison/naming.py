@@ -1,22 +1,30 @@
 """What to call settings of one strategy: as little as tells them apart."""
 
 import functools
+import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transferlab.analysis.comparison.groups import Group
+from transferlab.analysis.comparison.groups import Group, faults
 from transferlab.record import setting
 
 MISSING = "-"
 SHORT = 32
 """Characters of a value in a name."""
+CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+"""A dotted path such as ``torch.optim.AdamW``."""
 FIRST = ("trainer.max_epochs", "model.init_args.optimizer.init_args.lr")
 """Keys that tell settings apart best."""
 
 
 def told_apart(rivals: Sequence[Group], facts: Sequence[Sequence[str]] = ()) -> list[list[str]]:
     """What to say of each setting until no two of them are called the same.
+
+    Names are made from settings with a result. One without is called by what became of its runs, so that a failed try
+    changes no other name.
 
     Args:
         rivals: The settings.
@@ -25,32 +33,64 @@ def told_apart(rivals: Sequence[Group], facts: Sequence[Sequence[str]] = ()) -> 
     Returns:
         Words for each setting; none where they differ in nothing that is known.
     """
+    finished = [place for place, one in enumerate(rivals) if one.counted]
+    told: list[list[str]] = [[] for _ in rivals]
+    for place, words in zip(
+        finished,
+        _by_keys([rivals[place] for place in finished], [[row[place] for place in finished] for row in facts]),
+        strict=True,
+    ):
+        told[place] = words
+    if len(rivals) > 1:
+        seen: Counter[str] = Counter()
+        for place in set(range(len(rivals))) - set(finished):
+            became = _became(rivals[place])
+            seen[became] += 1
+            told[place] = [became if seen[became] == 1 else f"{became} {seen[became]}"]
+    return told
+
+
+def _became(one: Group) -> str:
+    """What became of the runs of a setting that has no result."""
+    known = Counter(fault for run in one.runs for fault in faults(run))
+    return known.most_common(1)[0][0] if known else "no result"
+
+
+def _by_keys(rivals: Sequence[Group], facts: Sequence[Sequence[str]]) -> list[list[str]]:
+    told: list[list[str]] = [[] for _ in rivals]
     if len(rivals) < 2:
-        return [[] for _ in rivals]
+        return told
     known = [row for row in differences(rivals) if not row[0].endswith(".train_examples")]
-    # a key that only some have is most likely one that came later
+    # a key that only some have is most likely one that came later, or an argument of another class
     known.sort(key=lambda row: (MISSING in row[1], FIRST.index(row[0]) if row[0] in FIRST else len(FIRST), row[0]))
     rows = [list(row) for row in facts]
-    rows += [
-        ["" if v == MISSING else f"{key.rsplit('.', 1)[-1]}={_rounded(v)}" for v in values] for key, values in known
-    ]
-    told: list[list[str]] = [[] for _ in rivals]
+    rows += [["" if v == MISSING else f"{_word(key)}={_rounded(v)}" for v in values] for key, values in known]
     for row in rows:
         if len({tuple(words) for words in told}) == len(rivals):
             break
-        if len(set(row)) > 1:
+        # a key that splits nothing that the ones before it have left together says nothing new
+        if len({(*words, word) for words, word in zip(told, row, strict=True)}) > len({tuple(w) for w in told}):
             for words, word in zip(told, row, strict=True):
                 if word:
                     words.append(word if len(word) <= SHORT else f"{word[:SHORT]}…")
     return told
 
 
+def _word(key: str) -> str:
+    """The last part of a key; of a class the part before, which says what it is the class of."""
+    parts = [part for part in key.split(".") if part not in {"class_path", "init_args"}]
+    return parts[-1] if parts else key
+
+
 def _rounded(value: str) -> str:
-    """A number that was drawn at random has more digits than anybody reads."""
+    """A value as a name has it: of a class or a file the last part, of a number drawn at random four digits."""
     try:
         return value if len(value) <= 8 else f"{float(value):.4g}"
     except ValueError:
-        return value
+        pass
+    if os.sep in value and not value.startswith(("[", "{")):
+        return value.rstrip(os.sep).rpartition(os.sep)[2]
+    return value.rpartition(".")[2] if CLASS.fullmatch(value) else value
 
 
 def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:

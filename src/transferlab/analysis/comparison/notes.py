@@ -16,6 +16,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     """Sentences on what was tested, on failed and repeated runs, and on what may not be compared."""
     runs = [run for row in rows for run in row.group.runs]
     return [
+        *legend(rows),
         *_tests(rows),
         *_failed(rows),
         *_repeated(rows),
@@ -24,6 +25,18 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *_contradicted(runs),
         *equal_histories(runs),
     ]
+
+
+def legend(rows: Sequence[Row]) -> list[str]:
+    """What the marks mean, of those that occur."""
+    parts = []
+    if any(row.tied for row in rows):
+        parts.append("★ the best, or not shown to be worse than it at 5 %")
+    elif any(row.best for row in rows):
+        parts.append("★ the best")
+    if any(row.below for row in rows):
+        parts.append("▼ below the baseline that is named")
+    return [f"{'; '.join(parts)}."] if parts else []
 
 
 def _tests(rows: Sequence[Row]) -> list[str]:

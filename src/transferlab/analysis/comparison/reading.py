@@ -1,5 +1,6 @@
 """Summaries of runs, read and filtered. Imports nothing that takes long to import."""
 
+from collections import Counter
 from pathlib import Path
 
 from transferlab.analysis.comparison.groups import Summary, is_baseline
@@ -54,6 +55,20 @@ def select(summaries: list[Summary], filters: dict[str, str | None], baselines: 
         return kept
     chosen, tasks = {str(run["folder"]) for run in kept}, {run.get("task") for run in kept}
     return [run for run in summaries if str(run["folder"]) in chosen or (is_baseline(run) and run.get("task") in tasks)]
+
+
+def finished(summaries: list[Summary]) -> tuple[list[Summary], list[str]]:
+    """The finished runs, and a sentence on those that are left out.
+
+    Raises:
+        TransferlabError: None is finished.
+    """
+    kept = [run for run in summaries if run.get("status") == "finished"]
+    if not kept:
+        raise TransferlabError(f"--finished: none of {len(summaries)} runs is finished; leave it out to see them.")
+    counts = Counter(str(run.get("status")) for run in summaries if run.get("status") != "finished")
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return kept, [f"left out by --finished: {told}."] if told else []
 
 
 def _values(summary: Summary, name: str) -> list[str]:

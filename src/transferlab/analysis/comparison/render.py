@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from transferlab.analysis.comparison.columns import KEPT, SPARE, Column
+from transferlab.analysis.comparison.columns import DIFFERING, KEPT, SPARE, Column
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -136,7 +136,9 @@ def fitting(sheet: Sheet[T], width: int) -> list[Column[T]]:
     shown = sheet.titled
     by_name = {column.name: column for column in shown}
     spare = [column for column in shown if _same(column, sheet.rows) and column.name not in KEPT]
-    spare += [by_name[name] for name in SPARE if name in by_name and by_name[name] not in spare and name not in KEPT]
+    # rows that cannot be compared must look it
+    kept = (*KEPT, *(name for name in DIFFERING if name in by_name and not _same(by_name[name], sheet.rows)))
+    spare += [by_name[name] for name in SPARE if name in by_name and by_name[name] not in spare and name not in kept]
     while spare and screen.measure(_table(shown, sheet)).maximum > width:
         shown.remove(spare.pop(0))
     return shown

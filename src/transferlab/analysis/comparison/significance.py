@@ -3,12 +3,13 @@
 Dror et al. 2018, The hitchhiker's guide to testing statistical significance in NLP, says which test fits which metric.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from transferlab.analysis.comparison.distributions import sign_test, t_tail
+from transferlab.analysis.comparison.distributions import sign_test, t_quantile, t_tail
 from transferlab.analysis.comparison.outcomes import Array
 
 Metric = Callable[[Array], Array]
@@ -37,11 +38,13 @@ class Result(NamedTuple):
         difference: Mean metric of the one minus that of the other.
         p: Two-sided p-value, not corrected.
         method: Name of the test.
+        half: Half of the 95 % interval of the difference; None where nothing can be said of it.
     """
 
     difference: float
     p: float
     method: str
+    half: float | None = None
 
 
 def against(reference: Sample, others: Sequence[Sample], metric: Metric, accuracy: bool) -> list[Result]:
@@ -59,15 +62,16 @@ def against(reference: Sample, others: Sequence[Sample], metric: Metric, accurac
     """
     results: dict[int, Result] = {}
     single = [n for n, other in enumerate(others) if len(other.counts) == len(reference.counts) == 1]
+    known = _errors(reference, metric)
     if single and accuracy:
         results |= {n: mcnemar(others[n].counts[0], reference.counts[0]) for n in single}
     elif single:
         stacked = np.stack([others[n].counts[0] for n in single])
         results |= dict(zip(single, randomisation(stacked, reference.counts[0], metric), strict=True))
+    for n in single:
+        results[n] = results[n]._replace(half=over_examples(_errors(others[n], metric), known))
     several = [n for n in range(len(others)) if n not in results]
-    if several:
-        known = _errors(reference, metric)
-        results |= {n: seeds_and_examples(_errors(others[n], metric), known) for n in several}
+    results |= {n: seeds_and_examples(_errors(others[n], metric), known) for n in several}
     return [results[n] for n in range(len(others))]
 
 
@@ -131,6 +135,17 @@ class Errors(NamedTuple):
     fixed: bool
 
 
+def over_examples(one: Errors, other: Errors) -> float | None:
+    """Half of the 95 % interval of the difference between two single runs over samples of examples.
+
+    By the jackknife, for any metric, and normal; of accuracy it is the paired interval of Wald. None where the two
+    never differ: with no discordant example the spread is not known.
+    """
+    gains = one.influence[0] - other.influence[0]
+    spread = float(gains @ gains)
+    return t_quantile(math.inf) * spread**0.5 if spread > 0 else None
+
+
 def _errors(sample: Sample, metric: Metric) -> Errors:
     totals = sample.counts.sum(1)
     examples = sample.counts.shape[1]
@@ -163,7 +178,9 @@ def seeds_and_examples(one: Errors, other: Errors) -> Result:
     total = spread + max(0.0, sum(shared) - 2 * crossed)
     if total <= 0:
         return Result(gain, 1.0 if gain == 0 else 0.0, "seeds and examples")
-    return Result(gain, t_tail(gain / total**0.5, _freedom(pairs, noise, total)), "seeds and examples")
+    freedom = _freedom(pairs, noise, total)
+    half = t_quantile(freedom) * total**0.5
+    return Result(gain, t_tail(gain / total**0.5, freedom), "seeds and examples", half)
 
 
 def _seed_noise(errors: Errors, stand_in: Errors) -> tuple[float, float, int]:

@@ -23,6 +23,7 @@ class Row(NamedTuple):
         p: p-value against the reference, corrected by Holm over the comparisons of the block.
         p_raw: The same without correction.
         method: Name of the test.
+        half: Half of the 95 % interval of `difference`, not corrected for the number of comparisons.
         best: Whether it has the best mean of its block.
         tied: Whether it was tested against the best one and is not significantly worse.
         below: The baseline that it is worse than; empty without.
@@ -36,6 +37,7 @@ class Row(NamedTuple):
     p: float | None = None
     p_raw: float | None = None
     method: str = ""
+    half: float | None = None
     best: bool = False
     tied: bool = False
     below: str = ""
@@ -151,6 +153,7 @@ class _Result(NamedTuple):
     p: float
     p_raw: float
     method: str
+    half: float | None
 
 
 def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
@@ -172,7 +175,7 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     against = significance.against(significance.Sample(base[1], _classical(reference.group)), samples, metric, accuracy)
     corrected = significance.holm([result.p for result in against])
     return {
-        row.group.key: _Result(reference.label, result.difference, p, result.p, result.method)
+        row.group.key: _Result(reference.label, result.difference, p, result.p, result.method, result.half)
         for (row, _), result, p in zip(others, against, corrected, strict=True)
     }
 

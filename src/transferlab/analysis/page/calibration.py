@@ -12,6 +12,10 @@ BINS = 15
 """As in the paper."""
 LIMITS = (0.05, 20.0)
 """Temperatures that are looked at: with every validation example right there is no best one."""
+FEWEST = 50
+"""Validation examples for a temperature to be trusted."""
+FEWEST_WRONG = 5
+"""Of them wrong (and right): fewer say next to nothing of how sure a wrong answer is."""
 
 
 class Bin(NamedTuple):
@@ -31,11 +35,18 @@ class Temperature(NamedTuple):
         value: T.
         ece: Expected calibration error on the test before and after.
         nll: Mean negative log-likelihood on the test before and after.
+        doubt: Why it is not trusted; empty where it is.
     """
 
     value: float
     ece: tuple[float, float]
     nll: tuple[float, float]
+    doubt: str = ""
+
+    @property
+    def is_remedy(self) -> bool:
+        """Whether it is trusted and does the test no harm."""
+        return not self.doubt and self.nll[1] <= self.nll[0]
 
 
 def bins(scores: Array, labels: Array, count: int = BINS) -> list[Bin]:
@@ -90,9 +101,29 @@ def fit(scores: Array, labels: Array) -> float:
     return float(np.exp(found.x))
 
 
+def doubt(scores: Array, labels: Array, found: float) -> str:
+    """Why a temperature is not to be trusted, from what it was fitted on; empty where nothing speaks against it."""
+    count, right = len(labels), int((scores.argmax(1) == labels).sum())
+    if count < FEWEST:
+        return f"only {count} validation examples"
+    if right == count:
+        return f"all {count} validation examples are right"
+    if min(right, count - right) < FEWEST_WRONG:
+        few, what = (count - right, "wrong") if count - right < right else (right, "right")
+        return f"only {few} of {count} validation examples {'is' if few == 1 else 'are'} {what}"
+    if not LIMITS[0] * 1.01 < found < LIMITS[1] / 1.01:
+        return f"the fit ends at its bound, {LIMITS[0] if found < 1 else LIMITS[1]:g}"
+    return ""
+
+
 def temperature(validation: tuple[Array, Array], test: tuple[Array, Array]) -> Temperature:
     """Fits on validation, judges on the test; each is scores and labels."""
     best = fit(*validation)
     scores, labels = test
     after = scaled(scores, best)
-    return Temperature(best, (ece(scores, labels), ece(after, labels)), (nll(scores, labels), nll(after, labels)))
+    return Temperature(
+        best,
+        (ece(scores, labels), ece(after, labels)),
+        (nll(scores, labels), nll(after, labels)),
+        doubt(*validation, best),
+    )

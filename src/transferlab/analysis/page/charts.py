@@ -4,11 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from transferlab.analysis.page.markup import Child, Html, join, tag
+from transferlab.analysis.page.placing import apart
 from transferlab.analysis.page.scales import Scale, amount, around
 
 WIDTH, HEIGHT = 400, 290
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 44
 COLOURS = 10
+ROW = 42
+"""Height of a row with a name above its marks."""
+DISC, DOT = 8.5, 3.5
+"""Radius of a disc with a number in it, and of the mark that it belongs to where it had to move aside."""
+MANY = 50
+"""How many times as large as the smallest the largest value of a curve is, for its axis to be logarithmic."""
 Range = tuple[float, float]
 
 
@@ -56,6 +63,11 @@ def colour(number: int) -> str:
     return f"c{(number - 1) % COLOURS}"
 
 
+def drawn_as(number: int) -> str:
+    """The classes of what is drawn of a setting: its colour, and the name under which it can be hidden."""
+    return f"{colour(number)} s{number}"
+
+
 def scatter(points: Sequence[Point], across: str, up: str, log: bool) -> Html:
     """Numbered points with intervals, and the frontier of those that nothing beats in both."""
     ends = [end for point in points for end in (point.bar or (point.y, point.y))]
@@ -68,28 +80,43 @@ def scatter(points: Sequence[Point], across: str, up: str, log: bool) -> Html:
         else []
     )
     drawn: list[Html] = [tag("path", d=steps, class_="fence")] if steps else []
-    for point in sorted(points, key=lambda p: p.fence):
-        here = tag("title", point.title)
-        parts: list[Html] = [here]
+    places = [(x(point.x), y(point.y)) for point in points]
+    discs = apart(places, DISC, DOT, (LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM))
+    # no interval lies over a disc
+    for point, (at, _) in zip(points, places, strict=True):
         if point.bar:
-            parts.append(tag("line", x1=x(point.x), x2=x(point.x), y1=y(point.bar[0]), y2=y(point.bar[1])))
-        parts.append(tag("circle", cx=x(point.x), cy=y(point.y), r=8.5))
-        parts.append(tag("text", str(point.number), x=x(point.x), y=y(point.y) + 3.5, class_="inside"))
-        drawn.append(tag("g", *parts, class_=f"point {colour(point.number)}"))
+            bar = tag("line", x1=at, x2=at, y1=y(point.bar[0]), y2=y(point.bar[1]))
+            drawn.append(tag("g", bar, class_=f"point {drawn_as(point.number)}"))
+    drawn += [_disc(*one) for one in zip(points, places, discs, strict=True)]
     return frame(drawn, x, y, across, up)
+
+
+def _disc(point: Point, place: Range, at: Range) -> Html:
+    """The number of a point, with a line to its place where it had to move aside."""
+    parts: list[Html] = [tag("title", point.title)]
+    if at != place:
+        parts.append(tag("line", x1=place[0], x2=at[0], y1=place[1], y2=at[1], class_="leader"))
+        parts.append(tag("circle", cx=place[0], cy=place[1], r=DOT))
+    parts.append(tag("circle", cx=at[0], cy=at[1], r=DISC))
+    parts.append(tag("text", str(point.number), x=at[0], y=at[1] + 3.5, class_="inside"))
+    return tag("g", *parts, class_=f"point {drawn_as(point.number)}")
 
 
 def lines(series: Sequence[Line], across: str, up: str, floor: float | None = None) -> Html:
     """Lines over steps."""
     x = around([a for line in series for a, _ in line.points], LEFT, WIDTH - RIGHT, floor=0)
-    y = around([b for line in series for _, b in line.points], HEIGHT - BOTTOM, TOP, floor=floor)
+    values = [b for line in series for _, b in line.points]
+    # curves that lie on the ground together are told apart by orders of magnitude
+    log = floor == 0 and min(values) > 0 and max(values) > MANY * min(values)
+    y = around(values, HEIGHT - BOTTOM, TOP, log, floor)
+    up += " (logarithmic)" if log else ""
     drawn = []
     for line in series:
         title = tag("title", line.title)
         places = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line.points)
         marked = len(line.points) < 20 and not line.faint
         marks = [tag("circle", cx=x(a), cy=y(b), r=2.2) for a, b in line.points] if marked else []
-        look = f"line {colour(line.number)}{' faint' if line.faint else ''}"
+        look = f"line {drawn_as(line.number)}{' faint' if line.faint else ''}"
         drawn.append(tag("g", title, tag("polyline", points=places), *marks, class_=look))
     return frame(drawn, x, y, across, up)
 
@@ -122,19 +149,19 @@ def reliability(
 
 def intervals(rows: Sequence[tuple[int, str, float, Range | None, Sequence[float]]], across: str) -> Html:
     """One row each: number, name, mean, interval, single values."""
-    tall = TOP + 36 * len(rows) + BOTTOM
+    tall = TOP + ROW * len(rows) + BOTTOM
     found = [v for _, _, mean, bar, values in rows for v in (mean, *(bar or ()), *values)]
     x = around(found, 12, WIDTH - 12)
     drawn = []
     for position, (number, name, mean, bar, values) in enumerate(rows):
-        at = TOP + 36 * position + 24
-        parts = [tag("text", _short(f"{number}  {name}"), x=12, y=at - 9, class_="rowname")]
+        at = TOP + ROW * position + 29
+        parts = [tag("text", _short(f"{number}  {name}"), x=12, y=at - 13, class_="rowname")]
         if bar:
             parts.append(tag("line", x1=x(bar[0]), x2=x(bar[1]), y1=at, y2=at))
         parts += [tag("circle", cx=x(value), cy=at, r=3, class_="single") for value in values]
         parts.append(tag("path", d=f"M{x(mean):.1f} {at - 6}V{at + 6}", class_="mean"))
         title = f"{name}: {mean:.4f}" + (f", 95 % interval {bar[0]:.4f} to {bar[1]:.4f}" if bar else ", one seed")
-        drawn.append(tag("g", tag("title", title), *parts, class_=f"row {colour(number)}"))
+        drawn.append(tag("g", tag("title", title), *parts, class_=f"row {drawn_as(number)}"))
     y = Scale(0, 1, tall - BOTTOM, TOP)
     return frame(drawn, x, y, across, "", tall=tall, left=12)
 
@@ -153,16 +180,18 @@ def buckets(
     y = around([v for _, _, row in series for cell in row for v in cell], HEIGHT - BOTTOM, TOP)
     room = (WIDTH - LEFT - RIGHT) / len(names)
     x = Scale(0, len(names), LEFT, WIDTH - RIGHT)
-    gap = 0.7 * room / max(len(series), 1)
+    gap = 0.8 * room / max(len(series), 1)
+    # side by side also where there are many
+    radius = min(3.0, 0.42 * gap)
     drawn = []
     for position, (number, name, row) in enumerate(series):
         parts = []
         for bucket, (value, low, high) in enumerate(row):
             at = x(bucket + 0.5) + gap * (position - (len(series) - 1) / 2)
             title = tag("title", f"{name}, {names[bucket]}: {value:.3f}, 95 % interval {low:.3f} to {high:.3f}")
-            bar = tag("line", x1=at, x2=at, y1=y(low), y2=y(high))
-            parts.append(tag("g", title, bar, tag("circle", cx=at, cy=y(value), r=3)))
-        drawn.append(tag("g", *parts, class_=f"row {colour(number)}"))
+            bar = tag("line", x1=at, x2=at, y1=y(low), y2=y(high), style=f"stroke-width:{0.6 * radius:.2f}")
+            parts.append(tag("g", title, bar, tag("circle", cx=at, cy=y(value), r=radius)))
+        drawn.append(tag("g", *parts, class_=f"row {drawn_as(number)}"))
     labels = [(bucket + 0.5, name) for bucket, name in enumerate(names)]
     return frame(drawn, x, y, across, up, labels=labels)
 
@@ -176,7 +205,7 @@ def bars(names: Sequence[str], values: Sequence[float], number: int, across: str
             "g",
             tag("title", f"{name}: {value:.3f}"),
             tag("rect", x=x(i + 0.12), width=x(0.76) - x(0), y=y(value), height=y(0) - y(value)),
-            class_=f"bar {colour(number)}",
+            class_=f"bar {drawn_as(number)}",
         )
         for i, (name, value) in enumerate(zip(names, values, strict=True))
     ]
@@ -193,7 +222,7 @@ def stacked(rows: Sequence[tuple[int, str, Sequence[tuple[str, float]]]], across
         drawn.append(tag("text", _short(f"{number}  {name}"), x=12, y=at - 5, class_="rowname"))
         for part, (kind, value) in enumerate(parts):
             box = tag("rect", x=x(done), width=max(x(done + value) - x(done) - 0.6, 0), y=at, height=14)
-            drawn.append(tag("g", tag("title", f"{name}, {kind}: {value:g}"), box, class_=f"bar c{part}"))
+            drawn.append(tag("g", tag("title", f"{name}, {kind}: {value:g}"), box, class_=f"bar c{part} s{number}"))
             done += value
     return frame(drawn, x, Scale(0, 1, tall - BOTTOM, TOP), across, "", tall=tall, left=12)
 
@@ -221,7 +250,7 @@ def frame(
             marks.append(tag("line", x1=x(value), x2=x(value), y1=TOP, y2=ground))
         marks.append(tag("text", text, x=x(value), y=ground + 15, class_="across"))
     if up:
-        write = _decimals(y.ticks())
+        write = amount if y.log else _decimals(y.ticks())
         for value in y.ticks():
             marks.append(tag("line", x1=left, x2=WIDTH - RIGHT, y1=y(value), y2=y(value)))
             marks.append(tag("text", write(value), x=left - 6, y=y(value) + 4, class_="up"))

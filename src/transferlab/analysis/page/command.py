@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from transferlab.analysis.comparison.reading import FILTERS, read, select
+from transferlab.analysis.comparison.reading import FILTERS, finished, read, select
 from transferlab.analysis.page.document import page
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
@@ -21,8 +21,11 @@ def main(arguments: list[str]) -> None:
     asked = _parser().parse_args(arguments)
     filters = {name: getattr(asked, name) for name in FILTERS}
     summaries = select(read(asked.root), filters, baselines=True)
+    hidden: list[str] = []
+    if asked.finished:
+        summaries, hidden = finished(summaries)
     output: Path = asked.output or asked.root / FILE
-    text = page(summaries, asked.root)
+    text = page(summaries, asked.root, hidden)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         run_folder.write_text(output, text)
@@ -40,4 +43,5 @@ def _parser() -> Parser:
     for name in FILTERS:
         kept = "" if name == "task" else "; baselines stay"
         parser.add_argument(f"--{name}", help=f"only runs with this {name}{kept}")
+    parser.add_argument("--finished", action="store_true", help="leave out runs that failed or are under way")
     return parser

@@ -6,35 +6,44 @@ from importlib.resources import files
 from pathlib import Path
 
 from transferlab.analysis.comparison.groups import Summary
-from transferlab.analysis.page import gather, overview, predicted
+from transferlab.analysis.page import confidence, gather, overview, predicted, settings
 from transferlab.analysis.page.gather import Task
 from transferlab.analysis.page.markup import Html, join, note, table, tag
+from transferlab.analysis.page.verdict import RULE, verdict
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever a run's text says."""
 
 
-def page(summaries: Sequence[Summary], root: Path) -> Html:
-    """The report of some runs.
+def page(summaries: Sequence[Summary], root: Path, hidden: Sequence[str] = ()) -> Html:
+    """The report of some runs, which begins with what they say.
 
     Args:
         summaries: Contents of ``summary.json``, each with its ``folder``.
         root: The folder that they were found under.
+        hidden: Sentences on runs that were left out.
     """
     found = gather.tasks(summaries)
-    parts = [_task(task) for task in found]
+    # a long page shows what was found, and the rest on request
+    short = len(found) > 1 or any(len(task.settings) > LONG for task in found)
+    parts = [_task(task, short) for task in found]
     runs = tag("section", tag("h2", "Environment"), overview.environments(summaries), id="environment")
     listed = tag("section", tag("h2", "Runs"), overview.folders(summaries, root), id="runs")
     style = files("transferlab.analysis.page").joinpath("sheet.css").read_text(encoding="utf-8")
+    hiding = "".join(
+        f".task:has(.t{n}:not(:checked)) svg .s{n}{{display:none}}"
+        for n in range(1, max((len(task.settings) for task in found), default=0) + 1)
+    )
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("title", f"transferlab: {root}"),
-        tag("style", Html(style)),
+        tag("style", Html(style + hiding)),
     )
-    body = tag("body", _contents(found), tag("main", _top(found, summaries, root), *parts, runs, listed))
+    top = _top(found, summaries, root, hidden)
+    body = tag("body", _contents(found), tag("main", top, *parts, runs, listed))
     return join(Html("<!doctype html>\n"), tag("html", head, body, lang="en"))
 
 
@@ -43,7 +52,7 @@ def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
     read = predicted.read(task)
     tagging = task.known("kind") == "tagging"
     return [
-        ("settings", "Settings", lambda: overview.results(task)),
+        ("settings", "Settings", lambda: settings.results(task)),
         ("quality", "Quality and seeds", lambda: overview.spread(task)),
         ("cost", "Quality against cost", lambda: overview.pareto(task)),
         ("curves", "Learning curves", lambda: overview.learning(task)),
@@ -51,7 +60,7 @@ def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
         *(
             [("entities", "Entities", lambda: predicted.entity_errors(task, read))]
             if tagging
-            else [("calibration", "Calibration", lambda: predicted.calibrated(task, read))]
+            else [("calibration", "Calibration", lambda: confidence.calibrated(task, read))]
         ),
         ("lengths", "By length", lambda: predicted.long_ones(task, read)),
         ("layers", "Layer mix", lambda: predicted.layer_mix(task, read)),
@@ -62,6 +71,7 @@ def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
 
 TITLES = {
     "settings": "Settings",
+    "quality": "Quality and seeds",
     "cost": "Quality against cost",
     "curves": "Learning curves",
     "classes": "Classes",
@@ -69,14 +79,32 @@ TITLES = {
     "configuration": "Configuration",
 }
 """Sections that the table of contents names."""
+OPEN = ("settings", "quality")
+"""Sections that are open on a long page too."""
+LONG = 8
+"""Settings of a task with more than which a page is long."""
 
 
-def _task(task: Task) -> Html:
-    parts = [
-        tag("section", tag("h3", title), content(), id=f"{_anchor(task)}-{name}")
-        for name, title, content in sections(task)
+def _task(task: Task, short: bool) -> Html:
+    parts = []
+    for name, title, content in sections(task):
+        # the anchor is inside, so that a link to it opens the section
+        inside = tag("div", content(), id=f"{_anchor(task)}-{name}")
+        is_open = "" if name in OPEN or not short else None
+        parts.append(tag("details", tag("summary", tag("h3", title)), inside, class_="part", open=is_open))
+    whole = (tag("h2", task.name), _picker(task), *parts)
+    return tag("section", *whole, id=_anchor(task), class_="task")
+
+
+def _picker(task: Task) -> Html | None:
+    """Boxes that hide a setting in all pictures of a task; the style sheet does it."""
+    if len(task.settings) < 2:
+        return None
+    boxes = [
+        tag("label", tag("input", type="checkbox", class_=f"t{s.number}", checked=""), " ", settings.named(s))
+        for s in task.settings
     ]
-    return tag("section", tag("h2", task.name), *parts, id=_anchor(task))
+    return tag("details", tag("summary", "Hide settings in the pictures"), tag("p", *boxes, class_="legend"))
 
 
 def _anchor(task: Task) -> str:
@@ -94,28 +122,33 @@ def _contents(found: Sequence[Task]) -> Html:
     return tag("nav", whole, aria_label="Contents")
 
 
-def _top(found: Sequence[Task], summaries: Sequence[Summary], root: Path) -> Html:
+def _top(found: Sequence[Task], summaries: Sequence[Summary], root: Path, hidden: Sequence[str]) -> Html:
     rows = []
     for task in found:
-        best = task.settings[0]
+        best = next((s for s in task.settings if s.row.best), task.settings[0])
         plain = next((s for s in task.settings if s.group.key.encoder == "-"), None)
         rows.append(
             [
                 tag("a", task.name, href=f"#{_anchor(task)}"),
-                best.group.key.metric,
-                overview.named(best),
-                overview.shown(best.group.score),
-                join(plain.name, " ", overview.shown(plain.group.score)) if plain else "-",
+                task.metric,
+                settings.named(best) if best.row.best else "-",
+                settings.shown(best.group.score),
+                join(plain.name, " ", settings.shown(plain.group.score)) if plain else "-",
                 str(len(task.settings)),
                 str(sum(len(s.group.runs) for s in task.settings)),
             ]
         )
     head = ["task", "metric", "best setting", "test", "best baseline", "settings", "runs"]
     when = time.strftime("%Y-%m-%d %H:%M")
+    told = " ".join(text[:1].upper() + text[1:] for text in hidden)
     return join(
         tag("h1", "Runs under ", tag("code", str(root))),
         note(
-            f"{len(summaries)} runs, {len(found)} tasks; written {when}. Numbers on coloured discs name the settings."
+            f"{len(summaries)} runs, {len(found)} tasks; written {when}. Numbers on coloured discs name the settings "
+            f"of a task. {told}"
         ),
-        table(head, rows, numeric=(3, 5, 6)),
+        tag("h2", "Verdict", id="verdict"),
+        [verdict(task, _anchor(task)) for task in found],
+        note(RULE),
+        table(head, rows, numeric=(3, 5, 6), class_="stack"),
     )

@@ -11,23 +11,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transferlab.analysis.comparison import naming
-from transferlab.analysis.comparison.groups import Group, Summary, group
+from transferlab.analysis.comparison.groups import Group, Summary, group, value
+from transferlab.analysis.comparison.standing import Row, block_of, standing
 from transferlab.analysis.page.calibration import Array
 from transferlab.analysis.page.entities import Errors, errors
 from transferlab.record import history
 
 Line = dict[str, Any]
 Curve = list[tuple[float, float]]
+MAJORITY = ("majority", "token_majority")
 LONGEST = 50
 """Points of a curve that are drawn."""
 
 
 class Setting(NamedTuple):
-    """A setting under the number and the name that it has in the report."""
+    """A setting under the number and the name that it has in the report, and how it stands to the others."""
 
     number: int
     name: str
-    group: Group
+    row: Row
+
+    @property
+    def group(self) -> Group:
+        """Its runs."""
+        return self.row.group
 
     @property
     def runs(self) -> tuple[Summary, ...]:
@@ -36,10 +43,15 @@ class Setting(NamedTuple):
 
 
 class Task(NamedTuple):
-    """All settings of a task, the best first."""
+    """All settings of a task that may be compared with one another, the best first."""
 
     name: str
     settings: list[Setting]
+
+    @property
+    def metric(self) -> str:
+        """The metric that leads."""
+        return self.settings[0].group.key.metric
 
     def known(self, key: str) -> Any:
         """What the first run that says so says of the task."""
@@ -47,9 +59,12 @@ class Task(NamedTuple):
 
     @property
     def judged(self) -> list[Setting]:
-        """Those with a score; without the majority, which would take most of an axis, where there are others."""
+        """Those with a score; without the majority where it would take most of an axis."""
         found = [s for s in self.settings if s.group.score is not None]
-        return [s for s in found if s.group.key.strategy != "majority"] or found
+        others = [s for s in found if s.group.key.strategy not in MAJORITY]
+        if len(others) < 2:
+            return found
+        return found if _reach(others) > 0.5 * _reach(found) else others
 
     @property
     def labels(self) -> list[str]:
@@ -83,18 +98,56 @@ class Tested(NamedTuple):
     errors: Errors | None
 
 
+def _reach(settings: Sequence[Setting]) -> float:
+    """How far apart the scores of settings lie, their intervals included."""
+    scores = [s.group.score for s in settings if s.group.score is not None]
+    ends = [end for score in scores for end in (score.mean, score.low, score.high) if end is not None]
+    return max(ends) - min(ends)
+
+
 def tasks(summaries: Sequence[Summary]) -> list[Task]:
-    """Groups runs into settings, by task; within a task by the test score, settings without one last."""
-    by_task: dict[str, list[Group]] = defaultdict(list)
-    for found in group(summaries):
-        if found.key.task:
-            by_task[found.key.task].append(found)
+    """Groups runs into settings, by task; within a task by the test score, settings without one last.
+
+    What may not be compared (other protocol, data, metric or test examples) is a task of its own, and its name says so.
+    """
+    blocks: dict[tuple[str, ...], list[Row]] = {}
+    for row in standing(group(summaries)):
+        if row.group.key.task:
+            blocks.setdefault(block_of(row.group.key), []).append(row)
+    _join_failed(blocks)
     result = []
-    for name, groups in sorted(by_task.items()):
-        groups.sort(key=lambda g: (g.score is None, -g.score.mean if g.score else 0.0, g.key))
-        pairs = enumerate(zip(groups, _names(groups), strict=True), start=1)
-        result.append(Task(name, [Setting(number, title, found) for number, (found, title) in pairs]))
+    for (block, rows), name in zip(blocks.items(), _titles(list(blocks)), strict=True):
+        names = _names([row.group for row in rows])
+        called = {row.label: title for row, title in zip(rows, names, strict=True)}
+        settings = [
+            Setting(n, title, row._replace(label=title, reference=called.get(row.reference, row.reference)))
+            for n, (row, title) in enumerate(zip(rows, names, strict=True), start=1)
+        ]
+        result.append(Task(name or block[0], settings))
     return result
+
+
+def _join_failed(blocks: dict[tuple[str, ...], list[Row]]) -> None:
+    """Puts settings without any result beside the others of their task: they failed before much was known of them."""
+    for block in [block for block, rows in blocks.items() if all(row.group.score is None for row in rows)]:
+        others = [other for other in blocks if other[0] == block[0] and other != block]
+        if others:
+            largest = max(others, key=lambda other: sum(row.group.score is not None for row in blocks[other]))
+            blocks[largest] += blocks.pop(block)
+
+
+def _titles(blocks: Sequence[tuple[str, ...]]) -> list[str]:
+    """Names of tasks: with metric, protocol, data and number of test examples where one task has several."""
+    titles, forms = [], ("{}", "{}", "data {}", "{} test examples")
+    for block in blocks:
+        rivals = [other for other in blocks if other[0] == block[0]]
+        shown = [
+            form.format(part or "not known")
+            for place, (part, form) in enumerate(zip(block[1:], forms, strict=True))
+            if len({other[place + 1] for other in rivals}) > 1
+        ]
+        titles.append(f"{block[0]} ({', '.join(shown)})" if shown else block[0])
+    return titles
 
 
 def _names(groups: Sequence[Group]) -> list[str]:
@@ -105,8 +158,7 @@ def _names(groups: Sequence[Group]) -> list[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         places = [place for place, other in enumerate(names) if other == name]
         rivals = [groups[place] for place in places]
-        facts = [[f"{g.key.train_examples} rows" for g in rivals], [g.key.protocol for g in rivals]]
-        facts.append([f"{g.key.tested} tested" for g in rivals])
+        facts = [[f"{g.key.train_examples} training examples" for g in rivals]]
         for place, told in zip(places, naming.told_apart(rivals, facts), strict=True):
             names[place] = ", ".join([name, *told])
     return names
@@ -182,14 +234,18 @@ def _scores(found: list[Line], labels: list[str]) -> tuple[Array | None, Array |
 
 
 def curves(run: Summary) -> dict[str, Curve]:
-    """Logged values by name, over steps: from ``metrics.jsonl``, of older runs from ``metrics.csv``."""
+    """Logged values by name, over steps: from ``metrics.jsonl``, of older runs from ``metrics.csv``.
+
+    What is validated behind the last step is the selected checkpoint, which is no point of a curve over steps.
+    """
     found: dict[str, Curve] = defaultdict(list)
+    total = value(run, "perf", "steps") or math.inf
     for row in _logged(Path(str(run.get("folder")))):
         step = _number(row.pop("step", None))
         for name, given in row.items():
-            value = _number(given)
-            if step is not None and value is not None:
-                found[name].append((step, value))
+            number = _number(given)
+            if step is not None and number is not None and not (name.startswith("val/") and step >= total):
+                found[name].append((step, number))
     return {name: _thin(curve) for name, curve in found.items()}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-VOID = frozenset({"meta", "col", "br"})
+VOID = frozenset({"meta", "col", "br", "input"})
 
 
 class Html(str):
@@ -54,19 +54,25 @@ def table(
         head: Column headers.
         rows: Cells; a cell that is a whole ``<td>`` stands as it is.
         numeric: Columns set to the right.
-        class_: For the style sheet.
+        class_: For the style sheet; a ``stack`` becomes a block for each row where the screen is narrow.
     """
+    titles = [_plain(cell) if class_ == "stack" else None for cell in head]
     side = ["number" if column in numeric else None for column in range(len(head))]
     top = tag("tr", *(tag("th", cell, class_=s, scope="col") for cell, s in zip(head, side, strict=True)))
-    body = [tag("tr", *(_cell(cell, s) for cell, s in zip(row, side, strict=True))) for row in rows]
+    body = [tag("tr", *(_cell(*cell) for cell in zip(row, side, titles, strict=True))) for row in rows]
     whole = tag("table", tag("thead", top), tag("tbody", *body), class_=class_)
     return tag("div", whole, class_="scroll", tabindex="0")
 
 
-def _cell(content: Child, class_: str | None) -> Html:
+def _cell(content: Child, class_: str | None, title: str | None) -> Html:
     if isinstance(content, Html) and content.startswith("<td"):
         return content
-    return tag("td", content, class_=class_)
+    # the title stands before the value where rows are blocks
+    return tag("td", content, class_=class_, data_title=title)
+
+
+def _plain(cell: Child) -> str:
+    return cell if isinstance(cell, str) and not isinstance(cell, Html) else ""
 
 
 def details(summary: str, *children: Child) -> Html:

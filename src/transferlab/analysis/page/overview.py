@@ -1,86 +1,19 @@
-"""Sections that read summaries and logs: results, cost, learning curves, classes, configuration, environment."""
+"""Sections that read summaries and logs: seeds, cost, learning curves, classes, configuration, environment."""
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transferlab.analysis.comparison import naming
-from transferlab.analysis.comparison.groups import Estimate, Summary, estimate, faults, score_of, value
+from transferlab.analysis.comparison.groups import Summary, faults, score_of
+from transferlab.analysis.comparison.standing import goodness
 from transferlab.analysis.page import charts, gather
 from transferlab.analysis.page.gather import Setting, Task
 from transferlab.analysis.page.markup import Html, details, join, note, table, tag
 from transferlab.analysis.page.scales import amount
-
-COSTS = (
-    ("trainable parameters", ("params", "trainable")),
-    ("wall time, s", ("perf", "wall_s")),
-    ("peak memory, MB", ("perf", "peak_mem_mb")),
-    ("checkpoint, MB", ("checkpoint_mb",)),
-    ("latency of one example, ms", ("test", "latency_ms")),
-)
-
-
-def mean_of(setting: Setting, *keys: str) -> float | None:
-    """Mean of a number over the runs that count."""
-    found = [v for run in setting.runs if (v := value(run, *keys)) is not None]
-    return sum(found) / len(found) if found else None
-
-
-def shown(score: Estimate | None) -> str:
-    """Mean, and half of the interval where there is one."""
-    if score is None:
-        return "-"
-    return f"{score.mean:.4f}" + (f" ± {score.high - score.mean:.4f}" if score.high is not None else "")
-
-
-def mark(setting: Setting) -> Html:
-    """The coloured number of a setting."""
-    return tag("span", str(setting.number), class_=f"mark {charts.colour(setting.number)}")
-
-
-def named(setting: Setting) -> Html:
-    """Number and name."""
-    return join(mark(setting), " ", setting.name)
-
-
-def results(task: Task) -> Html:
-    """All settings with score and cost."""
-    rows = []
-    for setting in task.settings:
-        bad = Counter(fault for run in setting.group.runs for fault in faults(run))
-        values = [v for run in setting.runs if (v := score_of(run, "val")) is not None]
-        costs = [mean_of(setting, *keys) for _, keys in COSTS]
-        rows.append(
-            [
-                named(setting),
-                shown(setting.group.score),
-                ", ".join(map(str, setting.group.seeds)) or "-",
-                shown(estimate(values)),
-                str(setting.group.key.train_examples or "-"),
-                *("-" if cost is None else amount(cost) for cost in costs),
-                "; ".join(f"{fault}: {count}" if count > 1 else fault for fault, count in bad.items()),
-            ]
-        )
-    metric = task.settings[0].group.key.metric
-    head = ["setting", f"test {metric}", "seeds", f"val {metric}", "train rows", *(name for name, _ in COSTS), "faults"]
-    return join(
-        table(head, rows, numeric=range(1, 10)),
-        note("± is half of the 95 % interval of the mean over seeds (Student's t); other test rows are not in it."),
-        _mixed(task),
-    )
-
-
-def _mixed(task: Task) -> Html | None:
-    warnings = []
-    for what, found in (
-        ("protocols", {s.group.key.protocol for s in task.settings if s.group.key.protocol}),
-        ("metrics", {s.group.key.metric for s in task.settings if s.group.key.metric}),
-    ):
-        if len(found) > 1:
-            warnings.append(note(f"Runs of different {what} ({', '.join(sorted(found))}): compare within one only."))
-    return join(warnings) if warnings else None
+from transferlab.analysis.page.settings import COSTS, mark, mean_of, named, shown
 
 
 def spread(task: Task) -> Html:
@@ -94,11 +27,19 @@ def spread(task: Task) -> Html:
             rows.append((setting.number, setting.name, score.mean, bar, singles))
     if not rows:
         return note("No finished run with a test result.")
-    metric = task.settings[0].group.key.metric
+    metric = task.metric
     drawing = charts.figure(None, charts.intervals(rows, f"test {metric}"))
     several = any(len(singles) > 1 for *_, singles in rows)
     dots = "Dots are seeds, the upright stroke their mean, the line its 95 % interval."
-    return join(charts.grid([drawing]), note(dots if several else "Every setting has one seed, so no interval."))
+    text = dots if several else "Every setting has one run, so no interval."
+    return join(charts.grid([drawing]), note(f"{text}{_left_out(task)}"))
+
+
+def _left_out(task: Task) -> str:
+    """A sentence on settings with a score that are not drawn."""
+    found = [s for s in task.settings if s.group.score is not None and s not in task.judged]
+    listed = ", ".join(f"{s.number} {s.name} ({shown(s.group.score)})" for s in found)
+    return f" Not drawn, as it would take most of the axis: {listed}." if listed else ""
 
 
 def pareto(task: Task) -> Html:
@@ -113,29 +54,31 @@ def pareto(task: Task) -> Html:
         free = [f"{s.number} ({s.name})" for s, cost in known if cost <= 0]
         caption = f"Without any, so not drawn: {', '.join(free)}." if free else None
         across = f"{name} (logarithmic)"
-        metric = f"test {task.settings[0].group.key.metric}"
+        metric = f"test {task.metric}"
         drawing = charts.scatter(_points(drawn, name), across, metric, log=True)
         figures.append(charts.figure(f"Against {name.split(',')[0]}", drawing, caption))
     text = "The dashed line joins the settings that no other beats in both quality and cost. "
-    text += "Numbers as in the table of settings; point at one for its name. The majority class is not drawn."
+    text += f"Numbers as in the table of settings; point at one for its name.{_left_out(task)}"
     if left:
         text += f" Known for fewer than two settings, so left out: {', '.join(left)}."
     return join(charts.grid(figures), note(text))
 
 
 def _points(drawn: Sequence[tuple[Setting, float]], name: str) -> list[charts.Point]:
-    points = []
+    points: list[tuple[charts.Point, float]] = []
     for setting, cost in drawn:
         score = setting.group.score
         assert score is not None
         bar = None if score.low is None or score.high is None else (score.low, score.high)
         title = f"{setting.number} {setting.name}: {shown(score)}, {name} {amount(cost)}"
-        points.append(charts.Point(cost, score.mean, bar, setting.number, title))
-    return [point._replace(fence=not any(_beats(other, point) for other in points)) for point in points]
+        points.append((charts.Point(cost, score.mean, bar, setting.number, title), goodness(setting.group)))
+    return [one._replace(fence=not any(_beats(other, (one, good)) for other in points)) for one, good in points]
 
 
-def _beats(one: charts.Point, other: charts.Point) -> bool:
-    return one.x <= other.x and one.y >= other.y and (one.x, one.y) != (other.x, other.y)
+def _beats(one: tuple[charts.Point, float], other: tuple[charts.Point, float]) -> bool:
+    """Whether one costs no more and is no worse, and differs."""
+    (here, good), (there, as_good) = one, other
+    return here.x <= there.x and good >= as_good and (here.x, good) != (there.x, as_good)
 
 
 def learning(task: Task) -> Html:
@@ -155,7 +98,7 @@ def learning(task: Task) -> Html:
     found = {name: sorted(series, key=lambda line: not line.faint) for name, series in found.items() if series}
     if not found:
         return note("No logged steps in these folders (metrics.jsonl, or metrics.csv of older runs).")
-    metric = task.settings[0].group.key.metric
+    metric = task.metric
     titles = {"train/loss": ("Training loss", "loss", 0.0), "val/primary": ("Validation", f"val {metric}", None)}
     figures = [
         charts.figure(title, charts.lines(found[name], "optimizer step", up, floor))
@@ -272,6 +215,3 @@ def _command(folder: Path) -> str:
         return "transferlab " + " ".join(map(str, command))
     except (OSError, ValueError, KeyError, TypeError):
         return "-"
-
-
-Section = tuple[str, Callable[[Task], Html]]

@@ -1,18 +1,16 @@
-"""Sections that read predictions: confusion, calibration, lengths, entities, hardest examples, layer mix."""
+"""Sections that read predictions: confusion, lengths, entities, hardest examples, layer mix."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from transferlab.analysis.comparison.groups import estimate
-from transferlab.analysis.page import calibration, charts, gather, lengths
+from transferlab.analysis.page import charts, gather, lengths
 from transferlab.analysis.page.entities import KINDS
 from transferlab.analysis.page.gather import Setting, Task, Tested
 from transferlab.analysis.page.markup import Html, details, join, note, table, tag
-from transferlab.analysis.page.overview import legend, named
+from transferlab.analysis.page.overview import legend
+from transferlab.analysis.page.settings import named
 
 Found = list[tuple[Setting, list[Tested]]]
 MOST = 12
@@ -28,7 +26,7 @@ def read(task: Task) -> Found:
     return [(setting, seeds) for setting, seeds in found if seeds]
 
 
-def _first_ones(found: Found) -> str:
+def first_ones(found: Found) -> str:
     """What to say where not all settings have a chart."""
     return f" Drawn are the {MOST} best of {len(found)} settings." if len(found) > MOST else ""
 
@@ -45,7 +43,7 @@ def confusion(task: Task, found: Found) -> Html:
     unit = "words by entity type" if task.known("kind") == "tagging" else "examples"
     return join(
         *matrices,
-        note(f"Rows are gold, columns predicted; {unit}, shaded by the share of the row.{_first_ones(found)}"),
+        note(f"Rows are gold, columns predicted; {unit}, shaded by the share of the row.{first_ones(found)}"),
     )
 
 
@@ -63,61 +61,6 @@ def _matrix(counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Html:
         ]
         rows.append([tag("strong", gold), *cells])
     return table(["gold", *names], rows, numeric=range(1, len(names) + 1))
-
-
-def calibrated(task: Task, found: Found) -> Html:
-    """Calibration errors before and after scaling by temperature, and reliability diagrams."""
-    rows: list[list[Html | str]] = []
-    figures: list[Html] = []
-    unfitted = 0
-    for setting, seeds in found:
-        judged = [(t.scores, t.gold, t.selection) for t in seeds if t.scores is not None and t.gold is not None]
-        if not judged:
-            continue
-        fits = [calibration.temperature(held, (s, g)) for s, g, held in judged if held is not None]
-        unfitted += not fits
-        rows.append([named(setting), *_numbers(judged, fits)])
-        if len(figures) < MOST:
-            pooled = np.concatenate([s for s, _, _ in judged]), np.concatenate([g for _, g, _ in judged])
-            after = None
-            if len(fits) == len(judged):
-                parts = [calibration.scaled(s, f.value) for (s, _, _), f in zip(judged, fits, strict=True)]
-                after = calibration.bins(np.concatenate(parts), pooled[1])
-            figures.append(charts.figure(named(setting), charts.reliability(calibration.bins(*pooled), after)))
-    if not rows:
-        return note("No calibration: it needs test predictions with scores, which only classification has.")
-    head = ["setting", "accuracy", "confidence", "ECE", "ECE scaled", "NLL", "NLL scaled", "temperature"]
-    text = (
-        f"ECE: expected calibration error, {calibration.BINS} equally wide bins of the largest probability (Guo et al. "
-        "2017). Bars are the accuracy in a bin, dots grow with its share of the examples, the red stroke is the gap to "
-        "the confidence; the line is what one temperature, fitted on the validation rows, makes of it."
-    )
-    if unfitted:
-        text += f" {unfitted} settings have no validation predictions (older runs), so no temperature."
-    text += _first_ones(found)
-    return join(table(head, rows, numeric=range(1, 8)), charts.grid(figures), note(text))
-
-
-def _numbers(judged: Sequence[Any], fits: Sequence[calibration.Temperature]) -> list[str]:
-    accuracy = np.mean([(s.argmax(1) == g).mean() for s, g, _ in judged])
-    sure = np.mean([s.max(1).mean() for s, _, _ in judged])
-    before = [(calibration.ece(s, g), calibration.nll(s, g)) for s, g, _ in judged]
-
-    def text(values: Sequence[float]) -> str:
-        found = estimate(values)
-        if found is None:
-            return "-"
-        return f"{found.mean:.4f}" + (f" ± {found.high - found.mean:.4f}" if found.high is not None else "")
-
-    return [
-        f"{accuracy:.4f}",
-        f"{sure:.4f}",
-        text([e for e, _ in before]),
-        text([f.ece[1] for f in fits]),
-        text([n for _, n in before]),
-        text([f.nll[1] for f in fits]),
-        text([f.value for f in fits]),
-    ]
 
 
 def long_ones(task: Task, found: Found) -> Html:
@@ -150,7 +93,7 @@ def long_ones(task: Task, found: Found) -> Html:
         details("numbers", table(["setting", *names], rows)),
         note(
             f"Length in {reference.unit}{tokens}; 95 % intervals by Wilson; of several seeds the first."
-            f"{_first_ones(found)}"
+            f"{first_ones(found)}"
         ),
     )
 
@@ -191,7 +134,7 @@ def entity_errors(task: Task, found: Found) -> Html:
         "Spurious, of predicted entities: no gold entity overlaps. "
         "Seen: training had the very same words with the same type; recall with "
         "Wilson's 95 % interval, of the first seed; - where an older run did not note it."
-        f"{_first_ones(found) if series else ''}"
+        f"{first_ones(found) if series else ''}"
     )
     head = ["setting", *KINDS, "recall, seen", "recall, unseen"]
     numbers = table(head, rows, numeric=range(1, len(head)))

@@ -90,7 +90,7 @@ def test_words_and_tags_of_unequal_number_are_named(tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = Source(files={"train": str(path)}, text=("tokens",), label="tags", kind="tagging")
-    with pytest.raises(TransferlabError, match=r"row 1: 1 words but 2 tags"):
+    with pytest.raises(TransferlabError, match=r"line 2: 1 words but 2 tags"):
         read_part(demo("ner", source=source), "train")
 
 

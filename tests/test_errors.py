@@ -424,10 +424,10 @@ DATA = {
     "unknown label": (
         {"train.csv": CSV, "validation.csv": CSV + "odd,z\n"},
         {},
-        ["validation.csv", "row 20", "'z'", "x, y", "data.source.labels"],
+        ["validation.csv", "line 22", "'z'", "x, y", "data.source.labels"],
     ),
     "missing column": ({"train.csv": CSV}, {"text": ["txt"]}, ["train.csv", "'txt'", "'text'", "data.source.text"]),
-    "no text": ({"train.csv": CSV + ",x\n"}, {}, ["train.csv", "row 20", "'text'"]),
+    "no text": ({"train.csv": CSV + ",x\n"}, {}, ["train.csv", "line 22", "'text'"]),
     "missing file": ({}, {"files": {"train": "gone.csv"}}, ["data.source.files.train", "no such file: gone.csv"]),
     "conll": (
         {"train.conll": "EU B-X\nsays O\n\nalone\n"},

@@ -253,6 +253,8 @@ def test_a_key_chooses_what_is_predicted(glue, tiny_encoder):
 
 def test_nothing_to_predict(glue, tiny_encoder):
     glue(*MNLI, ax=False)
+    # which does not matter to training
+    TaskDataModule("mnli", tiny_encoder).setup("fit")
     with pytest.raises(TransferlabError, match=r"data\.predict: the data has no split test_matched or test_mismatched"):
         TaskDataModule("mnli", tiny_encoder).setup("predict")
     with pytest.raises(TransferlabError, match=r"no split dev\. It has train, validation_matched"):

@@ -95,5 +95,5 @@ def test_rows_that_are_no_good_are_not_kept(files, tiny_encoder, tmp_path):
     path.write_text("text,label\nna,positive\n,negative\nnb,negative\n")
     source = replace(files["classification"], files={"train": str(path)}, test=())
     for _ in range(2):
-        with pytest.raises(TransferlabError, match="row 1: column 'text' must hold text"):
+        with pytest.raises(TransferlabError, match="line 3: column 'text' must hold text"):
             start(source, tiny_encoder)

@@ -14,6 +14,8 @@ from transferlab.learning.metrics import TaskMetrics
 from transferlab.strategies import Strategy
 from transferlab.tasks import Source, TaskSpec
 from transferlab.tasks.batch import CUT, IGNORE
+from transferlab.tasks.labels import Labels
+from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.tokenization import (
     Settings,
     encode_split,
@@ -80,7 +82,8 @@ def dataset(**columns):
 
 
 def encode(tokenizer, rows, source=TEXT, names=("0", "1"), max_length=16, truncation="head", labelled=False):
-    return encode_split(rows, source, names, tokenizer, Settings(max_length, truncation), "own.csv", labelled)
+    labels = Labels(names, ordered=True) if labelled else None
+    return encode_split(Rows(rows, "own.csv"), source, labels, tokenizer, Settings(max_length, truncation))
 
 
 def tokens(tokenizer, split, row=0):

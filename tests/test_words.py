@@ -12,6 +12,7 @@ from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_tokenizer
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import Source, TaskDataModule
+from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.tokenization import Settings, encode_split, fingerprint
 from transferlab.tasks.words import in_words, measure, word_prefix
 
@@ -105,7 +106,7 @@ TAGGED = Source(files={"train": "x"}, kind="tagging")
 def test_words_read_as_in_running_text(name, family):
     tokenizer = load_tokenizer(family(name), words=True)
     assert (word_prefix(tokenizer) == " ") == (name in BLANK)
-    encoded = encode_split(rows_of(SENTENCE), TAGGED, (), tokenizer, Settings(64, "head"), "own", False)
+    encoded = encode_split(Rows(rows_of(SENTENCE), "own"), TAGGED, None, tokenizer, Settings(64, "head"))
     running = tokenizer(" " + " ".join(SENTENCE))["input_ids"]
     assert encoded.ids.row(0).tolist() == running
     pieces = tokenizer.convert_ids_to_tokens(running)

@@ -13,7 +13,7 @@ from transferlab.learning.metrics import build_metrics
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.labels import encode_labels, is_labelled
-from transferlab.tasks.tokenization import check_text
+from transferlab.tasks.tokenization import check_text, check_word_counts
 
 Array = np.ndarray[Any, Any]
 
@@ -63,26 +63,22 @@ def read_part(data: TaskDataModule, split: str, numbers: Array | None = None) ->
     Raises:
         TransferlabError: Unlabelled or unusable rows.
     """
-    rows, origin = data.rows(split)
-    check_text(rows, data.source, origin)
-    if not is_labelled(rows, data.source):
-        raise TransferlabError(f"{origin}: the rows of split {split!r} carry no labels.")
-    labels = encode_labels(rows, data.source, data.spec.labels, origin)
+    read = data.rows(split)
+    rows = read.rows
+    check_text(read, data.source)
+    if not is_labelled(rows, data.source, data.labels.names):
+        raise TransferlabError(f"{read.origin}: the rows of split {split!r} carry no labels.")
+    if data.spec.kind == "tagging":
+        check_word_counts(read, data.source)
+    labels = encode_labels(read, data.source, data.labels)
     numbers = np.arange(len(rows)) if numbers is None else numbers
     cells = [rows[column][:] for column in data.source.text]
     if data.spec.kind == "tagging":
-        tags = _per_sentence(labels, cells[0], rows[data.source.label][:], origin)
+        tags = np.split(labels, np.cumsum([len(words) for words in cells[0]])[:-1])
         wanted = padded([tags[number] for number in numbers], IGNORE)
     else:
         wanted = torch.as_tensor(labels[numbers])
     return Part(torch.as_tensor(numbers), tuple([cell[number] for number in numbers] for cell in cells), wanted)
-
-
-def _per_sentence(flat: Array, words: list[list[str]], tags: list[list[Any]], origin: str) -> list[Array]:
-    for row, (here, there) in enumerate(zip(words, tags, strict=True)):
-        if len(here) != len(there):
-            raise TransferlabError(f"{origin}, row {row}: {len(here)} words but {len(there)} tags.")
-    return np.split(flat, np.cumsum([len(row) for row in tags])[:-1])
 
 
 def padded(rows: Iterable[Sequence[int] | Array], fill: int) -> Tensor:

@@ -20,7 +20,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.iob import spans, split_tag
-from transferlab.tasks.spec import Kind, TaskSpec
+from transferlab.tasks.spec import Kind, TaskSpec, tag_name
 
 
 class SpanF1(Metric):
@@ -63,8 +63,8 @@ class SpanF1(Metric):
         counts = {kind: [0, 0, 0] for kind in self.types}
         for guess, truth in zip(predictions.tolist(), labels.tolist(), strict=True):
             real = [position for position, label in enumerate(truth) if label != IGNORE]
-            found = spans([self.labels[guess[position]] for position in real])
-            wanted = spans([self.labels[truth[position]] for position in real])
+            found = spans([tag_name(self.labels, guess[position]) for position in real])
+            wanted = spans([tag_name(self.labels, truth[position]) for position in real])
             for column, group in enumerate((found & wanted, found - wanted, wanted - found)):
                 for kind, _, _ in group:
                     counts[kind][column] += 1

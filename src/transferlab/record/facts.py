@@ -23,6 +23,8 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "protocol": data.protocol.selection,
         "data": {
             "origin": data.origin,
+            "form": data.facts(data.source.train).get("form"),
+            "notes": data.notes,
             "version": data.version,
             "versions": data.versions,
             "fingerprint": data.fingerprint,

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transferlab.tasks.spec import TaskSpec
+from transferlab.tasks.spec import TaskSpec, tag_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +91,7 @@ def _constant(values: list[Any]) -> bool:
 
 def _tags(task: TaskSpec, rows: list[list[int]], mask: list[list[bool]]) -> list[list[str]]:
     pairs = zip(rows, mask, strict=True)
-    return [[task.labels[number] for number, real in zip(*pair, strict=True) if real] for pair in pairs]
+    return [[tag_name(task.labels, number) for number, real in zip(*pair, strict=True) if real] for pair in pairs]
 
 
 def place(folder: Path, name: str) -> Path:

@@ -63,14 +63,14 @@ def with_words(data: "TaskDataModule", split: str, records: list[Record]) -> lis
 def training_entities(data: "TaskDataModule") -> set[Entity]:
     """The entities of the rows that train."""
     split, numbers = data.part_rows("train")
-    rows, origin = data.rows(split)
-    words = rows[data.source.text[0]][:]
-    flat = encode_labels(rows, data.source, data.spec.labels, origin)
+    read = data.rows(split)
+    words = read.rows[data.source.text[0]][:]
+    flat = encode_labels(read, data.source, data.labels)
     ends = np.cumsum([len(row) for row in words])
     found: set[Entity] = set()
     for number in numbers:
         tags = flat[ends[number] - len(words[number]) : ends[number]]
-        if tags.any():
+        if (tags != data.spec.outside).any():
             found.update(entities(words[number], [data.spec.labels[tag] for tag in tags]))
     return found
 

@@ -187,8 +187,8 @@ class Strategy(Remembered, L.LightningModule):
         if reachable is None:
             return logits
         if self.head_config.decoding == "argmax":
-            return logits.argmax(-1) * reachable
-        return best_sequences(logits, reachable, self.task.labels)
+            return torch.where(reachable, logits.argmax(-1), self.task.outside)
+        return best_sequences(logits, reachable, self.task.labels, self.task.outside)
 
     def _reachable(self, batch: Batch) -> Tensor | None:
         return None if batch.words is None else batch.words >= 0

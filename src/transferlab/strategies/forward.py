@@ -52,18 +52,19 @@ def document_mean(rows: Tensor, documents: Tensor, weights: Tensor | None = None
     return sums / shares.new_zeros(count, *shares.shape[1:]).index_add(0, documents, shares)
 
 
-def best_sequences(logits: Tensor, reachable: Tensor, labels: Sequence[str]) -> Tensor:
+def best_sequences(logits: Tensor, reachable: Tensor, labels: Sequence[str], outside: int) -> Tensor:
     """The best sequence of tags that the scheme allows, for each row.
 
     Args:
         logits: ``[batch, words, classes]``.
         reachable: ``[batch, words]``; False for words that were cut off.
         labels: Names of the classes.
+        outside: Class number of words that were cut.
 
     Returns:
-        Class numbers ``[batch, words]``, 0 where a word was cut.
+        Class numbers ``[batch, words]``.
     """
-    classes = torch.zeros_like(reachable, dtype=torch.long)
+    classes = torch.full_like(reachable, outside, dtype=torch.long)
     for row, (scores, seen) in enumerate(zip(logits.float().cpu().numpy(), reachable.cpu().numpy(), strict=True)):
         best = constrained_decode(scores[seen], labels)
         classes[row, reachable[row]] = torch.tensor(best, dtype=torch.long, device=classes.device)

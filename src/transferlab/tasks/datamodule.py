@@ -148,12 +148,16 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         if stage == "fit":
             self.encoded(self.source.train)
             self.train_labels()
-        splits = {
-            "fit": [self.part_rows("validation")[0]],
-            "validate": [self.part_rows("validation")[0]],
-            "test": list(self.source.test),
-            "predict": self.predicted.splits,
-        }[stage]
+        match stage:
+            case "fit":
+                # what is wrong with the test shows before training, not after it
+                splits = [self.part_rows("validation")[0], *self.source.test]
+            case "validate":
+                splits = [self.part_rows("validation")[0]]
+            case "test":
+                splits = list(self.source.test)
+            case _:
+                splits = self.predicted.splits
         for split in splits:
             self.encoded(split)
 

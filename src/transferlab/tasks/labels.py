@@ -1,47 +1,86 @@
 """Labels of rows as class numbers in the order of the task, matched by name."""
 
-from typing import TYPE_CHECKING, Any
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.tasks.reading.cells import check_single, shown
+from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+WHOLE = re.compile(r"-?(0|[1-9]\d*)\.0+")
+"""A whole number as spreadsheets write it."""
+LISTED = 10
+"""Labels that a message lists."""
 
-def require_columns(rows: "Dataset", source: Source, origin: str, labelled: bool = True) -> None:
+
+class Labels(NamedTuple):
+    """The labels of a task.
+
+    Attributes:
+        names: In the order of the class numbers; empty for regression.
+        ordered: Whether the user or the data set gave that order, so that a number may stand for the class.
+        notes: What the user should know of them.
+    """
+
+    names: tuple[str, ...]
+    ordered: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def label_text(value: Any) -> str:
+    """A label as text: 1, 1.0 and "1" are one label; "01" is another."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value)
+    return label_text(float(text)) if WHOLE.fullmatch(text) else text
+
+
+def require_columns(rows: Rows, source: Source, labelled: bool = True) -> None:
     """Checks that the text columns, and the label column where needed, exist.
 
     Raises:
         TransferlabError: A column is missing; names it and the columns there are.
     """
-    for key, column in [*(("text", name) for name in source.text), *([("label", source.label)] if labelled else [])]:
-        if column not in rows.column_names:
-            raise TransferlabError(
-                f"data.source.{key}: {origin} has no column {column!r}{near(column, rows.column_names)}. "
-                f"It has {', '.join(rows.column_names)}."
-            )
+    known = rows.rows.column_names
+    wanted = [*(("text", name) for name in source.text), *([("label", source.label)] if labelled else [])]
+    missing = [pair for pair in wanted if pair[1] not in known]
+    if missing:
+        key, column = missing[0]
+        remedy = ""
+        if len(missing) == len(wanted) and rows.form:
+            remedy = " Where the first line is no header, set data.source.header: false and name columns by number."
+        raise TransferlabError(
+            f"data.source.{key}: {rows.origin} has no column {column!r}{near(column, known)}. It has "
+            f"{', '.join(known)}{f' (read as {rows.form})' if rows.form else ''}.{remedy}"
+        )
 
 
-def label_names(rows: "Dataset", source: Source, origin: str) -> tuple[str, ...]:
+def label_names(rows: Rows, source: Source) -> tuple[str, ...]:
     """The label names of a task: the given ones, those stored with the data, or the distinct values, sorted.
 
     Raises:
         TransferlabError: No label column, or fewer than two different labels.
     """
-    require_columns(rows, source, origin)
+    require_columns(rows, source)
     if source.kind == "regression":
         return ()
-    names = source.labels or _stored_names(rows, source.label)
+    names = source.labels or stored_names(rows.rows, source.label)
     if not names:
-        values = _flat(rows, source.label)
-        names = tuple(str(value) for value in sorted(set(values) - {None}, key=_order))
-    if source.kind == "tagging" and "O" in names:
+        values = {value for value in flat_labels(rows, source) if not is_empty(value)}
+        names = tuple(dict.fromkeys(label_text(value) for value in sorted(values, key=_order)))
+    if source.kind == "tagging" and not source.labels and "O" in names:
         names = ("O", *(name for name in names if name != "O"))
     if len(names) < 2:
-        raise TransferlabError(f"{origin}: column {source.label!r} has {len(names)} different label(s); need two.")
+        raise TransferlabError(f"{rows.origin}: column {source.label!r} has {len(names)} different label(s); need two.")
     return names
 
 
@@ -49,59 +88,98 @@ def _order(value: Any) -> tuple[int, Any]:
     return (0, value) if isinstance(value, int | float) else (1, str(value))
 
 
-def _stored_names(rows: "Dataset", column: str) -> tuple[str, ...]:
+def is_empty(value: Any) -> bool:
+    """Whether a cell holds no label."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def stored_names(rows: "Dataset", column: str) -> tuple[str, ...]:
+    """Names of class numbers that are stored with the data; empty without."""
     feature = rows.features[column]
     feature = getattr(feature, "feature", feature)
     return tuple(getattr(feature, "names", None) or ())
 
 
-def _flat(rows: "Dataset", column: str) -> list[Any]:
-    values = rows[column][:]
-    return [item for value in values for item in value] if values and isinstance(values[0], list) else list(values)
+def flat_labels(rows: Rows, source: Source) -> list[Any]:
+    """One label for each row, for tagging for each word.
+
+    Raises:
+        TransferlabError: A list where one label belongs, or no list where tags belong; names the row.
+    """
+    cells: list[Any] = rows.rows[source.label][:]
+    if source.kind != "tagging":
+        check_single(cells, source.label, source.kind, rows.place)
+        return cells
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, list) or any(isinstance(tag, list | dict) for tag in cell):
+            raise TransferlabError(
+                f"{rows.place(row)}: column {source.label!r} must hold a list with a tag for each word, not "
+                f"{shown(cell)}."
+            )
+    return [tag for cell in cells for tag in cell]
 
 
-def is_labelled(rows: "Dataset", source: Source) -> bool:
+def is_labelled(rows: "Dataset", source: Source, names: Sequence[str] = ()) -> bool:
     """Whether any row of a split carries a label; the Hub's convention for hidden ones is -1."""
-    return source.label in rows.column_names and any(value not in (None, -1) for value in rows[source.label][:])
+    if source.label not in rows.column_names:
+        return False
+    hidden = () if "-1" in names else (-1,)
+    return any(not is_empty(value) and value not in hidden for value in rows[source.label][:])
 
 
-def encode_labels(rows: "Dataset", source: Source, names: tuple[str, ...], origin: str) -> np.ndarray[Any, Any]:
+def encode_labels(rows: Rows, source: Source, labels: Labels) -> np.ndarray[Any, Any]:
     """Class numbers, float targets, or for tagging the flat class numbers of all words.
 
     Raises:
         TransferlabError: A label that the task does not know, or a target that is no number; names the row.
     """
-    values = _flat(rows, source.label)
+    values = flat_labels(rows, source)
     if source.kind == "regression":
-        return _targets(values, source.label, origin)
-    stored = _stored_names(rows, source.label)
-    number = {name: position for position, name in enumerate(names)}
+        return _targets(values, rows, source.label)
+    stored = stored_names(rows.rows, source.label)
+    number = {name: position for position, name in enumerate(labels.names)}
     # class numbers in place of names, unless the names are numbers themselves
-    numbered = not stored and not any(name.lstrip("-").isdigit() for name in names)
+    numbered = labels.ordered and not stored and not any(name.lstrip("-").isdigit() for name in labels.names)
     known: dict[Any, int | None] = {}
     for value in set(values):
-        by_name = stored[value] if stored and isinstance(value, int) and 0 <= value < len(stored) else str(value)
-        fallback = value if isinstance(value, int) and numbered and 0 <= value < len(names) else None
-        known[value] = number.get(by_name, fallback)
+        text = label_text(value)
+        by_name = stored[value] if stored and isinstance(value, int) and 0 <= value < len(stored) else text
+        fallback = int(text) if numbered and text.isdecimal() and int(text) < len(labels.names) else None
+        known[value] = None if is_empty(value) else number.get(by_name, fallback)
     encoded = [known[value] for value in values]
     if None in encoded:
         position = encoded.index(None)
-        row = _row_of(rows, source, position)
-        raise TransferlabError(
-            f"{origin}, row {row}: unknown label {values[position]!r} in column {source.label!r}. "
-            f"Known labels: {', '.join(names)}. Mend the row, or list all labels in data.source.labels."
-        )
+        raise _unknown(values[position], rows.place(*_place_of(rows, source, position)), source.label, labels)
     return np.asarray(encoded, dtype=np.int64)
 
 
-def _row_of(rows: "Dataset", source: Source, position: int) -> int:
+def _unknown(value: Any, place: str, column: str, labels: Labels) -> TransferlabError:
+    if is_empty(value) or value == -1:
+        return TransferlabError(
+            f"{place}: there is no label in column {column!r}. Give the example one or leave it out; a split without "
+            "labels belongs into data.source.predict."
+        )
+    names = list(labels.names)
+    listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+    text = label_text(value)
+    remedy = "Mend the row, or list all labels in data.source.labels."
+    if text.lstrip("-").isdigit() and not labels.ordered and not any(name.lstrip("-").isdigit() for name in names):
+        remedy = "A number stands for a class only where data.source.labels lists the names in their order."
+    return TransferlabError(
+        f"{place}: unknown label {value!r} in column {column!r}{near(text, names)}. Known labels: {listed}. {remedy}"
+    )
+
+
+def _place_of(rows: Rows, source: Source, position: int) -> tuple[int, int]:
+    """Row of a flat position, and the word in it."""
     if source.kind != "tagging":
-        return position
-    ends = np.cumsum([len(tags) for tags in rows[source.label][:]])
-    return int(np.searchsorted(ends, position, side="right"))
+        return position, 0
+    ends = np.cumsum([len(tags) for tags in rows.rows[source.label][:]])
+    row = int(np.searchsorted(ends, position, side="right"))
+    return row, position - (int(ends[row - 1]) if row else 0)
 
 
-def _targets(values: list[Any], column: str, origin: str) -> np.ndarray[Any, Any]:
+def _targets(values: list[Any], rows: Rows, column: str) -> np.ndarray[Any, Any]:
     targets = np.empty(len(values), dtype=np.float32)
     for row, value in enumerate(values):
         try:
@@ -109,5 +187,31 @@ def _targets(values: list[Any], column: str, origin: str) -> np.ndarray[Any, Any
         except (TypeError, ValueError):
             targets[row] = np.nan
         if not np.isfinite(targets[row]):
-            raise TransferlabError(f"{origin}, row {row}: column {column!r} must hold a number, not {value!r}.")
+            raise TransferlabError(f"{rows.place(row)}: column {column!r} must hold a number, not {value!r}.")
     return targets
+
+
+def nearly_equal(values: Sequence[Any]) -> str:
+    """Labels that differ in blanks, case or the way a number is written only, with how often each is there; or nothing.
+
+    Args:
+        values: The labels of a split.
+    """
+    counts = Counter(label_text(value) for value in values if not is_empty(value))
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in counts:
+        alike[_plain(name)].append(name)
+    groups = [
+        " and ".join(f"{name!r} ({counts[name]:,})" for name in sorted(group))
+        for group in alike.values()
+        if len(group) > 1
+    ]
+    return f"labels that look alike count as different: {'; '.join(groups)}" if groups else ""
+
+
+def _plain(name: str) -> str:
+    text = " ".join(name.split()).casefold()
+    try:
+        return str(float(text))
+    except ValueError:
+        return text

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,7 +15,8 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import selection as protocol_of
 from transferlab.tasks import store
 from transferlab.tasks.batch import EncodedSplit, Ragged
-from transferlab.tasks.labels import encode_labels, is_labelled, label_names, require_columns
+from transferlab.tasks.labels import Labels, encode_labels, is_labelled, require_columns
+from transferlab.tasks.naming import labels_of
 from transferlab.tasks.selection import Protocol
 from transferlab.tasks.sources import Rows, identity, read_split
 from transferlab.tasks.sources import version as content
@@ -63,20 +64,24 @@ class TaskRows:
         self._rows: dict[str, Rows] = {}
         self._encoded: dict[str, EncodedSplit] = {}
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
+        self._labels: Labels | None = None
         self._spec: TaskSpec | None = None
 
     @property
     def spec(self) -> TaskSpec:
         """Facts that the model needs; reads the training rows where the labels are to be inferred."""
         if self._spec is None:
-            names = self.source.labels
-            if not names and self.source.kind != "regression":
-                known = self._at_hand(self.source.train)
-                names = known.names if known else label_names(self._train().rows, self.source, self._train().origin)
             metrics = self.source.metrics or DEFAULT_METRICS[self.source.kind]
             tests = test_names(self.source.test)
-            self._spec = TaskSpec(self.task, self.source.kind, tuple(names), tuple(metrics), tests)
+            self._spec = TaskSpec(self.task, self.source.kind, self.labels.names, tuple(metrics), tests)
         return self._spec
+
+    @property
+    def labels(self) -> Labels:
+        """The labels of the task; reads the training rows where they are to be inferred."""
+        if self._labels is None:
+            self._labels = labels_of(self.source, self.rows)
+        return self._labels
 
     @property
     def origin(self) -> str:
@@ -123,9 +128,9 @@ class TaskRows:
     def rows(self, split: str) -> Rows:
         """The raw rows of a split, read once."""
         if split not in self._rows:
-            self._rows[split] = read_split(self.source, split)
-            labelled = split not in {*self.source.predict, *(self.predict or ())}
-            require_columns(self._rows[split].rows, self.source, self._rows[split].origin, labelled)
+            rows = read_split(self.source, split)._replace(split=split)
+            require_columns(rows, self.source, split not in {*self.source.predict, *(self.predict or ())})
+            self._rows[split] = rows
         return self._rows[split]
 
     def encoded(self, split: str) -> EncodedSplit:
@@ -142,8 +147,14 @@ class TaskRows:
         known = self._encoded.get(split)
         return known.facts if known else {}
 
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the rows that were read so far."""
+        seen = [note for split in self._encoded.values() for note in split.facts.get("notes", ())]
+        return list(dict.fromkeys([*self.labels.notes, *seen]))
+
     def _encode(self, split: str) -> EncodedSplit:
-        rows, origin = self.rows(split)
+        rows = self.rows(split)
         tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
         if self.settings.max_length > tokenizer.model_max_length:
             raise TransferlabError(
@@ -153,21 +164,17 @@ class TaskRows:
         labelled = split not in self.source.predict
         if labelled and split in (self.predict or ()):
             # a split that the user wants predicted may have labels, or not
-            labelled = is_labelled(rows, self.source)
+            labelled = is_labelled(rows.rows, self.source, self.labels.names)
         elif labelled:
             self._require_labels(split)
-        encoded = encode_split(
-            rows, self.source, self.spec.labels, tokenizer, self.settings, f"{origin} ({split})", labelled
-        )
-        return replace(encoded, origin=origin)
+        return encode_split(rows, self.source, self.labels if labelled else None, tokenizer, self.settings)
 
     def _name(self, split: str) -> str | None:
         """What names a tokenised split on disk; None where rows or tokenizer cannot be told without reading them."""
         rows, tokenizer = identity(self.source), tokenizer_identity(self.encoder)
         if rows is None or tokenizer is None:
             return None
-        names = self.source.labels if split == self.source.train else self.spec.labels
-        return store.name_of(rows, tokenizer, asdict(self.source), split, names, self.settings.key)
+        return store.name_of(rows, tokenizer, asdict(self.source), split, self.labels.names, self.settings.key)
 
     def _at_hand(self, split: str) -> EncodedSplit | None:
         """The tokenised split where it is in memory or on disk; the rows are not read for it."""
@@ -213,9 +220,8 @@ class TaskRows:
         if known and known.labels is not None:
             labels = known.labels.values if isinstance(known.labels, Ragged) else known.labels
         else:
-            rows, origin = self._train()
             self._require_labels(self.source.train)
-            labels = encode_labels(rows, self.source, self.spec.labels, origin)
+            labels = encode_labels(self.rows(self.source.train), self.source, self.labels)
         if len(np.unique(labels)) < 2:
             raise TransferlabError(
                 f"{self.origin}: all training rows have the same label; two different ones are needed to learn."
@@ -223,12 +229,9 @@ class TaskRows:
         return labels
 
     def _require_labels(self, split: str) -> None:
-        rows, origin = self.rows(split)
-        if not is_labelled(rows, self.source):
+        rows = self.rows(split)
+        if not is_labelled(rows.rows, self.source, self.labels.names):
             raise TransferlabError(
-                f"{origin}: the rows of split {split!r} carry no labels in column {self.source.label!r}; "
+                f"{rows.origin}: the rows of split {split!r} carry no labels in column {self.source.label!r}; "
                 "a split without labels belongs into data.source.predict."
             )
-
-    def _train(self) -> Rows:
-        return self.rows(self.source.train)

@@ -1,9 +1,12 @@
 """What a task is: facts that the model needs (TaskSpec) and where its rows lie (Source)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Kind = Literal["classification", "regression", "tagging"]
+OUTSIDE = "O"
+"""The tag of words outside all entities."""
 
 
 class TaskSpec(NamedTuple):
@@ -29,6 +32,11 @@ class TaskSpec(NamedTuple):
         return 1 if self.kind == "regression" else len(self.labels)
 
     @property
+    def outside(self) -> int:
+        """The class number of "O", by its name; -1 where there is none."""
+        return self.labels.index(OUTSIDE) if OUTSIDE in self.labels else -1
+
+    @property
     def primary(self) -> str:
         """The metric that selects checkpoints and leads every table."""
         return self.metrics[0]
@@ -42,17 +50,24 @@ class Source:
         path: Name on the Hub, or a folder laid out like a data set repository. Leave it empty when `files` is given.
         config: Configuration of the data set, for example ``sst2`` of ``nyu-mll/glue``.
         revision: Commit or tag on the Hub.
-        files: Instead of `path`: split name to CSV, TSV, JSONL, Parquet or CoNLL file.
-        text: One or two text columns; for tagging the column with the words.
-        label: The label column.
+        files: Instead of `path`: split name to CSV, TSV, JSON, Parquet or tagging file.
+        text: One or two text columns; for tagging the column with the words. A name, or a number where columns have no
+            names.
+        label: The label column, by name or number.
         kind: classification, regression or tagging.
-        labels: Label names in class order. Inferred from the training rows where empty.
+        labels: Label names in class order. Inferred from the training rows where empty; a label is then matched by its
+            name alone, and never taken for a class number.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.
         train: Split to train on.
         validation: Split to select checkpoints on; empty: the one called ``validation`` where it is there and not
             tested on, else carved from `train`.
         test: Labelled splits to test on, the main one first; empty: the one called ``test`` where it is there.
         predict: Splits without labels, ``split`` or ``config/split``.
+        delimiter: What stands between two columns of a CSV, TSV or tagging file; null: found out, as are the next
+            three. The header of a run says how a file was read.
+        quoted: Whether fields of a CSV or TSV file may stand in double quotes.
+        encoding: Encoding of text files, such as ``utf-8``, ``cp1252`` or ``utf-16``.
+        header: Whether the first line names the columns; without one, columns have numbers, from 0.
     """
 
     path: str = ""
@@ -68,6 +83,10 @@ class Source:
     validation: str = ""
     test: tuple[str, ...] = ()
     predict: tuple[str, ...] = ()
+    delimiter: str | None = None
+    quoted: bool | None = None
+    encoding: str | None = None
+    header: bool | None = None
 
     def __post_init__(self) -> None:
         """Uses the files of the usual names, so that none of them is passed over in silence."""
@@ -76,6 +95,11 @@ class Source:
             object.__setattr__(self, "validation", "validation")
         if not self.test and "test" in self.files and "test" not in used:
             object.__setattr__(self, "test", ("test",))
+
+
+def tag_name(labels: Sequence[str], number: int) -> str:
+    """The tag of a class number; "O" for -1, which a word that was not read has where no tag is called so."""
+    return labels[number] if number >= 0 else OUTSIDE
 
 
 DEFAULT_METRICS: dict[str, tuple[str, ...]] = {

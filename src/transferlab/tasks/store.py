@@ -63,6 +63,15 @@ def stored_rows(name: str, compute: Callable[[], tuple[Rows, Rows]]) -> tuple[Ro
     return np.load(folder / "train.npy"), np.load(folder / "validation.npy")
 
 
+def stored_facts(name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns what JSON can hold, computed by the first process that asks."""
+    folder = _folder(name)
+    if not folder.is_dir():
+        _once(name, lambda: (compute(), {}))
+    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    return facts
+
+
 def _folder(name: str) -> Path:
     return cache_folder() / "tokens" / name
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
-from transferlab.tasks.labels import encode_labels
+from transferlab.tasks.labels import Labels, encode_labels
+from transferlab.tasks.reading.cells import check_texts
+from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import version
 from transferlab.tasks.spec import Source
 from transferlab.tasks.words import measure, word_prefix
@@ -54,23 +56,32 @@ class Settings(NamedTuple):
 
 
 def encode_split(
-    rows: "Dataset",
+    rows: Rows,
     source: Source,
-    names: tuple[str, ...],
+    labels: Labels | None,
     tokenizer: "PreTrainedTokenizerFast",
     settings: Settings,
-    origin: str,
-    labelled: bool,
 ) -> EncodedSplit:
     """Tokenises a split.
+
+    Args:
+        rows: Its rows.
+        source: Which columns are read.
+        labels: The labels of the task; None for a split without.
+        tokenizer: The encoder's.
+        settings: How texts become tokens.
 
     Raises:
         TransferlabError: A row whose text is not text, an unknown label, or a truncation that a task cannot have.
     """
-    check_text(rows, source, origin)
+    check_text(rows, source)
+    if labels is not None and source.kind == "tagging":
+        check_word_counts(rows, source)
+    # before the texts, since tokenising takes longest
+    numbers = None if labels is None else encode_labels(rows, source, labels)
     encode = _encoder_of(source, tokenizer, settings)
-    name = fingerprint(rows, source, tokenizer, settings)
-    columns = rows.select_columns(list(source.text)).map(
+    name = fingerprint(rows.rows, source, tokenizer, settings)
+    columns = rows.rows.select_columns(list(source.text)).map(
         encode,
         batched=True,
         remove_columns=list(source.text),
@@ -80,42 +91,35 @@ def encode_split(
     )
     table = columns.data
     ragged = {name: _ragged(table, name) for name in columns.column_names}
-    labels: np.ndarray[Any, Any] | Ragged | None = None
-    if labelled:
-        labels = encode_labels(rows, source, names, origin)
-        if source.kind == "tagging":
-            labels = Ragged(labels, ragged["words"].offsets)
-            _check_word_counts(rows, source, labels, origin)
+    prefix = word_prefix(tokenizer) if source.kind == "tagging" else ""
     return EncodedSplit(
         ids=ragged["ids"],
         types=ragged.get("types"),
-        labels=labels,
+        labels=Ragged(numbers, ragged["words"].offsets) if numbers is not None and "words" in ragged else numbers,
         words=ragged.get("words"),
         windows=ragged.get("windows"),
         pad_id=int(tokenizer.pad_token_id or 0),
         fingerprint=name,
-        origin=origin,
-        names=names,
-        version=version(rows, source),
+        origin=rows.origin,
+        names=labels.names if labels else (),
+        version=version(rows.rows, source),
         weighted=settings.even,
-        facts={"words": measure(rows, source, tokenizer, word_prefix(tokenizer) if source.kind == "tagging" else "")},
+        facts={
+            "words": measure(rows.rows, source, tokenizer, prefix),
+            "form": rows.form,
+            "notes": list(rows.notes),
+        },
     )
 
 
-def check_text(rows: "Dataset", source: Source, origin: str) -> None:
+def check_text(rows: Rows, source: Source) -> None:
     """Checks that every text cell is text (for tagging: words).
 
     Raises:
         TransferlabError: Names the first row and column at fault.
     """
     for column in source.text:
-        for number, value in enumerate(rows[column][:]):
-            good = isinstance(value, str)
-            if source.kind == "tagging":
-                good = isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
-            if not good:
-                want = "a non-empty list of words" if source.kind == "tagging" else "text"
-                raise TransferlabError(f"{origin}, row {number}: column {column!r} must hold {want}, not {value!r}.")
+        check_texts(rows.rows[column][:], column, source.kind == "tagging", rows.place)
 
 
 def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> str:
@@ -243,12 +247,17 @@ def _encode_words(
     return {"ids": encoded["input_ids"], "words": positions}
 
 
-def _check_word_counts(rows: "Dataset", source: Source, labels: Ragged, origin: str) -> None:
-    tags = np.array([len(cell) for cell in rows[source.label][:]])
-    wrong = np.flatnonzero(tags != labels.lengths)
-    if len(wrong):
-        row = int(wrong[0])
-        raise TransferlabError(f"{origin}, row {row}: {labels.lengths[row]} words but {tags[row]} tags.")
+def check_word_counts(rows: Rows, source: Source) -> None:
+    """Checks that there is a tag for each word.
+
+    Raises:
+        TransferlabError: Names the first row where there is not.
+    """
+    pairs = zip(rows.rows[source.text[0]][:], rows.rows[source.label][:], strict=True)
+    for row, (words, tags) in enumerate(pairs):
+        if not isinstance(tags, list) or len(words) != len(tags):
+            count = f"{len(tags)} tags" if isinstance(tags, list) else f"{tags!r} in place of a list of tags"
+            raise TransferlabError(f"{rows.place(row)}: {len(words)} words but {count}.")
 
 
 def _ragged(table: Any, name: str) -> Ragged:

@@ -1,0 +1,130 @@
+"""The user's files as rows."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.reading.cells import check_single, check_texts, parsed_lists
+from transferlab.tasks.reading.columns import read_columns
+from transferlab.tasks.reading.json import read_json
+from transferlab.tasks.reading.place import Read, Rows
+from transferlab.tasks.reading.table import Options, read_table
+from transferlab.tasks.spec import Source
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TABLES = (".csv", ".tsv")
+JSONS = (".jsonl", ".json", ".ndjson")
+TAGGED = (".conll", ".conllu", ".txt", ".iob", ".iob2", ".bio", ".tsv", "")
+"""Suffixes of files with a word and its tag on each line."""
+INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
+
+
+def read_file(source: Source, split: str) -> Rows:
+    """Reads the file of a split.
+
+    Raises:
+        TransferlabError: No such file, an unknown suffix, or a file that cannot be read; names file and line.
+    """
+    if split not in source.files:
+        raise TransferlabError(f"data.source.files: no file for split {split!r}; there are {sorted(source.files)}.")
+    path = Path(source.files[split])
+    if not path.is_file():
+        raise TransferlabError(f"data.source.files.{split}: no such file: {path}")
+    if path.stat().st_size == 0:
+        raise TransferlabError(f"data.source.files.{split}: {path} is empty.")
+    try:
+        return read_path(source, path, labelled=split not in source.predict)
+    except TransferlabError as error:
+        # a line of the file says enough
+        named = str(error).startswith(f"{path}, ")
+        raise error if named else TransferlabError(f"data.source.files.{split}: {error}") from error
+
+
+def read_path(source: Source, path: Path, labelled: bool = True, suffix: str | None = None) -> Rows:
+    """Reads a file by its suffix.
+
+    Args:
+        source: How to read it.
+        path: The file.
+        labelled: Whether it has the column of labels.
+        suffix: Its suffix, where it lies under another name.
+
+    Raises:
+        TransferlabError: An unknown suffix, or a file that cannot be read.
+    """
+    tagging = source.kind == "tagging"
+    suffix = path.suffix.lower() if suffix is None else suffix
+    if suffix == ".parquet":
+        return Rows(_parquet(path), str(path))
+    if suffix in JSONS:
+        read = read_json(path, source.encoding, suffix)
+    elif tagging and suffix in TAGGED:
+        given = (source.delimiter, source.encoding, source.header)
+        read = read_columns(path, source.text[0], source.label, *given, labelled=labelled)
+    elif suffix in TABLES:
+        wanted = [*source.text, *([source.label] if labelled else [])]
+        options = Options(source.delimiter, source.quoted, source.encoding, source.header)
+        read = read_table(path, wanted, options, suffix)
+    else:
+        known, tagged = ", ".join([*TABLES, *JSONS, ".parquet"]), ", ".join(filter(None, TAGGED))
+        raise TransferlabError(f"{path} has an unknown suffix {suffix!r}; use {known}, or for tagging {tagged}.")
+    return _as_rows(read, str(path), source, suffix in TABLES and not (tagging and suffix in TAGGED), tagging)
+
+
+def _as_rows(read: Read, origin: str, source: Source, table: bool, tagging: bool) -> Rows:
+    """Rows of what was read, once its cells are known to be what they have to be."""
+    from datasets import Dataset
+
+    located = Rows(Dataset.from_dict({}), origin, read.lines)
+    columns = dict(read.columns)
+    for name in source.text:
+        if name in columns:
+            if table and tagging:
+                columns[name] = parsed_lists(columns[name], name, located.place)
+            check_texts(columns[name], name, tagging, located.place)
+            if table and not tagging and all(NUMBER.fullmatch(cell) for cell in columns[name]):
+                raise TransferlabError(
+                    f"data.source.text: column {name!r} of {origin} holds nothing but numbers; name the one with texts."
+                )
+    label = source.label
+    if label in columns and table and tagging:
+        columns[label] = parsed_lists(columns[label], label, located.place)
+    elif label in columns and not tagging:
+        check_single(columns[label], label, source.kind, located.place)
+        columns[label] = _typed(columns[label]) if table else columns[label]
+    rows = Dataset.from_dict({name: _storable(cells) for name, cells in columns.items()})
+    return Rows(rows, origin, read.lines, read.form, read.notes)
+
+
+def _typed(cells: list[str | None]) -> list[Any]:
+    """Labels of a table as numbers where all of them are; a number with a leading zero is a name."""
+    filled = [cell for cell in cells if cell is not None]
+    for pattern, kind in ((INTEGER, int), (NUMBER, float)):
+        if filled and all(pattern.fullmatch(cell) for cell in filled):
+            return [None if cell is None else kind(cell) for cell in cells]
+    return cells
+
+
+def _storable(cells: list[Any]) -> list[Any]:
+    """Cells that Arrow can hold in one column: those of several types as text."""
+    import pyarrow
+
+    try:
+        pyarrow.array(cells)
+    except pyarrow.ArrowException:
+        return [None if cell is None else str(cell) for cell in cells]
+    return cells
+
+
+def _parquet(path: Path) -> "Dataset":
+    import datasets
+
+    try:
+        rows = datasets.load_dataset("parquet", data_files={"rows": str(path)}, split="rows")
+    except Exception as error:  # `datasets` and pyarrow have exceptions of their own
+        raise TransferlabError(f"cannot read {path}: {error.__cause__ or error}") from error
+    return rows

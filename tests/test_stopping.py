@@ -45,7 +45,10 @@ def place(tmp_path, tiny_folder, files):
         },
         "model": {
             "class_path": "transferlab.strategies.FullFineTuning",
-            "init_args": {"optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.0}}},
+            "init_args": {
+                "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.0}},
+                "head": {"lr": 0.0},
+            },
         },
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree))

@@ -60,15 +60,6 @@ CHOICES: dict[str, Choice] = {
             "all layers at once": {"model.unfreeze_every": None},
         },
     ),
-    "mix": Choice(
-        "feature_extraction",
-        {"encoder.layers": "mix", "model.head.kind": "linear", "trainer.max_epochs": 8, "early_stopping.patience": 100},
-        {
-            # the rate of the head
-            **rates(1e-3, 1e-2, 3e-2, 1e-1, 3e-1, key="encoder.mix_lr"),
-            "the last layer": {"encoder.layers": "last"},
-        },
-    ),
     "prompt": Choice("prompt_tuning", {}, rates(5e-3, 2e-2, 5e-2, 1e-1, 3e-1)),
     "ia3": Choice("ia3", {}, rates(5e-3, 1e-2, 2e-2, 5e-2)),
     "bitfit": Choice("bitfit", {}, rates(1e-3, 3e-3, 1e-2)),

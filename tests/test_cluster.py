@@ -163,7 +163,10 @@ def test_the_trainer_follows_the_job(place):
         words = shlex.split(text.partition('fit "$@" ')[2].splitlines()[0])
         return dict(zip(words[::2], words[1::2], strict=True))
 
-    assert keys() == {"--trainer.num_nodes": "1", "--trainer.devices": "1"}
+    alone = {"--trainer.num_nodes": "1", "--trainer.devices": "1", "--trainer.accelerator": "cpu"}
+    # without GPUs asked for none is used, even on a machine with one
+    assert keys() == alone
+    assert "--trainer.accelerator" not in keys("--trainer", "ddp")
     several = keys(nodes=2, gpus_per_node=4)
     assert several == {
         "--trainer.num_nodes": "2",

@@ -1,11 +1,13 @@
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from transferlab.ground.hardware import best_precision, native_bf16
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hardware import best_precision, native_bf16, settle
 
 
 @pytest.fixture
@@ -76,3 +78,37 @@ def test_freed_memory_is_used_again():
         faults[name] = int(count)
     # huge pages, where they are on, make fewer of them
     assert faults["kept"] < 100 < faults["given back"]
+
+
+def settled(training=True, accelerator="auto", strategy="auto", precision=None):
+    trainer = SimpleNamespace(accelerator=accelerator, strategy=strategy, precision=precision)
+    settle(trainer, training)
+    return trainer.accelerator, trainer.precision
+
+
+def test_auto_becomes_what_the_machine_has(machine):
+    machine()
+    assert settled() == settled(accelerator="cpu") == ("cpu", "32-true")
+    machine(avx=True)
+    assert settled() == settled(accelerator="cpu") == ("cpu", "bf16-mixed")
+    machine(cuda=True)
+    assert settled() == ("gpu", "bf16-mixed")
+    assert settled(precision="32-true") == ("gpu", "32-true")
+    # the processor was asked for
+    assert settled(accelerator="cpu") == ("cpu", "32-true")
+    # with several processes the Trainer chooses, and the setting is that of earlier runs
+    assert settled(strategy={"class_path": "Replicated"}) == ("auto", "bf16-mixed")
+    machine(mps=True)
+    assert settled() == ("mps", "32-true")
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_training_and_done_without_in_a_test(machine):
+    machine()
+    for name in ("gpu", "cuda"):
+        with pytest.raises(
+            TransferlabError, match=f"trainer.accelerator: {name}, but torch finds no GPU here; --trainer auto"
+        ):
+            settled(accelerator=name)
+    assert settled(training=False, accelerator="gpu", precision="bf16-mixed") == ("cpu", "bf16-mixed")
+    machine(cuda=True)
+    assert settled(training=False, accelerator="gpu", precision="bf16-mixed") == ("gpu", "bf16-mixed")

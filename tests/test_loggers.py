@@ -5,13 +5,18 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonargparse import Namespace
 
 from transferlab.config import experiments
 from transferlab.ground.errors import TransferlabError
 from transferlab.record.setting import fingerprint
+from transferlab.tracking import loggers
 
 ROOT = Path(__file__).parents[1]
 SHORT = ["--data.train_examples", "40", "--data.test_examples", "20", "--data.batch_size", "8"]
@@ -66,6 +71,93 @@ def test_csv_holds_all_steps(tmp_path, tiny_folder):
     with (run / "csv" / "metrics.csv").open() as file:
         found = [(int(row["step"]), float(row["train/loss"])) for row in csv.DictReader(file) if row["train/loss"]]
     assert found == [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
+
+
+@pytest.mark.skipif(not find_spec("mlflow"), reason="MLflow is not installed")
+def test_mlflow_has_one_run_for_two_starts_in_the_run_directory(tmp_path, tiny_folder):
+    from mlflow.tracking import MlflowClient
+
+    command = ["fit", "--experiment", "bitfit_demo_sentences", "--logger", "mlflow", *SHORT, *PLACE]
+    command += ["--encoder.name", str(tiny_folder), "--trainer.log_every_n_steps", "1", "--trainer.max_epochs"]
+    transferlab(tmp_path, *command, "1")
+    transferlab(tmp_path, *command, "2")
+    assert not (tmp_path / "mlruns").exists()
+    run = tmp_path / "runs" / "x" / "mine"
+    client = MlflowClient(f"sqlite:///{run}/mlflow.db")
+    (found,) = client.search_runs([client.get_experiment_by_name("transferlab").experiment_id])
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    wanted = [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
+    history = client.get_metric_history(found.info.run_id, "train/loss")
+    assert [(metric.step, metric.value) for metric in history] == wanted
+    assert (found.info.run_name, found.info.status) == ("mine", "FINISHED")
+    assert found.data.params["strategy/name"] == "bitfit"
+    # MLflow keeps the first value of a hyperparameter
+    assert (found.data.params["trainer/max_epochs"], found.data.tags["trainer/max_epochs"]) == ("1", "2")
+    result = json.loads((run / "summary.json").read_text())["metrics"]["test/accuracy"]
+    assert found.data.metrics["test/primary"] == pytest.approx(result)
+    # nothing of this run in the configuration that another one may start from
+    saved = yaml.safe_load((run / "config.yaml").read_text())["trainer"]["logger"]["init_args"]
+    assert not {"tracking_uri", "run_name", "run_id"} & set(saved)
+
+
+@pytest.mark.skipif(not find_spec("comet_ml"), reason="Comet is not installed")
+def test_comet_writes_an_archive_into_the_run_directory_without_a_key(tmp_path, tiny_folder):
+    command = ["fit", "--experiment", "bitfit_demo_sentences", "--logger", "comet", *SHORT, *PLACE]
+    command += ["--encoder.name", str(tiny_folder), "--trainer.log_every_n_steps", "1", "--trainer.max_epochs"]
+    said = transferlab(tmp_path, *command, "1") + transferlab(tmp_path, *command, "2")
+    assert said.count("Comet ran offline; upload with: comet upload runs/x/mine/comet/*/*.zip") == 2
+    run = tmp_path / "runs" / "x" / "mine"
+    key = (run / "comet_experiment_key").read_text()
+    archives = list((run / "comet").glob("*/*.zip"))
+    assert [path.name.split("-")[0] for path in archives] == [key, key]
+    found = set()
+    for path in archives:
+        with zipfile.ZipFile(path) as archive:
+            lines = archive.read("messages.json").decode().splitlines()
+        metrics = [json.loads(line)["payload"].get("metric") or {} for line in lines]
+        found |= {(one["step"], one["metricValue"]) for one in metrics if one.get("metricName") == "train/loss"}
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert sorted(found) == [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
+
+
+def test_a_logger_that_is_not_installed_says_how_and_arguments_of_one_are_not_given_to_another(tmp_path, monkeypatch):
+    settings = Namespace(trainer=Namespace(logger=None))
+
+    def given(path, **arguments):
+        settings.trainer.logger = Namespace(class_path=path, init_args=Namespace(**arguments))
+        loggers.prepare(settings, tmp_path, "fit")
+        return settings.trainer.logger.class_path, settings.trainer.logger.init_args.as_dict()
+
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    with pytest.raises(TransferlabError, match="MLFlowLogger needs a package .* pip install 'transferlab.mlflow.'"):
+        given("lightning.pytorch.loggers.MLFlowLogger")
+    monkeypatch.setattr(loggers, "find_spec", lambda name: name)
+    # as configurations of before have it, and as Lightning's users write it
+    before = {"save_dir": "x", "name": "y", "version": "", "log_graph": False, "default_hp_metric": True, "prefix": ""}
+    assert given("lightning.pytorch.loggers.TensorBoardLogger", **before) == (
+        "transferlab.tracking.files.TensorBoardLogger",
+        {"save_dir": str(tmp_path), "name": "tensorboard", "version": ""},
+    )
+    path, arguments = given(
+        "lightning.pytorch.loggers.MLFlowLogger", tracking_uri="http://there", prefix="", run_id=None
+    )
+    assert path == "transferlab.tracking.servers.MLFlowLogger"
+    assert (arguments["tracking_uri"], arguments["save_dir"]) == ("http://there", str(tmp_path))
+    assert "name" not in arguments
+    with pytest.raises(TransferlabError, match="CometLogger takes no prefix here; known: project"):
+        given("lightning.pytorch.loggers.CometLogger", prefix="a")
+
+
+def test_a_logger_of_lightnings_is_chosen_by_its_name():
+    given = ["fit", "--experiment", "lora_sst2", "--trainer.logger"]
+    for value, name in (("CSVLogger", "csv"), ("lightning.pytorch.loggers.MLFlowLogger", "mlflow"), ("wandb", "wandb")):
+        assert experiments.take_choices([*given, value, "--x", "1"]) == ({"logger": name}, [*given[:3], "--x", "1"])
+    for rest in (
+        [*given, "false"],
+        [*given, "mine.CSVLogger"],
+        ["test", "--run", "r", "--trainer.logger", "CSVLogger"],
+    ):
+        assert experiments.take_choices(rest) == ({}, rest)
 
 
 def test_a_config_takes_the_place_of_the_experiments_own():

@@ -21,7 +21,7 @@ from transferlab.encoders.loading import resolved
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.hardware import best_accelerator, best_precision, in_words
+from transferlab.ground.hardware import in_words, settle
 from transferlab.ground.progress import on_terminal
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
@@ -47,12 +47,7 @@ class TransferCLI(ExperimentCLI):
         self.folder = run_folder.choose(Path(settings.run.root), settings.run.experiment, int(settings.seed_everything))
         settings.trainer.default_root_dir = str(self.folder)
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
-        if settings.trainer.accelerator == "auto" and settings.trainer.strategy == "auto":
-            # as with the precision: a run and its settings are those of the hardware that it ran on
-            settings.trainer.accelerator = best_accelerator()
-        if settings.trainer.precision is None:
-            # the saved configuration names it, so the same run means the same elsewhere
-            settings.trainer.precision = best_precision(str(settings.trainer.accelerator))
+        settle(settings.trainer, training=self.subcommand == "fit")
         self._find_teacher()
         self._fill_in_encoder()
         loggers.prepare(settings, self.folder, str(self.subcommand))
@@ -141,7 +136,7 @@ class TransferCLI(ExperimentCLI):
             "seed": settings.seed_everything,
             "tags": list(settings.run.tags),
             "precision": str(trainer.precision),
-            "hardware": in_words(str(settings.trainer.accelerator), int(trainer.num_devices)),
+            "hardware": in_words(str(trainer.accelerator.name()), int(trainer.num_devices)),
             "setting": setting.fingerprint(self._tree()),
             "early_stopping": stopping.rule(trainer.callbacks),
         }
@@ -251,9 +246,9 @@ class TransferCLI(ExperimentCLI):
         if self.trainer.is_global_zero:
             upload = self.settings.run.log_checkpoint and self.subcommand == "fit"
             summary, folder = self.recorder.view
-            hint = loggers.finish(self.trainer.loggers, summary, folder, upload)
-            if hint and has_key():
-                print(f"W&B ran offline; upload with: {hint}")
+            for line in loggers.finish(self.trainer.loggers, summary, folder, upload):
+                if has_key() or not line.startswith("W&B"):
+                    print(line)
 
     def after_fit(self) -> None:
         """Tests the best checkpoint once."""

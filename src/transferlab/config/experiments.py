@@ -175,7 +175,7 @@ def _named(tree: Tree, name: str, root: Path | None) -> Tree:
 def take_choices(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Takes ``--encoder NAME``, ``--task NAME`` and their like out of a command line.
 
-    A value that is a mapping or a file is left to the parser.
+    A value that is a mapping or a file is left to the parser. ``--trainer.logger CSVLogger`` is ``--logger csv``.
 
     Returns:
         Kind of a base to the name of the one that is to take its place, and what is left of the command line.
@@ -185,7 +185,7 @@ def take_choices(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """
     chosen: dict[str, str] = {}
     rest: list[str] = []
-    given = iter(arguments)
+    given = iter(_loggers_by_name(arguments))
     for argument in given:
         option, sign, value = argument.partition("=")
         kind = option.removeprefix("--")
@@ -201,6 +201,19 @@ def take_choices(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         config_file(f"{kind}/{value}")
         chosen[kind] = value
     return chosen, rest
+
+
+def _loggers_by_name(arguments: Sequence[str]) -> list[str]:
+    words, known = list(arguments), shipped.listed("configs/logger")
+    if not {"--experiment", "--config", "-c"} & {word.partition("=")[0] for word in words}:
+        return words
+    for place, word in enumerate(words):
+        option, sign, value = word.partition("=")
+        value = value if sign else "".join(words[place + 1 : place + 2])
+        name = value.removeprefix("lightning.pytorch.loggers.").lower().removesuffix("logger")
+        if option == "--trainer.logger" and name in known:
+            words[place : place + (1 if sign else 2)] = [f"--logger={name}"]
+    return words
 
 
 def _is_value(text: str) -> bool:

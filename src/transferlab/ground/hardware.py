@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from transferlab.ground.errors import TransferlabError
+
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
 """Numbers of glibc's ``M_MMAP_THRESHOLD`` and ``M_TRIM_THRESHOLD``."""
 
@@ -35,11 +37,36 @@ def best_accelerator() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def settle(trainer: Any, training: bool) -> None:
+    """Fills in accelerator and precision of a Trainer's settings by what this machine has.
+
+    The saved configuration names both, so the same run means the same elsewhere. With a strategy for several processes
+    the Trainer chooses the accelerator. What was trained on a GPU is tested on a machine without one.
+
+    Args:
+        trainer: The settings: `accelerator`, `strategy` and `precision`.
+        training: Whether a run is trained with them.
+
+    Raises:
+        TransferlabError: A run is to be trained on a GPU that is not there.
+    """
+    missing = trainer.accelerator in {"cuda", "gpu"} and best_accelerator() == "cpu"
+    if missing and training:
+        raise TransferlabError(
+            f"trainer.accelerator: {trainer.accelerator}, but torch finds no GPU here; "
+            "--trainer auto takes what is there, --trainer cpu the processor."
+        )
+    if missing or (trainer.accelerator == "auto" and trainer.strategy == "auto"):
+        trainer.accelerator = best_accelerator()
+    if trainer.precision is None:
+        trainer.precision = best_precision(str(trainer.accelerator))
+
+
 def in_words(accelerator: str, devices: int) -> str:
     """What a run computes on, for its header.
 
     Args:
-        accelerator: ``cpu``, ``gpu`` or ``mps``.
+        accelerator: ``cpu``, ``cuda``, ``gpu`` or ``mps``.
         devices: Number of processes on this machine, one device each.
     """
     if accelerator in {"gpu", "cuda"} and torch.cuda.is_available():

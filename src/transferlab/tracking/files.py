@@ -7,9 +7,13 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers import TensorBoardLogger as LightningTensorBoard
+from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.record import history
 from transferlab.tracking.metrics_log import MetricsLog
+
+__all__ = ["TensorBoardLogger"]
+"""What a configuration can name."""
 
 
 class TensorBoardLogger(LightningTensorBoard):
@@ -63,7 +67,11 @@ class Replay(Callback):
                 logger.log_metrics(values, step=row["step"])
 
 
+@rank_zero_only
 def remove_events(folder: Path) -> None:
-    """Removes the event files of earlier starts, whose series `Replay` writes anew."""
+    """Removes the event files of earlier starts, whose series `Replay` writes anew.
+
+    The first process alone does: when the others are started it writes already.
+    """
     for path in (folder / "tensorboard").glob("events.out.tfevents.*"):
         path.unlink(missing_ok=True)

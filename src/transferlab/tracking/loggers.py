@@ -6,24 +6,41 @@ import os
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from pydoc import locate
+from typing import Any, cast
 
 from jsonargparse import Namespace
-from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.loggers import CSVLogger, Logger
 
 from transferlab.config.places import find_run
 from transferlab.ground.errors import TransferlabError
 from transferlab.tracking import wandb_artifacts
 from transferlab.tracking.files import TensorBoardLogger
 from transferlab.tracking.metrics_log import MetricsLog
+from transferlab.tracking.servers import CometLogger, MLFlowLogger
 from transferlab.tracking.wandb_logger import WandbLogger
 
-TENSORBOARD = "transferlab.tracking.files.TensorBoardLogger"
-WANDB = "transferlab.tracking.wandb_logger.WandbLogger"
+OURS: dict[str, type[Logger]] = {
+    "WandbLogger": WandbLogger,
+    "TensorBoardLogger": TensorBoardLogger,
+    "MLFlowLogger": MLFlowLogger,
+    "CometLogger": CometLogger,
+}
+"""Lightning's loggers, and what takes their place."""
+PACKAGES = {
+    "TensorBoardLogger": ("transferlab[tensorboard]", ("tensorboard", "tensorboardX")),
+    "MLFlowLogger": ("transferlab[mlflow]", ("mlflow",)),
+    "CometLogger": ("transferlab[comet]", ("comet_ml",)),
+}
+"""Logger to the extra that it needs, and the modules of which one must be there."""
 
 
 def prepare(settings: Any, folder: Path, command: str) -> None:
-    """Fills in what a logger needs of the run: its folder, name, group, tags."""
+    """Fills in what a logger needs of the run: its folder, name, group, tags.
+
+    Raises:
+        TransferlabError: A logger whose package is not installed, or an argument that it has no use for.
+    """
     configured = settings.trainer.logger
     for logger in configured if isinstance(configured, list) else [configured]:
         if logger is None or isinstance(logger, bool):
@@ -33,46 +50,23 @@ def prepare(settings: Any, folder: Path, command: str) -> None:
             raise TransferlabError(
                 f"trainer.logger: {kind} needs a package that is not installed: pip install '{PACKAGES[kind][0]}'"
             )
-        PREPARE.get(kind, _prepare_other)(logger, settings, folder, command)
+        if kind in OURS and logger.class_path != path_of(OURS[kind]):
+            _take_over(logger, OURS[kind])
+        if "save_dir" in logger.init_args:
+            logger.init_args.save_dir = str(folder)
+        if kind in {"CSVLogger", "TensorBoardLogger"}:
+            logger.init_args.name, logger.init_args.version = {"CSVLogger": "csv"}.get(kind, "tensorboard"), ""
+        if kind == "WandbLogger":
+            _prepare_wandb(logger, settings, folder, command)
 
 
-def _prepare_other(logger: Any, settings: Any, folder: Path, command: str) -> None:
-    if "save_dir" in logger.init_args:
-        logger.init_args.save_dir = str(folder)
-
-
-def _prepare_files(logger: Any, settings: Any, folder: Path, command: str) -> None:
-    if logger.class_path.endswith("TensorBoardLogger") and logger.class_path != TENSORBOARD:
-        logger.class_path = TENSORBOARD
-        logger.init_args = Namespace(save_dir="", name="", version="")  # type: ignore[no-untyped-call]
-        logger.pop("dict_kwargs", None)
-    arguments = logger.init_args
-    arguments.save_dir, arguments.version = str(folder), ""
-    arguments.name = "csv" if logger.class_path.endswith("CSVLogger") else "tensorboard"
-
-
-def _prepare_mlflow(logger: Any, settings: Any, folder: Path, command: str) -> None:
-    arguments = logger.init_args
-    if arguments.tracking_uri is None and not os.environ.get("MLFLOW_TRACKING_URI"):
-        arguments.tracking_uri = f"sqlite:///{folder.absolute()}/mlflow.db"
-        arguments.artifact_location = arguments.artifact_location or f"file:{folder.absolute()}/mlflow"
-        folder.mkdir(parents=True, exist_ok=True)
-    arguments.run_name = arguments.run_name or folder.name
-    kept = folder / MLFLOW_RUN
-    if command == "fit" and kept.is_file():
-        arguments.run_id = kept.read_text(encoding="utf-8").strip()
-
-
-def _prepare_comet(logger: Any, settings: Any, folder: Path, command: str) -> None:
-    if logger.init_args.online is None and not os.environ.get("COMET_API_KEY"):
-        logger.init_args.online = False
-        logger.dict_kwargs = {**(logger.get("dict_kwargs") or {}), "offline_directory": str(folder / "comet")}
+def path_of(kind: type) -> str:
+    """The class path of a class, as a configuration names it."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _prepare_wandb(logger: Any, settings: Any, folder: Path, command: str) -> None:
     run, task = settings.run, settings.data.init_args.task
-    if logger.class_path != WANDB:
-        _take_over(logger)
     arguments = logger.init_args
     strategy = run.strategy or settings.model.class_path.rsplit(".", 1)[-1]
     encoder = settings.encoder.name.rstrip("/").rsplit("/", 1)[-1]
@@ -93,15 +87,22 @@ def _prepare_wandb(logger: Any, settings: Any, folder: Path, command: str) -> No
     os.environ.setdefault("WANDB_SILENT", "true")
 
 
-def _take_over(logger: Any) -> None:
-    """Lightning's own W&B logger becomes ours, with those of its arguments that mean the same."""
+def _take_over(logger: Any, ours: type[Logger]) -> None:
+    """A logger of Lightning's becomes ours, with those of its arguments that mean the same."""
     given = {**logger.init_args, **(logger.get("dict_kwargs") or {})}
-    known = inspect.signature(WandbLogger.__init__).parameters
-    logger.class_path = WANDB
-    defaults = {key: parameter.default for key, parameter in known.items() if key != "self"}
-    kept = {key: value for key, value in given.items() if key in defaults and value is not None}
-    # its id was the name of the folder, which `run_id` knows
-    logger.init_args = Namespace(**{**defaults, **kept, "id": None, "offline": False})  # type: ignore[no-untyped-call]
+    known = inspect.signature(ours).parameters
+    before = inspect.signature(cast(type, locate(logger.class_path))).parameters
+    for key, value in given.items():
+        # configurations of before name arguments of W&B's that mean nothing here
+        if ours is not WandbLogger and key not in known and value != getattr(before.get(key), "default", None):
+            raise TransferlabError(f"trainer.logger: {ours.__name__} takes no {key} here; known: {', '.join(known)}.")
+    kept = {key: value for key, value in given.items() if key in known and value is not None}
+    if ours is WandbLogger:
+        # its id was the name of the folder, which `run_id` knows
+        kept |= {"id": None, "offline": False}
+    defaults = {key: parameter.default for key, parameter in known.items()}
+    logger.class_path = path_of(ours)
+    logger.init_args = Namespace(**{**defaults, **kept})  # type: ignore[no-untyped-call]
     logger.pop("dict_kwargs", None)
 
 
@@ -110,27 +111,8 @@ def describe(loggers: list[Any], settings: Any, summary: dict[str, Any], folder:
     facts = namespaces(settings, summary, _environment(folder))
     for logger in loggers:
         logger.log_hyperparams(facts)
-        if isinstance(logger, MLFlowLogger):
-            (folder / MLFLOW_RUN).write_text(str(logger.run_id), encoding="utf-8")
         if isinstance(logger, WandbLogger):
             wandb_artifacts.log_sources(logger, _sources(logger, settings, summary))
-
-
-PREPARE = {
-    "WandbLogger": _prepare_wandb,
-    "CSVLogger": _prepare_files,
-    "TensorBoardLogger": _prepare_files,
-    "MLFlowLogger": _prepare_mlflow,
-    "CometLogger": _prepare_comet,
-}
-PACKAGES = {
-    "TensorBoardLogger": ("transferlab[tensorboard]", ("tensorboard", "tensorboardX")),
-    "MLFlowLogger": ("transferlab[mlflow]", ("mlflow",)),
-    "CometLogger": ("transferlab[comet]", ("comet_ml",)),
-}
-"""Logger to the extra that it needs, and the modules of which one must be there."""
-MLFLOW_RUN = "mlflow_run_id"
-"""File in the run directory: the run that MLflow continues after a resume."""
 
 
 def _sources(logger: WandbLogger, settings: Any, summary: dict[str, Any]) -> list[wandb_artifacts.Source]:
@@ -203,28 +185,31 @@ def namespaces(settings: Any, summary: dict[str, Any], environment: dict[str, An
     }
 
 
-def finish(loggers: list[Any], summary: dict[str, Any], folder: Path, upload: bool) -> str:
-    """Puts best and test metrics, parameters and cost into the W&B summary; tables and checkpoints beside it.
+def finish(loggers: list[Any], summary: dict[str, Any], folder: Path, upload: bool) -> list[str]:
+    """Gives every logger best and test metrics, parameters and cost; W&B tables and checkpoints too.
 
     Returns:
-        The command that uploads an offline run; empty without one.
+        A line for each that ran offline, with the command that uploads it.
     """
-    hint, values = "", closing(summary)
+    hints: dict[str, str] = {}
+    values = closing(summary)
+    numbers = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.tell(lambda run: run.summary.update(values))
             wandb_artifacts.log_tables(logger, folder, summary["labels"], summary["kind"])
             if upload:
                 wandb_artifacts.log_checkpoints(logger, summary)
-            hint = logger.close() or hint
+            hints["W&B"] = logger.close()
         elif isinstance(logger, TensorBoardLogger):
-            logger.finish(
-                dict(logger.hparams), {name: float(v) for name, v in values.items() if isinstance(v, int | float)}
-            )
+            logger.finish(dict(logger.hparams), numbers)
         elif not isinstance(logger, MetricsLog):
-            logger.log_metrics({name: float(v) for name, v in values.items() if isinstance(v, int | float)})
+            # a table has a row for each step
+            logger.log_metrics(numbers, *[summary["perf"].get("steps", 0)] if isinstance(logger, CSVLogger) else [])
             logger.save()
-    return hint
+            if isinstance(logger, CometLogger):
+                hints["Comet"] = logger.close()
+    return [f"{name} ran offline; upload with: {hint}" for name, hint in hints.items() if hint]
 
 
 def closing(summary: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ PUBLIC = (
     "transferlab.adapters",
     "transferlab.tasks",
     "transferlab.tracking.wandb_logger",
+    "transferlab.tracking.files",
+    "transferlab.tracking.servers",
     "transferlab.training.parallel",
     "torch.optim",
     "lightning.pytorch.accelerators",

@@ -164,10 +164,13 @@ def _trainer(arguments: Sequence[str], trainer: Tree, settings: Slurm, begun: bo
     if begun:
         return []
     keys = [part for key, number in wanted.items() for part in (f"--trainer.{key}", str(number))]
-    if settings.gpus_per_node and "--trainer.accelerator" not in given:
-        keys += ["--trainer.accelerator", "gpu"]
-    several = settings.nodes * settings.processes > 1
-    if several and "--trainer.strategy" not in given and trainer.get("strategy", "auto") == "auto":
+    alone = "--trainer.strategy" not in given and trainer.get("strategy", "auto") == "auto"
+    if "--trainer.accelerator" not in given:
+        # a GPU that the job did not ask for is not its own, even where it can be seen
+        chooses = alone and trainer.get("accelerator") == "auto"
+        kind = "gpu" if settings.gpus_per_node else "cpu" if chooses else ""
+        keys += ["--trainer.accelerator", kind] if kind else []
+    if settings.nodes * settings.processes > 1 and alone:
         keys += ["--trainer.strategy", "ddp"]
     return keys
 

@@ -85,7 +85,20 @@ def check_same_run(one, other):
         name = f"predictions/{split}.jsonl"
         assert (one / name).read_text() == (other / name).read_text()
     first, second = read_summary(one), read_summary(other)
-    same = ("setting", "metrics", "after", "params", "data", "kept", "seed", "status", "per_class")
+    assert first.keys() == second.keys()
+    same = (
+        "setting",
+        "hardware",
+        "early_stopping",
+        "metrics",
+        "after",
+        "params",
+        "data",
+        "kept",
+        "seed",
+        "status",
+        "per_class",
+    )
     assert {key: first[key] for key in same} == {key: second[key] for key in same}
 
 
@@ -220,6 +233,22 @@ def test_what_a_configuration_cannot_hold_is_said(files, tiny_encoder, tmp_path,
         command(monkeypatch, "fit", "--resume", str(folder))
 
 
+def test_a_rule_to_stop_early_of_ones_own(files, tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rule = L.pytorch.callbacks.EarlyStopping("val/accuracy", patience=1, mode="max", min_delta=2.0)
+    model, data = build(files, tiny_encoder)
+    with pytest.raises(tl.TransferlabError, match="two rules to stop early"):
+        trainer_of("runs/py/none", callbacks=[*tl.run_callbacks("py", "runs/py/none"), rule]).fit(model, data)
+    folder = tmp_path / "runs" / "py" / "one"
+    callbacks = [*tl.run_callbacks("py", folder, patience=None), rule]
+    train(folder, model, data, max_epochs=5, callbacks=callbacks)
+    assert read_summary(folder)["early_stopping"]["epoch"] == 2
+    assert "not_in_config" not in read_summary(folder)
+    command(monkeypatch, "fit", "--config", str(folder / "config.yaml"))
+    (again,) = (path for path in folder.parent.iterdir() if path != folder)
+    check_same_run(folder, again)
+
+
 def test_a_seed_that_was_not_set_is_said(files, tiny_encoder, tmp_path, monkeypatch, capsys):
     model, data = build(files, tiny_encoder)
     monkeypatch.delenv("PL_GLOBAL_SEED")
@@ -260,7 +289,7 @@ def test_the_arguments_of_the_trainer_are_written(options, files, tiny_encoder, 
     model, data = build(files, tiny_encoder)
     options = {"max_epochs": 3, "limit_val_batches": 0.5, "precision": "bf16-mixed", "deterministic": True} | options
     try:
-        trainer = trainer_of(tmp_path, callbacks=[], **options)
+        trainer = trainer_of(tmp_path, callbacks=[], enable_checkpointing=False, **options)
         trainer.strategy.connect(model)
         written = Written()
         tree = written.run(trainer, model, data, tl.RunConfig())

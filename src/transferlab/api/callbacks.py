@@ -22,6 +22,7 @@ from transferlab.learning.cache import CacheConfig
 from transferlab.record import folder as run_folder
 from transferlab.record import history, setting
 from transferlab.record.config import RunConfig
+from transferlab.record.facts import identity
 from transferlab.record.recorder import RunRecorder
 from transferlab.strategies import Strategy
 from transferlab.tasks import Source, TaskDataModule
@@ -52,7 +53,8 @@ def run_callbacks(
     Args:
         experiment: Name of the experiment; the run directory is ``runs/<experiment>/<new id>``.
         folder: The run directory itself instead. If a run was stopped in it, give ``trainer.fit`` ``ckpt_path="last"``.
-        patience: Validations without a better value after which training ends; None: never.
+        patience: Validations without a better value after which training ends; None: never, or as an ``EarlyStopping``
+            among the Trainer's callbacks says.
         run: Strategy name in tables, tags, how often a checkpoint to resume from is written.
         cache: Whether and how the output of frozen layers is kept on disk.
 
@@ -62,8 +64,7 @@ def run_callbacks(
     run = dataclasses.replace(run, experiment=experiment)
     place = Path(folder) if folder else Path(run.root) / experiment / run_folder.new_id(_global_seed() or 0)
     best = ModelCheckpoint(dirpath=place / "checkpoints", **selection.CHECKPOINT)
-    stopping = EarlyStopping(**selection.STOPPING | {"patience": NEVER if patience is None else patience})
-    directory = RunDirectory(place, run, cache, best, stopping)
+    directory = RunDirectory(place, run, cache, best, patience)
     # that there are two callbacks for checkpoints, one of them for the best, is meant to be so
     warnings.filterwarnings("ignore", message=r".*called with Trainer configured with multiple `ModelCheckpoint`")
     return directory.callbacks
@@ -77,17 +78,17 @@ class RunDirectory(Callback):
         run: How the run is named.
         cache: What the frozen work was kept by; for the configuration.
         best: Selects the checkpoint.
-        stopping: Stops early.
+        patience: Validations without a better value after which training ends; None: never.
     """
 
     def __init__(
-        self, folder: Path, run: RunConfig, cache: CacheConfig, best: ModelCheckpoint, stopping: EarlyStopping
+        self, folder: Path, run: RunConfig, cache: CacheConfig, best: ModelCheckpoint, patience: int | None
     ) -> None:
         self.folder = folder
         self.run = run
         self.cache = cache
         self.best = best
-        self.stopping = stopping
+        self.patience = patience
         self.recorder = RunRecorder(folder, {})
         self.metrics = MetricsLog(folder / history.NAME)
         self.resumable = Resumable(
@@ -99,7 +100,7 @@ class RunDirectory(Callback):
             LearningRateMonitor("step"),
             BestValues(best.monitor or "", best.mode),
             self.recorder,
-            stopping,
+            *([] if patience is None else [EarlyStopping(**selection.STOPPING | {"patience": patience})]),
             best,
             self.resumable,
         ]
@@ -169,7 +170,8 @@ class RunDirectory(Callback):
         if first and not begun:
             # of a start that was killed before its first checkpoint
             self.metrics.path.unlink(missing_ok=True)
-        self.recorder.summary |= self._identity(trainer, model, tree) | ({"not_in_config": lost} if lost else {})
+        self.recorder.summary |= identity(tree, self.folder, trainer) | ({"not_in_config": lost} if lost else {})
+        self.recorder.evaluations.tree = tree
         self.recorder.open(model, data, training)
         if training:
             lock.acquire(self.folder)
@@ -180,31 +182,19 @@ class RunDirectory(Callback):
             print(f"config.yaml cannot hold {', '.join(lost)}: only this script can repeat or resume the run.")
         self._warn_of_seed(data.protocol.seed)
 
-    def _identity(self, trainer: L.Trainer, model: Strategy, tree: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "experiment": self.run.experiment,
-            "run": self.folder.name,
-            "strategy": self.run.strategy or type(model).__name__,
-            "seed": tree["seed_everything"],
-            "tags": list(self.run.tags),
-            "precision": str(trainer.precision),
-            "setting": setting.fingerprint(tree),
-        }
-
     def _configuration(
         self, trainer: L.Trainer, model: Strategy, data: TaskDataModule
     ) -> tuple[str, dict[str, Any], list[str]]:
         """The text of ``config.yaml``, its tree, and what of the run is not in it."""
         written = Written()
-        written.others(trainer, self.callbacks)
-        tree = written.run(trainer, model, data, self.run) | {"cache": dataclasses.asdict(self.cache)}
+        tree = written.run(trainer, model, data, self.run, self.callbacks) | {"cache": dataclasses.asdict(self.cache)}
         arguments = tree["model"]["init_args"]
         if arguments.get("teacher") and (teacher := find_run(arguments["teacher"], Path(self.run.root))):
             # the very run that taught, not the newest one of that name
             arguments["teacher"] = str(teacher)
         tree["trainer"] |= {"default_root_dir": str(self.folder), "enable_progress_bar": None}
         tree["checkpoint"] = {"dirpath": str(self.folder / "checkpoints")}
-        tree["early_stopping"] = {"patience": self.stopping.patience}
+        tree["early_stopping"] = {"patience": NEVER if self.patience is None else self.patience}
         text = yaml.safe_dump(tree, sort_keys=False)
         # read as the command line reads it: all other keys are there, and the two mean one setting
         expected = (TransferlabError,) if written.lost else ()
@@ -243,10 +233,8 @@ class RunDirectory(Callback):
         """Notes the validation metrics of the untrained model."""
         if trainer.state.fn != TrainerFn.VALIDATING or not trainer.is_global_zero:
             return
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        # those of the best checkpoint are noted by the recorder
         if not trainer.ckpt_path and not self._opened:
-            self._before = metrics
+            self._before = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Writes what is open, and closes a run that has nothing to be tested on."""

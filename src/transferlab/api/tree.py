@@ -2,14 +2,14 @@
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelSummary, ProgressBar, Timer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelSummary, ProgressBar, Timer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from transferlab.ground.errors import TransferlabError
@@ -35,11 +35,21 @@ class Written:
     def __init__(self) -> None:
         self.lost: list[str] = []
 
-    def run(self, trainer: L.Trainer, model: Strategy, data: TaskDataModule, run: RunConfig) -> Tree:
-        """The groups ``data``, ``encoder``, ``model``, ``trainer``, ``run`` and the seed."""
+    def run(
+        self, trainer: L.Trainer, model: Strategy, data: TaskDataModule, run: RunConfig, own: Sequence[Callback] = ()
+    ) -> Tree:
+        """The groups ``data``, ``encoder``, ``model``, ``trainer``, ``run`` and the seed.
+
+        Args:
+            trainer: What trains.
+            model: What is trained.
+            data: On which examples.
+            run: How the run is named.
+            own: Callbacks that the command line adds by itself.
+        """
         return {
             "seed_everything": data.protocol.seed,
-            "trainer": self.trainer(trainer),
+            "trainer": self.trainer(trainer) | self._callbacks(trainer, own),
             "data": self._part(data, {"encoder", "seed"}),
             "encoder": dataclasses.asdict(data.encoder),
             "model": self._part(model, {"encoder", "task"}),
@@ -150,11 +160,26 @@ class Written:
         hours, minutes = divmod(minutes, 60)
         return f"{hours // 24:02d}:{hours % 24:02d}:{minutes:02d}:{rest:02d}"
 
-    def others(self, trainer: L.Trainer, own: list[Any]) -> None:
-        """Notes the callbacks that are neither in the list nor without effect on the result."""
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if not any(callback is one for one in own) and not isinstance(callback, HARMLESS):
-                self.lost.append(f"callback {type(callback).__name__}")
+    def _callbacks(self, trainer: L.Trainer, own: Sequence[Callback]) -> Tree:
+        """The user's rule to stop early; other callbacks of his are noted where they may change the result."""
+        given: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        others = [callback for callback in given if not any(callback is one for one in own)]
+        rules = [callback for callback in others if isinstance(callback, EarlyStopping)]
+        if rules and any(isinstance(callback, EarlyStopping) for callback in own):
+            raise TransferlabError(
+                "There are two rules to stop early: run_callbacks(patience=None) leaves yours alone."
+            )
+        self.lost += [
+            f"callback {type(one).__name__}" for one in others if one not in rules and not isinstance(one, HARMLESS)
+        ]
+        return {"callbacks": [self._rule(one) for one in rules]} if rules else {}
+
+    def _rule(self, rule: EarlyStopping) -> Tree:
+        names = ("monitor", "patience", "verbose", "mode", "strict", "check_finite", "stopping_threshold")
+        arguments = {name: getattr(rule, name) for name in (*names, "divergence_threshold", "log_rank_zero_only")}
+        # signed by the mode
+        arguments["min_delta"] = abs(rule.min_delta)
+        return {"class_path": self._path(type(rule)), "init_args": arguments}
 
 
 def _deterministic() -> bool | str:

@@ -1,10 +1,30 @@
-"""What is known of a run before it is trained: task, encoder, rows, parameters."""
+"""What is known of a run before it is trained: names, task, encoder, examples, parameters."""
 
+from pathlib import Path
 from typing import Any
 
 from transferlab.encoders.loading import locate
+from transferlab.ground.hardware import in_words
+from transferlab.record import stopping
+from transferlab.record.setting import fingerprint
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskDataModule
+
+
+def identity(tree: dict[str, Any], folder: Path, trainer: Any) -> dict[str, Any]:
+    """What a run is, by its configuration: names, seed, hardware, setting, early stopping."""
+    run, strategy = tree["run"], tree["model"]["class_path"].rsplit(".", 1)[-1]
+    return {
+        "experiment": run["experiment"],
+        "run": folder.name,
+        "strategy": run.get("strategy") or strategy,
+        "seed": tree["seed_everything"],
+        "tags": list(run.get("tags") or []),
+        "precision": str(trainer.precision),
+        "hardware": in_words(str(tree["trainer"]["accelerator"]), int(trainer.num_devices)),
+        "setting": fingerprint(tree),
+        "early_stopping": stopping.rule(trainer.callbacks),
+    }
 
 
 def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def finish(loggers: list[Any], summary: dict[str, Any], folder: Path, upload: bo
             wandb_artifacts.log_tables(logger, folder, summary["labels"], summary["kind"])
             if upload:
                 wandb_artifacts.log_checkpoints(logger, summary)
-            hints["W&B"] = logger.close()
+            hints["W&B"] = logger.close() or ""
         elif isinstance(logger, TensorBoardLogger):
             logger.finish(dict(logger.hparams), numbers)
         elif not isinstance(logger, MetricsLog):

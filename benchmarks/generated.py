@@ -64,8 +64,8 @@ class GeneratedData(TaskDataModule):
     """
 
     def __init__(self, encoder: EncoderConfig, split: EncodedSplit, **options: Any) -> None:
-        # a source must name something, and nothing is read from it
-        source = Source(path="generated", labels=("0", "1"), metrics=("accuracy",))
+        # a source must name something; of this one no split is looked for, and nothing is read
+        source = Source(path="embedded", labels=("0", "1"), metrics=("accuracy",))
         super().__init__("generated", encoder, source, **options)
         self._encoded = {"train": split}
         rows = np.arange(len(split))

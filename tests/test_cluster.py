@@ -222,7 +222,8 @@ def test_what_a_job_runs(place, programs):
     assert first[:5] == second[:5] == same
     assert first[5:10] == ["-m", "transferlab", "fit", "--config", f"{run}/slurm/experiment.yaml"]
     assert second[5:10] == ["-m", "transferlab", "fit", "--resume", str(run)]
-    keys = ["--trainer.num_nodes", "1", "--trainer.devices", "1", "--run.tags", "[a b]"]
+    # a job without GPUs computes on the processor, also where its node has some
+    keys = ["--trainer.num_nodes", "1", "--trainer.devices", "1", "--trainer.accelerator", "cpu", "--run.tags", "[a b]"]
     assert first[10:] == second[10:] == keys
     assert len(programs.calls("scontrol")) == 2
 

@@ -214,7 +214,7 @@ def test_trains_on_labels_and_teacher(kind, runs, data, tiny_encoder, fit):
 
 
 def test_a_run_says_its_precision_and_what_it_kept(runs, tmp_path, files, tiny_encoder, monkeypatch):
-    monkeypatch.setattr("transferlab.cli.train.best_precision", lambda accelerator: "32-true")
+    monkeypatch.setattr("transferlab.ground.hardware.best_precision", lambda accelerator: "32-true")
     run = train_run(tmp_path, tiny_encoder, files, "classification", "FeatureExtraction")
     assert "precision: 32-true" in (run / "config.yaml").read_text()
     summary = json.loads((run / "summary.json").read_text())

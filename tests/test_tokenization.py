@@ -10,6 +10,7 @@ from conftest import build_tokenizer
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_tokenizer
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning.heads import HeadConfig
 from transferlab.learning.metrics import TaskMetrics
 from transferlab.strategies import Strategy
 from transferlab.tasks import Source, TaskSpec
@@ -216,7 +217,7 @@ def test_cut_words_count_as_missed(tokenizer, decoding):
     logits = torch.nn.functional.one_hot(batch.labels.clamp(min=0), 3).float()
     logits[0, 2:] = torch.tensor([0.0, 0.0, 9.0])
     reachable = partial(Strategy._reachable, None)
-    strategy = SimpleNamespace(_reachable=reachable, decoding=decoding, task=task)
+    strategy = SimpleNamespace(_reachable=reachable, head_config=HeadConfig(decoding=decoding), task=task)
     classes = Strategy.decode(strategy, logits, batch)
     assert classes.tolist() == [[1, 0, 0, 0], [1, 0, 0, 0]]
     metrics = TaskMetrics(task)

@@ -177,8 +177,8 @@ def test_the_logger_of_an_older_run_is_taken_over():
     given = {"project": "mine", "name": "n", "id": "folder", "offline": True, "log_model": False, "anonymous": None}
     old = Namespace(class_path="lightning.pytorch.loggers.WandbLogger", init_args=Namespace(**given))
     old.dict_kwargs = {"group": "a/b", "tags": ["t"]}
-    loggers._take_over(old)
-    assert (old.class_path, "dict_kwargs" in old) == (loggers.WANDB, False)
+    loggers._take_over(old, WandbLogger)
+    assert (old.class_path, "dict_kwargs" in old) == (loggers.path_of(WandbLogger), False)
     made = WandbLogger(**old.init_args)
     assert made.facts == {"project": "mine", "entity": None, "name": "n", "group": "a/b", "job_type": None}
     assert (made.tags, made.id) == (("t",), None)

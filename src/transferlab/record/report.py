@@ -24,6 +24,8 @@ def console() -> Console:
 def facts(rows: dict[str, str], title: str) -> Table:
     """A two-column table of names and values."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False, title_style="bold")
+    # a title wider than its table would be broken into lines
+    table.min_width = len(title)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in rows.items():

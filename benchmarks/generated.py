@@ -65,7 +65,7 @@ class GeneratedData(TaskDataModule):
 
     def __init__(self, encoder: EncoderConfig, split: EncodedSplit, **options: Any) -> None:
         # a source must name something; of this one no split is looked for, and nothing is read
-        source = Source(path="embedded", labels=("0", "1"), metrics=("accuracy",))
+        source = Source(path="embedded", config="sentences", labels=("0", "1"), metrics=("accuracy",))
         super().__init__("generated", encoder, source, **options)
         self._encoded = {"train": split}
         rows = np.arange(len(split))

@@ -6,7 +6,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from transferlab.ground.progress import is_part
 from transferlab.record import stopping
 from transferlab.record.predictions import Record
 from transferlab.tasks import words
@@ -56,9 +55,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "without effect": "; ".join(f"{key}: {why}" for key, why in summary.get("without_effect", {}).items()),
         "run directory": str(folder),
     }
-    # the command that this one is a part of has told what all its runs share
-    shared = ("task", "encoder", "strategy", "data from", "weights from", "protocol", "early stopping", "precision")
-    return {name: value for name, value in rows.items() if value and not (is_part() and name in shared)}
+    return {name: value for name, value in rows.items() if value}
 
 
 def texts(data: dict[str, Any]) -> str:

@@ -58,6 +58,10 @@ def test_short_work_prints_nothing_on_a_pipe(capsys):
 
 
 def test_a_bar_on_a_terminal_is_gone_at_the_end():
+    import rich
+
+    # made here at the latest, where no terminal is
+    assert not rich.get_console().is_interactive
     with as_stdout() as terminal:
         assert list(progress.counted(iter([1, 2, 3]), "computing", total=3)) == [1, 2, 3]
     assert "computing" in terminal.text

@@ -91,9 +91,11 @@ def counted(items: Iterable[T], what: str, total: int | None = None) -> Iterator
     if total is None and isinstance(items, Sized):
         total = len(items)
     if on_terminal() and is_first_process():
+        from rich.console import Console
         from rich.progress import track
 
-        yield from track(items, description=what, total=total, transient=True)
+        # rich's own console keeps what it found when it was made, maybe a pipe
+        yield from track(items, description=what, total=total, transient=True, console=Console())
         return
     lines = Lines(what, total)
     for item in items:

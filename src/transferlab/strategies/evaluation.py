@@ -1,0 +1,111 @@
+"""Validation, test and prediction: the same for every strategy."""
+
+from typing import cast
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import SumMetric
+
+from transferlab.learning.heads import HeadConfig
+from transferlab.learning.losses import example_losses
+from transferlab.learning.metrics import TaskMetrics
+from transferlab.strategies.forward import best_sequences
+from transferlab.strategies.step import counts
+from transferlab.tasks import Batch, TaskSpec
+
+
+class Evaluated(L.LightningModule):
+    """Lightning's hooks of validation, test and prediction, for a module that maps a batch to logits.
+
+    Attributes:
+        task: Facts about the task.
+        head_config: Says how tags are decoded.
+    """
+
+    task: TaskSpec
+    head_config: HeadConfig
+
+    def measure(self, task: TaskSpec) -> None:
+        """Creates the metrics of the validation set and of each test set."""
+        self.metrics = nn.ModuleDict({split: TaskMetrics(task) for split in ("val", *task.tests)})
+        # sums, since a mean that lets NaN through ignores its weights (torchmetrics 1.9)
+        self.validation_loss = nn.ModuleDict({"sum": SumMetric("disable"), "count": SumMetric("disable")})
+
+    def decode(self, logits: Tensor, batch: Batch) -> Tensor:
+        """What the metrics read: logits, or for tagging class numbers ``[batch, words]``, "O" where a word was cut."""
+        reachable = self._reachable(batch)
+        if reachable is None:
+            return logits
+        if self.head_config.decoding == "argmax":
+            return torch.where(reachable, logits.argmax(-1), self.task.outside)
+        return best_sequences(logits, reachable, self.task.labels, self.task.outside)
+
+    def _reachable(self, batch: Batch) -> Tensor | None:
+        return None if batch.words is None else batch.words >= 0
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts with fresh metric states: those of inference mode could not be updated outside of it."""
+        self._metrics_of("val").reset()
+        for part in self._loss_sums():
+            part.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Updates the metrics of the rows that select checkpoints; returns what `test_step` returns."""
+        outputs = self._evaluate("val", batch)
+        total, number = self._loss_sums()
+        total.update(outputs["loss"] * counts(batch))
+        number.update(counts(batch))
+        return outputs
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Updates test metrics; returns logits, losses, numbers of tokens and example ids for the record."""
+        return self._evaluate(self.task.tests[dataloader_idx], batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Returns logits, numbers of tokens and example ids."""
+        return self._outputs(batch, self(batch))
+
+    def _evaluate(self, split: str, batch: Batch) -> dict[str, Tensor]:
+        logits = self(batch)
+        assert batch.labels is not None
+        outputs = self._outputs(batch, logits)
+        self._metrics_of(split).update(self.decode(logits, batch), batch.labels)
+        return outputs
+
+    def _outputs(self, batch: Batch, logits: Tensor) -> dict[str, Tensor]:
+        outputs = {"index": batch.index, "logits": logits.float(), "tokens": batch.tokens}
+        if batch.labels is not None:
+            outputs["loss"] = example_losses(self.task.kind, logits, batch.labels, self._reachable(batch))
+        if batch.word_mask is not None:
+            outputs |= {"classes": self.decode(logits, batch), "word_mask": batch.word_mask}
+        return outputs
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val/<metric>``, the primary one also as ``val/primary``, and ``val/loss``.
+
+        The loss is the mean over all examples of the validation set, for tagging over its words, of all processes.
+        """
+        values = self._finish("val")
+        total, number = self._loss_sums()
+        self.log("val/loss", (total.compute() / number.compute()).float(), sync_dist=True)
+        self.log("val/primary", values[self.task.primary].float(), prog_bar=True, sync_dist=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Logs ``test/<metric>``, for further test splits ``test_<name>/<metric>``."""
+        for split in self.task.tests:
+            self._finish(split)
+
+    def _loss_sums(self) -> tuple[SumMetric, SumMetric]:
+        return cast(SumMetric, self.validation_loss["sum"]), cast(SumMetric, self.validation_loss["count"])
+
+    def _metrics_of(self, split: str) -> TaskMetrics:
+        return cast(TaskMetrics, self.metrics[split])
+
+    def _finish(self, split: str) -> dict[str, Tensor]:
+        metrics = self._metrics_of(split)
+        values = metrics.compute()
+        metrics.reset()
+        # the metrics are already those of all ranks
+        self.log_dict({f"{split}/{name}": value.float() for name, value in values.items()}, sync_dist=True)
+        return values

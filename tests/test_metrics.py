@@ -15,7 +15,8 @@ from seqeval.scheme import IOB2
 from sklearn import metrics as sk
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.learning.metrics import SpanF1, build_metrics
+from transferlab.learning.metrics import build_metrics
+from transferlab.learning.scores import SpanF1
 from transferlab.tasks.iob import is_valid_transition
 from transferlab.tasks.spec import TaskSpec
 

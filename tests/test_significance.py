@@ -8,9 +8,10 @@ import sklearn.metrics
 
 from transferlab.analysis.comparison import outcomes, significance
 from transferlab.analysis.comparison.significance import Errors, Sample
+from transferlab.tasks.kinds import KINDS, SUMS
 
-accuracy = outcomes.METRICS["classification", "accuracy"]
-f1 = outcomes.METRICS["classification", "f1"]
+accuracy = SUMS["classification", "accuracy"]
+f1 = SUMS["classification", "f1"]
 
 
 def right(table):
@@ -59,9 +60,9 @@ def test_a_metric_of_sums_is_that_of_its_library(tmp_path, key):
     summary = run_folder(tmp_path / "r", *key, gold.tolist(), found.tolist(), wanted, NAMES)
     for _ in range(2):  # computed, then kept
         counts = outcomes.outcomes(summary).counts
-        assert float(outcomes.METRICS[key](counts.sum(0))) == pytest.approx(wanted, abs=1e-12)
+        assert float(SUMS[key](counts.sum(0))) == pytest.approx(wanted, abs=1e-12)
     # without an example: what the jackknife needs
-    some = outcomes.METRICS[key](counts.sum(0) - counts)[:3]
+    some = SUMS[key](counts.sum(0) - counts)[:3]
     if key[1] != "spearman":
         rest = [REFERENCES[key](np.delete(gold, n), np.delete(found, n)) for n in range(3)]
         assert some == pytest.approx(rest, abs=1e-12)
@@ -218,13 +219,13 @@ def test_the_jackknife_knows_the_spread_over_examples(metric):
     for _ in range(300):
         if metric == "pearson":
             x = generator.normal(size=150)
-            counts = outcomes._moments(x + generator.normal(size=150), x, metric)
-            function = outcomes.METRICS["regression", metric]
+            counts = KINDS["regression"].counts(x + generator.normal(size=150), x, metric, ())
+            function = SUMS["regression", metric]
         else:
             gold = generator.integers(0, 2, 150)
             found = np.where(generator.random(150) < 0.8, gold, 1 - gold)
-            counts = outcomes._classes(found, gold, metric, 2)
-            function = outcomes.METRICS["classification", metric]
+            counts = KINDS["classification"].counts(found, gold, metric, (0, 1))
+            function = SUMS["classification", metric]
         errors = significance._errors(Sample(counts[None]), function)
         scores.append(errors.scores[0])
         told.append((errors.influence**2).sum())

@@ -6,7 +6,7 @@ import pytest
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.cache import RowArray
 from transferlab.tasks import Source, TaskDataModule, TaskSpec
-from transferlab.tasks.spec import DEFAULT_METRICS
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.table import TASKS, lookup
 
 DEMOS = ["demo_sentences", "demo_pairs", "demo_entities"]
@@ -60,7 +60,7 @@ def test_loaders(task, tiny_encoder):
 
 @pytest.mark.parametrize("kind", ["classification", "regression", "tagging"])
 def test_usual_metrics(kind, data):
-    assert data(kind).spec.metrics == DEFAULT_METRICS[kind]
+    assert data(kind).spec.metrics == KINDS[kind].metrics
 
 
 def test_seed_changes_holdout_and_order(tiny_encoder):

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from transferlab.baselines.rows import Array, Part, evaluate, padded
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.learning.kinds import KINDS
 from transferlab.tasks import TaskSpec
 from transferlab.tasks.spec import Kind
 
@@ -44,6 +44,7 @@ class Baseline(ABC):
 
     def __init__(self, task: TaskSpec, seed: int) -> None:
         self.task = task
+        self.kind = KINDS[task.kind]
         self.seed = seed
 
     @property
@@ -68,10 +69,8 @@ class Majority(Baseline):
 
     def fit(self, train: Part, validation: Part) -> None:
         """Counts; the scores of a class are its frequency."""
-        if self.task.kind == "classification":
-            self.constant = (torch.bincount(train.labels, minlength=len(self.task.labels)) / len(train.labels)).log()
-        elif self.task.kind == "regression":
-            self.constant = train.labels.double().mean()
+        if self.task.kind != "tagging":
+            self.constant = self.kind.constant(train.labels, self.task)
 
     def predict(self, part: Part) -> Tensor:
         """The same for every row."""
@@ -165,7 +164,7 @@ class TfIdf(Baseline):
     @property
     def strategy(self) -> str:
         """Names the linear model."""
-        return "tfidf_ridge" if self.task.kind == "regression" else "tfidf_logreg"
+        return f"tfidf_{self.kind.linear_name}"
 
     def fit(self, train: Part, validation: Part) -> None:
         """Fits one model per strength and keeps the best."""
@@ -179,27 +178,16 @@ class TfIdf(Baseline):
         sign = -1 if self.task.primary == "mse" else 1
         best = -np.inf
         for strength in STRENGTHS:
-            model = self._model(strength).fit(features, targets)
-            value = sign * evaluate(self.task, self._outputs(model, held_out), validation.labels)[self.task.primary]
+            model = self.kind.linear(strength).fit(features, targets)
+            scores = self.kind.scores(model, held_out, self.task)
+            value = sign * evaluate(self.task, scores, validation.labels)[self.task.primary]
             if value > best:
                 best, self.model = value, model
         self.coefficients = self.model.coef_.size + np.size(self.model.intercept_)
 
-    def _model(self, strength: float) -> Any:
-        if self.task.kind == "regression":
-            return Ridge(alpha=1 / strength)
-        return LogisticRegression(C=strength, max_iter=1000)
-
     def predict(self, part: Part) -> Tensor:
         """Log-probabilities or targets."""
-        return self._outputs(self.model, self.ngrams(part.columns))
-
-    def _outputs(self, model: Any, features: Matrix) -> Tensor:
-        if self.task.kind == "regression":
-            return torch.as_tensor(model.predict(features))
-        logits = torch.full((features.shape[0], len(self.task.labels)), -torch.inf)
-        logits[:, model.classes_] = torch.as_tensor(model.predict_log_proba(features), dtype=torch.float32)
-        return logits
+        return self.kind.scores(self.model, self.ngrams(part.columns), self.task)
 
 
 class NBSVM(Baseline):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlab.encoders.recurrent import run_lstm
+from transferlab.learning.kinds import KINDS
 from transferlab.tasks.spec import TaskSpec
 
 
@@ -43,7 +44,7 @@ class Head(nn.Module):
     def __init__(self, config: HeadConfig, width: int, task: TaskSpec) -> None:
         super().__init__()
         self.tagging = task.kind == "tagging"
-        self.regression = task.kind == "regression"
+        self.kind = KINDS[task.kind]
         hidden = config.hidden or width
         self.dropout = nn.Dropout(config.dropout)
         self.lstm: nn.LSTM | None = None
@@ -81,4 +82,4 @@ class Head(nn.Module):
                 if not self.tagging:
                     hidden = hidden.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).amax(1)
             logits: Tensor = self.out(self.inner(hidden)).float()
-        return logits.squeeze(-1) if self.regression else logits
+        return self.kind.logits(logits)

@@ -1,11 +1,10 @@
-"""Losses of the three kinds of task, and knowledge distillation. All of them are computed in float32."""
+"""Losses of every kind of task, and knowledge distillation. All of them are computed in float32."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks.batch import IGNORE
+from transferlab.learning.kinds import KINDS
 from transferlab.tasks.spec import Kind
 
 
@@ -26,15 +25,7 @@ def task_loss(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = 
     Returns:
         A scalar in float32.
     """
-    logits = logits.float()
-    if kind == "regression":
-        return _squared_error(logits, labels)
-    if kind == "classification":
-        return F.cross_entropy(logits, labels)
-    real = _real_words(labels, mask)
-    targets = labels.masked_fill(~real, IGNORE)
-    total = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
-    return total / real.sum().clamp(min=1)
+    return KINDS[kind].loss(logits.float(), labels, mask)
 
 
 def example_losses(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -46,15 +37,7 @@ def example_losses(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | No
         labels: `[batch]`, or `[batch, words]` for tagging.
         mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
     """
-    logits = logits.float()
-    if kind == "regression":
-        return (logits - labels.float()).square()
-    if kind == "classification":
-        return F.cross_entropy(logits, labels, reduction="none")
-    real = _real_words(labels, mask)
-    targets = labels.masked_fill(~real, IGNORE)
-    words = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none")
-    return words.view_as(targets).sum(-1) / real.sum(-1).clamp(min=1)
+    return KINDS[kind].losses(logits.float(), labels, mask)
 
 
 def distillation_loss(
@@ -93,7 +76,7 @@ def distillation_loss(
     _check(alpha, temperature)
     if teacher is None:
         raise TransferlabError(f"distillation with alpha={alpha} needs a teacher; only alpha=1 does without")
-    imitation = _imitation(kind, student.float(), teacher.detach().float(), labels, temperature, mask)
+    imitation = KINDS[kind].imitation(student.float(), teacher.detach().float(), labels, temperature, mask)
     if alpha == 0:
         return imitation
     return alpha * task_loss(kind, student, labels, mask) + (1 - alpha) * imitation
@@ -120,36 +103,6 @@ def representation_loss(student: Tensor, teacher: Tensor, mask: Tensor | None = 
     if mask is None:
         return distance.mean()
     return distance.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
-
-
-def _imitation(
-    kind: Kind, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None
-) -> Tensor:
-    """Returns ``T^2 * mean KL(p || q)``, or the squared error for regression. Shapes as in `distillation_loss`."""
-    if kind == "regression":
-        return _squared_error(student, teacher)
-    if student.shape != teacher.shape:
-        raise ValueError(f"student and teacher differ in shape: {list(student.shape)} and {list(teacher.shape)}")
-    log_q = F.log_softmax(student / temperature, dim=-1)
-    log_p = F.log_softmax(teacher / temperature, dim=-1)
-    divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
-    if kind == "classification":
-        return temperature**2 * divergence.mean()
-    real = _real_words(labels, mask)
-    return temperature**2 * divergence.masked_fill(~real, 0.0).sum() / real.sum().clamp(min=1)
-
-
-def _real_words(labels: Tensor, mask: Tensor | None) -> Tensor:
-    """Returns True at the words that count, `[batch, words]`."""
-    real = labels != IGNORE
-    return real if mask is None else real & mask.to(torch.bool)
-
-
-def _squared_error(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Returns the mean squared error of two `[batch]` tensors; unequal shapes would broadcast, so they are refused."""
-    if predictions.shape != targets.shape:
-        raise ValueError(f"regression expects equal shapes, got {list(predictions.shape)} and {list(targets.shape)}")
-    return F.mse_loss(predictions, targets.float())
 
 
 def _check(alpha: float, temperature: float) -> None:

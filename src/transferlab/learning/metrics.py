@@ -1,201 +1,14 @@
-"""Metrics of the three kinds of task, on torchmetrics: right on any device and under DDP."""
+"""The metrics of a task, on torchmetrics: right on any device and under DDP."""
 
-import math
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
-import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
-from torchmetrics import MeanSquaredError, Metric, PearsonCorrCoef, SpearmanCorrCoef
-from torchmetrics.classification import (
-    BinaryF1Score,
-    MulticlassAccuracy,
-    MulticlassF1Score,
-    MulticlassMatthewsCorrCoef,
-)
-from torchmetrics.utilities.data import dim_zero_cat
+from torchmetrics import Metric
 
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.tasks.batch import IGNORE
-from transferlab.tasks.iob import spans, split_tag
-from transferlab.tasks.spec import Kind, TaskSpec, tag_name
-
-
-class SpanF1(Metric):
-    """Precision, recall and F1 of entities, equal to conlleval: a span counts if type and both ends agree.
-
-    Args:
-        labels: IOB tags in class order.
-        kwargs: Passed to `torchmetrics.Metric`.
-
-    Attributes:
-        types: Entity types in the order of the labels.
-        tp: Entities found rightly, `[types]`.
-        fp: Entities found that are none, `[types]`.
-        fn: Entities missed, `[types]`.
-    """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-    tp: Tensor
-    fp: Tensor
-    fn: Tensor
-
-    def __init__(self, labels: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.labels = tuple(labels)
-        self.types = tuple(dict.fromkeys(split_tag(tag)[1] for tag in self.labels if tag != "O"))
-        for name in ("tp", "fp", "fn"):
-            self.add_state(name, default=torch.zeros(len(self.types), dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(self, predictions: Tensor, labels: Tensor) -> None:
-        """Counts a batch.
-
-        Args:
-            predictions: Class numbers, `[batch, words]`; anything where `labels` is padding.
-            labels: Class numbers, -100 for padding, `[batch, words]`.
-        """
-        if predictions.shape != labels.shape:
-            raise ValueError(f"predictions {list(predictions.shape)} and labels {list(labels.shape)} differ in shape")
-        counts = {kind: [0, 0, 0] for kind in self.types}
-        for guess, truth in zip(predictions.tolist(), labels.tolist(), strict=True):
-            real = [position for position, label in enumerate(truth) if label != IGNORE]
-            found = spans([tag_name(self.labels, guess[position]) for position in real])
-            wanted = spans([tag_name(self.labels, truth[position]) for position in real])
-            for column, group in enumerate((found & wanted, found - wanted, wanted - found)):
-                for kind, _, _ in group:
-                    counts[kind][column] += 1
-        added = torch.tensor(list(counts.values()), dtype=torch.long, device=self.tp.device).reshape(-1, 3)
-        self.tp = self.tp + added[:, 0]
-        self.fp = self.fp + added[:, 1]
-        self.fn = self.fn + added[:, 2]
-
-    def compute(self) -> dict[str, Tensor]:
-        """Returns the micro averages over all entity types, 0 where undefined: f1, precision, recall."""
-        return _rates(self.tp.sum(), self.fp.sum(), self.fn.sum())
-
-    def per_type(self) -> dict[str, dict[str, float]]:
-        """Returns precision, recall, f1 and support (entities in the labels) per type; needs all ranks under DDP."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
-            rates = _rates(self.tp, self.fp, self.fn) | {"support": self.tp + self.fn}
-        columns = {name: rates[name].tolist() for name in ("precision", "recall", "f1", "support")}
-        return {
-            kind: {name: float(values[index]) for name, values in columns.items()}
-            for index, kind in enumerate(self.types)
-        }
-
-
-def _rates(tp: Tensor, fp: Tensor, fn: Tensor) -> dict[str, Tensor]:
-    """Returns f1, precision and recall for counts of any one shape, 0 where undefined."""
-    return {
-        "f1": 2 * tp / (2 * tp + fp + fn).clamp(min=1),
-        "precision": tp / (tp + fp).clamp(min=1),
-        "recall": tp / (tp + fn).clamp(min=1),
-    }
-
-
-class Matthews(MulticlassMatthewsCorrCoef):
-    """Matthews correlation as scikit-learn computes it: 0 if predictions or labels are constant.
-
-    torchmetrics departs from that for two classes (0.84 for ten equal predictions of which nine are right), which
-    would rank a collapsed model high on CoLA.
-    """
-
-    def compute(self) -> Tensor:
-        """Returns the coefficient, from -1 to 1."""
-        table: list[list[int]] = self.confmat.tolist()
-        truth, guess = [sum(row) for row in table], [sum(column) for column in zip(*table, strict=True)]
-        total, right = sum(truth), sum(row[index] for index, row in enumerate(table))
-        covariance = right * total - sum(t * g for t, g in zip(truth, guess, strict=True))
-        spread = (total**2 - sum(t * t for t in truth)) * (total**2 - sum(g * g for g in guess))
-        return torch.tensor(covariance / math.sqrt(spread) if spread else 0.0, device=self.device)
-
-
-class Pearson(PearsonCorrCoef):
-    """Pearson correlation: 0 if predictions or labels are constant, silent, NaN only if an input is.
-
-    torchmetrics accumulates; its last step is replaced. That one gives rounding noise or NaN with a warning for
-    constants, and NaN as well for one outlier among thousands.
-    """
-
-    def compute(self) -> Tensor:
-        """Returns the coefficient, from -1 to 1."""
-        names = ("n_total", "mean_x", "mean_y", "var_x", "var_y", "corr_xy")
-        columns = [getattr(self, name).reshape(-1).tolist() for name in names]
-        ranks = [row for row in zip(*columns, strict=True) if row[0] > 0]  # after a sync one row per rank
-        return torch.tensor(_correlation(ranks), dtype=torch.float32, device=self.device)
-
-
-def _correlation(parts: list[tuple[float, ...]]) -> float:
-    """Merges moments of parts of the data and returns Pearson's r.
-
-    Args:
-        parts: Count, means of x and y, sums of squared deviations of x and y, sum of products of deviations.
-    """
-    total = sum(part[0] for part in parts)
-    if not total:
-        return 0.0
-    mean_x = sum(part[0] * part[1] for part in parts) / total
-    mean_y = sum(part[0] * part[2] for part in parts) / total
-    xx = sum(part[3] + part[0] * (part[1] - mean_x) ** 2 for part in parts)
-    yy = sum(part[4] + part[0] * (part[2] - mean_y) ** 2 for part in parts)
-    xy = sum(part[5] + part[0] * (part[1] - mean_x) * (part[2] - mean_y) for part in parts)
-    noise = 16 * torch.finfo(torch.float32).eps  # of the mean: below it a spread is rounding of a constant
-    if any(math.sqrt(square / total) <= noise * abs(mean) for square, mean in ((xx, mean_x), (yy, mean_y))):
-        return 0.0
-    value = xy / math.sqrt(xx) / math.sqrt(yy)
-    return value if math.isnan(value) else max(-1.0, min(1.0, value))
-
-
-class Spearman(SpearmanCorrCoef):
-    """Spearman rank correlation in float64: 0 if predictions or labels are constant, NaN only if an input is."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that it keeps all predictions: two floats an example
-            super().__init__(**kwargs)
-
-    def compute(self) -> Tensor:
-        """Returns the coefficient, from -1 to 1."""
-        value = 0.0
-        if len(self.preds):
-            pair = [dim_zero_cat(state).cpu().double().numpy() for state in (self.preds, self.target)]
-            if not any(len(values) < 2 or (values == values[0]).all() for values in pair):
-                value = float(spearmanr(*pair).statistic)
-        return torch.tensor(value, device=self.device)
-
-
-Factory = Callable[[TaskSpec], Metric]
-
-
-def _binary_f1(task: TaskSpec) -> Metric:
-    """Returns F1 of the class of index 1, as GLUE reports it for MRPC and QQP."""
-    if len(task.labels) != 2:
-        raise TransferlabError(
-            f"task {task.name!r}: metric 'f1' is that of the second of two labels, but there are {len(task.labels)}; "
-            "use 'f1_macro'"
-        )
-    return BinaryF1Score()
-
-
-KNOWN: dict[Kind, dict[str, Factory]] = {
-    "classification": {
-        "accuracy": lambda task: MulticlassAccuracy(len(task.labels), average="micro"),
-        "f1": _binary_f1,
-        "f1_macro": lambda task: MulticlassF1Score(len(task.labels), average="macro"),
-        "matthews": lambda task: Matthews(len(task.labels)),
-    },
-    "regression": {
-        "pearson": lambda task: Pearson(),
-        "spearman": lambda task: Spearman(),
-        "mse": lambda task: MeanSquaredError(),
-    },
-    "tagging": dict.fromkeys(("f1", "precision", "recall"), lambda task: SpanF1(task.labels)),
-}
-"""Kind of task to name of metric to what makes it."""
+from transferlab.learning.kinds import KINDS
+from transferlab.learning.scores import SpanF1
+from transferlab.tasks.spec import TaskSpec
 
 
 class TaskMetrics(nn.Module):
@@ -203,60 +16,55 @@ class TaskMetrics(nn.Module):
 
     Args:
         task: Its kind, labels and metrics are used.
+
+    Raises:
+        TransferlabError: A name is unknown for the kind of the task.
     """
 
     def __init__(self, task: TaskSpec) -> None:
         super().__init__()
-        known = KNOWN[task.kind]
+        self.kind = KINDS[task.kind]
+        known = self.kind.metrics
         for name in task.metrics:
             if name not in known:
                 raise TransferlabError(
                     f"task {task.name!r}: no metric {name!r} for {task.kind}{near(name, list(known))}; "
                     f"known: {', '.join(known)}"
                 )
-        self.kind = task.kind
         self.names = task.metrics
-        # the three names of tagging are views of one count
-        members = {"spans": SpanF1(task.labels)} if task.kind == "tagging" else {n: known[n](task) for n in self.names}
-        self.members = nn.ModuleDict(members)
+        self.members = nn.ModuleDict(self.kind.members(task))
 
-    def update(self, logits: Tensor, labels: Tensor) -> None:
+    def update(self, decoded: Tensor, labels: Tensor) -> None:
         """Counts a batch.
 
         Args:
-            logits: Classification: `[batch, classes]`. Regression: predictions `[batch]`. Tagging: predicted class
-                numbers `[batch, words]`.
+            decoded: Classification: logits `[batch, classes]`. Regression: predictions `[batch]`. Tagging: predicted
+                class numbers `[batch, words]`.
             labels: `[batch]`; tagging: `[batch, words]`, -100 for padding.
         """
         if labels.numel() == 0:
             return
-        predictions = logits.detach()
-        if self.kind == "classification":
-            predictions = predictions.argmax(-1)
-        elif self.kind == "regression":
-            predictions, labels = predictions.float(), labels.float()
-        for member in self._all():
-            member.update(predictions, labels)
+        answers = self.kind.answers(decoded.detach())
+        labels = labels.to(answers.dtype) if answers.is_floating_point() else labels
+        for member in self._all().values():
+            member.update(answers, labels)
 
     def compute(self) -> dict[str, Tensor]:
         """Returns a scalar per name, in the order of `TaskSpec.metrics`; under DDP call it on all ranks."""
-        if self.kind == "tagging":
-            values: dict[str, Tensor] = cast(SpanF1, self.members["spans"]).compute()
-            return {name: values[name] for name in self.names}
-        return {name: cast(Metric, self.members[name]).compute() for name in self.names}
+        return self.kind.values(self._all(), self.names)
 
     def per_type(self) -> dict[str, dict[str, float]]:
         """Returns `SpanF1.per_type` for tagging, else nothing."""
-        return cast(SpanF1, self.members["spans"]).per_type() if self.kind == "tagging" else {}
+        return cast(SpanF1, self.members["spans"]).per_type() if "spans" in self.members else {}
 
     def reset(self) -> None:
         """Forgets all batches."""
-        for member in self._all():
+        for member in self._all().values():
             member.reset()
 
-    def _all(self) -> list[Metric]:
-        """Returns the torchmetrics behind the names."""
-        return [cast(Metric, member) for member in self.members.values()]
+    def _all(self) -> dict[str, Metric]:
+        """Returns the torchmetrics by name."""
+        return {name: cast(Metric, member) for name, member in self.members.items()}
 
 
 def build_metrics(task: TaskSpec) -> TaskMetrics:

@@ -5,7 +5,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transferlab.tasks.spec import TaskSpec, tag_name
+from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,23 +27,16 @@ def records(task: TaskSpec, outputs: dict[str, "Tensor"], labels: "Tensor | None
         ``id`` (row number in the split), ``prediction``, with gold labels ``label``, for classification ``scores``
         (probabilities in label order), ``tokens`` (that the encoder read, special ones included), ``loss``.
     """
-    if task.kind == "tagging":
-        mask = outputs["word_mask"].tolist()
-        found: list[Any] = _tags(task, outputs["classes"].tolist(), mask)
-        gold: list[Any] | None = None if labels is None else _tags(task, labels.tolist(), mask)
-    elif task.kind == "regression":
-        found, gold = outputs["logits"].tolist(), None if labels is None else labels.tolist()
-    else:
-        found = [task.labels[number] for number in outputs["logits"].argmax(-1).tolist()]
-        gold = None if labels is None else [task.labels[number] for number in labels.tolist()]
+    kind = KINDS[task.kind]
+    found = kind.predicted(task, outputs)
+    gold = None if labels is None else kind.gold(task, labels, outputs)
     result = [
         {"id": example, "prediction": prediction}
         for example, prediction in zip(outputs["index"].tolist(), found, strict=True)
     ]
     if gold is not None:
         result = [record | {"label": label} for record, label in zip(result, gold, strict=True)]
-    if task.kind == "classification":
-        scores = outputs["logits"].softmax(-1).tolist()
+    if (scores := kind.scores(outputs)) is not None:
         # digits that count, not decimals: a temperature works on the logarithm
         result = [r | {"scores": [_digits(s) for s in row]} for r, row in zip(result, scores, strict=True)]
     for name in ("tokens", "loss"):
@@ -87,11 +81,6 @@ def _constant(values: list[Any]) -> bool:
     # below this a spread is rounding
     spread, size = max(values) - min(values), max(abs(value) for value in values)
     return bool(spread <= 1e-6 * size)
-
-
-def _tags(task: TaskSpec, rows: list[list[int]], mask: list[list[bool]]) -> list[list[str]]:
-    pairs = zip(rows, mask, strict=True)
-    return [[tag_name(task.labels, number) for number, real in zip(*pair, strict=True) if real] for pair in pairs]
 
 
 def place(folder: Path, name: str) -> Path:

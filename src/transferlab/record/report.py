@@ -9,6 +9,7 @@ from rich.table import Table
 from transferlab.record import stopping
 from transferlab.record.predictions import Record
 from transferlab.tasks import words
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import TaskSpec
 
 
@@ -81,34 +82,10 @@ def protocol(summary: dict[str, Any]) -> str:
 
 def per_class(task: TaskSpec, lines: list[Record]) -> dict[str, dict[str, float]]:
     """Precision, recall, F1 and support per class, or per entity type; empty for regression."""
-    if task.kind == "regression" or not lines or "label" not in lines[0]:
+    if not lines or "label" not in lines[0]:
         return {}
-    if task.kind == "tagging":
-        return _per_entity(lines)
-    from sklearn.metrics import precision_recall_fscore_support
-
     gold, found = [line["label"] for line in lines], [line["prediction"] for line in lines]
-    columns = precision_recall_fscore_support(gold, found, labels=list(task.labels), zero_division=0)
-    return {name: _row(*(column[i] for column in columns)) for i, name in enumerate(task.labels)}
-
-
-def _per_entity(lines: list[Record]) -> dict[str, dict[str, float]]:
-    from transferlab.tasks.iob import spans
-
-    counts: dict[str, list[int]] = {}
-    for line in lines:
-        gold, found = spans(line["label"]), spans(line["prediction"])
-        for column, group in enumerate((gold & found, found - gold, gold - found)):
-            for kind, _, _ in group:
-                counts.setdefault(kind, [0, 0, 0])[column] += 1
-    return {
-        kind: _row(tp / max(tp + fp, 1), tp / max(tp + fn, 1), 2 * tp / max(2 * tp + fp + fn, 1), tp + fn)
-        for kind, (tp, fp, fn) in sorted(counts.items())
-    }
-
-
-def _row(precision: float, recall: float, f1: float, support: float) -> dict[str, float]:
-    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+    return KINDS[task.kind].per_label(task.labels, gold, found)
 
 
 def class_table(rows: dict[str, dict[str, float]], title: str) -> Table:

@@ -14,6 +14,7 @@ from transferlab.config.places import find_run
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import load_model
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning.kinds import KINDS
 from transferlab.strategies import content
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.forward import document_mean, first_pieces
@@ -132,7 +133,7 @@ class HubModel(nn.Module):
             return first_pieces(logits, batch.words)
         if batch.documents is not None:
             logits = document_mean(logits, batch.documents, batch.weights)
-        return logits.squeeze(-1) if self.task.kind == "regression" else logits
+        return KINDS[self.task.kind].logits(logits)
 
 
 def _hub_teacher(name: str, task: TaskSpec) -> Teacher:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from transferlab.tasks import store
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels, flat_labels, label_names, nearly_equal, stored_names
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import identity
@@ -23,7 +24,7 @@ def labels_of(source: Source, read: Read) -> Labels:
     Raises:
         TransferlabError: Rows without labels, or with a single one.
     """
-    if source.kind == "regression" or source.labels:
+    if source.labels or not KINDS[source.kind].named:
         return Labels(source.labels, ordered=True)
     rows = identity(source)
     if rows is None:

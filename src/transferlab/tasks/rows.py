@@ -15,12 +15,13 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import selection as protocol_of
 from transferlab.tasks import store
 from transferlab.tasks.batch import EncodedSplit, Ragged
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels, encode_labels, is_labelled, require_columns
 from transferlab.tasks.naming import labels_of
 from transferlab.tasks.selection import Protocol
 from transferlab.tasks.sources import Rows, identity, read_split
 from transferlab.tasks.sources import version as content
-from transferlab.tasks.spec import DEFAULT_METRICS, Source, TaskSpec, test_names
+from transferlab.tasks.spec import Source, TaskSpec, test_names
 from transferlab.tasks.splits import Predicted, predicted
 from transferlab.tasks.tokenization import Settings, encode_split
 from transferlab.tasks.words import refuse_unread
@@ -71,7 +72,7 @@ class TaskRows:
     def spec(self) -> TaskSpec:
         """Facts that the model needs; reads the training rows where the labels are to be inferred."""
         if self._spec is None:
-            metrics = self.source.metrics or DEFAULT_METRICS[self.source.kind]
+            metrics = self.source.metrics or KINDS[self.source.kind].metrics
             tests = test_names(self.source.test)
             self._spec = TaskSpec(self.task, self.source.kind, self.labels.names, tuple(metrics), tests)
         return self._spec
@@ -203,7 +204,7 @@ class TaskRows:
 
     def _carve(self, validation: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         labels = self.train_labels()
-        strata = labels if self.source.kind == "classification" else None
+        strata = KINDS[self.source.kind].strata(labels)
         return protocol_of.carve(strata, self._count(self.source.train), self.protocol, carve_validation=validation)
 
     def test_rows(self, split: str) -> np.ndarray[Any, Any]:

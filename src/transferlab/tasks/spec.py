@@ -29,7 +29,7 @@ class TaskSpec(NamedTuple):
     @property
     def outputs(self) -> int:
         """Width of the head: one number for regression, else one per label."""
-        return 1 if self.kind == "regression" else len(self.labels)
+        return max(len(self.labels), 1)
 
     @property
     def outside(self) -> int:
@@ -100,13 +100,6 @@ class Source:
 def tag_name(labels: Sequence[str], number: int) -> str:
     """The tag of a class number; "O" for -1, which a word that was not read has where no tag is called so."""
     return labels[number] if number >= 0 else OUTSIDE
-
-
-DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
-    "classification": ("accuracy", "f1_macro"),
-    "regression": ("pearson", "spearman", "mse"),
-    "tagging": ("f1", "precision", "recall"),
-}
 
 
 def test_names(splits: tuple[str, ...]) -> tuple[str, ...]:

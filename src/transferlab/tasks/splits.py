@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from transferlab.config.experiments import name_of_data
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.selection import Protocol
 from transferlab.tasks.sources import split_names
 from transferlab.tasks.spec import Source
@@ -104,12 +105,12 @@ def _check(source: Source) -> None:
     for key in ("config", "revision"):
         if source.files and getattr(source, key):
             raise TransferlabError(f"data.source.{key}: this has no effect on `files`; leave it out.")
-    most = 1 if source.kind == "tagging" else 2
+    most = KINDS[source.kind].texts
     if not 1 <= len(source.text) <= most:
         wanted = "one column with the words" if most == 1 else "one or two columns"
         raise TransferlabError(f"data.source.text: name {wanted}, not {len(source.text)}.")
-    if source.kind == "regression" and source.labels:
-        raise TransferlabError("data.source.labels: regression has no label names; leave it out.")
+    if source.labels and not KINDS[source.kind].named:
+        raise TransferlabError(f"data.source.labels: {source.kind} has no label names; leave it out.")
 
 
 def refuse_idle(source: Source, protocol: Protocol, test_examples: int | None) -> None:

@@ -5,7 +5,7 @@ import os
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from transferlab.analysis.comparison.groups import (
     Estimate,
@@ -23,6 +23,8 @@ from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.record import setting
+from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.spec import Kind
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -30,11 +32,6 @@ if TYPE_CHECKING:
 MARK = "<!-- written by `transferlab card`, which overwrites it -->"
 METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr", "f1_macro": "f1"}
 """Our names of metrics that the Hub calls otherwise."""
-PIPELINES = {
-    "classification": "text-classification",
-    "regression": "text-classification",
-    "tagging": "token-classification",
-}
 
 
 def main(arguments: list[str]) -> None:
@@ -87,11 +84,12 @@ def _metadata(one: Group, own: Summary, config: dict[str, Any]) -> "ModelCardDat
     from huggingface_hub import EvalResult, ModelCardData
 
     source = _source(config, str(own.get("task")))
-    kind = str(own.get("kind"))
+    answers = KINDS.get(cast(Kind, own.get("kind")))
+    pipeline = answers.pipeline if answers else None
     split = (own.get("data") or {}).get("test") or ["test"]
     results = [
         EvalResult(
-            task_type=PIPELINES.get(kind, "other"),
+            task_type=pipeline or "other",
             dataset_type=source.get("path") or str(own.get("task")),
             dataset_name=str(own.get("task")),
             dataset_config=source.get("config"),
@@ -113,7 +111,7 @@ def _metadata(one: Group, own: Summary, config: dict[str, Any]) -> "ModelCardDat
         library_name="transferlab",
         base_model=encoder if on_hub else None,
         datasets=[source["path"]] if source.get("path", "").count("/") == 1 else None,
-        pipeline_tag=PIPELINES.get(kind),
+        pipeline_tag=pipeline,
         metrics=sorted({METRIC_IDS.get(name, name) for name in scores(one) if "/" not in name}),
         tags=["transferlab", str(own.get("task")), str(own.get("strategy"))],
         eval_results=results,

@@ -57,7 +57,7 @@ def against(reference: Sample, others: Sequence[Sample], metric: Metric, accurac
     Args:
         reference: What the others are compared with.
         others: Settings on the same examples.
-        metric: A metric of sums, from `transferlab.analysis.comparison.outcomes.METRICS`.
+        metric: A metric of sums, from `transferlab.tasks.kinds.SUMS`.
         accuracy: Whether the metric is a share of right answers.
     """
     results: dict[int, Result] = {}

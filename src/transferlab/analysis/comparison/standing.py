@@ -162,6 +162,7 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
         return {}
     # numpy takes longer to import than all else here
     from transferlab.analysis.comparison import outcomes, significance
+    from transferlab.tasks.kinds import SUMS
 
     one = reference.group.counted[0]
     known = [(row, outcomes.sample(row.group)) for row in rows if row.group.counted]
@@ -169,7 +170,7 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     if base is None:
         return {}
     others = [(row, found) for row, found in known if row is not reference and found and found[0] == base[0]]
-    metric = outcomes.METRICS[str(one.get("kind")), reference.group.key.metric]
+    metric = SUMS[str(one.get("kind")), reference.group.key.metric]
     samples = [significance.Sample(found[1], _classical(row.group)) for row, found in others if found]
     accuracy = reference.group.key.metric == "accuracy"
     against = significance.against(significance.Sample(base[1], _classical(reference.group)), samples, metric, accuracy)

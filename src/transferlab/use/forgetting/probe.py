@@ -11,6 +11,7 @@ from torch import Tensor
 from transferlab.baselines.rows import evaluate, padded
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import counted
+from transferlab.learning.kinds import KINDS
 from transferlab.strategies import Strategy
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
@@ -156,8 +157,9 @@ def score(task: TaskSpec, known: Features, tested: Features, draw: Draw) -> Scor
         single = len(np.unique(np.concatenate(found))) == 1
         return Score(evaluate(task, padded(found, 0), padded(gold, IGNORE))[task.primary], single)
     fitted, wanted = _fit(task, np.stack(vectors), np.array(labels)), torch.tensor(gold)
-    outputs = _outputs(task, fitted, np.stack(others))
-    answers = outputs if task.kind == "regression" else outputs.argmax(-1)
+    kind = KINDS[task.kind]
+    outputs = kind.scores(fitted, np.stack(others), task)
+    answers = kind.answers(outputs)
     return Score(evaluate(task, outputs, wanted)[task.primary], len(np.unique(answers.numpy())) == 1)
 
 
@@ -169,14 +171,6 @@ def _tags(fitted: Any, vectors: Array, seen: Array) -> Array:
     # a word that was cut off is predicted "O", as in every run
     tags: Array = np.where(seen, fitted.predict(vectors), 0)
     return tags
-
-
-def _outputs(task: TaskSpec, fitted: Any, vectors: Array) -> Tensor:
-    if task.kind == "regression":
-        return torch.as_tensor(fitted.predict(vectors))
-    scores = torch.full((len(vectors), len(task.labels)), -torch.inf)
-    scores[:, fitted.classes_] = torch.as_tensor(fitted.predict_log_proba(vectors), dtype=torch.float32)
-    return scores
 
 
 def _fit(task: TaskSpec, vectors: Array, labels: Array) -> Any:

@@ -1,0 +1,10 @@
+"""How each kind of task is learned and judged; a new kind is a file here and one of the same name in `tasks.kinds`."""
+
+from transferlab.learning.kinds.base import Learned
+from transferlab.learning.kinds.classification import Classification
+from transferlab.learning.kinds.regression import Regression
+from transferlab.learning.kinds.tagging import Tagging
+from transferlab.tasks.spec import Kind
+
+KINDS: dict[Kind, Learned] = {"classification": Classification(), "regression": Regression(), "tagging": Tagging()}
+"""Kind of task to how it is learned."""

@@ -1,0 +1,100 @@
+"""What a kind of task says of learning: losses, metrics, and the linear model of the classical baselines."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import Metric
+
+from transferlab.tasks.spec import TaskSpec
+
+Factory = Callable[[TaskSpec], Metric]
+
+
+class Learned(ABC):
+    """A kind of task, as far as it is learned and judged. Its object holds no state.
+
+    All losses are computed in float32, and their shapes are those of `transferlab.tasks.Batch`: logits
+    ``[batch, classes]``, ``[batch]`` for regression, ``[batch, words, classes]`` for tagging.
+
+    Attributes:
+        metrics: Name of each metric to what makes it.
+        linear_name: What tables call the linear model of the baselines.
+    """
+
+    metrics: ClassVar[Mapping[str, Factory]]
+    linear_name = "logreg"
+
+    @abstractmethod
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """The supervised loss of a batch, a scalar.
+
+        Args:
+            logits: In float32.
+            labels: Labels of the batch.
+            mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
+        """
+
+    @abstractmethod
+    def losses(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """The loss of each example ``[batch]``; arguments as in `loss`."""
+
+    def imitation(
+        self, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None
+    ) -> Tensor:
+        """How far a student is from its teacher, a scalar: ``T^2 mean KL(softmax(t/T) || softmax(s/T))``."""
+        return temperature**2 * divergence(student, teacher, temperature).mean()
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        """The logits from what the last layer of a head gives."""
+        return outputs
+
+    def answers(self, decoded: Tensor) -> Tensor:
+        """What the metrics read, from what `Strategy.decode` gives."""
+        return decoded
+
+    def members(self, task: TaskSpec) -> dict[str, Metric]:
+        """The metrics to be updated, by name."""
+        return {name: self.metrics[name](task) for name in task.metrics}
+
+    def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
+        """The value of each metric that the task names."""
+        return {name: members[name].compute() for name in names}
+
+    # classical baselines ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
+        """Logits of one example that stand for all training labels, ``[classes]``, for regression a scalar."""
+
+    def linear(self, strength: float) -> Any:
+        """A linear model of scikit-learn.
+
+        Args:
+            strength: Inverse strength of its L2 penalty.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(C=strength, max_iter=1000)
+
+    def scores(self, model: Any, features: Any, task: TaskSpec) -> Tensor:
+        """Logits of a fitted linear model, minus infinity for a class that training never saw."""
+        logits = torch.full((features.shape[0], len(task.labels)), -torch.inf)
+        logits[:, model.classes_] = torch.as_tensor(model.predict_log_proba(features), dtype=torch.float32)
+        return logits
+
+
+def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """``KL(softmax(teacher / T) || softmax(student / T))`` over the last dimension, which falls away.
+
+    Raises:
+        ValueError: The two differ in shape, so that they would broadcast.
+    """
+    if student.shape != teacher.shape:
+        raise ValueError(f"student and teacher differ in shape: {list(student.shape)} and {list(teacher.shape)}")
+    log_q = F.log_softmax(student / temperature, dim=-1)
+    log_p = F.log_softmax(teacher / temperature, dim=-1)
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)

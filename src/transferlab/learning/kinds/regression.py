@@ -1,0 +1,71 @@
+"""A number for each text or pair of texts."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanSquaredError
+
+from transferlab.learning.kinds.base import Factory, Learned
+from transferlab.learning.scores import Pearson, Spearman
+from transferlab.tasks.spec import TaskSpec
+
+
+class Regression(Learned):
+    """Squared error."""
+
+    metrics: ClassVar[Mapping[str, Factory]] = {
+        "pearson": lambda task: Pearson(),
+        "spearman": lambda task: Spearman(),
+        "mse": lambda task: MeanSquaredError(),
+    }
+    linear_name = "ridge"
+
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """``mean_i (logits_i - labels_i)^2``."""
+        return squared_error(logits, labels)
+
+    def losses(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """``(logits_i - labels_i)^2``."""
+        return (logits - labels.float()).square()
+
+    def imitation(
+        self, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None
+    ) -> Tensor:
+        """The mean squared error to the teacher; the temperature plays no part."""
+        return squared_error(student, teacher)
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        """``[batch]`` from ``[batch, 1]``."""
+        return outputs.squeeze(-1)
+
+    def answers(self, decoded: Tensor) -> Tensor:
+        """The prediction in float32."""
+        return decoded.float()
+
+    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
+        """The mean."""
+        return labels.double().mean()
+
+    def linear(self, strength: float) -> Any:
+        """Ridge regression."""
+        from sklearn.linear_model import Ridge
+
+        return Ridge(alpha=1 / strength)
+
+    def scores(self, model: Any, features: Any, task: TaskSpec) -> Tensor:
+        """Its predictions."""
+        return torch.as_tensor(model.predict(features))
+
+
+def squared_error(predictions: Tensor, targets: Tensor) -> Tensor:
+    """The mean squared error of two `[batch]` tensors.
+
+    Raises:
+        ValueError: They differ in shape, so that they would broadcast.
+    """
+    if predictions.shape != targets.shape:
+        raise ValueError(f"regression expects equal shapes, got {list(predictions.shape)} and {list(targets.shape)}")
+    return F.mse_loss(predictions, targets.float())

@@ -1,0 +1,61 @@
+"""A tag for each word."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import Metric
+
+from transferlab.learning.kinds.base import Learned, divergence
+from transferlab.learning.scores import SpanF1
+from transferlab.tasks.batch import IGNORE
+from transferlab.tasks.spec import TaskSpec
+
+
+class Tagging(Learned):
+    """Cross-entropy over the real words: those whose label is not -100 and that the encoder saw."""
+
+    metrics = dict.fromkeys(("f1", "precision", "recall"), lambda task: SpanF1(task.labels))
+
+    def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """``-log softmax(logits_iw)[labels_iw]``, averaged over the real words of the whole batch; 0 without any."""
+        real = real_words(labels, mask)
+        targets = labels.masked_fill(~real, IGNORE)
+        total = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+        return total / real.sum().clamp(min=1)
+
+    def losses(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """The mean over the real words of each example."""
+        real = real_words(labels, mask)
+        targets = labels.masked_fill(~real, IGNORE)
+        words = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none")
+        return words.view_as(targets).sum(-1) / real.sum(-1).clamp(min=1)
+
+    def imitation(
+        self, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None
+    ) -> Tensor:
+        """The mean runs over the real words of the whole batch."""
+        real = real_words(labels, mask)
+        apart = divergence(student, teacher, temperature).masked_fill(~real, 0.0)
+        return temperature**2 * apart.sum() / real.sum().clamp(min=1)
+
+    def members(self, task: TaskSpec) -> dict[str, Metric]:
+        """One count of entities, of which the three names are views."""
+        return {"spans": SpanF1(task.labels)}
+
+    def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
+        """The views that the task names."""
+        values = cast(SpanF1, members["spans"]).compute()
+        return {name: values[name] for name in names}
+
+    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
+        """Tags have no logits in the baselines; they look words up."""
+        raise NotImplementedError
+
+
+def real_words(labels: Tensor, mask: Tensor | None) -> Tensor:
+    """True at the words that count, `[batch, words]`."""
+    real = labels != IGNORE
+    return real if mask is None else real & mask.to(torch.bool)

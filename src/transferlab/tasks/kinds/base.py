@@ -1,0 +1,99 @@
+"""What a kind of task says of its answers, and metrics as functions of counts that add up over examples."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from transferlab.tasks.spec import TaskSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = np.ndarray[Any, Any]
+OfSums = Callable[[Array], Array]
+Report = dict[str, dict[str, float]]
+
+
+class Answers(ABC):
+    """A kind of task, as far as its answers are read, written and counted. Its object holds no state.
+
+    Attributes:
+        metrics: The usual ones, the first of which selects checkpoints.
+        sums: Name of each metric that can be tested to its function of sums ``[..., counts]``, see `counts`.
+        pipeline: What the Hub calls such a task.
+        named: Whether its labels have names.
+        texts: How many columns of text it may have.
+        scored: Whether a prediction has a probability for each label.
+    """
+
+    metrics: tuple[str, ...]
+    sums: ClassVar[Mapping[str, OfSums]]
+    pipeline = "text-classification"
+    named = True
+    texts = 2
+    scored = False
+
+    def strata(self, labels: Array) -> Array | None:
+        """By what a held-out part is stratified, ``[rows]``; None: by nothing.
+
+        Args:
+            labels: As `transferlab.tasks.rows.TaskRows.train_labels` gives them.
+        """
+        return None
+
+    @abstractmethod
+    def predicted(self, task: TaskSpec, outputs: Mapping[str, "Tensor"]) -> list[Any]:
+        """The answer to each example as it stands in a file of predictions.
+
+        Args:
+            task: Names the labels.
+            outputs: What a strategy's test step returns.
+        """
+
+    @abstractmethod
+    def gold(self, task: TaskSpec, labels: "Tensor", outputs: Mapping[str, "Tensor"]) -> list[Any]:
+        """The right answer to each example, in the same form."""
+
+    def scores(self, outputs: Mapping[str, "Tensor"]) -> list[list[float]] | None:
+        """The probability of each label for each example; None where there are none."""
+        return None
+
+    def per_label(self, labels: Sequence[str], gold: Sequence[Any], found: Sequence[Any]) -> Report:
+        """Precision, recall, F1 and support of each label."""
+        return {}
+
+    @abstractmethod
+    def counts(self, found: list[Any], gold: list[Any], metric: str, labels: Sequence[str]) -> Array:
+        """What a metric is a function of, for each example, ``[examples, counts]``."""
+
+
+def row(precision: float, recall: float, f1: float, support: float) -> dict[str, float]:
+    """A row of a report."""
+    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+
+
+def ratio(above: Array, below: Array) -> Array:
+    """A quotient, 0 where the denominator is."""
+    return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
+
+
+def mean_of(sums: Array) -> Array:
+    """Counts: examples, and what is averaged, such as hits for accuracy."""
+    return ratio(sums[..., 1], sums[..., 0])
+
+
+def f1(sums: Array) -> Array:
+    """Counts: hits, predicted, gold."""
+    return ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
+
+
+def precision(sums: Array) -> Array:
+    """Counts: hits, predicted, gold."""
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def recall(sums: Array) -> Array:
+    """Counts: hits, predicted, gold."""
+    return ratio(sums[..., 0], sums[..., 2])

@@ -28,7 +28,7 @@ from transferlab.strategies import Strategy
 from transferlab.tasks import Source, TaskDataModule
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.metrics_log import MetricsLog
-from transferlab.training import checkpoints, inside, lock, resume, selection
+from transferlab.training import bound, checkpoints, inside, lock, resume, selection
 from transferlab.training.checkpoints import AtomicCheckpointIO
 from transferlab.training.frozen_work import FrozenWork, parts
 from transferlab.training.resume import Resumable
@@ -110,7 +110,8 @@ class RunDirectory(Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Prepares the Trainer."""
-        _, data = parts(trainer, pl_module)
+        model, data = parts(trainer, pl_module)
+        model.accept_changed_base |= self.run.accept_changed_base
         self._move(trainer.strategy.broadcast(self.folder))
         evaluated_again = stage != TrainerFn.FITTING and not self._opened and (self.folder / "config.yaml").exists()
         if self.metrics not in trainer.loggers and not evaluated_again:
@@ -158,8 +159,11 @@ class RunDirectory(Callback):
 
     def _open(self, trainer: L.Trainer, model: Strategy, data: TaskDataModule, training: bool) -> None:
         text, tree, lost = self._configuration(trainer, model, data)
+        resumed = Path(trainer.ckpt_path) if training and trainer.ckpt_path else None
         if training and (self.folder / "config.yaml").is_file():
             self._check(trainer, tree)
+            if resumed:
+                bound.check(self.folder, resumed, model, data, self.run.accept_changed_data, trainer.world_size)
         first, self._opened = not self._opened, True
         if not trainer.is_global_zero:
             return
@@ -172,7 +176,7 @@ class RunDirectory(Callback):
             self.metrics.path.unlink(missing_ok=True)
         self.recorder.summary |= identity(tree, self.folder, trainer) | ({"not_in_config": lost} if lost else {})
         self.recorder.evaluations.tree = tree
-        self.recorder.open(model, data, training)
+        self.recorder.open(model, data, training, resumed=resumed is not None)
         if training:
             lock.acquire(self.folder)
             checkpoints.sweep(self.folder / "checkpoints")
@@ -187,7 +191,9 @@ class RunDirectory(Callback):
     ) -> tuple[str, dict[str, Any], list[str]]:
         """The text of ``config.yaml``, its tree, and what of the run is not in it."""
         written = Written()
-        tree = written.run(trainer, model, data, self.run, self.callbacks) | {"cache": dataclasses.asdict(self.cache)}
+        # what is accepted is accepted once
+        kept = dataclasses.replace(self.run, accept_changed_base=False, accept_changed_data=False)
+        tree = written.run(trainer, model, data, kept, self.callbacks) | {"cache": dataclasses.asdict(self.cache)}
         arguments = tree["model"]["init_args"]
         if arguments.get("teacher") and (teacher := find_run(arguments["teacher"], Path(self.run.root))):
             # the very run that taught, not the newest one of that name

@@ -15,7 +15,7 @@ from transferlab.ground.hardware import peak_memory_mb
 from transferlab.learning.losses import example_losses
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions, report, setting, texts
-from transferlab.record.environment import environment
+from transferlab.record.environment import note_start
 from transferlab.record.recorder import RunRecorder
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
@@ -30,7 +30,7 @@ class BaselineRecorder(RunRecorder):
         self.summary |= facts(data, parts)
         run_folder.create(self.folder)
         (self.folder / "config.yaml").write_text(config, encoding="utf-8")
-        run_folder.write_json(self.folder / "environment.json", environment())
+        note_start(self.folder)
         self._write("running")
 
     def complete(self, task: TaskSpec, baseline: Baseline, parts: Parts) -> None:

@@ -31,7 +31,7 @@ from transferlab.tracking import files, loggers
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.metrics_log import MetricsLog
 from transferlab.tracking.wandb_logger import WandbLogger, has_key
-from transferlab.training import checkpoints, inside, lock, resume
+from transferlab.training import bound, checkpoints, inside, lock, resume
 from transferlab.training.frozen_work import work_of
 from transferlab.training.parallel import Sharded
 from transferlab.training.resume import Resumable
@@ -44,6 +44,10 @@ class TransferCLI(ExperimentCLI):
         """Names the run folder and points loggers and checkpoints at it."""
         settings = self.settings
         settings.run.experiment = settings.run.experiment or "unnamed"
+        # of this start only: in the saved configuration they would accept whatever changes later
+        self.accepts = {key: bool(settings.run[key]) for key in ("accept_changed_base", "accept_changed_data")}
+        for key in self.accepts:
+            settings.run[key] = False
         self.folder = run_folder.choose(Path(settings.run.root), settings.run.experiment, int(settings.seed_everything))
         settings.trainer.default_root_dir = str(self.folder)
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
@@ -119,7 +123,7 @@ class TransferCLI(ExperimentCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise TransferlabError(shortened(error)) from error
-        self.model.accept_changed_base = self.settings.run.accept_changed_base
+        self.model.accept_changed_base = self.accepts["accept_changed_base"]
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds the recorder, the log of metrics and checkpoints to go on from."""
@@ -175,10 +179,11 @@ class TransferCLI(ExperimentCLI):
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
         if isinstance(self.trainer.strategy, Sharded) and (reason := self.model.cannot_be_sharded):
             raise TransferlabError(f"trainer.strategy: {reason}, so it cannot be split; use trainer/ddp instead.")
-        if self.checkpoint:
-            self.model.check_base(checkpoints.facts(self.checkpoint))
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
+        if self.checkpoint:
+            world, accept = self.trainer.world_size, self.accepts["accept_changed_data"]
+            bound.check(self.folder, self.checkpoint, self.model, self.datamodule, accept, world)
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)
         self.datamodule = self.model.wrap_data(self.datamodule, work_of(self.trainer, self.settings.cache))
@@ -231,7 +236,7 @@ class TransferCLI(ExperimentCLI):
     def _open(self, training: bool = False) -> None:
         if not self.trainer.is_global_zero:
             return
-        self.recorder.open(self.model, self.datamodule, training)
+        self.recorder.open(self.model, self.datamodule, training, resumed=self.checkpoint is not None)
         if training:
             lock.acquire(self.folder)
             checkpoints.sweep(self.folder / "checkpoints")

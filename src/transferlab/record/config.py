@@ -24,6 +24,7 @@ class RunConfig:
         checkpoint_every_minutes: Minutes between two writings; null: by steps only.
         accept_changed_base: Load a checkpoint though its base weights or its tokenizer are other ones by content; this
             is noted in the summary.
+        accept_changed_data: Resume though the examples changed since the run was started; this is noted in the summary.
     """
 
     experiment: str = ""
@@ -36,6 +37,7 @@ class RunConfig:
     checkpoint_every_steps: int | None = None
     checkpoint_every_minutes: float | None = 10.0
     accept_changed_base: bool = False
+    accept_changed_data: bool = False
 
     def __post_init__(self) -> None:
         for key in ("checkpoint_every_steps", "checkpoint_every_minutes"):

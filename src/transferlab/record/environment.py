@@ -1,12 +1,16 @@
-"""What a run ran on: versions, commit, hardware."""
+"""What a run ran on, for each of its starts: versions, commit, hardware, arguments."""
 
+import json
 import os
 import platform
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from transferlab.record.folder import write_json
 
 PACKAGES = [
     "transferlab",
@@ -24,9 +28,64 @@ PACKAGES = [
 ]
 
 
+EXACT = ("torch", "lightning", "transformers", "peft", "tokenizers")
+"""Packages under whose very versions a resumed run is equal to an uninterrupted one bit for bit."""
+NAME = "environment.json"
+
+
+def note_start(folder: Path, resumed: bool = False) -> dict[str, Any]:
+    """Appends this start to ``environment.json``; `resumed`: it goes on from a checkpoint of the one before.
+
+    The file holds the facts of the first start, as it did when there was only that one, and under ``starts`` those of
+    every start that trained the run or made its record, oldest first.
+
+    Returns:
+        The facts of this start.
+    """
+    now, earlier = environment() | {"resumed": resumed}, starts(folder)
+    write_json(folder / NAME, {**(earlier[0] if earlier else now), "starts": [*earlier, now]})
+    return now
+
+
+def starts(folder: Path) -> list[dict[str, Any]]:
+    """The facts of all starts of a run, oldest first; of a run from before they were kept those of the first."""
+    try:
+        known = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    if not isinstance(known, dict):
+        return []
+    listed = known.get("starts")
+    return [start for start in listed if isinstance(start, dict)] if isinstance(listed, list) else [known]
+
+
+def effective(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The starts that a run's weights came from: the last one that began from the beginning, and those after it."""
+    first = max((place for place, start in enumerate(found) if not start.get("resumed")), default=0)
+    return found[first:]
+
+
+def versions(start: dict[str, Any]) -> dict[str, str]:
+    """The versions of `EXACT` in a start, as far as it tells them."""
+    known = start.get("packages")
+    return {name: str(known[name]) for name in EXACT if known.get(name)} if isinstance(known, dict) else {}
+
+
+def other_versions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The packages of `EXACT` that are not the same, such as ``torch 2.12.0 -> 2.13.0``."""
+    one, other = versions(before), versions(now)
+    return [
+        f"{name} {one[name]} -> {other[name]}"
+        for name in EXACT
+        if name in one.keys() & other.keys()
+        if one[name] != other[name]
+    ]
+
+
 def environment() -> dict[str, Any]:
     """Facts for ``environment.json``. Commands and paths are recorded, environment variables are not."""
     return {
+        "time": time.strftime("%Y-%m-%d %H:%M:%S"),
         "command": sys.argv[1:],
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -32,7 +32,6 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
     learned = model.learned()
     total = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for name, p in model.named_parameters() if name in learned)
-    split, selecting = data.part_rows("validation")
     return {
         "task": model.task.name,
         "kind": model.task.kind,
@@ -41,23 +40,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "primary": model.task.primary,
         "encoder": model.encoder_config.label,
         "protocol": data.protocol.selection,
-        "data": {
-            "origin": data.origin,
-            "form": data.facts(data.source.train).get("form"),
-            "notes": data.notes,
-            "version": data.version,
-            "versions": data.versions,
-            "fingerprint": data.fingerprint,
-            "train_examples": len(data.part_rows("train")[1]),
-            "train_fraction": data.protocol.train_fraction,
-            "validation": f"{len(selecting)} rows of {split}",
-            "test": list(data.source.test),
-            "unused": list(data.unused),
-            "words": data.facts(data.source.train).get("words"),
-            "max_length": data.settings.max_length,
-            "truncation": data.settings.truncation,
-            "windows": data.settings.windows if data.settings.truncation == "windows" else None,
-        },
+        "data": examples(data),
         "weights": _weights(model),
         "base": model.encoder.content._asdict(),
         "frozen_work": model.frozen_work,
@@ -68,6 +51,41 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "perf": dict.fromkeys(("wall_s", "samples_s", "tokens_s", "step_ms", "peak_mem_mb")),
         "checkpoint_mb": None,
     }
+
+
+def examples(data: TaskDataModule) -> dict[str, Any]:
+    """Facts about the examples."""
+    split, selecting = data.part_rows("validation")
+    return {
+        "origin": data.origin,
+        "form": data.facts(data.source.train).get("form"),
+        "notes": data.notes,
+        "version": data.version,
+        "versions": data.versions,
+        "fingerprint": data.fingerprint,
+        "train_examples": len(data.part_rows("train")[1]),
+        "train_fraction": data.protocol.train_fraction,
+        "validation": f"{len(selecting)} rows of {split}",
+        "test": list(data.source.test),
+        "unused": list(data.unused),
+        "words": data.facts(data.source.train).get("words"),
+        "max_length": data.settings.max_length,
+        "truncation": data.settings.truncation,
+        "windows": data.settings.windows if data.settings.truncation == "windows" else None,
+    }
+
+
+def moved(known: dict[str, Any], data: TaskDataModule) -> dict[str, Any]:
+    """The facts about the examples when a run is resumed on others, which the user accepted; empty if it is not.
+
+    A run trained on two versions of its examples is of neither: both are in its version, so that it stands apart from
+    the runs of each, and stays so. Where only test examples changed the new version is the whole truth.
+    """
+    now, before, version = data.versions, known.get("versions") or {}, str(known.get("version") or "")
+    if not version or data.version == version.rpartition("+")[2]:
+        return {}
+    trained = any(before.get(split) != version for split, version in now.items() if split not in data.source.test)
+    return examples(data) | {"version": f"{version}+{data.version}" if trained or "+" in version else data.version}
 
 
 def _weights(model: Strategy) -> str:

@@ -11,12 +11,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.ground.progress import is_part
+from transferlab.record import environment, predictions, report, stopping, texts
 from transferlab.record import folder as run_folder
-from transferlab.record import predictions, report, stopping, texts
 from transferlab.record.costs import CostCounter
-from transferlab.record.environment import environment
 from transferlab.record.evaluations import Evaluations
-from transferlab.record.facts import describe
+from transferlab.record.facts import describe, moved
 from transferlab.record.latency import latency_ms
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
@@ -47,34 +46,48 @@ class RunRecorder(CostCounter):
 
     # before training ----------------------------------------------------------------------------------------------
 
-    def open(self, model: Strategy, data: TaskDataModule, training: bool = False) -> None:
-        """Creates the folder, or goes on in that of an earlier run; fills in what is known, and prints the header.
+    def open(self, model: Strategy, data: TaskDataModule, training: bool = False, resumed: bool = False) -> None:
+        """Creates the folder, or opens that of an earlier run; fills in what is known, and prints the header.
 
         Args:
             model: What is trained or evaluated.
             data: Its rows.
             training: Whether the run is going to be trained, anew or further.
+            resumed: Whether that is from a checkpoint; otherwise nothing of an earlier start counts.
         """
         self._data = data
-        path = self.folder / "summary.json"
-        known = path.is_file()
-        if not known:
+        known = (self.folder / "summary.json").is_file()
+        anew = not known or (training and not resumed)
+        if anew:
             # reads the test rows maybe; what is wrong with them shows before there is a folder
             self.summary |= describe(model, data)
+        else:
+            self.summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+            if training:
+                self.summary["data"] |= moved(self.summary["data"], data)
+        if training and model.accepted:
+            # before the first step on it: a kill leaves no run that is silent about it
+            self.summary["accepted"] = [*self.summary.get("accepted", []), *model.accepted]
         run_folder.create(self.folder)
         # what a training ends with is of record, and so is all of a folder that is new
-        self._writes = training or not known
+        self._writes = training or anew
         self.evaluations.begin(all_of_record=self._writes)
-        if known:
-            self.summary = json.loads(path.read_text(encoding="utf-8"))
-            if training:
-                self.summary.pop("error", None)
-                self._write("running")
-        else:
+        if self._writes:
+            self.summary.pop("error", None)
             self._write("running")
-            run_folder.write_json(self.folder / "environment.json", environment())
+            self._note_start(resumed)
         self.view = (self.summary, self.folder)
         self.header()
+
+    def _note_start(self, resumed: bool) -> None:
+        earlier = environment.starts(self.folder)
+        now = environment.note_start(self.folder, resumed)
+        others = environment.other_versions(earlier[-1], now) if earlier and resumed else []
+        if others:
+            self.screen.print(
+                f"resumed under {', '.join(others)}: what follows is not equal, bit for bit, to an uninterrupted run.",
+                soft_wrap=True,
+            )
 
     def header(self) -> None:
         """Prints what is about to run."""
@@ -87,13 +100,6 @@ class RunRecorder(CostCounter):
             return
         self.summary["before"] = metrics
         self._write("running")
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes what the user accepted for the run to go on."""
-        assert isinstance(pl_module, Strategy)
-        if trainer.is_global_zero and pl_module.accepted:
-            self.summary["accepted"] = [*self.summary.get("accepted", []), *pl_module.accepted]
-            self._write("running")
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the cost."""

@@ -287,7 +287,15 @@ class Strategy(Remembered, Evaluated):
         if not self.accept_changed_base:
             content.check_base(facts, self.belongs, leans)
         elif changed := content.changed_base(facts, self.belongs, leans):
-            self.accepted = [changed]
+            self.accepted = list(dict.fromkeys([*self.accepted, changed]))
+
+    def check_resumed(self, facts: dict[str, Any]) -> None:
+        """Checks that training can go on from a checkpoint as it began; `facts` as for `check_base`.
+
+        Raises:
+            TransferlabError: What it is trained with changed by content.
+        """
+        self.check_base(facts)
 
     @property
     def belongs(self) -> content.Belongs:

@@ -16,7 +16,7 @@ from transferlab.learning.losses import distillation_loss, representation_loss
 from transferlab.learning.optim import Schedule, adamw_1e4
 from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy
-from transferlab.strategies.teacher import Teacher, align, load_teacher
+from transferlab.strategies.teacher import Teacher, align, load_teacher, teacher_content
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import EncodedSplit
 
@@ -80,6 +80,7 @@ class Distillation(Strategy):
         self.beta = beta
         self.temperature = temperature
         self.from_teacher = from_teacher
+        self._teacher_content = ""
         self._vectors: Tensor | None = None
         self._ask: dict[str, Callable[[Batch], Tensor]] = {}
 
@@ -90,6 +91,7 @@ class Distillation(Strategy):
         """
         super().wrap_data(data, work)
         if self.is_taught or self.from_teacher:
+            self._teacher_content = teacher_content(self.teacher_name)
             teacher = load_teacher(self.teacher_name, self.task)
             if self.from_teacher:
                 self._copy_layers(teacher)
@@ -105,6 +107,21 @@ class Distillation(Strategy):
         if self.temperature != 2 and (self.alpha == 1 or self.task.kind == "regression"):
             found["model.temperature"] = "no distribution is imitated"
         return found
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what was trained, and says which encoder, labels and teacher it belongs to."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["transferlab"]["teacher"] = self._teacher_content
+
+    def check_resumed(self, facts: dict[str, Any]) -> None:
+        """Checks that the teacher is the one of the earlier steps too; it need not be there if its answers are kept."""
+        super().check_resumed(facts)
+        known, now = facts.get("teacher"), teacher_content(self.teacher_name) if self.is_taught else ""
+        if known and now and known != now:
+            raise TransferlabError(
+                f"model.teacher: {self.teacher_name} is another one by content since the run was started ({known} -> "
+                f"{now}). Put the old one back, or start a new run."
+            )
 
     @property
     def is_taught(self) -> bool:

@@ -10,8 +10,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from transferlab.config import hashes
 from transferlab.config.places import find_run
 from transferlab.encoders import EncoderConfig
+from transferlab.encoders.content import content_of
 from transferlab.encoders.loading import load_model
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.kinds import KINDS
@@ -53,6 +55,17 @@ def load_teacher(name: str, task: TaskSpec) -> Teacher:
     if teacher.kind != task.kind:
         raise TransferlabError(f"model.teacher: {name} was trained for {teacher.kind}, this task is {task.kind}.")
     return teacher
+
+
+def teacher_content(name: str) -> str:
+    """A teacher by content: the hash of a run's best checkpoint, or of a model's weights; empty where it is gone."""
+    run = find_run(name)
+    if run is None:
+        return content_of(EncoderConfig(name)).weights
+    try:
+        return hashes.of_file(run / "checkpoints" / "best.ckpt")
+    except OSError:
+        return ""
 
 
 def align(teacher: Sequence[str], student: Sequence[str]) -> list[int]:

@@ -99,8 +99,26 @@ class BucketBatchSampler(Sampler[list[int]]):
         Args:
             epoch: The epoch that was begun.
             start: Batches of this process that were done in it.
+
+        Raises:
+            TransferlabError: An epoch has fewer batches than that by now.
         """
+        if start:
+            self.check_place(start, len(self))
         self.epoch, self._begun = epoch, (epoch, start)
+
+    @staticmethod
+    def check_place(start: int, batches: int) -> None:
+        """Checks that an epoch of that many batches can be resumed behind its first `start`.
+
+        Raises:
+            TransferlabError: It has fewer, since the examples changed.
+        """
+        if start > batches:
+            raise TransferlabError(
+                f"data: the checkpoint was written after {start} batches of an epoch, which has {batches} by now; "
+                "start a new run."
+            )
 
     def plan(self) -> list[Array]:
         """The batches of all ranks in this epoch, in order."""

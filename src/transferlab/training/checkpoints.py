@@ -134,10 +134,10 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def facts(path: Path) -> dict[str, Any]:
-    """What a whole checkpoint says of itself: encoder, labels and what else `transferlab.strategies.content` notes."""
-    content = torch.load(path / REST if path.is_dir() else path, map_location="cpu", weights_only=True, mmap=True)
-    return dict(content.get("transferlab", {}))
+def peek(path: Path) -> dict[str, Any]:
+    """What a whole checkpoint holds; tensors are left on disk until they are read."""
+    rest = path / REST if path.is_dir() else path
+    return dict(torch.load(rest, map_location="cpu", weights_only=True, mmap=True))
 
 
 def newest(folder: Path) -> tuple[Path | None, list[Path]]:

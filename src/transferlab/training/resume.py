@@ -45,6 +45,7 @@ FREE = (
     "data.init_args.num_workers",
     "data.init_args.predict",
     "run.accept_changed_base",
+    "run.accept_changed_data",
     "run.checkpoint_every_minutes",
     "run.checkpoint_every_steps",
     "run.keep_last",

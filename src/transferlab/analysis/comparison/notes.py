@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from transferlab.analysis.comparison import software
 from transferlab.analysis.comparison.groups import Summary, faults
 from transferlab.analysis.comparison.standing import Row, block_of
 from transferlab.record import folder as run_folder
@@ -22,6 +23,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *_repeated(rows),
         *_stopped(rows),
         *apart(rows),
+        *_mixed(rows),
         *_contradicted(runs),
         *equal_histories(runs),
     ]
@@ -115,6 +117,15 @@ def apart(rows: Sequence[Row]) -> list[str]:
                 f"{task}: runs tested on different numbers of test examples ({', '.join(counts)}); compare within one "
                 "of them only."
             )
+    return found
+
+
+def _mixed(rows: Sequence[Row]) -> list[str]:
+    """A warning for each setting whose runs were made with different versions of what decides the result."""
+    found = []
+    for row in rows:
+        for text in software.mixed(row.group.counted):
+            found.append(f"warning: {row.group.key.task}: the runs of {row.label} differ in {text}.")
     return found
 
 

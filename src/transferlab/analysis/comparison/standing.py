@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from transferlab.analysis.comparison import naming
+from transferlab.analysis.comparison import naming, software
 from transferlab.analysis.comparison.groups import Group, Key, faults, is_baseline
 from transferlab.ground.errors import TransferlabError, near
 
@@ -205,4 +205,5 @@ def _flags(one: Group) -> tuple[str, ...]:
     for run in one.runs:
         for fault in faults(run):
             counts[fault] = counts.get(fault, 0) + 1
-    return tuple(f"{count} of {len(one.runs)} {fault}" for fault, count in counts.items())
+    told = [f"{count} of {len(one.runs)} {fault}" for fault, count in counts.items()]
+    return (*told, *(["mixed versions"] if software.mixed(one.counted) else []))

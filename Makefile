@@ -51,10 +51,10 @@ exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) 
 	$(call need,NAME,lora_sst2)
 	$(check_launcher)
 	@$(MAKE) --no-print-directory install
-	$(if $(slurm),$(if $(call given,RUN),@echo 'exp: with LAUNCHER=slurm a run gets a folder of its own; to go on: make resume RUN=... LAUNCHER=slurm' >&2; exit 2))
+	$(if $(slurm),$(if $(call given,RUN),@echo 'exp: with LAUNCHER=slurm a run gets a directory of its own; to resume one: make resume RUN=... LAUNCHER=slurm' >&2; exit 2))
 	$(RUNNER) $(command) --experiment '$(call given,NAME)' $(choices) $(if $(call given,RUN),--resume '$(call given,RUN)') $(call given,ARGS)
 
-resume: ## go on with a run that was stopped or killed: RUN=<experiment, run id or folder> [LAUNCHER=slurm [DRY=1]] [ARGS=...]
+resume: ## resume a run that was stopped or killed: RUN=<experiment, run ID or directory> [LAUNCHER=slurm [DRY=1]] [ARGS=...]
 	$(call need,RUN,lora_sst2)
 	$(check_launcher)
 	@$(MAKE) --no-print-directory install
@@ -65,23 +65,23 @@ fetch: ## bring data and weights of an experiment, for nodes without internet: N
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) fetch --experiment '$(call given,NAME)' $(choices) $(call given,ARGS)
 
-test-run: ## test a finished run again: RUN=<experiment, run id or folder> [ARGS=...]
+test-run: ## test a finished run again: RUN=<experiment, run ID or directory> [ARGS=...]
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) test --run '$(call given,RUN)' $(call given,ARGS)
 
-predict: ## predict the unlabelled rows with a run: RUN=<experiment, run id or folder> [ARGS=...]
+predict: ## predict the unlabeled examples with a run: RUN=<experiment, run ID or directory> [ARGS=...]
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) predict --run '$(call given,RUN)' $(call given,ARGS)
 
-baseline: ## methods without an encoder on the same rows: NAME=lora_sst2 [METHOD=all] [ARGS=...]
+baseline: ## methods without an encoder on the same examples: NAME=lora_sst2 [METHOD=all] [ARGS=...]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) baseline --experiment '$(call given,NAME)' $(choices) \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
-sweep: ## a grid of runs, goes on where it was: SWEEP=<file in configs/sweep/> [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]
+sweep: ## a grid of runs, resumes where it was: SWEEP=<file in configs/sweep/> [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]
 	$(call need,SWEEP,sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) sweep '$(call given,SWEEP)' $(if $(call given,DRY),--dry) \
@@ -104,12 +104,12 @@ report: $(STAMP) ## one HTML file on all runs, to look at in a browser [ARGS='--
 compare: $(STAMP) ## table of all settings, seeds averaged and tested [ARGS='--task sst2 --reference lora']
 	@$(RUNNER) compare $(call given,ARGS)
 
-card: ## model card of a run and its other seeds: RUN=<experiment, run id or folder> [ARGS=...]
+card: ## model card of a run and its other seeds: RUN=<experiment, run ID or directory> [ARGS=...]
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) card --run '$(call given,RUN)' $(call given,ARGS)
 
-forgetting: ## what a tuned encoder still knows: RUN=<experiment, run id or folder> [PROBE='stsb sst2'] [ARGS=...]
+forgetting: ## what a tuned encoder still knows: RUN=<experiment, run ID or directory> [PROBE='stsb sst2'] [ARGS=...]
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) forgetting --run $(call given,RUN) $(if $(call given,PROBE),--probe $(call given,PROBE)) $(call given,ARGS)
@@ -137,7 +137,7 @@ submission: ## zip file for the GLUE server: RUNS='lora_cola lora_sst2 ...' [ARG
 workspace: $(STAMP) ## the W&B page that compares strategies: JSON, or on W&B with a key [ARGS='--push --task sst2']
 	@$(RUNNER) workspace $(call given,ARGS)
 
-watch: ## terminal dashboard of a run from its W&B files, while it trains too: RUN=<experiment, run id or folder>
+watch: ## terminal dashboard of a run from its W&B files, while it trains too: RUN=<experiment, run ID or directory>
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	@$(RUNNER) watch '$(call given,RUN)'

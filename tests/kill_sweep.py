@@ -118,7 +118,7 @@ def damage(root, encoder, quick):
         for name in ("last.ckpt", "previous.ckpt"):
             spoil(folder / "checkpoints" / name, kind)
         assert transferlab(place, *FIT, "runs/killed") == 2, output(place)
-        assert "no other checkpoint to go on from" in output(place)
+        assert "no other checkpoint to resume from" in output(place)
         for path, content in kept.items():
             path.write_bytes(content)
         assert transferlab(place, *FIT, "runs/killed") == 0, output(place)

@@ -81,7 +81,7 @@ def test_unlabelled_test_rows_are_named(tmp_path):
     (tmp_path / "test.csv").write_text("text,label\ngood,-1\n")
     files = {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
     data = demo("mood", source=Source(files=files, test=("test",)))
-    with pytest.raises(TransferlabError, match=r"test\.csv: the rows of split 'test' carry no labels"):
+    with pytest.raises(TransferlabError, match=r"test\.csv: the examples of split 'test' carry no labels"):
         read_parts(data)
 
 
@@ -176,7 +176,7 @@ def test_a_class_that_training_never_saw_gets_no_probability(method):
 @pytest.mark.parametrize("method", [NBSVM, TfIdf])
 def test_linear_models_refuse_a_single_class(method):
     train = part(["red", "green"], [1, 1])
-    with pytest.raises(TransferlabError, match=r"data\.train_examples: all 2 training rows have the same label"):
+    with pytest.raises(TransferlabError, match=r"data\.train_examples: all 2 training examples have the same label"):
         method(BINARY, 0).fit(train, train)
 
 

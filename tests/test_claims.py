@@ -161,7 +161,7 @@ def test_cost_share_and_size(write):
         write("lora", seed, 0.9, params={"total": 200, "trainable_pct": 1.45})
         write("distillation", seed, 0.81, params={"total": 150, "trainable_pct": 100})
     assert measured(write, row_of("feature_extraction", "SST-2: time")).effect.value == pytest.approx(4)
-    share = measured(write, row_of("peft", "learn with `lora`"))
+    share = measured(write, row_of("peft", "parameters of `lora`"))
     assert (share.effect.value, share.verdict) == (1.45, "not supported")
     kept = measured(write, row_of("distillation", "score of the student"))
     assert kept.effect.value == pytest.approx(90)

@@ -114,7 +114,7 @@ def test_of_two_settings_that_with_more_seeds_is_shown_and_said(root, capsys):
     shown = capsys.readouterr().out
     assert "| lora | 0.600" in shown
     assert "Of several settings" in shown
-    assert "lora with 10 rows" in shown
+    assert "lora with 10 examples" in shown
     curve.main([str(root), "--tag", "grid"])
     assert "Of several settings" not in capsys.readouterr().out
 

@@ -133,7 +133,7 @@ def test_strategies_that_freeze(place, strategy, arguments, options):
 def test_more_processes_than_rows(place):
     (place / "validation.csv").write_text("text,label\ngood,1\n")
     write(place, "FullFineTuning")
-    with pytest.raises(AssertionError, match=r"error: 1 rows to evaluate on are too few for 2 processes"):
+    with pytest.raises(AssertionError, match=r"error: 1 examples to evaluate on are too few for 2 processes"):
         transferlab(place, "fit", "--config", "mine.yaml", *DDP)
 
 
@@ -177,4 +177,4 @@ def test_a_cut_network_ends_both_hosts(tmp_path, tiny_folder, hosts):
     subprocess.run(["ip", "-n", hosts[1], "link", "set", hosts[1], "up"], check=True)
     stop = ("--trainer.max_epochs", "2")
     assert kills.Job(tmp_path, *kills.FIT, "runs/own", *stop, ranks=2, hosts=hosts).wait() == [0, 0]
-    assert "going on from" in kills.output(tmp_path)
+    assert "resuming from" in kills.output(tmp_path)

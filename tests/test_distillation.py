@@ -151,7 +151,7 @@ def test_in_a_single_epoch_the_teacher_is_asked_in_every_step(runs, data, tiny_e
     model = student(module, tiny_encoder, teacher=str(runs()))
     model.wrap_data(module, Work(epochs=1))
     assert not module.attached
-    assert model.frozen_work == ["teacher in every step: a single epoch sees each row once anyway"]
+    assert model.frozen_work == ["teacher in every step: a single epoch sees each example once anyway"]
     batch = batches(module.train_dataloader())[0]
     logits, answer = logits_of(model, batch), logits_of(restore(runs()), batch)
     expected = distillation_loss(model.task.kind, logits, answer, batch.labels, 0.5, 2.0, None)
@@ -162,7 +162,7 @@ def test_in_a_single_epoch_the_teacher_is_asked_in_every_step(runs, data, tiny_e
 def test_without_room_a_teacher_with_other_tokens_is_refused(runs, data, tiny_encoder):
     model = student(data("tagging"), tiny_encoder, teacher=str(runs("tagging")))
     with pytest.raises(
-        TransferlabError, match=r"must be kept on disk, but teacher in every step: cache.enabled is false"
+        TransferlabError, match=r"must be cached on disk, but teacher in every step: cache.enabled is false"
     ):
         model.wrap_data(data("tagging"), Work(CacheConfig(enabled=False)))
 
@@ -219,7 +219,7 @@ def test_a_run_says_its_precision_and_what_it_kept(runs, tmp_path, files, tiny_e
     assert "precision: 32-true" in (run / "config.yaml").read_text()
     summary = json.loads((run / "summary.json").read_text())
     assert summary["precision"] == "32-true"
-    assert summary["frozen_work"][0].startswith("features of 48 rows, computed in ")
+    assert summary["frozen_work"][0].startswith("features of 48 examples, computed in ")
 
 
 def test_the_name_of_the_task_is_filled_in(data, tiny_encoder):
@@ -255,10 +255,10 @@ def test_alpha_one_equals_plain_training(data, tiny_encoder, fit):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"alpha": 0.5}, "model.teacher: name a run folder.*or set model.alpha: 1"),
+        ({"alpha": 0.5}, "model.teacher: name a run directory.*or set model.alpha: 1"),
         ({"alpha": 1.5}, r"model.alpha: 1.5 is not in \[0, 1\]"),
         ({"alpha": 1.0, "beta": -1.0}, "model.beta: -1.0 is below 0"),
-        ({"alpha": 1.0, "beta": 1.0}, "model.teacher: name a run folder"),
+        ({"alpha": 1.0, "beta": 1.0}, "model.teacher: name a run directory"),
         ({"alpha": 1.0, "temperature": 0.0}, "model.temperature: 0.0 is not above 0"),
     ],
 )

@@ -470,7 +470,7 @@ def test_encoder_out_of_reach(fit_fails):
 def test_run_folder_that_cannot_be_written(fit_fails, place, tiny_folder):
     (place / "file").write_text("in the way")
     message = fit_fails("--run.root", "file/runs", **{"encoder.name": str(tiny_folder)})
-    assert "run.root: cannot write the run folder file/runs/" in message
+    assert "run.root: cannot write the run directory file/runs/" in message
 
 
 # checkpoints ----------------------------------------------------------------------------------------------------------

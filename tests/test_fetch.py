@@ -46,7 +46,7 @@ def test_what_is_on_this_machine(place, tiny_folder, capfd, tmp_path):
     place({"name": str(tiny_folder)}, accelerator="gpu", devices=4, num_nodes=2, strategy="ddp", precision="16-mixed")
     fetch.main(["--config", "mine.yaml"])
     printed = capfd.readouterr().out
-    assert "rows for fit: train.csv" in printed
+    assert "examples for fit: train.csv" in printed
     assert f"weights and tokenizer: local folder {tiny_folder}" in printed
     assert not (tmp_path / "runs").exists()
     (tmp_path / "test.csv").unlink()

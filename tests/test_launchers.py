@@ -55,7 +55,7 @@ def test_submitit_on_this_machine(tmp_path, tiny_folder, monkeypatch):
     os.kill(int(children[0]), signal.SIGUSR2)
     assert job.result() == str(run)
     assert 20 <= int(re.search(r"stopped at step (\d+)", job.stdout())[1]) < 201
-    assert "going on from" in job.stdout()
+    assert "resuming from" in job.stdout()
     assert steps() >= 201
     assert json.loads((run / "summary.json").read_text())["status"] == "finished"
 

@@ -118,7 +118,7 @@ def test_one_folder_from_the_first_start_to_the_end(experiment):
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     assert transferlab(place, "fit", "--resume", "runs/stopped", hook=Hook(7, signal.SIGTERM)) == 75, output(place)
-    assert "last.ckpt is damaged; going on from the one before" in output(place)
+    assert "last.ckpt is damaged; resuming from the one before" in output(place)
     assert (folder / "checkpoints" / "last.damaged").exists()
     assert not (folder / lock.NAME).exists()
 
@@ -154,7 +154,7 @@ def test_all_checkpoints_damaged(experiment):
     for path in (place / "runs" / "own" / "checkpoints").glob("*.ckpt"):
         path.write_bytes(path.read_bytes()[:100])
     assert transferlab(place, *FIT, "runs/own") == 2
-    assert "no other checkpoint to go on from" in output(place)
+    assert "no other checkpoint to resume from" in output(place)
 
 
 @pytest.mark.slow
@@ -346,9 +346,9 @@ def read_only(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written(read_only):
-    with pytest.raises(TransferlabError, match=r"cannot lock the run folder .*: \S+"):
+    with pytest.raises(TransferlabError, match=r"cannot lock the run directory .*: \S+"):
         lock.acquire(read_only)
-    with pytest.raises(TransferlabError, match=r"run\.root: cannot write the run folder"):
+    with pytest.raises(TransferlabError, match=r"run\.root: cannot write the run directory"):
         run_folder.create(read_only)
     with pytest.raises(TransferlabError, match=r"cannot write the checkpoint .*The one before is as it was"):
         AtomicCheckpointIO().save_checkpoint({"step": 2}, read_only / "last.ckpt")

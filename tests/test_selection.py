@@ -94,7 +94,7 @@ def test_impossible_sizes(protocol, message):
 
 
 def test_too_few_rows():
-    with pytest.raises(TransferlabError, match=r"data\.holdout: 3 training rows are too few"):
+    with pytest.raises(TransferlabError, match=r"data\.holdout: 3 training examples are too few"):
         carve(None, 3, Protocol(), True)
 
 

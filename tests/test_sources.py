@@ -157,7 +157,9 @@ def test_evaluation_split_without_labels(tmp_path, tiny_encoder, split):
     files = {"train": written(tmp_path, "own.csv")}
     files[split] = written(tmp_path, "bare.csv", "text,label\na,-1\nb,-1\n")
     data = module(tiny_encoder, Source(files=files))
-    with pytest.raises(TransferlabError, match=rf"bare\.csv: the rows of split '{split}' carry no labels .*predict"):
+    with pytest.raises(
+        TransferlabError, match=rf"bare\.csv: the examples of split '{split}' carry no labels .*predict"
+    ):
         data.encoded(split)
 
 

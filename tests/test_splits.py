@@ -143,14 +143,14 @@ def test_a_data_set_by_its_path_alone_is_trained_selected_and_tested(data_set, t
     assert len((folder / "predictions" / "test.jsonl").read_text().splitlines()) == SIZES["test"]
     assert "test/accuracy" in summary["metrics"]
     shown = " ".join(capsys.readouterr().out.split())
-    assert "holdout: selected on 10 rows of validation, tested on test; not used: extra" in shown
+    assert "holdout: selected on 10 examples of validation, tested on test; not used: extra" in shown
 
 
 def test_a_data_set_without_a_test_split_says_so(data_set, tmp_path, tiny_encoder, capsys):
     path = experiment(tmp_path, "first", tiny_encoder, path=data_set("train", "validation"))
     train.TransferCLI(["fit", "--config", str(path)])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "selected on 10 rows of validation, not tested, since no split is named or called test" in shown
+    assert "selected on 10 examples of validation, not tested, since no split is named or called test" in shown
 
 
 @pytest.mark.parametrize(

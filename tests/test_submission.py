@@ -139,7 +139,7 @@ def test_a_run_without_predictions_names_the_command(predicted, tmp_path):
 
 
 def test_a_part_of_the_rows_is_refused(predicted, tmp_path):
-    with pytest.raises(TransferlabError, match=r"has 3 rows, the test has 3000.*transferlab predict"):
+    with pytest.raises(TransferlabError, match=r"has 3 examples, the test has 3000.*transferlab predict"):
         submit(tmp_path, predicted("rte"))
     assert not (tmp_path / "out").exists()
 

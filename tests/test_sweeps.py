@@ -107,7 +107,7 @@ def test_another_encoder_is_laid_over_the_experiment():
         ({"experiments": ["lora_sst3"]}, "experiments: no 'lora_sst3' .*'lora_sst2'"),
         ({"seeds": 0}, "seeds must be a number"),
         ({"seeds": [1, 1]}, "seeds must be a number"),
-        ({"train_examples": [0.5]}, "train_examples: 0.5 is not a number of rows"),
+        ({"train_examples": [0.5]}, "train_examples: 0.5 is not a number of examples"),
         ({"train_fraction": [0.5]}, "exclude each other"),
         ({"set": ["x"]}, "set must hold"),
         ({"set_for": {"full_finetunin": {"a.b": 1}}}, "set_for: 'full_finetunin' .*'full_finetuning'"),

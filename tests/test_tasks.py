@@ -97,5 +97,5 @@ def test_what_is_attached_reaches_every_batch(tiny_encoder):
 def test_split_that_nobody_named(data):
     module = data("classification", batch_size=2)
     module.source = Source(files=module.source.files, test=(), predict=("x",), validation="test")
-    with pytest.raises(TransferlabError, match=r"data\.source\.test: this task names no labelled test split"):
+    with pytest.raises(TransferlabError, match=r"data\.source\.test: this task names no labeled test split"):
         module.test_dataloader()

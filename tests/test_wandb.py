@@ -155,7 +155,7 @@ def test_a_client_that_is_killed_twice_ends_the_view_with_one_line(server, tmp_p
             time.sleep(0.5)
     assert logger.close().startswith("wandb sync")
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.endswith("training goes on, and metrics.jsonl in the run folder holds every step.")
+    assert last.endswith("training continues, and metrics.jsonl in the run directory holds every step.")
 
 
 def test_without_a_key_a_run_is_offline_and_nothing_asks(tmp_path, monkeypatch):

@@ -158,7 +158,7 @@ def test_a_rank_that_dies_ends_the_job(place, whole_two):
     os.kill(rank(run, 1), signal.SIGKILL)
     wait(lambda: ended(job))
     assert queue.state(job) == "FAILED"
-    assert "the run ended with status 137: see" in log(run)
+    assert "the run ended with exit code 137: see" in log(run)
     # what stood in the queue is no hindrance; the lock of a job that is gone is none either
     submit_command(["--resume", str(run)])
     again = jobs.last_job(run)

@@ -27,7 +27,7 @@ class AdaLoRA(Injected):
     per matrix on average, `b(t) = target + (start - target)·(1 - (t - t0)/(t1 - t0))³`; the entries of `E` whose
     triplet matters least over the whole encoder become zero. Importance of a weight `w` is `I·U`, two moving averages:
     sensitivity `I` of `|w·∂L/∂w|` and uncertainty `U` of how far it is from `I`. They are stored as buffers, so a run
-    that is continued goes on with the same ranks.
+    that is continued keeps the same ranks.
 
     Args:
         r: Rank of each matrix at the start.

@@ -1,4 +1,4 @@
-"""Classical baselines on exactly the rows of the neural runs, kept in the same kind of run folder."""
+"""Classical baselines on exactly the rows of the neural runs, kept in the same kind of run directory."""
 
 from transferlab.baselines.command import main
 

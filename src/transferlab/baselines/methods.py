@@ -249,7 +249,7 @@ def require_two(train: Part) -> None:
     """
     if (train.labels == train.labels[0]).all():
         raise TransferlabError(
-            f"data.train_examples: all {len(train.labels)} training rows have the same label; take more of them."
+            f"data.train_examples: all {len(train.labels)} training examples have the same label; take more of them."
         )
 
 

@@ -1,4 +1,4 @@
-"""A baseline leaves the same kind of run folder as a neural run."""
+"""A baseline leaves the same kind of run directory as a neural run."""
 
 import os
 import statistics
@@ -115,7 +115,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
             "versions": data.versions,
             "train_examples": len(parts.train.ids),
             "train_fraction": data.protocol.train_fraction,
-            "validation": f"{len(parts.validation.ids)} rows of {data.part_rows('validation')[0]}",
+            "validation": f"{len(parts.validation.ids)} examples of {data.part_rows('validation')[0]}",
             "test": list(data.source.test),
             "unused": list(data.unused),
             "max_length": None,
@@ -131,7 +131,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
 
 
 def run(method: str, data: TaskDataModule, parts: Parts, settings: Any, config: str) -> Path:
-    """Fits and tests one method and leaves a run folder.
+    """Fits and tests one method and leaves a run directory.
 
     Args:
         method: A key of `METHODS`.
@@ -141,7 +141,7 @@ def run(method: str, data: TaskDataModule, parts: Parts, settings: Any, config: 
         config: The text of ``config.yaml``.
 
     Returns:
-        The run folder.
+        The run directory.
     """
     baseline = METHODS[method](data.spec, int(settings.seed_everything))
     experiment = f"baseline_{method}_{data.task}"

@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Part(NamedTuple):
-    """Rows that train, select or test.
+    """Training, validation or test examples.
 
     Attributes:
         ids: Row numbers in their split ``[rows]``.
@@ -67,7 +67,7 @@ def read_part(data: TaskDataModule, split: str, numbers: Array | None = None) ->
     rows = read.rows
     check_text(read, data.source)
     if not is_labelled(rows, data.source, data.labels.names):
-        raise TransferlabError(f"{read.origin}: the rows of split {split!r} carry no labels.")
+        raise TransferlabError(f"{read.origin}: the examples of split {split!r} carry no labels.")
     if data.spec.kind == "tagging":
         check_word_counts(read, data.source)
     labels = encode_labels(read, data.source, data.labels)

@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         ),
     ),
     USE: (
-        Command("predict", "--run RUN", "predict unlabelled examples with a run"),
+        Command("predict", "--run RUN", "predict unlabeled examples with a run"),
         Command("test", "--run RUN", "test a finished run again"),
         Command("validate", "--run RUN", "its metrics on the validation set"),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),

@@ -17,8 +17,8 @@ SECTIONS = {
     "trainer": "epochs, devices, precision, gradient clipping, logger",
     "early_stopping": "when to stop before the last epoch",
     "checkpoint": "which checkpoint is the best",
-    "run": "name, tags and place of the run directory",
-    "cache": "features and hidden states of frozen layers, kept on disk",
+    "run": "name, tags and location of the run directory",
+    "cache": "cached features and hidden states of frozen layers",
 }
 """Groups of keys, in the order of use."""
 MOST_USED = {
@@ -76,7 +76,7 @@ Examples
 TITLES = {
     "test": "tests a finished run again",
     "validate": "computes the metrics of a run on its validation set",
-    "predict": "predicts unlabelled examples with a run",
+    "predict": "predicts unlabeled examples with a run",
 }
 REST = """
 All keys with types, defaults and meaning: transferlab {command} --help SECTION

@@ -71,8 +71,15 @@ class ExperimentCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds groups, forced callbacks and links."""
         parser.add_argument("--encoder", type=EncoderConfig, default=EncoderConfig(), help="What is transferred.")
-        parser.add_argument("--run", type=RunConfig, default=RunConfig(), help="How the run is named and kept.")
-        parser.add_argument("--cache", type=CacheConfig, default=CacheConfig(), help="Frozen work kept on disk.")
+        parser.add_argument(
+            "--run", type=RunConfig, default=RunConfig(), help="How the run is named, and what its directory keeps."
+        )
+        parser.add_argument(
+            "--cache",
+            type=CacheConfig,
+            default=CacheConfig(),
+            help="Cached features and hidden states of frozen layers.",
+        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         groups = {"checkpoint": selection.CHECKPOINT, "early_stopping": selection.STOPPING}

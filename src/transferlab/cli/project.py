@@ -17,7 +17,9 @@ def configs(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No such config, or a file that is there already.
     """
-    parser = Parser("transferlab configs", description="Experiments and configs, with their place.", allow_abbrev=False)
+    parser = Parser(
+        "transferlab configs", description="Experiments and configs, and where they are.", allow_abbrev=False
+    )
     parser.add_argument("action", nargs="?", choices=["copy"], help="copy one for editing; list them without")
     parser.add_argument("name", nargs="?", metavar="NAME", help="such as task/sst2 or experiments/lora_sst2")
     asked = parser.parse_args(arguments)

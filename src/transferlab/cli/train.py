@@ -1,4 +1,4 @@
-"""TransferCLI: `bases:` expansion, links, the run folder, the saved config."""
+"""TransferCLI: `bases:` expansion, links, the run directory, the saved config."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ class TransferCLI(ExperimentCLI):
     """Trains, tests and predicts: the run directory, loggers, checkpoints to resume from, and the record of a run."""
 
     def before_instantiate_classes(self) -> None:
-        """Names the run folder and points loggers and checkpoints at it."""
+        """Names the run directory and points loggers and checkpoints at it."""
         settings = self.settings
         settings.run.experiment = settings.run.experiment or "unnamed"
         # of this start only: in the saved configuration they would accept whatever changes later
@@ -71,7 +71,7 @@ class TransferCLI(ExperimentCLI):
         if keys := resume.differences(saved, given):
             raise TransferlabError(
                 f"{self.folder} is a run with another configuration; different are {', '.join(keys)}. Start a new run, "
-                f"or go on with its own: transferlab fit --resume {self.folder}"
+                f"or resume it with its own: transferlab fit --resume {self.folder}"
             )
         length = [[tree["trainer"].get(key) for key in ("max_epochs", "max_steps")] for tree in (saved, given)]
         summary = run_folder.read_summary(self.folder)
@@ -91,9 +91,9 @@ class TransferCLI(ExperimentCLI):
             )
         if not rank_zero_only.rank:  # type: ignore[attr-defined]
             for path in damaged:
-                print(f"{path} is damaged; going on from the one before, {self.checkpoint}.")
+                print(f"{path} is damaged; resuming from the one before, {self.checkpoint}.")
                 checkpoints.set_aside(path)
-            print(f"going on from {self.checkpoint}" if self.checkpoint else "no checkpoint yet: from the beginning")
+            print(f"resuming from {self.checkpoint}" if self.checkpoint else "no checkpoint yet: from the beginning")
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Adds the checkpoint to go on from."""

@@ -27,11 +27,11 @@ class Sweep:
         encoders: Files of ``configs/encoder``; the experiments keep their own.
         baselines: Methods without an encoder, run on every task.
         seeds: Their number (5 means 0 to 4), or a list.
-        train_examples: Numbers of training rows; ``all`` for all of them.
-        train_fraction: Parts of the training rows, instead of numbers.
+        train_examples: Numbers of training examples; ``all`` for all of them.
+        train_fraction: Parts of the training examples, instead of numbers.
         set: Keys of all runs; baselines take those under ``data`` only.
-        set_for: Keys of the runs of one task, encoder, strategy, baseline, experiment or number of training rows. Later
-            ones in this order win.
+        set_for: Keys of the runs of one task, encoder, strategy, baseline, experiment or number of training examples.
+            Later ones in this order win.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Sweep:
 
     @property
     def sizes(self) -> tuple[tuple[str, int | float | str], ...]:
-        """Key and value of each number or part of training rows; ``("", "all")`` where the file names none."""
+        """Key and value of each number or part of training examples; ``("", "all")`` where the file names none."""
         if self.train_examples:
             return tuple(("train_examples", value) for value in self.train_examples)
         if self.train_fraction:
@@ -147,7 +147,7 @@ def _sizes(value: Any, key: str, origin: str) -> tuple[Any, ...]:
     for size in sizes:
         number = isinstance(size, int if whole else int | float) and not isinstance(size, bool)
         if not (size == ALL or (number and (size >= 2 if whole else 0 < size <= 1))):
-            wanted = "a number of rows (2 or more)" if whole else "a part of the rows in (0, 1]"
+            wanted = "a number of examples (2 or more)" if whole else "a part of the examples in (0, 1]"
             raise TransferlabError(f"{origin}: {key}: {size!r} is not {wanted}, nor `all`.")
     if len(set(sizes)) < len(sizes):
         raise TransferlabError(f"{origin}: {key}: a number stands there twice: {', '.join(map(str, sizes))}.")
@@ -184,5 +184,5 @@ def _check_names(sweep: Sweep, origin: str) -> None:
         if name not in names:
             raise TransferlabError(
                 f"{origin}: set_for: {name!r} is no task, encoder, strategy, baseline, experiment or number of "
-                f"training rows of this sweep{near(name, names)}."
+                f"training examples of this sweep{near(name, names)}."
             )

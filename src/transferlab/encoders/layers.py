@@ -85,5 +85,5 @@ def drop_top_layer(backbone: nn.Module) -> bool:
 
 
 def trainable(module: nn.Module) -> Iterator[Named]:
-    """The parameters that learn."""
+    """The trainable parameters."""
     return ((name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad)

@@ -5,7 +5,7 @@ class TransferlabError(Exception):
     """A mistake in input or surroundings.
 
     The message names the key, file or row at fault and the remedy; the command line prints it without a traceback
-    and exits with status 2.
+    and exits with code 2.
     """
 
 

@@ -63,4 +63,4 @@ def _run(*arguments: str) -> None:
     environment = {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **os.environ, PART: "demo"}
     done = subprocess.run([sys.executable, "-m", "transferlab", *arguments], env=environment, check=False)
     if done.returncode:
-        raise TransferlabError(f"demo: `transferlab {' '.join(arguments)}` ended with status {done.returncode}.")
+        raise TransferlabError(f"demo: `transferlab {' '.join(arguments)}` ended with exit code {done.returncode}.")

@@ -59,7 +59,7 @@ def _fetch(arguments: list[str]) -> list[str]:
                 data.rows(split)
             for stage in ("fit", "test", "predict"):
                 data.setup(stage)
-                print(f"rows for {stage}: {data.origin}", flush=True)
+                print(f"examples for {stage}: {data.origin}", flush=True)
             encoder = self.model.encoder_config
             origins.extend([data.origin, locate(encoder.name, encoder.revision).origin])
             print(f"weights and tokenizer: {origins[-1]}", flush=True)

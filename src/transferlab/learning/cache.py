@@ -24,13 +24,13 @@ Batches = Callable[[], Iterable[tuple[Array, Tensor]]]
 
 @dataclass(frozen=True)
 class CacheConfig:
-    """Whether and how frozen work is kept on disk.
+    """Whether and how the output of frozen layers is cached on disk.
 
     Attributes:
         enabled: False: the frozen part runs in every step.
-        precision: Numbers on disk: ``32``, ``16`` (float16) or ``bf16``; ``auto``: 32 for one vector a row, 16 where
-            every token has one.
-        limit_gb: What would take more (GB of 2**30 bytes) is not kept; nor is what the disk has no room for.
+        precision: Numbers on disk: ``32``, ``16`` (float16) or ``bf16``; ``auto``: 32 for one vector an
+            example, 16 where every token has one.
+        limit_gb: What would take more (GB of 2**30 bytes) is not cached; nor is what the disk has no room for.
     """
 
     enabled: bool = True

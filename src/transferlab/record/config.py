@@ -1,4 +1,4 @@
-"""How a run is named and kept."""
+"""How a run is named, and what its directory keeps."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from transferlab.ground.errors import TransferlabError
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How a run is named and kept.
+    """How a run is named, and what its directory keeps.
 
     Attributes:
         experiment: Name of the experiment; the name of its file where empty.
@@ -19,7 +19,7 @@ class RunConfig:
             as large as ``best.ckpt``. Without them it cannot be trained for more epochs. Sweeps and searches set it
             false.
         test: Test the best checkpoint when training is complete; a search leaves that to its winner.
-        checkpoint_every_steps: Optimizer steps between two writings of ``last.ckpt``, which a killed run goes on from;
+        checkpoint_every_steps: Optimizer steps between two writings of ``last.ckpt``, which a killed run resumes from;
             null: by time only. At the end of each epoch it is always written.
         checkpoint_every_minutes: Minutes between two writings; null: by steps only.
         accept_changed_base: Load a checkpoint though its base weights or its tokenizer are other ones by content; this

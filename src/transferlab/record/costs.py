@@ -58,13 +58,13 @@ class CostCounter(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Continues from there."""
         self.samples, self.tokens = state_dict["samples"], state_dict["tokens"]
         self.train_s, self.earlier_s = state_dict["train_s"], state_dict["wall_s"]
 
     @property
     def wall_s(self) -> float:
-        """Seconds of this start and of those before, up to the checkpoint that was gone on from."""
+        """Seconds of this start and of those before, up to the checkpoint that was resumed from."""
         return self.earlier_s + time.perf_counter() - self.started
 
     def _stop_clock(self) -> None:

@@ -71,7 +71,7 @@ class Evaluations:
 
         Args:
             now: What was evaluated.
-            folder: The run folder.
+            folder: The run directory.
             summary: That of the run.
             lines: The predictions by the name of their file.
             found: ``metrics``, and what else belongs into the entry.

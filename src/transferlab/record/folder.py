@@ -14,7 +14,7 @@ from transferlab.config.places import find_run
 from transferlab.ground.errors import TransferlabError, closest, did_you_mean
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
-"""In the folder of checkpoints: what a run goes on from, and the one before."""
+"""In the folder of checkpoints: what a run resumes from, and the one before."""
 RETESTS, RESULT = "retests", "result.json"
 """``retests/<time>-<command>/result.json``, beside it ``predictions/``: what was evaluated beside the record."""
 VARIABLE = "TRANSFERLAB_RUN_DIR"
@@ -52,7 +52,7 @@ def create(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise TransferlabError(f"run.root: cannot write the run folder {folder}: {error.strerror}") from error
+        raise TransferlabError(f"run.root: cannot write the run directory {folder}: {error.strerror}") from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -117,7 +117,7 @@ def find(run: str, root: Path = Path("runs")) -> Path:
 
 
 def summaries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """All run folders below `root` with their summaries; unreadable ones come with status ``unreadable``."""
+    """All run directories below `root` with their summaries; unreadable ones come with status ``unreadable``."""
     for path in sorted(root.glob("**/summary.json")):
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))

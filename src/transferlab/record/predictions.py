@@ -84,7 +84,7 @@ def _constant(values: list[Any]) -> bool:
 
 
 def place(folder: Path, name: str) -> Path:
-    """The file of the predictions of a split, in a run folder or that of a re-test."""
+    """The file of the predictions of a split, in a run directory or that of a re-test."""
     return folder / "predictions" / f"{name}.jsonl"
 
 

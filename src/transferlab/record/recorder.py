@@ -25,7 +25,7 @@ class RunRecorder(CostCounter):
     """Writes ``summary.json``, ``environment.json`` and predictions; prints header and result.
 
     Args:
-        folder: The run folder.
+        folder: The run directory.
         identity: What the run is: experiment, strategy, seed, tags.
 
     Attributes:

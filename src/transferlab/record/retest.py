@@ -142,7 +142,7 @@ def compare(folder: Path, metrics: dict[str, float], record: dict[str, float], l
     """Compares a result with that of record.
 
     Args:
-        folder: The run folder.
+        folder: The run directory.
         metrics: The new result.
         record: Metrics of record; empty where there are none.
         lines: The new predictions by the name of their file.

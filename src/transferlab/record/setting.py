@@ -86,7 +86,7 @@ def fingerprint(tree: Tree) -> str:
 
 
 def of_folder(folder: Path) -> Tree:
-    """The configuration of a run folder; empty where there is none that can be read."""
+    """The configuration of a run directory; empty where there is none that can be read."""
     try:
         tree: Tree = as_meant(parse((folder / "config.yaml").read_text(encoding="utf-8")))
         return tree

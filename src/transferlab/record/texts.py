@@ -25,7 +25,7 @@ def write(folder: Path, data: "TaskDataModule", lines: dict[str, list[Record]]) 
     """Writes the predictions of the test splits, those of the main one with what a report needs of the texts.
 
     Args:
-        folder: The run folder.
+        folder: The run directory.
         data: The rows.
         lines: Records of each test split, by its name in metric keys.
     """
@@ -45,8 +45,8 @@ def write(folder: Path, data: "TaskDataModule", lines: dict[str, list[Record]]) 
 def with_words(data: "TaskDataModule", split: str, records: list[Record]) -> list[Record]:
     """Adds ``words``, and ``seen``: for each gold entity, from left to right, whether training had it.
 
-    An entity is seen where some training row has the very same words with the same type, the exact match of Taille et
-    al. 2020 (https://arxiv.org/abs/2001.08053).
+    An entity is seen where some training example has the very same words with the same type, the exact match of Taille
+    et al. 2020 (https://arxiv.org/abs/2001.08053).
     """
     words = data.rows(split).rows[data.source.text[0]][:]
     known = training_entities(data)
@@ -61,7 +61,7 @@ def with_words(data: "TaskDataModule", split: str, records: list[Record]) -> lis
 
 
 def training_entities(data: "TaskDataModule") -> set[Entity]:
-    """The entities of the rows that train."""
+    """The entities of the training examples."""
     split, numbers = data.part_rows("train")
     read = data.rows(split)
     words = read.rows[data.source.text[0]][:]

@@ -92,8 +92,8 @@ class Strategy(Remembered, Evaluated):
     def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
         """Does frozen work once, before training, and says so in `frozen_work`.
 
-        Here: the hidden states under the lowest layer that learns, for the rows that train and those that select
-        checkpoints. They are those of evaluation mode; dropout stays in the layers that learn.
+        Here: the hidden states under the lowest layer that learns, for the training and the
+        validation examples. They are those of evaluation mode; dropout stays in the layers that learn.
         """
         depth, layers = self.frozen_layers, len(layer_groups(self.encoder.backbone)) - 1
         plain = self.encoder_config.layers == "last" and data.settings.truncation != "windows"

@@ -28,7 +28,7 @@ class Distillation(Strategy):
     student is the encoder of the experiment: a shallower copy (`encoder.keep_layers`), any other encoder, or a
     ``bilstm``. With ``alpha: 1`` the same student learns with the same budget and no teacher.
 
-    The teacher answers in evaluation mode and with its own tokenizer, once for each training row.
+    The teacher answers in evaluation mode and with its own tokenizer, once for each training example.
 
     With `beta` the vectors that the heads read are pulled together too: ``+ beta mean || s/||s|| - t/||t|| ||^2``
     (Sun et al. 2019, https://arxiv.org/abs/1908.09355, equation 7).
@@ -36,8 +36,8 @@ class Distillation(Strategy):
     Args:
         task: Facts about the task; linked from the data.
         encoder: The student; linked from the top-level key.
-        teacher: A run folder, an experiment (its newest run), or a fine-tuned model on the Hub; ``{task}`` stands for
-            the task's name.
+        teacher: A run directory, an experiment (its newest run), or a fine-tuned model on the Hub; ``{task}`` stands
+            for the task's name.
         alpha: Weight of the labels; 1 needs no teacher.
         temperature: T, softens both distributions.
         beta: Weight of the distance to the teacher's vectors; the teacher must be a run as wide as the student.
@@ -68,7 +68,7 @@ class Distillation(Strategy):
             raise TransferlabError(f"model.temperature: {temperature} is not above 0.")
         if (alpha < 1 or beta > 0) and not teacher:
             raise TransferlabError(
-                "model.teacher: name a run folder, an experiment that was run, or a fine-tuned model on the Hub; "
+                "model.teacher: name a run directory, an experiment that was run, or a fine-tuned model on the Hub; "
                 "or set model.alpha: 1 for the same student without a teacher."
             )
         if beta < 0:
@@ -85,7 +85,7 @@ class Distillation(Strategy):
         self._ask: dict[str, Callable[[Batch], Tensor]] = {}
 
     def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
-        """Lets the teacher see every training row once, and keeps its answers beside the rows.
+        """Lets the teacher see every training example once, and keeps its answers beside the rows.
 
         For a single epoch the teacher runs in every step instead, where it reads the student's tokens.
         """
@@ -170,12 +170,12 @@ class Distillation(Strategy):
         if work.epochs > 1 or not same_tokens:
             self.frozen_work.append(frozen.keep(data, work, values, [(name, rows)], view))
         else:
-            self.frozen_work.append(f"{values.field} in every step: a single epoch sees each row once anyway")
+            self.frozen_work.append(f"{values.field} in every step: a single epoch sees each example once anyway")
         if values.field not in data.attached:
             if not same_tokens:
                 raise TransferlabError(
                     f"model.teacher: {self.teacher_name} reads other tokens than the student, so its answers must be "
-                    f"kept on disk, but {self.frozen_work[-1]}."
+                    f"cached on disk, but {self.frozen_work[-1]}."
                 )
             # not a part of this module: a teacher neither learns nor belongs into a checkpoint
             self._ask[values.field] = values.compute

@@ -17,7 +17,7 @@ def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> 
     transformers_only = (recurrent, "a BiLSTM has none")
     unread = {
         "lstm_size": (not recurrent, "the encoder is no BiLSTM"),
-        "mix_lr": (encoder.layers != "mix", "no layer mix is learned"),
+        "mix_lr": (encoder.layers != "mix", "no layer mix is trained"),
         "keep_layers": transformers_only,
         "dropout": transformers_only,
         "attention_dropout": transformers_only,

@@ -54,9 +54,9 @@ class FeatureExtraction(Strategy):
     def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
         """Computes the features of all rows that are trained, selected or tested on, or reads them."""
         if self.encoder.mix is not None:
-            self.frozen_work.append("features in every step: the layer mix learns")
+            self.frozen_work.append("features in every step: the layer mix is trained")
         elif self.head.reads_tokens and data.settings.truncation == "windows":
-            self.frozen_work.append("features in every step: the windows of a document are not kept one by one")
+            self.frozen_work.append("features in every step: the windows of a document are not cached one by one")
         else:
             tests = [(split, data.test_rows(split)) for split in data.source.test]
             reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling)

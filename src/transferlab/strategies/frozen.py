@@ -77,7 +77,7 @@ def keep(data: TaskDataModule, work: Work, values: Values, parts: Parts, view: T
         data.attach(values.field, split, kept)
         size += kept.size_mb
     how = "read from disk" if known else f"computed in {time.perf_counter() - started:.1f} s"
-    return f"{values.field} of {sum(map(len, wanted.values())):,} rows, {how}, {size:,.0f} MB"
+    return f"{values.field} of {sum(map(len, wanted.values())):,} examples, {how}, {size:,.0f} MB"
 
 
 def _store(split: EncodedSplit, rows: Any, key: str, work: Work, values: Values) -> tuple[Store, int]:

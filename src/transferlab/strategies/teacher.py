@@ -41,7 +41,7 @@ class Teacher(NamedTuple):
 
 
 def load_teacher(name: str, task: TaskSpec) -> Teacher:
-    """Loads a run folder, the newest run of an experiment, or a model from the Hub.
+    """Loads a run directory, the newest run of an experiment, or a model from the Hub.
 
     Raises:
         TransferlabError: Nothing of that name, or it was not trained for such a task.
@@ -86,7 +86,7 @@ def restore(run: Path, beside_base: bool = False) -> Strategy:
     """Rebuilds the model of a finished run from its folder, in evaluation mode.
 
     Args:
-        run: The run folder.
+        run: The run directory.
         beside_base: Whether it is to be compared with its pretrained encoder, which must be the same by content then,
             even where training changed all of it.
 

@@ -63,8 +63,8 @@ class BucketBatchSampler(Sampler[list[int]]):
         if not shuffle:
             if len(self.lengths) < world_size:
                 raise TransferlabError(
-                    f"{len(self.lengths)} rows to evaluate on are too few for {world_size} processes, since each needs "
-                    "one; lower trainer.devices or trainer.num_nodes."
+                    f"{len(self.lengths)} examples to evaluate on are too few for {world_size} processes, since each "
+                    "needs one; lower trainer.devices or trainer.num_nodes."
                 )
             # Lightning skips the loop on a rank without batches, and the others would wait for its metrics for ever
             batch_size = min(batch_size, len(self.lengths) // world_size)

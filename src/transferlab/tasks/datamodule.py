@@ -28,27 +28,28 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
     """Rows of a task as length-bucketed or packed batches.
 
     Args:
-        task: Name of a row in `transferlab.tasks.table`, or with `source` a name of your own; empty: the last part of
+        task: A task of `transferlab.tasks.table`, or with `source` a name of your own; empty: the last part of
             `source.path`, on the command line else the name of the experiment.
         encoder: The encoder whose tokenizer is used; linked from the top-level key.
-        source: Where your own rows lie; leave it out for a task of the table.
+        source: Where your own examples are; leave it out for a task of the table.
         truncation: Which part of a long text is kept: ``head``, ``tail``, ``head_tail`` (the first 128 tokens and the
             rest from the end) or ``windows`` (all of it, pooled to one prediction).
         max_length: Tokens per sequence, special tokens included; what is longer is truncated.
         batch_size: Training examples per step and process; with `max_tokens` an upper bound, so allow a large one.
         eval_batch_size: Examples per step and process in validation, test and prediction; with `max_tokens` an upper
             bound.
-        max_tokens: Token budget per step and process: rows times the longest of them, packed the real tokens. At least
-            `max_length`; null: `batch_size` alone decides.
+        max_tokens: Token budget per step and process: examples times the longest of them, packed the real tokens. At
+            least `max_length`; null: `batch_size` alone decides.
         packed: Lay the sequences of a batch one after the other into one row without padding, each attending to itself
             only, in plain random order. Meant for GPUs: on a CPU it gains nothing over buckets.
         static_shape: Fill every packed training batch up to exactly `max_tokens`, one shape for `torch.compile`; null:
             on a GPU. On a CPU the filling would be computed in vain.
         selection: ``holdout`` or ``official``, see `transferlab.tasks.selection.Protocol`.
-        holdout: Part of the training rows carved for validation where the task has no validation split; at most 2,000.
-        train_fraction: Part of the training rows to train on, stratified.
-        train_examples: Number of training rows to train on, stratified.
-        test_examples: Number of rows of each test split to test on, the same ones for every seed; null: all.
+        holdout: Part of the training examples held out for validation where the task has no validation split; at most
+            2,000.
+        train_fraction: Part of the training examples to train on, stratified.
+        train_examples: Number of training examples to train on, stratified.
+        test_examples: Number of examples of each test split to test on, the same ones for every seed; null: all.
         predict: Splits to predict, ``split`` or ``config/split``; null: those of the task that the data has.
         windows: How ``windows`` are cut and counted: ``even`` spreads a text over as few windows as it needs, and each
             counts by its tokens; ``full`` fills window after window, and a short last one counts as much as any other.
@@ -169,7 +170,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         return loader
 
     def state_dict(self) -> dict[str, int]:
-        """The place in the training rows: the epoch, and how many of its batches each process has done."""
+        """The place in the training examples: the epoch, and how many of its batches each process has done."""
         if self.trainer is None:
             return {}
         # Lightning declares a tracker that knows less than the one it uses
@@ -179,13 +180,13 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         return {"epoch": epoch.processed, "batch": batches.current.ready if inside else 0}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes to a place in the training rows, also where Lightning has asked for the loader already."""
+        """Goes to a place in the training examples, also where Lightning has asked for the loader already."""
         self._begun = (state_dict["epoch"], state_dict["batch"])
         if self._order is not None:
             self._order.resume(*self._begun)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the rows that select checkpoints."""
+        """Batches of the validation set."""
         return self.loader(*self.part_rows("validation"))
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
@@ -195,7 +196,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             TransferlabError: The task has no labelled test split.
         """
         if not self.source.test:
-            raise TransferlabError("data.source.test: this task names no labelled test split.")
+            raise TransferlabError("data.source.test: this task names no labeled test split.")
         return [self.loader(split, self.test_rows(split)) for split in self.source.test]
 
     def predict_dataloader(self) -> list[DataLoader[Batch]]:

@@ -15,7 +15,7 @@ Read = Callable[[str], Rows]
 
 
 def labels_of(source: Source, read: Read) -> Labels:
-    """The labels of a task: those that the source names, else those of the training rows.
+    """The labels of a task: those that the source names, else those of the training examples.
 
     Args:
         source: Where the rows lie.

@@ -70,7 +70,7 @@ class TaskRows:
 
     @property
     def spec(self) -> TaskSpec:
-        """Facts that the model needs; reads the training rows where the labels are to be inferred."""
+        """Facts that the model needs; reads the training examples where the labels are to be inferred."""
         if self._spec is None:
             metrics = self.source.metrics or KINDS[self.source.kind].metrics
             tests = test_names(self.source.test)
@@ -79,14 +79,14 @@ class TaskRows:
 
     @property
     def labels(self) -> Labels:
-        """The labels of the task; reads the training rows where they are to be inferred."""
+        """The labels of the task; reads the training examples where they are to be inferred."""
         if self._labels is None:
             self._labels = labels_of(self.source, self.rows)
         return self._labels
 
     @property
     def origin(self) -> str:
-        """Where the training rows were read from."""
+        """Where the training examples were read from."""
         known = self._at_hand(self.source.train)
         return known.origin if known else self.rows(self.source.train).origin
 
@@ -112,7 +112,7 @@ class TaskRows:
 
     @property
     def fingerprint(self) -> str:
-        """Names the rows that train and those that select, as the encoder reads them; empty where they are not read."""
+        """Names the training and validation examples, as the encoder reads them; empty where they are not read."""
         train = self._encoded.get(self.source.train)
         if train is None:
             return ""
@@ -215,7 +215,7 @@ class TaskRows:
         """Class numbers or targets of all rows of the training split; for tagging those of all words, flat.
 
         Raises:
-            TransferlabError: Unlabelled rows, or a single class.
+            TransferlabError: Unlabeled examples, or a single class.
         """
         known = self._at_hand(self.source.train)
         if known and known.labels is not None:
@@ -225,7 +225,7 @@ class TaskRows:
             labels = encode_labels(self.rows(self.source.train), self.source, self.labels)
         if len(np.unique(labels)) < 2:
             raise TransferlabError(
-                f"{self.origin}: all training rows have the same label; two different ones are needed to learn."
+                f"{self.origin}: all training examples have the same label; two different ones are needed."
             )
         return labels
 
@@ -233,6 +233,6 @@ class TaskRows:
         rows = self.rows(split)
         if not is_labelled(rows.rows, self.source, self.labels.names):
             raise TransferlabError(
-                f"{rows.origin}: the rows of split {split!r} carry no labels in column {self.source.label!r}; "
+                f"{rows.origin}: the examples of split {split!r} carry no labels in column {self.source.label!r}; "
                 "a split without labels belongs into data.source.predict."
             )

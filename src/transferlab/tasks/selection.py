@@ -18,9 +18,10 @@ class Protocol(NamedTuple):
     Attributes:
         selection: ``holdout``: checkpoints are selected on rows that are never tested on. ``official``: on the
             official validation split, as papers do; for GLUE that is also the test.
-        holdout: Part of the training rows carved out where a task has no validation split of its own; at most 2,000.
-        train_fraction: Part of the remaining training rows to train on.
-        train_examples: Number of the remaining training rows to train on.
+        holdout: Part of the training examples held out where a task has no validation split of its own; at most
+            2,000.
+        train_fraction: Part of the remaining training examples to train on.
+        train_examples: Number of the remaining training examples to train on.
         seed: Seed of the holdout and of the sub-sample.
     """
 
@@ -32,14 +33,14 @@ class Protocol(NamedTuple):
 
 
 def validation_split(source: Source, selection: Selection) -> str:
-    """The split that selects checkpoints; empty when it is carved from the training rows."""
+    """The split that selects checkpoints; empty when it is carved from the training examples."""
     if selection == "official":
         return source.validation or (source.test[0] if source.test else "")
     return source.validation
 
 
 def carve(labels: Indices | None, count: int, protocol: Protocol, carve_validation: bool) -> tuple[Indices, Indices]:
-    """Splits the training rows into (train, validation), stratified by `labels` where they are given.
+    """Splits the training examples into (train, validation), stratified by `labels` where they are given.
 
     The validation part depends on the seed alone, so runs with another label fraction select on the same rows.
 
@@ -54,7 +55,9 @@ def carve(labels: Indices | None, count: int, protocol: Protocol, carve_validati
             raise TransferlabError(f"data.holdout: {protocol.holdout} is not in (0, 1).")
         size = min(max(2, round(protocol.holdout * count)), MAX_HOLDOUT)
         if count - size < 2:
-            raise TransferlabError(f"data.holdout: {count} training rows are too few to carve {size} for validation.")
+            raise TransferlabError(
+                f"data.holdout: {count} training examples are too few to hold out {size} for validation."
+            )
         train, validation = _split(train, labels, count - size, protocol.seed)
     wanted = _wanted(len(train), protocol)
     if wanted < len(train):

@@ -13,7 +13,7 @@ class TaskSpec(NamedTuple):
     """Facts about a task that a strategy needs; the kind alone picks head, loss and metrics.
 
     Attributes:
-        name: Name of the task, as used in run folders and tables.
+        name: Name of the task, as used in run directories and tables.
         kind: ``classification``, ``regression`` or ``tagging`` (one label per word).
         labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
         metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
@@ -44,7 +44,7 @@ class TaskSpec(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows of a task lie and how to read them.
+    """Where the examples of a task are and how to read them.
 
     Attributes:
         path: Name on the Hub, or a folder laid out like a data set repository. Leave it empty when `files` is given.
@@ -55,8 +55,8 @@ class Source:
             names.
         label: The label column, by name or number.
         kind: classification, regression or tagging.
-        labels: Label names in class order. Inferred from the training rows where empty; a label is then matched by its
-            name alone, and never taken for a class number.
+        labels: Label names in class order. Inferred from the training examples where empty; a label is then matched by
+            its name alone, and never taken for a class number.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.
         train: Split to train on.
         validation: Split to select checkpoints on; empty: the one called ``validation`` where it is there and not

@@ -44,5 +44,5 @@ class BestValues(Callback):
         return {"score": self.score, "values": self.values}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Continues from there."""
         self.score, self.values = state_dict["score"], state_dict["values"]

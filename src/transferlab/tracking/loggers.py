@@ -1,4 +1,4 @@
-"""Points loggers at the run folder, and gives Weights & Biases names and keys that compare."""
+"""Points loggers at the run directory, and gives Weights & Biases names and keys that compare."""
 
 import inspect
 import json
@@ -80,7 +80,7 @@ def _prepare_wandb(logger: Any, settings: Any, folder: Path, command: str) -> No
         # a run of its own, beside the one that was trained
         arguments.id, arguments.job_type = secrets.token_hex(4), "eval"
     for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
-        # staged files belong to the run folder, not to the home folder
+        # staged files belong to the run directory, not to the home folder
         os.environ.setdefault(variable, str(folder / "wandb"))
     # reports about the client itself go to its makers, and complain when they cannot be sent
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")

@@ -14,7 +14,7 @@ class MetricsLog(Logger):
     """Writes a line for each logged step: ``{"step": 7, "epoch": 0, "train/loss": 0.31, "val/accuracy": 0.9}``.
 
     A step is logged in parts (rate, loss, validation), so its line is written when the next step begins. A checkpoint
-    holds how long the file was and the line that was still open; going on from it cuts off whatever came later.
+    holds how long the file was and the line that was still open; continuing from it cuts off whatever came later.
 
     Args:
         path: The file.

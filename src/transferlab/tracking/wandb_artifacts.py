@@ -40,7 +40,7 @@ def sources(summary: dict[str, Any], teacher: Path | str | None, limit_mb: float
 
     Args:
         summary: The record of the run.
-        teacher: Run folder of the teacher, or its name on the Hub.
+        teacher: Run directory of the teacher, or its name on the Hub.
         limit_mb: A larger checkpoint is not uploaded.
     """
     task, data = summary["task"], summary.get("data", {})

@@ -35,7 +35,7 @@ def in_sweep() -> bool:
 
 
 def run_id(folder: Path) -> str:
-    """The W&B id of a run folder: chosen at its first start, and kept there for all others."""
+    """The W&B id of a run directory: chosen at its first start, and kept there for all others."""
     path = folder / ID
     if not path.is_file():
         # runs of earlier versions were called like their folder
@@ -59,8 +59,8 @@ class WandbLogger(Logger):
         group: What is averaged over; ``<task>/<strategy>`` where empty.
         job_type: ``train``, ``distill`` or ``eval`` where empty; ``$WANDB_JOB_TYPE`` counts too.
         tags: Words to filter by, beside task, strategy, encoder and `run.tags`.
-        save_dir: Folder for W&B's files; the run folder is filled in.
-        id: Id on the server; kept in the run folder where empty.
+        save_dir: Folder for W&B's files; the run directory is filled in.
+        id: Id on the server; kept in the run directory where empty.
         offline: Write files only.
         checkpoints: Which become artifacts: ``best``, ``last``, both or none.
         artifact_limit_mb: A larger checkpoint (MB of 2**20 bytes) is named by its hash instead of uploaded.
@@ -223,7 +223,7 @@ class WandbLogger(Logger):
             try:
                 run = self._init("online")
             except Exception as error:
-                say(f"W&B cannot be reached ({_reason(error)}); this start of the run is kept offline.")
+                say(f"W&B cannot be reached ({_reason(error)}); this start of the run stays offline.")
                 _teardown()
                 self.offline = True
         run = run or self._init("offline")
@@ -258,7 +258,7 @@ class WandbLogger(Logger):
     def _give_up(self, reason: str) -> None:
         if not self._dead:
             self._dead = True
-            say(f"W&B: {reason}; training goes on, and metrics.jsonl in the run folder holds every step.")
+            say(f"W&B: {reason}; training continues, and metrics.jsonl in the run directory holds every step.")
             if threading.current_thread() is self._thread:
                 _teardown(self._run)
 

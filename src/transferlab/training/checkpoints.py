@@ -160,7 +160,7 @@ def newest(folder: Path) -> tuple[Path | None, list[Path]]:
     if damaged:
         names = " and ".join(map(str, damaged))
         raise TransferlabError(
-            f"{names}: damaged, and there is no other checkpoint to go on from. Put an intact copy there, or delete "
+            f"{names}: damaged, and there is no other checkpoint to resume from. Put an intact copy there, or delete "
             f"{'it' if len(damaged) == 1 else 'both'} to train from the beginning."
         )
     return None, damaged

@@ -1,4 +1,4 @@
-"""One process at a time trains in a run folder."""
+"""One process at a time trains in a run directory."""
 
 import atexit
 import json
@@ -18,10 +18,10 @@ NAME = "run.lock"
 
 
 def acquire(folder: Path) -> None:
-    """Takes a run folder for this process until it ends; a lock that a dead process left is taken over.
+    """Takes a run directory for this process until it ends; a lock that a dead process left is taken over.
 
     Args:
-        folder: The run folder; it must exist.
+        folder: The run directory; it must exist.
 
     Raises:
         TransferlabError: Another process trains there, or the folder cannot be written.
@@ -39,19 +39,19 @@ def acquire(folder: Path) -> None:
                 )
             write_json(path, mine)
     except OSError as error:
-        raise TransferlabError(f"cannot lock the run folder {folder}: {error.strerror or error}") from error
+        raise TransferlabError(f"cannot lock the run directory {folder}: {error.strerror or error}") from error
     atexit.register(release, folder)
 
 
 def release(folder: Path) -> None:
-    """Gives a run folder back, if it is this process that holds it."""
+    """Gives a run directory back, if it is this process that holds it."""
     path = folder / NAME
     if _read(path) == identity():
         path.unlink(missing_ok=True)
 
 
 def taken(folder: Path) -> bool:
-    """Whether another process may be training in a run folder."""
+    """Whether another process may be training in a run directory."""
     holder, mine = _read(folder / NAME), identity()
     return holder is not None and holder != mine and lives(holder, mine)
 

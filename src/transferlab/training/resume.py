@@ -106,7 +106,7 @@ class Resumable(Checkpoint):
     It must stand behind all other callbacks, so that what they note at the end of an epoch is in the checkpoint.
 
     Args:
-        folder: The run folder.
+        folder: The run directory.
         seed: Seed of the run.
         every_steps: Optimizer steps between two checkpoints; None for no such rule.
         every_minutes: Minutes between two checkpoints; None for no such rule.

@@ -40,7 +40,7 @@ ROWS = {
     "WNLI": 146,
     "QQP": 390965,
 }
-"""Test rows of each file; the server refuses a file with more or fewer."""
+"""Test examples of each file; the server refuses a file with more or fewer."""
 
 WORDS = ("mnli", "qnli", "rte")
 """Tasks whose labels the server wants as words; it wants class numbers for the others."""
@@ -89,7 +89,7 @@ def collect(task: str, run: Path, folder: Path) -> list[Path]:
 
     Args:
         task: Name of a GLUE task.
-        run: The run folder.
+        run: The run directory.
         folder: Where to write.
 
     Raises:
@@ -108,10 +108,10 @@ def collect(task: str, run: Path, folder: Path) -> list[Path]:
         except ValueError as error:
             raise TransferlabError(f"{source} is damaged; {anew}.") from error
         if len(records) != ROWS[name]:
-            raise TransferlabError(f"{source} has {len(records)} rows, the test has {ROWS[name]}; {anew}.")
+            raise TransferlabError(f"{source} has {len(records)} examples, the test has {ROWS[name]}; {anew}.")
         paths.append(write_tsv(task, number, records, folder))
     if not paths:
-        raise TransferlabError(f"{run} has no predictions of unlabelled rows; {remedy}.")
+        raise TransferlabError(f"{run} has no predictions of unlabeled examples; {remedy}.")
     return paths
 
 

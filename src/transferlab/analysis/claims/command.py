@@ -145,6 +145,6 @@ def _transferlab(*arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", "transferlab", *arguments], check=False)
     if done.returncode:
         raise TransferlabError(
-            f"`transferlab {' '.join(arguments[:2])} ...` ended with status {done.returncode}; the same command goes "
-            "on, and without --run what is there already is shown."
+            f"`transferlab {' '.join(arguments[:2])} ...` ended with exit code {done.returncode}; the same command "
+            "continues, and without --run what is there already is shown."
         )

@@ -48,7 +48,7 @@ class Grid:
             sweep: Name of the sweep in the full grid.
             task: Name of the task.
             strategy: Name of the strategy.
-            size: Training rows; None for whatever there are.
+            size: Training examples; None for whatever there are.
         """
         found = [
             run
@@ -59,7 +59,7 @@ class Grid:
         return max(group(found), key=lambda one: len(one.counted), default=None)
 
     def sizes(self, sweep: str, task: str, strategy: str) -> list[int]:
-        """Numbers of training rows with a result, ascending."""
+        """Numbers of training examples with a result, ascending."""
         found = {
             value(run, "data", "train_examples")
             for run in self.of(sweep)

@@ -25,7 +25,7 @@ class Row:
         threshold: What it must exceed for the claim to hold.
         measure: Computes it; None where runs are missing.
         needs: Strategies that must have been run.
-        size: Training rows; None for the one number of the sweep.
+        size: Training examples; None for the one number of the sweep.
         at_most: It must not exceed the threshold.
     """
 
@@ -169,7 +169,7 @@ def spread(runs: Grid, row: Row) -> Effect | None:
 
 
 def share(runs: Grid, row: Row) -> Effect | None:
-    """Parameters that learn, in % of all."""
+    """Trainable parameters, in % of all."""
     return _fact(runs, row, "trainable_pct")
 
 
@@ -226,7 +226,7 @@ def _group(runs: Grid, row: Row, strategy: str) -> Group | None:
 
 
 def _learning_curve(runs: Grid, row: Row, strategy: str) -> dict[int, dict[int, float]]:
-    """Number of training rows to seed to test score."""
+    """Number of training examples to seed to test score."""
     curve: dict[int, dict[int, float]] = {}
     for size in runs.sizes(row.sweep, row.task, strategy):
         for seed, run in grid.by_seed(runs.group(row.sweep, row.task, strategy, size)).items():

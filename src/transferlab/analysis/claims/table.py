@@ -12,11 +12,11 @@ COMPARED = SWEEP_OF | {"imdb": "imdb_labels"}
 """The sweep whose strategies the table of results shows."""
 NAMES = {"sst2": "SST-2", "mrpc": "MRPC", "conll2003": "CoNLL-2003", "imdb": "IMDB"}
 SMALL = (100, 500)
-"""Labelled reviews of the small IMDB."""
+"""Labeled reviews of the small IMDB."""
 LABELS = {"sst2": (50, 100), "imdb": (20, 100)}
 """Labels of the pretrained encoder; its rival has up to 2,000 of SST-2 and 500 of IMDB."""
 FEW = 100
-"""Training rows on which a large model overfits if it ever does."""
+"""Training examples on which a large model overfits if it ever does."""
 MARGIN = 1.0
 """Points that "nearly as good" may lose."""
 KEPT = 95.0
@@ -94,7 +94,7 @@ def _as_good(task: str, method: str) -> Row:
 
 
 def _share(task: str, method: str) -> Row:
-    text = f"{NAMES[task]}: parameters that learn with `{method}`, head included"
+    text = f"{NAMES[task]}: trainable parameters of `{method}`, head included"
     return Row(SWEEP_OF[task], task, text, "%", 1, rows.share, (method,), at_most=True)
 
 
@@ -161,7 +161,7 @@ CLAIMS = (
         "Fine-tuning",
         "Fine-tuning the whole encoder is better than a head on frozen features, but overfits where data is small.",
         "Better: more than 0 points. Overfits: the cross-entropy on the test exceeds that of training at its end, more "
-        f"so with {FEW} rows than with many, and more than with frozen features.",
+        f"so with {FEW} examples than with many, and more than with frozen features.",
         (
             *(_better(sweep, task) for task, sweep in SWEEP_OF.items()),
             _better("imdb_labels", "imdb", SMALL[-1]),

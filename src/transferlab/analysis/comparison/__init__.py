@@ -1,1 +1,1 @@
-"""What the run folders say together: settings, tests, tables, cards, curves over labels."""
+"""What the run directories say together: settings, tests, tables, cards, curves over labels."""

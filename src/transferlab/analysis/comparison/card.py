@@ -35,7 +35,7 @@ METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearm
 
 
 def main(arguments: list[str]) -> None:
-    """Runs ``transferlab card``: writes ``README.md`` into the run folder.
+    """Runs ``transferlab card``: writes ``README.md`` into the run directory.
 
     Raises:
         TransferlabError: No such run, a run that is not finished, or a ``README.md`` that something else wrote.
@@ -57,7 +57,7 @@ def card(folder: Path) -> str:
     """The text of the card of a run, with its metadata.
 
     Args:
-        folder: The run folder; the other seeds are looked for in all runs beside it, ``folder/../..``.
+        folder: The run directory; the other seeds are looked for in all runs beside it, ``folder/../..``.
 
     Raises:
         TransferlabError: The run has no test result.
@@ -151,7 +151,7 @@ def _body(one: Group, own: Summary, config: dict[str, Any], beside: list[Summary
         "encoder": f"{own.get('encoder')} ({own.get('weights')})",
         "strategy": own.get("strategy"),
         "trained parameters": f"{params.get('trainable', 0):,} of {params.get('total', 0):,}",
-        "training rows": f"{data.get('train_examples')} from {data.get('origin')}",
+        "training examples": f"{data.get('train_examples')} from {data.get('origin')}",
         "version of the data": data.get("version"),
         "tokens per text": f"at most {data['max_length']}, {data.get('truncation')}"
         if data.get("max_length")
@@ -227,7 +227,12 @@ def _others(one: Group, beside: list[Summary]) -> list[str]:
         label = f"**{row.label}**" if row.group.key == one.key else row.label
         spread = f" ± {score.std:.4f}" if score.std is not None else ""
         cells.append([label, row.group.key.encoder, str(row.group.key.train_examples), f"{score.mean:.4f}{spread}"])
-    return ["On the same test rows:", "", *_table(["setting", "encoder", "training rows", one.key.metric], cells), ""]
+    return [
+        "On the same test examples:",
+        "",
+        *_table(["setting", "encoder", "training examples", one.key.metric], cells),
+        "",
+    ]
 
 
 def _cost(one: Group) -> list[str]:
@@ -251,7 +256,7 @@ def _limits(one: Group, own: Summary, beside: list[Summary]) -> Iterable[str]:
     if len(one.seeds) < 2:
         yield "A single seed: another one may give another result, and how much so is not known."
     else:
-        yield f"The interval is over {len(one.seeds)} seeds on the same test rows; other rows would add to it."
+        yield f"The interval is over {len(one.seeds)} seeds on the same test examples; other examples would add to it."
     wrong = [f"seed {run.get('seed')}: {', '.join(found)}" for run in one.runs if (found := faults(run))]
     if wrong:
         yield f"Not all runs went well ({'; '.join(wrong)}); finished ones are in the mean."
@@ -259,10 +264,10 @@ def _limits(one: Group, own: Summary, beside: list[Summary]) -> Iterable[str]:
         if row.group.key == one.key and row.below:
             yield f"It is below a baseline without any encoder: {row.below}."
     if own.get("protocol") == "official":
-        yield "The checkpoint was selected on the rows that it was tested on, so the result is too good."
+        yield "The checkpoint was selected on the examples that it was tested on, so the result is too good."
     if data.get("max_length"):
         yield f"It reads {data['max_length']} tokens of a text ({data.get('truncation')})."
-    yield "Nothing was tested but these rows: not other domains or languages, and not fairness towards people."
+    yield "Nothing was tested but these examples: not other domains or languages, and not fairness towards people."
 
 
 def _versions(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""``transferlab curve``: quality over the number of training rows, and how many labels transfer saves."""
+"""``transferlab curve``: quality over the number of training examples, and how many labels transfer saves."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,8 +21,8 @@ class Line(NamedTuple):
     Attributes:
         name: Its strategy, with the encoder where several take part.
         strategy: Its strategy; that of TF-IDF says behind an underscore which linear model reads it.
-        points: Number of training rows -> seed -> result.
-        scores: Number of training rows -> mean and interval.
+        points: Number of training examples -> seed -> result.
+        scores: Number of training examples -> mean and interval.
     """
 
     name: str
@@ -53,7 +53,9 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No runs, unknown task or reference, or a picture that cannot be drawn.
     """
-    parser = Parser("transferlab curve", description="Label-efficiency curves from run folders.", allow_abbrev=False)
+    parser = Parser(
+        "transferlab curve", description="Label-efficiency curves from run directories.", allow_abbrev=False
+    )
     parser.add_argument("root", nargs="?", type=Path, default=Path("runs"), metavar="ROOT", help="[runs]")
     parser.add_argument("--task", help="which task; not needed where there is one only")
     parser.add_argument("--tag", help="only runs with this tag; a sweep tags its runs with its name")
@@ -86,7 +88,7 @@ def read(root: Path, task: str | None = None, tag: str | None = None) -> Curves:
         tag: Only runs with this tag.
 
     Raises:
-        TransferlabError: No such runs, or none with several numbers of training rows.
+        TransferlabError: No such runs, or none with several numbers of training examples.
     """
     found = [{**summary, "folder": str(path)} for path, summary in run_folder.summaries(root)]
     if not found:
@@ -107,7 +109,7 @@ def read(root: Path, task: str | None = None, tag: str | None = None) -> Curves:
     lines = join(chosen)
     if not any(len(line.points) > 1 for line in lines):
         raise TransferlabError(
-            f"no method was run on {task} with several numbers of training rows; see docs/sweeps.md."
+            f"no method was run on {task} with several numbers of training examples; see docs/sweeps.md."
         )
     return Curves(task, chosen[0].key.metric, lines, remarks)
 
@@ -127,13 +129,13 @@ def tables(found: Curves, reference: str | None = None) -> str:
 
 
 def pick(found: Iterable[Group]) -> tuple[list[Group], list[str]]:
-    """One group for each method and number of rows: that with the most seeds; a remark where there were several."""
+    """One group for each method and size of training set: that with the most seeds; a remark where there were more."""
     best: dict[tuple[str, str, int], Group] = {}
     doubled: set[str] = set()
     for group in found:
         place = (group.key.strategy, group.key.encoder, group.key.train_examples or 0)
         if place in best:
-            doubled.add(f"{place[0]} with {place[2]:,} rows")
+            doubled.add(f"{place[0]} with {place[2]:,} examples")
         if place not in best or len(group.seeds) > len(best[place].seeds):
             best[place] = group
     remarks = [
@@ -181,7 +183,7 @@ def _is(strategy: str, name: str) -> bool:
 
 def _table(task: str, metric: str, lines: list[Line]) -> list[str]:
     sizes = sorted({size for line in lines for size in line.scores})
-    shown = [f"{task}, test/{metric} by number of training rows; mean and half of its 95 % interval over seeds", ""]
+    shown = [f"{task}, test/{metric} by number of training examples; mean and half of its 95 % interval over seeds", ""]
     shown.append("| | " + " | ".join(f"{size:,}" for size in sizes) + " |")
     shown.append("| --- |" + " ---: |" * len(sizes))
     for line in lines:
@@ -234,7 +236,7 @@ def _draw(path: Path, task: str, metric: str, lines: list[Line]) -> None:
     ticks = sorted({size for line in curves for size in line.scores})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("training rows")
+    axes.set_xlabel("training examples")
     axes.set_ylabel(f"test/{metric}, mean and 95 % interval over seeds")
     axes.set_title(task)
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""``transferlab dashboard``: run folders in Trackio, a dashboard on this machine without an account."""
+"""``transferlab dashboard``: run directories in Trackio, a dashboard on this machine without an account."""
 
 import os
 import shutil

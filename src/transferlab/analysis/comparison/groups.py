@@ -81,7 +81,7 @@ class Group(NamedTuple):
 def estimate(values: Sequence[float]) -> Estimate | None:
     """Mean, standard deviation and the 95 % interval of the mean by Student's t: ``mean ± t(n - 1) std / sqrt(n)``.
 
-    The interval is about the mean over seeds on these very test rows; that other rows would give other numbers is not
+    The interval is about the mean over seeds on these very test examples; that others would give other numbers is not
     in it. None without values.
     """
     if not values:
@@ -98,8 +98,8 @@ def group(summaries: Sequence[Summary]) -> list[Group]:
     """Puts runs of the same setting together, in the order in which settings first appear.
 
     Args:
-        summaries: Contents of ``summary.json``. With ``folder``, the run folder, older ones that lack ``setting`` are
-            told apart by their ``config.yaml``; without it they are told apart by what the summary says.
+        summaries: Contents of ``summary.json``. With ``folder``, the run directory, older ones that lack ``setting``
+            are told apart by their ``config.yaml``; without it they are told apart by what the summary says.
     """
     keys = [key_of(summary) for summary in summaries]
     usual = _usual_test(keys)

@@ -1,4 +1,4 @@
-"""What a label is worth: quality as a function of the number of training rows, and that function turned round."""
+"""What a label is worth: quality as a function of the number of training examples, and that function turned round."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Curve = Mapping[int, Mapping[int, float]]
-"""Number of training rows -> seed -> result; larger is better."""
+"""Number of training examples -> seed -> result; larger is better."""
 
 
 class Labels(NamedTuple):

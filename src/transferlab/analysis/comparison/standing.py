@@ -191,13 +191,13 @@ def _row(one: Group, label: str, block: Sequence[tuple[Group, str]]) -> Row:
 
 
 def _better_baseline(one: Group, block: Sequence[tuple[Group, str]]) -> str:
-    """The best baseline, if it is better: of those on as many training rows where there is one, else of all."""
+    """The best baseline, if it is better: of those on as many training examples where there is one, else of all."""
     baselines = [pair for pair in block if _classical(pair[0]) and pair[0].score is not None]
     alike = [pair for pair in baselines if pair[0].key.train_examples == one.key.train_examples]
     best = max(alike or baselines, key=lambda pair: goodness(pair[0]), default=None)
     if best is None or one.score is None or goodness(one) >= goodness(best[0]):
         return ""
-    return best[1] if alike else f"{best[1]} on {best[0].key.train_examples} rows"
+    return best[1] if alike else f"{best[1]} on {best[0].key.train_examples} training examples"
 
 
 def _flags(one: Group) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""``transferlab report``: the run folders as one HTML file. Imports no torch."""
+"""``transferlab report``: the run directories as one HTML file. Imports no torch."""

@@ -1,4 +1,4 @@
-"""``transferlab report``: one self-contained HTML file on the run folders."""
+"""``transferlab report``: one self-contained HTML file on the run directories."""
 
 import os
 from pathlib import Path

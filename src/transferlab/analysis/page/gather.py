@@ -1,4 +1,4 @@
-"""What a report reads from the run folders, each file once."""
+"""What a report reads from the run directories, each file once."""
 
 import csv
 import json
@@ -83,7 +83,7 @@ class Tested(NamedTuple):
         confusion: (gold, predicted) to examples, for tagging words without the B and I of the tags.
         scores: Probabilities ``[examples, classes]``, None without.
         gold: Class numbers ``[examples]`` of those.
-        selection: Scores and class numbers of the rows that selected, None without.
+        selection: Scores and class numbers on the validation set, None without.
         errors: Of entities, None for other tasks.
     """
 

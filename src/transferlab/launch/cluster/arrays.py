@@ -59,11 +59,11 @@ def submit_array(commands: Sequence[Command], folder: Path, settings: Slurm, dry
 
 
 class Element(NamedTuple):
-    """An element of an array that fills several run folders by a command of its own.
+    """An element of an array that fills several run directories by a command of its own.
 
     Attributes:
         arguments: What follows ``transferlab``.
-        runs: The run folders.
+        runs: The run directories.
     """
 
     arguments: Sequence[str]
@@ -115,7 +115,7 @@ def _to_submit(what: str, files: dict[Path, tuple[str, Sequence[Path]]], dry: bo
 
     Args:
         what: What the elements are, in the plural.
-        files: The script of each element, with its text and the run folders that it fills.
+        files: The script of each element, with its text and the run directories that it fills.
         dry: Do not ask Slurm.
 
     Returns:

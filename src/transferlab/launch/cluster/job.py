@@ -25,7 +25,7 @@ def start(run: Path, limit: int, others: Sequence[Path] = ()) -> None:
     """Counts the requeues in a row that brought no new checkpoint.
 
     Args:
-        run: The run folder.
+        run: The run directory.
         limit: So many are allowed.
         others: Further runs of the same job, whose checkpoints count too.
 
@@ -51,7 +51,7 @@ def end(run: Path, status: int, others: Sequence[Path] = ()) -> int:
     """Requeues the job of a run that was told to stop; not one that finished, failed or was cancelled.
 
     Args:
-        run: The run folder.
+        run: The run directory.
         status: With which ``srun`` ended.
         others: Further runs of the same job.
 
@@ -65,14 +65,14 @@ def end(run: Path, status: int, others: Sequence[Path] = ()) -> int:
         _say("the run did not come to its end")
         return 1
     if status not in AGAIN:
-        _say(f"the run ended with status {status}" + ("" if status == 0 else f": see {run}/slurm/rank*.log"))
+        _say(f"the run ended with exit code {status}" + ("" if status == 0 else f": see {run}/slurm/rank*.log"))
         return status
     state = queue.state(job)
     # one that is cancelled must not come back; one that Slurm requeues itself comes back anyway
     if state not in {"RUNNING", ""}:
         _say(f"the run was stopped; job {job} is {state}, so it is not requeued from here")
     elif why_not := queue.requeue(job):
-        _say(f"job {job} could not be requeued ({why_not}); go on with: transferlab submit --resume {run}")
+        _say(f"job {job} could not be requeued ({why_not}); resume with: transferlab submit --resume {run}")
     else:
         _say(f"the run was told to stop; job {job} is requeued")
     return status

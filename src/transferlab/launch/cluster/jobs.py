@@ -1,4 +1,4 @@
-"""Run folders that are ready to be trained by a job, and the job that does it."""
+"""Run directories that are ready to be trained by a job, and the job that does it."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ class Command(NamedTuple):
 
     Attributes:
         arguments: What follows ``transferlab fit``: ``--experiment NAME`` or ``--config FILE``, and any keys.
-        run: Its run folder; without a configuration in `arguments` it must hold one.
+        run: Its run directory; without a configuration in `arguments` it must hold one.
     """
 
     arguments: Sequence[str]
@@ -33,10 +33,10 @@ class Command(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A run folder as a job needs it.
+    """A run directory as a job needs it.
 
     Attributes:
-        run: The run folder.
+        run: The run directory.
         tree: The experiment as it is now; later changes of its files do not reach the run. None: the run has its own.
         arguments: What follows ``transferlab fit`` but for the configuration.
         text: The lines that train it.
@@ -49,7 +49,7 @@ class Job(NamedTuple):
 
 
 def submit(command: Command, settings: Slurm, dry: bool = False) -> str:
-    """Writes ``slurm/job.sbatch`` into the run folder and submits it.
+    """Writes ``slurm/job.sbatch`` into the run directory and submits it.
 
     Args:
         command: The run.
@@ -202,7 +202,7 @@ def write(job: Job, settings: Slurm) -> None:
     try:
         (job.run / "slurm").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TransferlabError(f"run.root: cannot write the run folder {job.run}: {error.strerror}") from error
+        raise TransferlabError(f"run.root: cannot write the run directory {job.run}: {error.strerror}") from error
     if job.tree is not None:
         run_folder.write_text(job.run / "slurm" / "experiment.yaml", yaml.safe_dump(job.tree, sort_keys=False))
     note(job, settings, last_job(job.run))

@@ -57,7 +57,7 @@ def body(run: Path, arguments: Sequence[str], settings: Slurm) -> str:
     """The lines that train one run; the same again after each requeue.
 
     Args:
-        run: The run folder.
+        run: The run directory.
         arguments: What follows ``transferlab fit`` but for the configuration.
         settings: What the job asks for.
     """
@@ -74,10 +74,10 @@ def body(run: Path, arguments: Sequence[str], settings: Slurm) -> str:
 
 
 def command_body(runs: Sequence[Path], arguments: Sequence[str], log: Path, settings: Slurm) -> str:
-    """The lines of a job that fills several run folders by a command of its own; the same again after each requeue.
+    """The lines of a job that fills several run directories by a command of its own; the same again after each requeue.
 
     Args:
-        runs: The run folders.
+        runs: The run directories.
         arguments: What follows ``transferlab``.
         log: Where the command writes.
         settings: What the job asks for.
@@ -116,7 +116,7 @@ def element(runs: Path) -> str:
     """The lines that an element of an array runs.
 
     Args:
-        runs: A file with a run folder in each line, that of element 0 first.
+        runs: A file with a run directory in each line, that of element 0 first.
     """
     return "\n".join(
         [

@@ -15,14 +15,14 @@ MEMORY = r"\d+[KMGT]?"
 OWN = {
     "--array": "SEEDS=5",
     "--chdir": "the folder that you submit from",
-    "--error": "the run folder",
-    "--output": "the run folder",
+    "--error": "the run directory",
+    "--output": "the run directory",
     "--requeue": "cluster.requeues_without_checkpoint",
     "--no-requeue": "cluster.requeues_without_checkpoint",
     "--signal": "cluster.signal_seconds",
     "--ntasks": "cluster.processes_per_node",
     "--ntasks-per-node": "cluster.processes_per_node",
-    "--open-mode": "the run folder",
+    "--open-mode": "the run directory",
 }
 """Options that jobs rely on, and what decides about each."""
 

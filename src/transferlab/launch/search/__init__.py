@@ -1,1 +1,1 @@
-"""Search over keys of an experiment: Optuna picks, the real command trains, the validation rows decide."""
+"""Search over keys of an experiment: Optuna picks, the real command trains, the validation examples decide."""

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     search = spec.read(find(asked.file, "search"))
     if asked.wandb:
         write.wandb(asked.wandb, search, asked.root)
-        print(f"wrote {asked.wandb}; go on with: wandb sweep {asked.wandb}")
+        print(f"wrote {asked.wandb}; continue with: wandb sweep {asked.wandb}")
         return
     try:
         import optuna
@@ -86,7 +86,7 @@ def _run(study: "optuna.Study", search: Search, asked: Namespace) -> int:
 
     trials = asked.trials or (len(studies.grid(search)) if search.sampler == "grid" else search.trials)
     if again := studies.recover(study):
-        print(f"{again} trials were cut off; they go on", flush=True)
+        print(f"{again} trials were cut off; they resume", flush=True)
     if studies.count(study) < trials:
         run.prepare()
         first = {
@@ -99,7 +99,7 @@ def _run(study: "optuna.Study", search: Search, asked: Namespace) -> int:
         with ThreadPoolExecutor(asked.jobs) as pool:
             failures = sum(pool.map(lambda _: _work(study, search, asked.root, trials), range(asked.jobs)))
         if signals.request.received:
-            print("stopped; the same command goes on", flush=True)
+            print("stopped; the same command continues it", flush=True)
             return signals.STOPPED
     return 1 if failures else 0
 

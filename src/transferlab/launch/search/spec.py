@@ -43,7 +43,7 @@ class Search:
     """A search over keys of an experiment.
 
     Attributes:
-        name: Name of the file, the study, and the beginning of the run folders.
+        name: Name of the file, the study, and the beginning of the run directories.
         experiment: What is trained, by name.
         space: Dotted keys, and what is tried for them.
         set: Keys of all trials.

@@ -1,1 +1,1 @@
-"""Grids of runs from one short file: each cell a run folder, started, gone on with or left alone."""
+"""Grids of runs from one short file: each cell a run directory, started, continued or left alone."""

@@ -12,7 +12,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
 RECORD = "sweep.json"
-"""File in the run folder of a cell: the arguments that it was started with."""
+"""File in the run directory of a cell: the arguments that it was started with."""
 
 
 class Cell(NamedTuple):
@@ -21,8 +21,8 @@ class Cell(NamedTuple):
     Attributes:
         number: Place in the sweep.
         label: ``<experiment>/<id>``, for people.
-        arguments: Command line behind ``transferlab``; the run folder is given by `folder.VARIABLE`.
-        folder: The run folder.
+        arguments: Command line behind ``transferlab``; the run directory is given by `folder.VARIABLE`.
+        folder: The run directory.
         after: Numbers of the cells that must be finished before: the teacher of a distillation.
     """
 
@@ -216,12 +216,12 @@ def _pairs(arguments: list[str]) -> dict[str, str]:
 
 
 def note(cell: Cell) -> None:
-    """Makes the run folder of a cell, and writes down with what it is started."""
+    """Makes the run directory of a cell, and writes down with what it is started."""
     try:
         cell.folder.mkdir(parents=True, exist_ok=True)
         run_folder.write_json(cell.folder / RECORD, {"arguments": list(cell.arguments)})
     except OSError as error:
-        raise TransferlabError(f"cannot write the run folder {cell.folder}: {error.strerror}") from error
+        raise TransferlabError(f"cannot write the run directory {cell.folder}: {error.strerror}") from error
 
 
 def tracks(cells: list[Cell]) -> list[list[Cell]]:

@@ -43,7 +43,7 @@ def seeds(arguments: list[str]) -> None:
     )
     parser.add_argument("name", metavar="NAME", help="an experiment, as in `transferlab list`")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on [5]")
-    parser.add_argument("--name", dest="sweep", default="seeds", help="begins the names of the run folders [seeds]")
+    parser.add_argument("--name", dest="sweep", default="seeds", help="begins the names of the run directories [seeds]")
     mine, cluster = split(arguments)
     asked, rest = parser.parse_known_args(mine)
     tree = {"experiments": [asked.name], "seeds": asked.seeds, "set": _pairs(parser, rest)}
@@ -159,4 +159,4 @@ def _report(board: run.Board, code: int) -> None:
         elif known in {"waiting for another", "elsewhere", "stopped"}:
             print(f"{known}: {cell.label}")
     print(f"{board.count('finished')} of {len(board.cells)} cells finished", end="")
-    print("; the same command goes on with the rest." if code else ".")
+    print("; the same command runs the rest." if code else ".")

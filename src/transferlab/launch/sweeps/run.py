@@ -111,7 +111,7 @@ def check_commands(named: list[tuple[str, tuple[str, ...]]]) -> None:
     except EOFError:
         process.join()
         raise TransferlabError(
-            f"the commands could not be checked: that process ended with status {process.exitcode}."
+            f"the commands could not be checked: that process ended with exit code {process.exitcode}."
         ) from None
     finally:
         process.join()

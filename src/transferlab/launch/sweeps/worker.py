@@ -21,11 +21,11 @@ from transferlab.record import folder as run_folder
 PRELOAD = ["transferlab.cli.train", "transferlab.baselines.command", "transferlab.training.lock"]
 """What the fork server imports."""
 LOG = "output.log"
-"""File in the run folder of a cell: what its command printed."""
+"""File in the run directory of a cell: what its command printed."""
 
 
 def work(arguments: tuple[str, ...], folder: Path) -> None:
-    """Runs one command in a run folder; the process ends with its exit status."""
+    """Runs one command in a run directory; the process ends with its exit status."""
     # a Ctrl-C at the terminal is for the sweep, which then asks its cells to stop
     os.setsid()
     output = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

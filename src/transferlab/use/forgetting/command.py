@@ -35,9 +35,9 @@ class Settings(NamedTuple):
 
     Attributes:
         probes: Probes, each with rows of its own.
-        rows: Training rows of each.
-        test_rows: Test rows of all of them together, at most.
-        texts: Test rows on which drift is measured.
+        rows: Training examples of each.
+        test_rows: Test examples of all of them together, at most.
+        texts: Test examples on which drift is measured.
         seed: Seed of the draws.
     """
 
@@ -55,8 +55,8 @@ class Original(NamedTuple):
         model: It, under a linear head that nobody reads.
         views: The rows of the probe task, one view for each text column.
         draws: The rows of each probe.
-        known: Features of the training rows.
-        tested: Features of the test rows.
+        known: Features of the training examples.
+        tested: Features of the test examples.
         scores: The primary metric of each probe.
     """
 
@@ -106,11 +106,11 @@ def _parser() -> Parser:
     default = Settings()
     parser.add_argument("--run", nargs="+", required=True, help="experiment (its newest run), run id or folder")
     parser.add_argument("--probe", nargs="+", metavar="TASK", help="other tasks [stsb, for runs of it sst2]")
-    parser.add_argument("--probes", type=int, default=default.probes, help="probes, each with its own rows [5]")
-    parser.add_argument("--rows", type=int, default=default.rows, help="training rows of a probe [1000]")
-    parser.add_argument("--test-rows", type=int, default=default.test_rows, help="test rows in all, at most [2000]")
-    parser.add_argument("--texts", type=int, default=default.texts, help="test rows that show drift [500]")
-    parser.add_argument("--seed", type=int, default=default.seed, help="seed of the rows [0]")
+    parser.add_argument("--probes", type=int, default=default.probes, help="probes, each with its own examples [5]")
+    parser.add_argument("--rows", type=int, default=default.rows, help="training examples of a probe [1000]")
+    parser.add_argument("--test-rows", type=int, default=default.test_rows, help="test examples in all, at most [2000]")
+    parser.add_argument("--texts", type=int, default=default.texts, help="test examples that show drift [500]")
+    parser.add_argument("--seed", type=int, default=default.seed, help="seed of the examples [0]")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of runs [runs]")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draws drift by layer into a PNG, SVG or PDF file")
     return parser
@@ -167,7 +167,7 @@ def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
     given = parser.instantiate_classes(parser.parse_object({"data": arguments})).data.as_dict()
     data = TaskDataModule(encoder=encoder, **given)
     if not data.source.test:
-        raise TransferlabError(f"--probe: {name} has no labelled test split to probe on.")
+        raise TransferlabError(f"--probe: {name} has no labeled test split to probe on.")
     return data
 
 

@@ -35,26 +35,28 @@ class Draw(NamedTuple):
 
 
 def draws(train: int, test: int, probes: int, rows: int, test_rows: int, seed: int) -> list[Draw]:
-    """Draws the rows of each probe: each has its own training rows and its own part of the test rows.
+    """Draws the rows of each probe: each has its own training examples and its own part of the test examples.
 
     So the probes are independent of one another as far as the data allows, and an interval over them covers the choice
-    of the training rows as well as that of the test rows.
+    of the training examples as well as that of the test examples.
 
     Args:
         train: Rows in the training split.
         test: Rows in the test split.
         probes: How many.
-        rows: Training rows of each.
-        test_rows: Test rows of all probes together, at most.
+        rows: Training examples of each.
+        test_rows: Test examples of all probes together, at most.
         seed: Seed of the draw.
 
     Raises:
-        TransferlabError: Fewer than four test rows for a probe.
+        TransferlabError: Fewer than four test examples for a probe.
     """
     generator = np.random.default_rng(seed)
     parts = np.array_split(generator.permutation(test)[:test_rows], probes)
     if len(parts[-1]) < 4:
-        raise TransferlabError(f"--probes: {probes} probes share {test} test rows, fewer than 4 for each; use fewer.")
+        raise TransferlabError(
+            f"--probes: {probes} probes share {test} test examples, fewer than 4 for each; use fewer."
+        )
     order = generator.permutation(train)
     if probes * rows <= train:
         chosen = [order[number * rows : (number + 1) * rows] for number in range(probes)]
@@ -132,7 +134,7 @@ class Score(NamedTuple):
     """What a probe came to.
 
     Attributes:
-        value: The primary metric on the test rows.
+        value: The primary metric on the test examples.
         single: Whether it gives one answer to all of them, so that it says nothing of the encoder.
     """
 
@@ -141,13 +143,13 @@ class Score(NamedTuple):
 
 
 def score(task: TaskSpec, known: Features, tested: Features, draw: Draw) -> Score:
-    """Fits a linear model on the training rows of a draw and returns its primary metric on the test rows.
+    """Fits a linear model on the training examples of a draw and returns its primary metric on the test examples.
 
     Logistic regression, for targets ridge regression, on features of zero mean and unit variance; the strength of the
-    L2 penalty by cross-validation within the training rows.
+    L2 penalty by cross-validation within the training examples.
 
     Raises:
-        TransferlabError: All training rows have one label.
+        TransferlabError: All training examples have one label.
     """
     vectors, labels, seen = known.pick(draw.train)
     others, gold, there = tested.pick(draw.test)
@@ -180,7 +182,7 @@ def _fit(task: TaskSpec, vectors: Array, labels: Array) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     if len(np.unique(labels)) < 2:
-        raise TransferlabError(f"--rows: all {len(labels)} rows of a probe have the same label; use more.")
+        raise TransferlabError(f"--rows: all {len(labels)} examples of a probe have the same label; use more.")
     if task.kind == "regression":
         strengths = [1 / strength for strength in STRENGTHS]
         return make_pipeline(StandardScaler(), RidgeCV(strengths)).fit(vectors, labels)

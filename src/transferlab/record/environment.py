@@ -34,7 +34,7 @@ NAME = "environment.json"
 
 
 def note_start(folder: Path, resumed: bool = False) -> dict[str, Any]:
-    """Appends this start to ``environment.json``; `resumed`: it goes on from a checkpoint of the one before.
+    """Appends this start to ``environment.json``; `resumed`: it resumes from a checkpoint of the one before.
 
     The file holds the facts of the first start, as it did when there was only that one, and under ``starts`` those of
     every start that trained the run or made its record, oldest first.

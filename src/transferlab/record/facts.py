@@ -65,7 +65,7 @@ def examples(data: TaskDataModule) -> dict[str, Any]:
         "fingerprint": data.fingerprint,
         "train_examples": len(data.part_rows("train")[1]),
         "train_fraction": data.protocol.train_fraction,
-        "validation": f"{len(selecting)} rows of {split}",
+        "validation": f"{len(selecting)} examples of {split}",
         "test": list(data.source.test),
         "unused": list(data.unused),
         "words": data.facts(data.source.train).get("words"),

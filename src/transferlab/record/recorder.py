@@ -59,7 +59,7 @@ class RunRecorder(CostCounter):
         known = (self.folder / "summary.json").is_file()
         anew = not known or (training and not resumed)
         if anew:
-            # reads the test rows maybe; what is wrong with them shows before there is a folder
+            # reads the test examples maybe; what is wrong with them shows before there is a folder
             self.summary |= describe(model, data)
         else:
             self.summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))

@@ -51,7 +51,7 @@ class Evaluated(L.LightningModule):
             part.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Updates the metrics of the rows that select checkpoints; returns what `test_step` returns."""
+        """Updates the metrics of the validation set; returns what `test_step` returns."""
         outputs = self._evaluate("val", batch)
         total, number = self._loss_sums()
         total.update(outputs["loss"] * counts(batch))

@@ -1,4 +1,4 @@
-"""A resumed run goes on with the examples and the base weights that it was started with."""
+"""A resumed run resumes with the examples and the base weights that it was started with."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ def check(
     """Checks by content what a run is resumed with; what the user accepts is noted in `model.accepted`.
 
     Args:
-        folder: The run folder.
+        folder: The run directory.
         checkpoint: The checkpoint that it is resumed from.
         model: Its model; whether other base weights are accepted is up to its `accept_changed_base`.
         data: Its examples.

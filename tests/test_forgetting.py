@@ -15,7 +15,7 @@ from transferlab.adapters import Bottleneck, LoRA, PromptTuning
 from transferlab.encoders.encoder import LayerMix
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import FeatureExtraction, FullFineTuning, ParameterEfficient
-from transferlab.use.forgetting import command, probe
+from transferlab.use.forgetting import command, measure, probe
 from transferlab.use.forgetting.drift import Moments, cosine_distance, layer_drift, linear_cka
 
 
@@ -185,7 +185,7 @@ def test_a_learned_layer_mix_is_no_drift(data, tiny_encoder):
     assert isinstance(tuned.encoder.mix, LayerMix)
     torch.nn.init.normal_(tuned.encoder.mix.scores)
     settings = command.Settings(2, 20, 8, 4)
-    result = command.measure(tuned, command.prepare(mixed, "demo_sentences", settings), settings)
+    result = measure.measure(tuned, measure.prepare(mixed, "demo_sentences", settings), settings)
     assert result["original"] == result["tuned"]
 
 

@@ -29,16 +29,22 @@ def _run(arguments: list[str]) -> None:
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if command == "help" and rest:
         command, rest = rest[0], ["--help", *rest[1:]]
+    # the place behind it, where a topic may stand
+    asked = next((place for place, word in enumerate(rest, 1) if word in {"-h", "--help"}), None)
     if command in {"-h", "--help", "help"}:
         print(commands.overview(), end="")
     elif command == "--version":
         _print_version()
     elif command not in commands.COMMANDS:
         raise TransferlabError(f"no command {command!r}{near(command, list(commands.COMMANDS))}.")
+    elif asked and commands.COMMANDS[command].keys:
+        from transferlab.cli.pages import print_help
+
+        print_help(command, *rest[asked : asked + 1])
     elif command in commands.TRAINING:
         _train(command, rest)
     else:
-        if commands.COMMANDS[command].loads:
+        if commands.COMMANDS[command].loads and not asked:
             from transferlab.cli import early
 
             early.check_names(command, rest)
@@ -49,12 +55,6 @@ def _run(arguments: list[str]) -> None:
 
 
 def _train(command: str, rest: list[str]) -> None:
-    asked = next((place for place, word in enumerate(rest) if word in {"-h", "--help"}), None)
-    if asked is not None:
-        from transferlab.cli.pages import print_help
-
-        print_help(command, *rest[asked + 1 : asked + 2])
-        return
     from transferlab.cli import early
 
     early.check([command, *rest])

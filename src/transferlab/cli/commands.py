@@ -13,6 +13,7 @@ class Command:
         text: One line for the list of commands.
         target: ``module:function`` that takes the rest of the command line; empty for those that train.
         loads: Whether it imports torch, so that its names are checked before.
+        keys: Whether it takes the keys of an experiment, each of which has a help page.
     """
 
     name: str
@@ -20,12 +21,13 @@ class Command:
     text: str
     target: str = ""
     loads: bool = False
+    keys: bool = False
 
 
 TRAIN, USE, COMPARE, WATCH, SETUP = "Train", "Use a trained model", "Compare", "Watch", "Set up"
 GROUPS: dict[str, tuple[Command, ...]] = {
     TRAIN: (
-        Command("fit", "--experiment NAME", "train, select the best checkpoint, test it"),
+        Command("fit", "--experiment NAME", "train, select the best checkpoint, test it", keys=True),
         Command("sweep", "NAME", "a grid of runs, configs/sweep/NAME.yaml", "transferlab.launch.sweeps.command:main"),
         Command(
             "seeds", "NAME --seeds 5", "one experiment with several seeds", "transferlab.launch.sweeps.command:seeds"
@@ -50,9 +52,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         ),
     ),
     USE: (
-        Command("predict", "--run RUN", "predict unlabeled examples with a run"),
-        Command("test", "--run RUN", "test a finished run again"),
-        Command("validate", "--run RUN", "its metrics on the validation set"),
+        Command("predict", "--run RUN", "predict unlabeled examples with a run", keys=True),
+        Command("test", "--run RUN", "test a finished run again", keys=True),
+        Command("validate", "--run RUN", "its metrics on the validation set", keys=True),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",
@@ -87,6 +89,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "methods without an encoder, same examples",
             "transferlab.baselines:main",
             loads=True,
+            keys=True,
         ),
         Command(
             "curve",
@@ -126,11 +129,18 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.cli.project:configs",
         ),
         Command(
+            "completion",
+            "bash|zsh|fish",
+            "completes commands, names and keys in your shell",
+            "transferlab.cli.completion.command:main",
+        ),
+        Command(
             "fetch",
             "--experiment NAME",
             "download data and weights beforehand",
             "transferlab.launch.fetch:main",
             loads=True,
+            keys=True,
         ),
     ),
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from transferlab.cli.commands import COMMANDS
 from transferlab.cli.expansion import expand_arguments
 from transferlab.cli.keys import catalog as catalogs
 from transferlab.cli.keys.check import ARGUMENTS, OF_A_CLASS, Checker, is_option, options
@@ -45,10 +46,11 @@ def check_names(command: str, rest: Sequence[str]) -> None:
     """Checks the names on the command line of a command that trains nothing and yet imports torch.
 
     Raises:
-        TransferlabError: An unknown experiment, file or run.
+        TransferlabError: An unknown experiment, file or run, or nothing to work on.
     """
-    if {"-h", "--help"} & set(rest) or not rest:
-        return
+    if not rest:
+        needed = f"transferlab {command} {COMMANDS[command].usage}"
+        raise TransferlabError(f"{command}: say for what: {needed}. `transferlab {command} --help` tells more.")
     if command == "fetch":
         check(["fit", *rest])
     elif command == "baseline":

@@ -5,6 +5,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from transferlab.cli.commands import TRAINING
 from transferlab.cli.keys import catalog as catalogs
 from transferlab.cli.keys.catalog import Catalog, Key, Kind
 from transferlab.cli.keys.words import NOTHING, alternatives, describe
@@ -73,6 +74,44 @@ Examples
   transferlab {command} --run lora_sst2
   transferlab {command} --run lora_sst2 --data.eval_batch_size 256
 """
+BASELINE = """transferlab baseline: methods without an encoder, on the same examples
+
+  transferlab baseline --experiment NAME [--KEY VALUE ...]
+
+What to compute
+  --experiment NAME  a file of experiments/ or any STRATEGY_TASK; what it says
+                     of task, seed and examples is read, the rest is not
+  --config FILE      an experiment file of your own; also -c FILE
+  --task NAME        another task than the experiment's
+  --method NAME      majority, tfidf, nbsvm or token_majority; all that fit the
+                     task without it
+
+Keys: --seed_everything, --run.root, --run.tags and those of --data
+
+Examples
+  transferlab baseline --experiment lora_sst2
+  transferlab baseline --experiment lora_sst2 --method tfidf \\
+      --data.train_examples 500
+"""
+FETCH = """transferlab fetch: downloads data and weights of an experiment beforehand
+
+  transferlab fetch --experiment NAME [--KEY VALUE ...]
+
+It reads them as `transferlab fit` would, and then once more without a network,
+so that compute nodes need none.
+
+What to download for
+  --experiment NAME  a file of experiments/ or any STRATEGY_TASK
+  --config FILE      an experiment file of your own; also -c FILE
+  --encoder NAME     another encoder than the experiment's; in the same way
+                     --task and --strategy NAME
+
+All keys of `transferlab fit` can be given; --data and --encoder matter.
+
+Examples
+  transferlab fetch --experiment lora_sst2
+  transferlab fetch --experiment lora_sst2 --encoder roberta_base
+"""
 TITLES = {
     "test": "tests a finished run again",
     "validate": "computes the metrics of a run on its validation set",
@@ -98,6 +137,8 @@ def first_page(command: str) -> str:
     """What one gives a command most, examples, and where the rest is; fits into 80 columns."""
     if command == "fit":
         top = FIT.format(keys=_columns(MOST_USED, "  --"))
+    elif command in {"baseline", "fetch"}:
+        top = BASELINE if command == "baseline" else FETCH
     else:
         top = FINISHED.format(command=command, title=TITLES[command])
     return top + REST.format(command=command, sections=_columns(SECTIONS, "  "))
@@ -121,7 +162,7 @@ def whole_catalog() -> Catalog:
 def page(command: str, topic: str) -> str:
     """All keys of a topic; see `print_help`."""
     catalog, name = whole_catalog(), topic.lstrip("-")
-    keys = catalog.of(command)
+    keys = catalog.of(command if command in TRAINING else "fit")
     writer = _Writer(catalog)
     inside = [key for key in keys if key.name == name or key.name.startswith(f"{name}.")]
     if inside:

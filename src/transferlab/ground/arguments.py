@@ -2,13 +2,16 @@
 
 import argparse
 import re
-from typing import NoReturn
+from collections.abc import Callable
+from typing import IO, Any, ClassVar, NoReturn
 
 from transferlab.ground.errors import TransferlabError, near
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line with near matches."""
+
+    _wanted: ClassVar[bool] = False
 
     def error(self, message: str) -> NoReturn:
         """Raises instead of printing the usage.
@@ -22,3 +25,37 @@ class Parser(argparse.ArgumentParser):
         choice = re.search(r"invalid choice: '([^']*)'", message)
         hint = near(option[1], options) if option else near(choice[1], choices) if choice else ""
         raise TransferlabError(f"{self.prog}: {message}{hint}. `{self.prog} --help` shows all options.")
+
+    def print_help(self, file: IO[str] | None = None) -> None:  # type: ignore[override]
+        """Prints the help page, unless `parser_of` asks for the parser itself."""
+        if Parser._wanted:
+            raise _Found(self)
+        super().print_help(file)
+
+    @property
+    def actions(self) -> list[argparse.Action]:
+        """Its options and positional arguments."""
+        return list(self._actions)
+
+
+class _Found(Exception):
+    """Carries a parser out of the command that made it."""
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+
+
+def parser_of(command: Callable[[list[str]], Any]) -> Parser:
+    """The parser of a command, which it makes itself when it is asked for help.
+
+    Args:
+        command: Takes what follows its name on the command line.
+    """
+    Parser._wanted = True
+    try:
+        command(["--help"])
+    except _Found as found:
+        return found.parser
+    finally:
+        Parser._wanted = False
+    raise AssertionError(f"{command} shows no help of a parser")

@@ -17,9 +17,6 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: Something is nowhere to be found, or not without network.
     """
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print("transferlab fetch --experiment NAME [KEYS OF transferlab fit]: brings data and weights to this machine")
-        return
     origins = _fetch(arguments)
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     if offline or not any("Hub" in origin for origin in origins):

@@ -183,15 +183,19 @@ class Checker:
 
     def reachable(self) -> dict[str, str]:
         """All keys that could be given now: as an option, and as a path in a file."""
-        return dict(self._reachable(self.root, self.tree, "", "", ()))
+        return {short: long for short, long, _ in self._reachable(self.root, self.tree, "", "", ())}
+
+    def options(self) -> dict[str, Key]:
+        """All keys that could be given now, as options without dashes."""
+        return {short: key for short, _, key in self._reachable(self.root, self.tree, "", "", ())}
 
     def _reachable(
         self, node: Node, value: Any, short: str, long: str, above: tuple[str, ...]
-    ) -> Iterator[tuple[str, str]]:
+    ) -> Iterator[tuple[str, str, Key]]:
         for name, child in node.children.items():
             below = value.get(name) if isinstance(value, dict) else None
             if child.key:
-                yield f"{short}{name}", f"{long}{name}"
+                yield f"{short}{name}", f"{long}{name}", child.key
             if child.key and child.key.classes:
                 kinds = [kind for kind in self._kinds(child.key, below) if kind.path not in above]
                 # of a class that is one of many, and not named, nothing can be set

@@ -1,71 +1,17 @@
 """``transferlab forgetting``."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import torch
-from jsonargparse import ArgumentError, ArgumentParser
-
-from transferlab.analysis.comparison.groups import estimate
-from transferlab.config import shipped, trees
-from transferlab.encoders import EncoderConfig
-from transferlab.ground.arguments import Parser
-from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
-from transferlab.strategies import FeatureExtraction, Strategy
-from transferlab.strategies.teacher import restore
-from transferlab.tasks import Batch, TaskDataModule
-from transferlab.tasks.table import TASKS
-from transferlab.use.forgetting import report
-from transferlab.use.forgetting.drift import layer_drift
-from transferlab.use.forgetting.probe import Draw, Features, Score, draws, features, score
+from transferlab.use.forgetting.settings import Settings, parser
 
 FILE = "forgetting.json"
 DEFAULT = ("stsb", "sst2")
 """The probe where none is named: the first one that is not the run's own task."""
-
-
-class Settings(NamedTuple):
-    """How a run is probed.
-
-    Attributes:
-        probes: Probes, each with rows of its own.
-        rows: Training examples of each.
-        test_rows: Test examples of all of them together, at most.
-        texts: Test examples on which drift is measured.
-        seed: Seed of the draws.
-    """
-
-    probes: int = 5
-    rows: int = 1000
-    test_rows: int = 2000
-    texts: int = 500
-    seed: int = 0
-
-
-class Original(NamedTuple):
-    """The encoder that runs started from, and its features on a probe task.
-
-    Attributes:
-        model: It, under a linear head that nobody reads.
-        views: The rows of the probe task, one view for each text column.
-        draws: The rows of each probe.
-        known: Features of the training examples.
-        tested: Features of the test examples.
-        scores: The primary metric of each probe.
-    """
-
-    model: Strategy
-    views: list[TaskDataModule]
-    draws: list[Draw]
-    known: Features
-    tested: Features
-    scores: list[Score]
 
 
 def main(arguments: list[str]) -> None:
@@ -74,17 +20,21 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No such run or task, or a run without a pretrained encoder or a checkpoint.
     """
-    asked = _parser().parse_args(arguments)
-    quiet()
+    asked = parser().parse_args(arguments)
     settings = Settings(asked.probes, asked.rows, asked.test_rows, asked.texts, asked.seed)
     if settings.probes < 2:
         raise TransferlabError(f"--probes: {settings.probes} give no interval; use 2 or more.")
     if min(settings) < 0 or 0 in settings[:4]:
         raise TransferlabError("--rows, --test-rows, --texts: use 1 or more.")
-    originals: dict[tuple[EncoderConfig, str], Original] = {}
+    # what follows imports torch, which takes seconds
+    from transferlab.use.forgetting import report
+    from transferlab.use.forgetting.measure import Original, measure, prepare, tuned_model
+
+    quiet()
+    originals: dict[Any, Original] = {}
     for name in asked.run:
         run = run_folder.find(name, asked.root)
-        model = _restore(run)
+        model = tuned_model(run)
         for probe in asked.probe or [_default_probe(model.task.name)]:
             key = (model.encoder_config, probe)
             if key not in originals:
@@ -95,25 +45,6 @@ def main(arguments: list[str]) -> None:
             report.show(run, probe, result)
         if asked.picture:
             report.draw(read(run), asked.picture)
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        "transferlab forgetting",
-        description="How much a tuned encoder still supports another task, and how far its layers moved.",
-        allow_abbrev=False,
-    )
-    default = Settings()
-    parser.add_argument("--run", nargs="+", required=True, help="experiment (its newest run), run id or folder")
-    parser.add_argument("--probe", nargs="+", metavar="TASK", help="other tasks [stsb, for runs of it sst2]")
-    parser.add_argument("--probes", type=int, default=default.probes, help="probes, each with its own examples [5]")
-    parser.add_argument("--rows", type=int, default=default.rows, help="training examples of a probe [1000]")
-    parser.add_argument("--test-rows", type=int, default=default.test_rows, help="test examples in all, at most [2000]")
-    parser.add_argument("--texts", type=int, default=default.texts, help="test examples that show drift [500]")
-    parser.add_argument("--seed", type=int, default=default.seed, help="seed of the examples [0]")
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of runs [runs]")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draws drift by layer into a PNG, SVG or PDF file")
-    return parser
 
 
 def read(run: Path) -> dict[str, Any]:
@@ -133,111 +64,3 @@ def read(run: Path) -> dict[str, Any]:
 
 def _default_probe(task: str) -> str:
     return next(probe for probe in DEFAULT if probe != task)
-
-
-def _restore(run: Path) -> Strategy:
-    if run_folder.read_summary(run).get("weights") == "random":
-        raise TransferlabError(f"{run} began with random weights, so it had nothing to forget; name another run.")
-    try:
-        model = restore(run, beside_base=True)
-    except ArgumentError as error:
-        raise TransferlabError(f"{run}/config.yaml is of another version: {' '.join(str(error).split())}.") from error
-    return model.requires_grad_(False).to(_device())
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
-    """The rows of a task by its name, with the settings of ``configs/task/``, for an encoder's tokenizer.
-
-    Raises:
-        TransferlabError: No such task, or none with a labelled test split.
-    """
-    configured = shipped.listed("configs/task")
-    arguments: dict[str, Any] = {"task": name}
-    if name in configured:
-        arguments = trees.expand(configured[name])["data"]["init_args"]
-    elif name not in TASKS:
-        known = sorted({*TASKS, *configured})
-        raise TransferlabError(f"--probe: no task {name!r}{near(name, known)}. Known: {', '.join(known)}.")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(TaskDataModule, "data", skip={"encoder"}, instantiate=False)
-    given = parser.instantiate_classes(parser.parse_object({"data": arguments})).data.as_dict()
-    data = TaskDataModule(encoder=encoder, **given)
-    if not data.source.test:
-        raise TransferlabError(f"--probe: {name} has no labeled test split to probe on.")
-    return data
-
-
-def prepare(encoder: EncoderConfig, probe: str, settings: Settings) -> Original:
-    """Draws the rows of the probes, and probes the encoder that the runs started from."""
-    data = open_task(probe, encoder)
-    views = [data]
-    if len(data.source.text) == 2:
-        views = []
-        for column in data.source.text:
-            view = open_task(probe, encoder)
-            view.source = replace(view.source, text=(column,))
-            views.append(view)
-    split, test = data.source.train, data.source.test[0]
-    counts = [len(views[0].encoded(name)) for name in (split, test)]
-    chosen = draws(counts[0], counts[1], settings.probes, settings.rows, settings.test_rows, settings.seed)
-    model = FeatureExtraction(data.spec, encoder).eval().to(_device())
-    known, tested, scores = _probe(model, views, chosen, "original")
-    return Original(model, views, chosen, known, tested, scores)
-
-
-def _probe(
-    model: Strategy, views: list[TaskDataModule], chosen: list[Draw], what: str
-) -> tuple[Features, Features, list[Score]]:
-    source = views[0].source
-    train = np.unique(np.concatenate([draw.train for draw in chosen]))
-    test = np.unique(np.concatenate([draw.test for draw in chosen]))
-    known = features(model, views, source.train, train, f"{model.task.name} features, {what} encoder")
-    tested = features(model, views, source.test[0], test, f"{model.task.name} test features, {what} encoder")
-    return known, tested, [score(model.task, known, tested, draw) for draw in chosen]
-
-
-def measure(model: Strategy, original: Original, settings: Settings) -> dict[str, Any]:
-    """Probes a tuned encoder and compares it with the original one.
-
-    Returns:
-        Metric, scores of each probe before and after, their difference with its 95 % interval, drift per layer.
-    """
-    reader = FeatureExtraction(original.model.task, model.encoder_config)
-    # how a run weighs its layers belongs to what it reads, not to what the encoder knows
-    model.encoder.mix = original.model.encoder.mix
-    reader.encoder = model.encoder
-    reader = reader.eval().to(_device())
-    *_, scores = _probe(reader, original.views, original.draws, "tuned")
-    texts = np.concatenate([draw.test for draw in original.draws])[: settings.texts]
-    layers, tokens = layer_drift(
-        original.model.encoder.backbone, model.encoder.backbone, _batches(original.views, np.sort(texts))
-    )
-    found = estimate([after.value - before.value for after, before in zip(scores, original.scores, strict=True)])
-    assert found is not None
-    single = {"original": sum(s.single for s in original.scores), "tuned": sum(s.single for s in scores)}
-    # probes that answer one class whatever they read have no difference to speak of
-    silent = max(single.values()) == len(scores)
-    return {
-        "metric": original.model.task.primary,
-        **settings._asdict(),
-        "original": [one.value for one in original.scores],
-        "tuned": [one.value for one in scores],
-        "one_answer": single,
-        "difference": {
-            "mean": found.mean,
-            "low": None if silent else found.low,
-            "high": None if silent else found.high,
-        },
-        "tokens": tokens,
-        "drift": [layer._asdict() for layer in layers],
-    }
-
-
-def _batches(views: list[TaskDataModule], rows: Any) -> Iterator[Batch]:
-    for view in views:
-        for batch in view.loader(view.source.test[0], rows):
-            yield batch.to(_device())

@@ -124,6 +124,8 @@ def test_of_two_settings_that_with_more_seeds_is_shown_and_said(root, capsys):
     [
         (["--task", "tt"], "no run with task 'tt' .*'t'"),
         (["--tag", "gird"], "no run with tag 'gird' .*'grid'"),
+        (["--tag", "sst2_labels"], "has not been run: make sweep SWEEP=sst2_labels$"),
+        (["--tag", "demo_labels"], "several numbers of training examples: imdb_labels, .*sst2_labels"),
         (["--reference", "scratch"], "no 'scratch' .*'from_scratch'"),
         (["--picture", "x.jpg"], "must end in one of"),
     ],
@@ -134,7 +136,17 @@ def test_mistakes(root, arguments, message):
 
 
 def test_no_runs(tmp_path):
-    with pytest.raises(TransferlabError, match="no runs under"):
+    with pytest.raises(TransferlabError, match="no runs under .*: .*sst2_labels, sst2_labels_small"):
+        curve.main([str(tmp_path)])
+    with pytest.raises(TransferlabError, match=r"no runs under .*examples: imdb_labels, imdb_labels_small\."):
+        curve.main([str(tmp_path), "--task", "imdb"])
+
+
+def test_runs_without_their_sweep(tmp_path):
+    runs(tmp_path, "lora", "mini", {10: (0.5, 0.6)})
+    with pytest.raises(
+        TransferlabError, match="No sweep has several numbers of training examples of t; docs/sweeps.md"
+    ):
         curve.main([str(tmp_path)])
 
 

@@ -103,49 +103,200 @@ def test_validations_are_read_while_they_are_written(tmp_path):
     assert studies.validations(tmp_path) == [0.5, 0.6]
 
 
-def test_a_killed_trial_is_queued_once_more_with_its_values_and_its_folder(tmp_path):
+GRID = {"a.b": {"low": 0.0, "high": 0.3, "step": 0.1}, "c.d": [1, 2]}
+WORKER = """
+import os, signal, sys, time
+from pathlib import Path
+from transferlab.launch.search import command, spec, study
+
+file, database, root, limit, mark, other = sys.argv[1:]
+
+def train(trial, cell):
+    # each has a trial before the other ends one, and the second one of the first process is its last
+    number = int(cell.folder.name.rpartition("-t")[2])
+    Path(mark).touch()
+    while not Path(other).exists():
+        time.sleep(0.01)
+    dies = Path(mark).with_name("dies")
+    if mark.endswith("killed") and number >= 2:
+        dies.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    while number >= 2 and not dies.exists():
+        time.sleep(0.01)
+    if trial.params.get("c.d") == 2 and trial.params["a.b"] > 0.15:
+        raise RuntimeError("too large")
+    return sum(float(value) for value in trial.params.values())
+
+trials = study.Trials(spec.read(Path(file), Path(root)), Path(database))
+command.work(trials, Path("runs"), int(limit), train)
+"""
+
+
+def value_of(trial, cell):
+    if trial.params.get("c.d") == 2 and trial.params["a.b"] > 0.15:
+        raise RuntimeError("too large")
+    return sum(float(value) for value in trial.params.values())
+
+
+def worked(search, path, limit, train=value_of):
+    """A search of one process, with a function in place of the training."""
+    command = pytest.importorskip("transferlab.launch.search.command")
+    studies = pytest.importorskip("transferlab.launch.search.study")
+    trials = studies.Trials(search, path)
+    command.work(trials, Path("runs"), limit, train)
+    return trials
+
+
+def found(trials):
+    return {number: (trial.params, trial.value, trial.state.name) for number, trial in sorted(trials.known().items())}
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid", "tpe"])
+def test_later_searches_equal_one_uninterrupted_search(tmp_path, sampler):
+    search = read(tmp_path, sampler=sampler, **({"space": GRID} if sampler == "grid" else {}))
+    whole = worked(search, tmp_path / "whole.db", 6)
+    path = tmp_path / "later.db"
+    for limit in (2, 6, 6):
+        later = worked(search, path, limit)
+        assert len(later.known()) == limit
+    assert found(later) == found(whole)
+    assert len({str(trial.params) for trial in later.known().values()}) == 6
+    # nothing that ended was begun again
+    assert len(later.study.trials) == 6
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid", "tpe"])
+def test_a_killed_and_a_second_process_leave_what_one_would(tmp_path, sampler):
+    search = read(tmp_path, sampler=sampler, **({"space": GRID} if sampler == "grid" else {}))
+    path, marks = tmp_path / "x" / "two.db", [str(tmp_path / "killed"), str(tmp_path / "alive")]
+    command = [sys.executable, "-c", WORKER, str(tmp_path / "some.yaml"), str(path), str(HERE), "8"]
+    both = [subprocess.Popen([*command, *order]) for order in (marks, marks[::-1])]
+    killed, alive = [process.wait() for process in both]
+    assert (killed, alive) == (-9, 0)
+    # what it left is trained by whoever is there, or comes next
+    trials = worked(search, path, 8)
+    points = [str(trial.params) for trial in trials.known().values()]
+    assert len(points) == len(set(points)) == 8
+    if sampler != "tpe":
+        assert found(trials) == found(worked(search, tmp_path / "whole.db", 8))
+    # and it was trained again in its folder: its number is there twice for Optuna
+    cut = [trials.number(trial) for trial in trials.study.trials]
+    assert len(cut) - len(set(cut)) == 1
+
+
+def test_a_grid_ends_when_every_combination_is_done_or_failed(tmp_path, capsys):
+    search = read(tmp_path, sampler="grid", space=GRID)
+    points = pytest.importorskip("transferlab.launch.search.points")
+    from transferlab.launch.search.command import _limit, conclusion
+
+    assert points.choices(search.space["a.b"]) == [0.0, 0.1, 0.2, 0.3]
+    assert _limit(search, None) == _limit(search, 100) == 8
+    path = tmp_path / "grid.db"
+    trials = worked(search, path, 8)
+    assert [trial.params for trial in trials.known().values()] == points.grid(search)
+    assert "2 failed (--retry tries them once more)" in conclusion(trials, 8)
+    capsys.readouterr()
+    again = worked(search, path, 8)
+    assert capsys.readouterr().out == ""
+    assert len(again.study.trials) == 8
+    again.retry()
+    whole = worked(search, path, 8, lambda trial, cell: 1.0)
+    assert conclusion(whole, 8) == "some: all 8 combinations of the grid are done."
+    assert len(whole.study.trials) == 10
+
+
+def test_a_search_in_which_nothing_succeeds_ends_early(tmp_path, capsys):
+    def broken(trial, cell):
+        raise RuntimeError("no such task")
+
+    trials = worked(read(tmp_path), tmp_path / "broken.db", 8, broken)
+    assert len(trials.known()) == 3
+    assert "trial 2: failed: no such task" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_space_that_ends_is_gone_through_once(tmp_path, sampler):
+    search = read(tmp_path, sampler=sampler, space={"a.b": [1, 2, 3], "c.d": {"low": 1, "high": 2}})
+    trials = worked(search, tmp_path / "few.db", 100)
+    assert len(trials.study.trials) == 6
+    assert len({str(trial.params) for trial in trials.study.trials}) == 6
+
+
+def test_points_of_a_random_search_are_those_that_its_seed_always_drew(tmp_path):
     optuna = pytest.importorskip("optuna")
+    from transferlab.launch.search import points
+
+    search = read(tmp_path, sampler="random", space={"a.b": TREE["space"]["model.optimizer.lr"]})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(search.seed))
+    drawn = [points.suggest(study.ask(), search) for _ in range(5)]
+    assert points.planned(search, 5) == drawn
+    assert points.planned(search, 3) == drawn[:3]
+
+
+def test_of_equal_values_the_first_trial_wins(tmp_path):
+    trials = worked(read(tmp_path), tmp_path / "equal.db", 4, lambda trial, cell: 0.5)
+    # a later trial of Optuna with an earlier number
+    trials.study.enqueue_trial(trials.study.trials[0].params, user_attrs={"folder": "some-t0"})
+    again = trials.study.ask()
+    trials.study.tell(again, 0.5)
+    assert trials.best()[0] == 0
+
+
+def test_a_grid_of_before_goes_on(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    from transferlab.launch.search import points
     from transferlab.launch.search import study as studies
 
-    search = read(tmp_path)
-    script = (
-        "import os, sys; from pathlib import Path; from transferlab.training import lock\n"
-        "from transferlab.launch.search import spec, study\n"
-        "search = spec.read(Path(sys.argv[1]), Path(sys.argv[3])); known = study.open_study(search, Path(sys.argv[2]))\n"
-        "trial = known.ask(); trial.set_user_attr('owner', lock.identity()); study.suggest(trial, search)\n"
-        "trial.set_user_attr('folder', 'some-t0'); os._exit(9)\n"
-    )
-    database = tmp_path / "x" / "some.db"
-    command = [sys.executable, "-c", script, str(tmp_path / "some.yaml"), str(database), str(HERE)]
-    assert subprocess.run(command, check=False).returncode == 9
-    study = studies.open_study(search, database)
-    (dead,) = study.trials
-    assert dead.state == optuna.trial.TrialState.RUNNING
-    assert studies.recover(study) == 1
-    trial = study.ask()
-    assert studies.suggest(trial, search) == dead.params
-    assert trial.user_attrs["folder"] == "some-t0"
-    trial.set_user_attr("owner", studies.lock.identity())
-    assert studies.recover(study) == 0
-    study.tell(trial, 0.5)
-    assert studies.count(study) == 1
+    search = read(tmp_path, sampler="grid", space=GRID)
+    trials = studies.Trials(search, tmp_path / "old.db")
+    for values in points.grid(search):
+        trials.study.enqueue_trial(values, skip_if_exists=True)
+    first = trials.study.ask()
+    points.suggest(first, search)
+    first.set_user_attr("folder", "some-t0")
+    trials.study.tell(first, 0.5)
+    whole = worked(search, tmp_path / "old.db", 8)
+    assert [trial.params for trial in whole.known().values()] == points.grid(search)
+    assert whole.known()[0].value == 0.5
+    assert len(whole.study.trials) == 8
+    assert whole.known()[1].state == optuna.trial.TrialState.COMPLETE
 
 
-def test_a_grid_is_gone_through_once(tmp_path):
+def test_a_pruned_trial_is_pruned_at_the_epoch_that_says_so_however_late_one_looks(tmp_path):
+    studies = pytest.importorskip("transferlab.launch.search.study")
+    trials = studies.Trials(read(tmp_path), tmp_path / "pruned.db")
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for folder, values in ((good, [0.5, 0.6, 0.7]), (bad, [0.6, 0.4, 0.9])):
+        folder.mkdir()
+        rows = [{"step": step + 1, "val/primary": value} for step, value in enumerate(values)]
+        (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    for _ in range(2):
+        trial = trials.take(4)
+        assert not studies._is_pruned(trial, good)
+        trials.study.tell(trial, 0.7)
+    trial = trials.take(4)
+    (bad / "metrics.jsonl").write_text((bad / "metrics.jsonl").read_text().replace("0.6", "0.3"))
+    assert studies._is_pruned(trial, bad)
+    assert list(trials.study.trials[-1].intermediate_values) == [0]
+
+
+def test_the_first_use_of_dry_says_what_there_is_to_do(tmp_path, capsys):
     pytest.importorskip("optuna")
-    from transferlab.launch.search import study as studies
+    from transferlab.launch.search.command import main
 
-    space = {"a.b": {"low": 0.0, "high": 0.3, "step": 0.1}, "c.d": [1, 2]}
-    search = read(tmp_path, sampler="grid", space=space)
-    assert studies.choices(search.space["a.b"]) == [0.0, 0.1, 0.2, 0.3]
-    study = studies.open_study(search, tmp_path / "grid.db")
-    for _ in range(len(studies.grid(search))):
-        trial = study.ask()
-        studies.suggest(trial, search)
-        study.tell(trial, 0.0)
-    assert len({tuple(trial.params.values()) for trial in study.trials}) == 8
-    # nothing is queued a second time
-    assert len(studies.open_study(search, tmp_path / "grid.db").trials) == 8
+    main(["demo", "--dry", "--root", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert "demo has not been started. The same command without --dry (DRY=1) trains 6 trials, by TPE from" in said
+    assert not list(tmp_path.iterdir())
+    grid = tmp_path / "small.yaml"
+    grid.write_text(yaml.safe_dump({**TREE, "sampler": "grid", "space": {"model.method.r": [4, 8]}}))
+    main([str(grid), "--dry", "--root", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:2]] == [
+        ["0", "to", "do", "model.method.r", "4"],
+        ["1", "to", "do", "model.method.r", "8"],
+    ]
+    assert "trains 2 trials." in lines[2]
 
 
 def test_writing_for_wandb_needs_neither_torch_nor_optuna(tmp_path):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from transferlab.analysis.comparison import groups, labels
 from transferlab.analysis.comparison.groups import Estimate, Group, Summary
+from transferlab.config import shipped, trees
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.record import folder as run_folder
@@ -92,12 +93,12 @@ def read(root: Path, task: str | None = None, tag: str | None = None) -> Curves:
     """
     found = [{**summary, "folder": str(path)} for path, summary in run_folder.summaries(root)]
     if not found:
-        raise TransferlabError(f"no runs under {root}/. `transferlab sweep sst2_labels` makes some.")
+        raise TransferlabError(f"no runs under {root}/. {_makers(task)}")
     if tag:
         tags = sorted({str(one) for summary in found for one in summary.get("tags") or ()})
         found = [summary for summary in found if tag in map(str, summary.get("tags") or ())]
         if not found:
-            raise TransferlabError(f"--tag: no run with tag {tag!r}{near(tag, tags)}.")
+            raise TransferlabError(f"--tag: no run with tag {tag!r}{near(tag, tags)}. {_makers(task, tag)}")
     tasks = sorted({str(summary["task"]) for summary in found if summary.get("task")})
     if task is None and len(tasks) > 1:
         raise TransferlabError(f"--task: say which one: {', '.join(tasks)}.")
@@ -109,9 +110,26 @@ def read(root: Path, task: str | None = None, tag: str | None = None) -> Curves:
     lines = join(chosen)
     if not any(len(line.points) > 1 for line in lines):
         raise TransferlabError(
-            f"no method was run on {task} with several numbers of training examples; see docs/sweeps.md."
+            f"no method was run on {task} with several numbers of training examples. {_makers(task)}"
         )
     return Curves(task, chosen[0].key.metric, lines, remarks)
+
+
+def _makers(task: str | None, tag: str | None = None) -> str:
+    """Which sweeps make the runs of a curve: the one of that name, or those with several numbers of examples."""
+    files = shipped.listed("configs/sweep")
+    if tag in files:
+        return f"A sweep tags its runs with its name, and this one has not been run: make sweep SWEEP={tag}"
+    read = {name: trees.read_yaml(path) for name, path in files.items()}
+    several = [
+        name
+        for name, tree in read.items()
+        if len(tree.get("train_examples") or tree.get("train_fraction") or ()) > 1
+        if task is None or task in (tree.get("tasks") or ())
+    ]
+    if not several:
+        return f"No sweep has several numbers of training examples of {task}; docs/sweeps.md says how to write one."
+    return f"Such runs are made by a sweep with several numbers of training examples: {', '.join(several)}."
 
 
 def tables(found: Curves, reference: str | None = None) -> str:

@@ -1,23 +1,23 @@
-"""The study: which values a trial gets, when it is pruned, and what is known of it; kept in SQLite, so that it goes on.
+"""The study: who gets which trial, when it is pruned, and what is known of it; kept in SQLite, to be continued.
 
 Several processes may work on one study at a time.
 """
 
-import itertools
 import json
-import math
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from transferlab.ground import signals
-from transferlab.launch.search.spec import Dimension, Range, Search, text
+from transferlab.launch.search.points import DONE, Values, planned, proposed, suggest, values_of
+from transferlab.launch.search.spec import Search
 from transferlab.launch.sweeps import run, worker
 from transferlab.launch.sweeps.cells import Cell, note
 from transferlab.record import folder as run_folder
@@ -27,57 +27,118 @@ from transferlab.training import lock
 METRIC = "val/primary"
 TICK = 0.5
 """Seconds between two looks at signals and epochs."""
-DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+Train = Callable[[optuna.Trial, Cell], float]
+"""Trains the run of a trial and returns the best value of its validation."""
 
 
 class Stopped(Exception):
-    """A trial was asked to stop; it goes on at the next start."""
+    """A trial was asked to stop; it resumes at the next start."""
 
 
-def open_study(search: Search, path: Path) -> optuna.Study:
-    """Opens the study of a search, or makes it.
+class Trials:
+    """The trials of a search by number, each handed out once to however many processes.
+
+    One that was cut off is a new trial to Optuna and the same one here: number, values and run directory stay.
 
     Args:
         search: The search.
-        path: File of the database.
+        path: File of the database; made where there is none.
+
+    Attributes:
+        study: What Optuna keeps.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        storage=f"sqlite:///{path}",
-        study_name=search.name,
-        direction="maximize",
-        load_if_exists=True,
-        sampler=sampler(search),
-        pruner=pruner(search),
-    )
-    if search.sampler == "grid":
-        for values in grid(search):
-            study.enqueue_trial(values, skip_if_exists=True)
-    return study
 
+    def __init__(self, search: Search, path: Path) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.search = search
+        self.guard = path.with_name(f"{path.name}.guard")
+        with FileLock(self.guard):
+            self.study = optuna.create_study(
+                storage=f"sqlite:///{path}",
+                study_name=search.name,
+                direction="maximize",
+                load_if_exists=True,
+                pruner=pruner(search),
+            )
 
-def sampler(search: Search) -> optuna.samplers.BaseSampler:
-    """What picks the values; those of a grid are queued by `open_study` instead."""
-    if search.sampler in {"random", "grid"}:
-        return optuna.samplers.RandomSampler(search.seed)
-    return optuna.samplers.TPESampler(n_startup_trials=search.startup, seed=search.seed)
+    def number(self, trial: FrozenTrial | optuna.Trial) -> int:
+        """The number that the run directory of a trial has; a study of before may hold a trial without one."""
+        known = str(trial.user_attrs.get("folder", "")).removeprefix(f"{self.search.name}-t")
+        return int(known) if known.isdigit() else trial.number
 
+    def known(self) -> dict[int, FrozenTrial]:
+        """By number, what has become of each trial that was begun or is queued."""
+        return {self.number(trial): trial for trial in self.study.get_trials(deepcopy=False)}
 
-def choices(dimension: Dimension) -> list[Any]:
-    """All values of a list, or of a range with a step."""
-    if isinstance(dimension, tuple):
-        return list(dimension)
-    assert dimension.step is not None
-    count = math.floor((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
-    # 0.1 three times is more than 0.3
-    return [min(round(dimension.low + number * dimension.step, 12), dimension.high) for number in range(count)]
+    def ended(self, limit: int | None = None) -> tuple[int, int]:
+        """How many of the first `limit` trials, or of all, are complete or pruned, and how many failed."""
+        states = [trial.state for number, trial in self.known().items() if limit is None or number < limit]
+        return sum(state in DONE for state in states), states.count(TrialState.FAIL)
 
+    def best(self) -> tuple[int, FrozenTrial] | None:
+        """The first of the trials with the highest value, with its number; None as long as none is complete."""
+        complete = {n: trial for n, trial in self.known().items() if trial.state == TrialState.COMPLETE}
+        if not complete:
+            return None
+        number = min(complete, key=lambda n: (-float(complete[n].value or 0.0), n))
+        return number, complete[number]
 
-def grid(search: Search) -> list[dict[str, Any]]:
-    """Every combination of a grid."""
-    values = itertools.product(*(choices(known) for known in search.space.values()))
-    return [dict(zip(search.space, combination, strict=True)) for combination in values]
+    def take(self, limit: int) -> optuna.Trial | None:
+        """Hands out a trial: one that was cut off, or the first that is new; None where there is none below `limit`."""
+        with FileLock(self.guard):
+            self._recover()
+            known = self.known()
+            if not any(trial.state == TrialState.WAITING and n < limit for n, trial in known.items()):
+                number = next(n for n in range(len(known) + 1) if n not in known)
+                values = self._values(number, known) if number < limit else None
+                if values is None:
+                    return None
+                self._queue(number, values)
+            trial = self.study.ask()
+            trial.set_user_attr("folder", f"{self.search.name}-t{self.number(trial)}")
+            trial.set_user_attr("owner", lock.identity())
+            suggest(trial, self.search)
+            return trial
+
+    def put_back(self, trial: optuna.Trial) -> None:
+        """Queues a trial that was stopped, to resume in its directory."""
+        with FileLock(self.guard):
+            self._queue(self.number(trial), trial.params)
+            self.study.tell(trial, state=TrialState.FAIL)
+
+    def recover(self) -> int:
+        """Queues what a killed process left unfinished, to resume in its directory; returns how many."""
+        with FileLock(self.guard):
+            return self._recover()
+
+    def retry(self) -> None:
+        """Queues what failed."""
+        with FileLock(self.guard):
+            for number, trial in self.known().items():
+                if trial.state == TrialState.FAIL:
+                    self._queue(number, values_of(trial))
+
+    def _recover(self) -> int:
+        mine, count = lock.identity(), 0
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            owner, number = trial.user_attrs.get("owner"), self.number(trial)
+            # where there is no owner yet the process died that had this very guard
+            if owner is None or not lock.lives(owner, mine):
+                if self.known()[number].number == trial.number:
+                    self._queue(number, values_of(trial))
+                self.study.tell(trial.number, state=TrialState.FAIL)
+                count += 1
+        return count
+
+    def _queue(self, number: int, values: Values) -> None:
+        self.study.enqueue_trial(values, user_attrs={"folder": f"{self.search.name}-t{number}"})
+
+    def _values(self, number: int, known: dict[int, FrozenTrial]) -> Values | None:
+        if self.search.sampler == "tpe":
+            return proposed(self.search, number, list(known.values()))
+        points = planned(self.search, number + 1)
+        return points[number] if number < len(points) else None
 
 
 def pruner(search: Search) -> optuna.pruners.BasePruner:
@@ -89,59 +150,7 @@ def pruner(search: Search) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
 
 
-def suggest(trial: optuna.Trial, search: Search) -> dict[str, Any]:
-    """The values of a trial by dotted key."""
-    return {key: _suggest(trial, key, known) for key, known in search.space.items()}
-
-
-def _suggest(trial: optuna.Trial, key: str, known: Dimension) -> Any:
-    if not isinstance(known, Range):
-        return trial.suggest_categorical(key, known)
-    if known.whole:
-        step = 1 if known.step is None else int(known.step)
-        return trial.suggest_int(key, int(known.low), int(known.high), log=known.log, step=step)
-    return trial.suggest_float(key, known.low, known.high, log=known.log, step=known.step)
-
-
-def recover(study: optuna.Study) -> int:
-    """Queues once more what a killed or stopped process left unfinished, to go on in its folder; returns how many."""
-    mine, count = lock.identity(), 0
-    for trial in study.get_trials(deepcopy=False):
-        owner = trial.user_attrs.get("owner")
-        if trial.state == TrialState.RUNNING and (owner is None or not lock.lives(owner, mine)):
-            study.tell(trial.number, state=TrialState.FAIL)
-            again(study, trial)
-            count += 1
-    return count
-
-
-def again(study: optuna.Study, trial: FrozenTrial | optuna.Trial) -> None:
-    """Queues the values of a trial once more, with its folder."""
-    kept = {"folder": trial.user_attrs["folder"]} if "folder" in trial.user_attrs else {}
-    study.enqueue_trial(trial.params, user_attrs=kept)
-
-
-def count(study: optuna.Study) -> int:
-    """How many trials are complete or pruned."""
-    return len(study.get_trials(deepcopy=False, states=DONE))
-
-
-def objective(search: Search, runs: Path, say: Callable[[str], None]) -> Callable[[optuna.Trial], float]:
-    """The function that Optuna maximises: trains one run and returns the best value of its validation."""
-
-    def train(trial: optuna.Trial) -> float:
-        trial.set_user_attr("owner", lock.identity())
-        values = suggest(trial, search)
-        name = trial.user_attrs.get("folder") or f"{search.name}-t{trial.number}"
-        trial.set_user_attr("folder", name)
-        one = cell(search, values, runs, name, trial.number)
-        say(f"trial {trial.number}: {text(values)}")
-        return _train(trial, one)
-
-    return train
-
-
-def cell(search: Search, values: dict[str, Any], runs: Path, name: str, number: int = 0) -> Cell:
+def cell(search: Search, values: Values, runs: Path, name: str, number: int = 0) -> Cell:
     """The run of a trial; the test is left to the winner."""
     experiment, tags = search.experiment, json.dumps([search.name])
     arguments = [
@@ -162,13 +171,25 @@ def cell(search: Search, values: dict[str, Any], runs: Path, name: str, number: 
     return Cell(number, f"{search.experiment}/{name}", tuple(arguments), folder)
 
 
-def _train(trial: optuna.Trial, one: Cell) -> float:
+def train(trial: optuna.Trial, one: Cell) -> float:
+    """Trains the run of a trial in a process of its own.
+
+    Returns:
+        The best ``val/primary``.
+
+    Raises:
+        optuna.TrialPruned: The pruner ends it. It looks at one epoch after the other, and at all of them even where the
+            training was faster, so that what is pruned does not depend on how busy the machine is.
+        Stopped: It was asked to stop.
+        RuntimeError: It failed; says why.
+    """
+    _await(one.folder)
     note(one)
     process = multiprocessing.get_context("forkserver").Process(target=worker.work, args=(one.arguments, one.folder))
     process.start()
     current = run.Running(one, process, 0.0)
+    pruned = False
     try:
-        pruned = False
         while process.is_alive():
             wait([process.sentinel], TICK)
             if signals.request.received or (not pruned and (pruned := _is_pruned(trial, one.folder))):
@@ -178,25 +199,38 @@ def _train(trial: optuna.Trial, one: Cell) -> float:
     finally:
         if process.is_alive():
             run.send(current, signal.SIGKILL)
+    if pruned or (process.exitcode == 0 and _is_pruned(trial, one.folder)):
+        run_folder.drop_last(one.folder)
+        raise optuna.TrialPruned
     if process.exitcode == 0:
         summary = run_folder.read_summary(one.folder)
         return float(summary["metrics"][f"val/{summary['primary']}"])
-    if pruned:
-        run_folder.drop_last(one.folder)
-        raise optuna.TrialPruned
     if signals.request.received or process.exitcode == signals.STOPPED:
         raise Stopped
     raise RuntimeError(run.reason(one))
 
 
+def _await(folder: Path) -> None:
+    """Waits for the training of a search that was killed: it saves, and ends soon.
+
+    Raises:
+        Stopped: This search was asked to stop meanwhile.
+    """
+    while lock.taken(folder):
+        if signals.request.received:
+            raise Stopped
+        time.sleep(TICK)
+
+
 def _is_pruned(trial: optuna.Trial, folder: Path) -> bool:
-    """Reports the epochs that are new, and asks whether to go on."""
+    """Reports the epochs that are new one by one, until the pruner says to end."""
     known = trial.storage.get_trial(trial._trial_id).intermediate_values
-    found = validations(folder)
-    for epoch, value in enumerate(found):
+    for epoch, value in enumerate(validations(folder)):
         if epoch not in known:
             trial.report(value, epoch)
-    return len(found) > len(known) and trial.should_prune()
+            if trial.should_prune():
+                return True
+    return False
 
 
 def validations(folder: Path) -> list[float]:

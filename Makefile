@@ -126,6 +126,11 @@ search: ## search the best keys of an experiment: SEARCH=<file in configs/search
 	$(RUNNER) search '$(call given,SEARCH)' $(if $(call given,DRY),--dry) \
 		$(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
 
+inspect: ## texts that repeat, contradict or stand in two splits: TASK=<task, experiment or file> [ARGS='--format markdown']
+	$(call need,TASK,sst2)
+	@$(MAKE) --no-print-directory install
+	@$(RUNNER) inspect $(call given,TASK) $(call given,ARGS)
+
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)
 

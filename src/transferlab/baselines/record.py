@@ -121,6 +121,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
             "max_length": None,
             "truncation": None,
         },
+        "inspection": data.inspection,
         "weights": "none",
         "params": {"total": 0, "trainable": 0, "trainable_pct": 0.0},
         "metrics": {},

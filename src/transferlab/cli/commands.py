@@ -121,6 +121,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     SETUP: (
         Command("init", "FOLDER", "a project folder for your own data", "transferlab.cli.project:init"),
+        Command(
+            "inspect",
+            "TASK [TASK ...]",
+            "what a task's texts and labels allow to say",
+            "transferlab.cli.inspection:main",
+        ),
         Command("list", "", "experiments, strategies and tasks", "transferlab.config.experiments:main"),
         Command(
             "configs",

@@ -4,10 +4,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from transferlab.ground import hints, signals
+from transferlab.ground import hints, screen, signals
 from transferlab.ground.progress import is_part
 from transferlab.record import folder as run_folder
-from transferlab.record import report
 
 
 def interrupted(folder: Path) -> str:
@@ -54,6 +53,6 @@ def show_next(folder: Path, root: Path) -> None:
         "report in the browser": hints.over_runs("report", root),
         "predict": hints.predict(folder),
     }
-    screen = report.console()
-    screen.print()
-    screen.print(report.facts(commands, "next"))
+    terminal = screen.console()
+    terminal.print()
+    terminal.print(screen.facts(commands, "next"))

@@ -41,6 +41,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "encoder": model.encoder_config.label,
         "protocol": data.protocol.selection,
         "data": examples(data),
+        "inspection": data.inspection,
         "weights": _weights(model),
         "base": model.encoder.content._asdict(),
         "frozen_work": model.frozen_work,

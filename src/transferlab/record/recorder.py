@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferlab.ground import screen
 from transferlab.ground.progress import is_part
 from transferlab.record import environment, predictions, report, stopping, texts
 from transferlab.record import folder as run_folder
@@ -37,7 +38,7 @@ class RunRecorder(CostCounter):
         super().__init__()
         self.folder = folder
         self.summary: dict[str, Any] = dict(identity)
-        self.screen = report.console()
+        self.screen = screen.console()
         self._lines: dict[str, list[predictions.Record]] = {}
         self._data: TaskDataModule | None = None
         self.evaluations = Evaluations()
@@ -92,7 +93,7 @@ class RunRecorder(CostCounter):
     def header(self) -> None:
         """Prints what is about to run."""
         title = f"{self.summary['experiment']} (seed {self.summary['seed']})"
-        self._show(report.facts(report.header_rows(self.summary, self.folder), title))
+        self._show(screen.facts(report.header_rows(self.summary, self.folder), title))
 
     def before(self, metrics: dict[str, float]) -> None:
         """Notes the validation metrics of the untrained head."""
@@ -218,7 +219,7 @@ class RunRecorder(CostCounter):
         rows = {str(path): f"{len(lines[name])} predictions" for name, path in paths.items()}
         if missing := self._data_of(trainer).predicted.missing:
             rows["not predicted"] = f"{', '.join(missing)}: the data has no such split"
-        self._show(report.facts(rows, "predicted"))
+        self._show(screen.facts(rows, "predicted"))
 
     def _gathered(self, trainer: L.Trainer) -> dict[str, list[predictions.Record]]:
         """The records of all processes, by the name of their file; the next evaluation starts without any."""
@@ -245,7 +246,7 @@ class RunRecorder(CostCounter):
         self.view = (self.summary | found, entry)
         if found.get("per_class"):
             self._show(report.class_table(found["per_class"], "test, per class"))
-        self._show(report.facts(rows, f"{command} beside the record"))
+        self._show(screen.facts(rows, f"{command} beside the record"))
         return True
 
     def _data_of(self, trainer: L.Trainer) -> TaskDataModule:
@@ -259,7 +260,7 @@ class RunRecorder(CostCounter):
         """Prints before and after, test metrics, the per-class report and costs."""
         if self.summary.get("per_class") and not is_part():
             self._show(report.class_table(self.summary["per_class"], "test, per class"))
-        self._show(report.facts(report.result_rows(self.summary), f"{self.summary['experiment']}: result"))
+        self._show(screen.facts(report.result_rows(self.summary), f"{self.summary['experiment']}: result"))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Marks the run as failed or interrupted."""

@@ -3,34 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from transferlab.record import stopping
 from transferlab.record.predictions import Record
 from transferlab.tasks import words
+from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import TaskSpec
-
-
-def console() -> Console:
-    """A console that does not wrap lines where nobody looks at a terminal."""
-    screen = Console(highlight=False)
-    if not screen.is_terminal:
-        screen = Console(highlight=False, width=160)
-    return screen
-
-
-def facts(rows: dict[str, str], title: str) -> Table:
-    """A two-column table of names and values."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False, title_style="bold")
-    # a title wider than its table would be broken into lines
-    table.min_width = len(title)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
 
 
 def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -44,6 +24,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "data from": data["origin"] + (f" ({data['form']})" if data.get("form") else ""),
         "note": "; ".join(data.get("notes") or []),
         "texts": texts(data),
+        "inspection": telling.in_line(summary.get("inspection") or {}),
         "words": words.in_words(data.get("words") or {}),
         "weights from": summary["weights"],
         "protocol": protocol(summary),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from transferlab.tasks import store
+from transferlab.tasks import kept
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels, flat_labels, label_names, nearly_equal, stored_names
 from transferlab.tasks.reading.place import Rows
@@ -29,7 +29,7 @@ def labels_of(source: Source, read: Read) -> Labels:
     rows = identity(source)
     if rows is None:
         return _found(source, read)
-    facts = store.stored_facts(store.name_of(rows, asdict(source), "labels"), lambda: _found(source, read)._asdict())
+    facts = kept.stored_facts(kept.name_of(rows, asdict(source), "labels"), lambda: _found(source, read)._asdict())
     return Labels(tuple(facts["names"]), facts["ordered"], tuple(facts["notes"]))
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.loading import load_tokenizer, tokenizer_identity
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks import kept, store
 from transferlab.tasks import selection as protocol_of
-from transferlab.tasks import store
 from transferlab.tasks.batch import EncodedSplit, Ragged
+from transferlab.tasks.inspection.facts import kept_inspection
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels, encode_labels, is_labelled, require_columns
 from transferlab.tasks.naming import labels_of
@@ -122,6 +123,12 @@ class TaskRows:
         return digest.hexdigest()[:32]
 
     @cached_property
+    def inspection(self) -> dict[str, Any]:
+        """What stands in the rows twice, contradicts itself, or is shared between splits."""
+        used = dict.fromkeys(filter(None, (self.source.train, self.source.validation, *self.source.test)))
+        return kept_inspection(self.source, self.rows, list(used))
+
+    @cached_property
     def predicted(self) -> Predicted:
         """The splits to predict, and those of the task that the data does not have."""
         return predicted(self.source, self.predict, lambda split: self._at_hand(split) is not None)
@@ -175,7 +182,7 @@ class TaskRows:
         rows, tokenizer = identity(self.source), tokenizer_identity(self.encoder)
         if rows is None or tokenizer is None:
             return None
-        return store.name_of(rows, tokenizer, asdict(self.source), split, self.labels.names, self.settings.key)
+        return kept.name_of(rows, tokenizer, asdict(self.source), split, self.labels.names, self.settings.key)
 
     def _at_hand(self, split: str) -> EncodedSplit | None:
         """The tokenised split where it is in memory or on disk; the rows are not read for it."""
@@ -198,8 +205,8 @@ class TaskRows:
             return split, np.arange(self._count(split))
         if self._parts is None:
             name = self._name(self.source.train)
-            rows = store.name_of(name, self.protocol, split) if name and self._at_hand(self.source.train) else None
-            self._parts = store.stored_rows(rows, lambda: self._carve(not split)) if rows else self._carve(not split)
+            rows = kept.name_of(name, self.protocol, split) if name and self._at_hand(self.source.train) else None
+            self._parts = kept.stored_rows(rows, lambda: self._carve(not split)) if rows else self._carve(not split)
         return self.source.train, self._parts[part == "validation"]
 
     def _carve(self, validation: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

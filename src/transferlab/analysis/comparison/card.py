@@ -23,6 +23,7 @@ from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.record import setting
+from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import Kind
 
@@ -152,6 +153,7 @@ def _body(one: Group, own: Summary, config: dict[str, Any], beside: list[Summary
         "strategy": own.get("strategy"),
         "trained parameters": f"{params.get('trainable', 0):,} of {params.get('total', 0):,}",
         "training examples": f"{data.get('train_examples')} from {data.get('origin')}",
+        "inspection of the data": telling.in_line(own.get("inspection") or {}),
         "version of the data": data.get("version"),
         "tokens per text": f"at most {data['max_length']}, {data.get('truncation')}"
         if data.get("max_length")

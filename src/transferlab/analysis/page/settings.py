@@ -10,6 +10,7 @@ from transferlab.analysis.page import charts
 from transferlab.analysis.page.gather import Setting, Task
 from transferlab.analysis.page.markup import Html, join, note, table, tag
 from transferlab.analysis.page.scales import amount
+from transferlab.tasks.inspection import telling
 
 COSTS = (
     ("trainable parameters", ("params", "trainable")),
@@ -84,7 +85,9 @@ def results(task: Task) -> Html:
         for setting in task.settings
         if setting.runs
     ]
+    seen = telling.in_line(task.known("inspection") or {})
     told = [
+        *([f"Data: {seen}."] if seen else []),
         "± is half of the 95 % interval of the mean over seeds (Student's t); other test examples are not in it.",
         "The interval of a difference is over seeds and test examples (over test examples alone where both are single "
         "runs), and is not corrected for the number of comparisons; p is.",

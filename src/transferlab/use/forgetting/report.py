@@ -7,7 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.record.report import console
+from transferlab.ground.screen import console
 
 
 def show(run: Path, probe: str, result: dict[str, Any]) -> None:

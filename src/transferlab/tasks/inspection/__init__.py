@@ -1,0 +1,1 @@
+"""What the texts and labels of a task allow to say: repeated, contradictory and shared texts; imports no torch."""

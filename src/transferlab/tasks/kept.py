@@ -1,0 +1,70 @@
+"""What was found in the rows of a task, on disk under a name that says all that decides it; imports no torch."""
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from transferlab.config.places import cache_folder
+
+VERSION = 2
+"""Part of every name; to be raised when this package tokenises or stores otherwise."""
+Rows = np.ndarray[Any, Any]
+
+
+def name_of(*parts: Any) -> str:
+    """Names a tokenised split by all that decides it, the libraries that tokenise included."""
+    return hashlib.sha256(json.dumps([VERSION, _libraries(), *parts], default=str).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _libraries() -> list[str]:
+    return [importlib.metadata.version(library) for library in ("transformers", "tokenizers")]
+
+
+def stored_rows(name: str, compute: Callable[[], tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    """Returns two lists of row numbers, so that a second start needs no library to carve them again."""
+    folder = folder_of(name)
+    if not folder.is_dir():
+        once(name, lambda: ({}, dict(zip(("train", "validation"), compute(), strict=True))))
+    return np.load(folder / "train.npy"), np.load(folder / "validation.npy")
+
+
+def stored_facts(name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns what JSON can hold, computed by the first process that asks."""
+    folder = folder_of(name)
+    if not folder.is_dir():
+        once(name, lambda: (compute(), {}))
+    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    return facts
+
+
+def folder_of(name: str) -> Path:
+    """The folder of what has that name."""
+    return cache_folder() / "tokens" / name
+
+
+def once(name: str, compute: Callable[[], tuple[dict[str, Any], dict[str, Rows]]]) -> None:
+    """Writes a folder of arrays unless it is there: beside its place, then renamed, so none is ever half written."""
+    folder = folder_of(name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if folder.is_dir():
+            return
+        facts, arrays = compute()
+        temporary = folder.with_suffix(".tmp")
+        # left by a process that was killed; only the holder of the lock gets here
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        for key, value in arrays.items():
+            np.save(temporary / f"{key}.npy", value)
+        (temporary / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        os.replace(temporary, folder)

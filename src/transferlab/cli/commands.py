@@ -135,6 +135,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.cli.project:configs",
         ),
         Command(
+            "schema",
+            "[--output FILE]",
+            "JSON schema: editors complete and check keys",
+            "transferlab.launch.schemas:main",
+        ),
+        Command(
             "completion",
             "bash|zsh|fish",
             "completes commands, names and keys in your shell",

@@ -8,7 +8,8 @@ from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 
 TEMPLATE = shipped.SHIPPED / "project"
-RENAMED = {"gitignore": ".gitignore"}
+RENAMED = {"gitignore": ".gitignore", "vscode": ".vscode"}
+"""What begins with a dot in a project, which build tools leave out of a package."""
 
 
 def configs(arguments: list[str]) -> None:
@@ -108,12 +109,13 @@ def init(arguments: list[str]) -> None:
     print(
         f"\nNext:\n  cd {folder}\n  transferlab fit --experiment lora_reviews     trains on data/train.csv, tests on "
         "data/test.csv\n  transferlab baseline --experiment lora_reviews\n  transferlab compare\n"
-        "Then put your own files into data/ and name their columns in configs/task/reviews.yaml."
+        "Then put your own files into data/ and name their columns in configs/task/reviews.yaml.\n"
+        "`transferlab schema --output .schema/` lets VS Code complete and check the keys of these files."
     )
 
 
 def make(folder: Path) -> list[Path]:
-    """Writes the files of a project: a task for CSV files with examples, an experiment, a Makefile, ``.gitignore``.
+    """Writes the files of a project: a task for CSV files, an experiment, a Makefile, settings of an editor.
 
     Returns:
         The files.
@@ -123,7 +125,8 @@ def make(folder: Path) -> list[Path]:
     """
     real = TEMPLATE.resolve()
     sources = [path for path in sorted(real.rglob("*")) if path.is_file()]
-    targets = [folder / path.relative_to(real).with_name(RENAMED.get(path.name, path.name)) for path in sources]
+    parts = [path.relative_to(real).parts for path in sources]
+    targets = [folder.joinpath(*(RENAMED.get(part, part) for part in path)) for path in parts]
     if there := [str(path) for path in targets if path.exists()]:
         raise TransferlabError(f"{', '.join(there)}: there already; nothing was written. Give another folder.")
     try:

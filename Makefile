@@ -70,10 +70,11 @@ test-run: ## test a finished run again: RUN=<experiment, run ID or directory> [A
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) test --run '$(call given,RUN)' $(call given,ARGS)
 
-predict: ## predict the unlabeled examples with a run: RUN=<experiment, run ID or directory> [ARGS=...]
+predict: ## predict the rows of a file, or the unlabeled examples: RUN=<experiment, run ID or directory> [INPUT=...] [OUTPUT=...] [ARGS=...]
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) predict --run '$(call given,RUN)' $(call given,ARGS)
+	$(RUNNER) predict --run '$(call given,RUN)' $(if $(call given,INPUT),'$(call given,INPUT)') \
+		$(if $(call given,OUTPUT),--output '$(call given,OUTPUT)') $(call given,ARGS)
 
 baseline: ## methods without an encoder on the same examples: NAME=lora_sst2 [METHOD=all] [ARGS=...]
 	$(call need,NAME,lora_sst2)

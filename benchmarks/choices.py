@@ -60,6 +60,12 @@ CHOICES: dict[str, Choice] = {
             "all layers at once": {"model.unfreeze_every": None},
         },
     ),
+    "windows": Choice(
+        "feature_extraction",
+        # a batch counts documents, and a long one has ten windows
+        {"data.truncation": "windows", "data.max_length": 128, "data.batch_size": 8, "data.eval_batch_size": 8},
+        {"full, counted alike": {"data.windows": "full"}, "even, by tokens": {"data.windows": "even"}},
+    ),
     "prompt": Choice("prompt_tuning", {}, rates(5e-3, 2e-2, 5e-2, 1e-1, 3e-1)),
     "ia3": Choice("ia3", {}, rates(5e-3, 1e-2, 2e-2, 5e-2)),
     "bitfit": Choice("bitfit", {}, rates(1e-3, 3e-3, 1e-2)),
@@ -77,8 +83,8 @@ CHOICES: dict[str, Choice] = {
 
 def run(task: str, choice: Choice, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Trains an arm and returns its summary, or reads that of a finished run."""
-    name = f"{choice.strategy}_{task}"
-    folder = options.output / f"{options.choice}_{task}_{options.examples}" / arm.replace(" ", "_") / str(seed)
+    name = f"{options.strategy or choice.strategy}_{task}"
+    folder = options.output / f"{options.choice}_{name}_{options.examples}" / arm.replace(" ", "_") / str(seed)
     summary = run_folder.read_summary(folder)
     if summary.get("status") != "finished":
         common = {"trainer.logger": False, "data.train_examples": options.examples, "data.test_examples": options.test}
@@ -129,6 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("choice", choices=list(CHOICES))
     parser.add_argument("--task", nargs="+", default=["sst2", "mrpc"])
+    parser.add_argument("--strategy", help="another file of configs/strategy than the one of the choice")
     parser.add_argument("--arm", nargs="+", help="some of the arms")
     parser.add_argument("--examples", type=int, default=1000, help="training rows")
     parser.add_argument("--holdout", type=float, default=0.1, help="part of the training rows that selects checkpoints")

@@ -61,6 +61,27 @@ def test_a_key_without_effect(tiny_encoder):
         TaskDataModule("demo_sentences", tiny_encoder, windows="full")
 
 
+def test_a_run_with_the_usual_windows_is_tested_again_with_them(files, tiny_encoder, tmp_path, monkeypatch):
+    from transferlab.record.folder import retests
+
+    monkeypatch.chdir(tmp_path)
+    settings = {"source": {"files": files["windows"].files}, "truncation": "windows", "max_length": 16}
+    experiment = {
+        "encoder": {"name": tiny_encoder.name},
+        "data": {"class_path": "transferlab.tasks.TaskDataModule", "init_args": settings},
+        "model": {"class_path": "transferlab.strategies.FullFineTuning"},
+        "trainer": {"max_epochs": 1, "logger": False, "accelerator": "cpu", "precision": "32-true"},
+    }
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(experiment))
+    TransferCLI(["fit", "--config", "long.yaml"])
+    (folder,) = (tmp_path / "runs" / "long").iterdir()
+    monkeypatch.delenv("TRANSFERLAB_RUN_DIR", raising=False)
+    TransferCLI(["test", "--run", str(folder)])
+    ((_, result),) = retests(folder)
+    assert result["differs"] == []
+    assert (result["equal"], result["changed_predictions"]) == (True, [0, 8])
+
+
 def test_a_run_of_an_earlier_release_resumes_with_its_windows(files, tiny_encoder, tmp_path, capsys):
     path = tmp_path / "long.yaml"
     source = files["windows"]

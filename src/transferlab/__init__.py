@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from transferlab.tasks import TaskDataModule as TaskDataModule
     from transferlab.tasks import TaskSpec as TaskSpec
     from transferlab.training.frozen_work import FrozenWork as FrozenWork
+    from transferlab.use.predictor import Predictor as Predictor
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ _PLACES = {
     ),
     "tasks": ("Source", "TaskDataModule", "TaskSpec"),
     "training.frozen_work": ("FrozenWork",),
+    "use.predictor": ("Predictor",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -37,10 +37,19 @@ def _run(arguments: list[str]) -> None:
         _print_version()
     elif command not in commands.COMMANDS:
         raise TransferlabError(f"no command {command!r}{near(command, list(commands.COMMANDS))}.")
+    elif command == "predict" and asked and not rest[asked:]:
+        from transferlab.use.prediction.options import parser
+
+        parser().print_help()
     elif asked and commands.COMMANDS[command].keys:
         from transferlab.cli.pages import print_help
 
         print_help(command, *rest[asked : asked + 1])
+    elif command == "predict" and commands.names_a_file(rest):
+        loading()
+        from transferlab.use.prediction.command import main as predict
+
+        predict(rest)
     elif command in commands.TRAINING:
         _train(command, rest)
     else:

@@ -47,10 +47,14 @@ class Written:
             run: How the run is named.
             own: Callbacks that the command line adds by itself.
         """
+        settings = self._part(data, {"encoder", "seed"})
+        if data.settings.truncation == "windows":
+            # a configuration without that key is one of before it was there
+            settings["init_args"]["windows"] = data.settings.windows
         return {
             "seed_everything": data.protocol.seed,
             "trainer": self.trainer(trainer) | self._callbacks(trainer, own),
-            "data": self._part(data, {"encoder", "seed"}),
+            "data": settings,
             "encoder": dataclasses.asdict(data.encoder),
             "model": self._part(model, {"encoder", "task"}),
             "run": dataclasses.asdict(run),

@@ -1,5 +1,6 @@
 """All commands: what runs them, and what they are for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -52,7 +53,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         ),
     ),
     USE: (
-        Command("predict", "--run RUN", "predict unlabeled examples with a run", keys=True),
+        Command("predict", "--run RUN INPUT", "predict the rows of a file with a run", keys=True),
         Command("test", "--run RUN", "test a finished run again", keys=True),
         Command("validate", "--run RUN", "its metrics on the validation set", keys=True),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
@@ -159,6 +160,26 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 COMMANDS: dict[str, Command] = {command.name: command for group in GROUPS.values() for command in group}
 TRAINING = tuple(name for name, command in COMMANDS.items() if not command.target)
 """Those that take the keys of an experiment and import torch."""
+
+
+PREDICT = ("text", "format", "output-format", "output", "delimiter", "encoding", "batch-size", "device", "root")
+"""Options of ``predict`` with a value that belong to a file of new texts."""
+
+
+def names_a_file(rest: Sequence[str]) -> bool:
+    """Whether a command line of ``predict`` is about a file of new texts, not about splits of the run's data set."""
+    value = False
+    for word in rest:
+        name, given, _ = word.partition("=")
+        if word == "-" or name.removeprefix("--") in {*PREDICT, "calibrated", "overwrite"}:
+            return True
+        if word.startswith("-"):
+            value = not given
+        elif not value:
+            return True
+        else:
+            value = False
+    return False
 
 
 def overview() -> str:

@@ -54,6 +54,7 @@ class TransferCLI(ExperimentCLI):
         settle(settings.trainer, training=self.subcommand == "fit")
         self._find_teacher()
         self._fill_in_encoder()
+        self._fill_in_windows()
         loggers.prepare(settings, self.folder, str(self.subcommand))
         self.checkpoint: Path | None = None
         self.bars = settings.trainer.enable_progress_bar is not False and on_terminal()
@@ -116,6 +117,12 @@ class TransferCLI(ExperimentCLI):
         if encoder.keep_layers == "half":
             chosen = resolved(EncoderConfig(**encoder.as_dict())).keep_layers
             encoder.keep_layers = chosen if saved is None else tuple(saved.get("keep_layers") or ())
+
+    def _fill_in_windows(self) -> None:
+        # a configuration without that key is one of before it was there, and null is not written into one
+        data = self.settings.data.init_args
+        if data.get("truncation") == "windows" and data.get("windows") is None:
+            data.windows = "even"
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a constructor refuses is the user's mistake."""

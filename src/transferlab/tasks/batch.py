@@ -97,6 +97,12 @@ class Ragged(NamedTuple):
     values: np.ndarray[Any, Any]
     offsets: np.ndarray[Any, Any]
 
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
+        """Rows of integers as one array."""
+        values = np.fromiter((value for row in rows for value in row), dtype=np.int64)
+        return cls(values, np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64))
+
     def row(self, number: int) -> np.ndarray[Any, Any]:
         """Returns row `number` as a view."""
         return self.values[self.offsets[number] : self.offsets[number + 1]]

@@ -112,6 +112,33 @@ def encode_split(
     )
 
 
+def encode_texts(
+    columns: Columns, source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
+) -> EncodedSplit:
+    """Tokenises a few rows without labels, in memory.
+
+    Args:
+        columns: The text columns: texts, for tagging lists of words.
+        source: Which columns are read.
+        tokenizer: The encoder's.
+        settings: How texts become tokens.
+
+    Raises:
+        TransferlabError: A truncation that a task cannot have.
+    """
+    ragged = {name: Ragged.of(rows) for name, rows in _encoder_of(source, tokenizer, settings)(columns).items()}
+    return EncodedSplit(
+        ids=ragged["ids"],
+        types=ragged.get("types"),
+        labels=None,
+        words=ragged.get("words"),
+        windows=ragged.get("windows"),
+        pad_id=int(tokenizer.pad_token_id or 0),
+        fingerprint="",
+        weighted=settings.even,
+    )
+
+
 def check_text(rows: Rows, source: Source) -> None:
     """Checks that every text cell is text (for tagging: words).
 

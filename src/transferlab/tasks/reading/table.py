@@ -55,14 +55,14 @@ def read_table(path: Path, wanted: Sequence[str], options: Options, suffix: str 
         TransferlabError: A line with more or fewer fields than the header, or quotes that do not close.
     """
     text, encoding = decode(path, options.encoding)
-    lines = _lines(text)
+    lines = lines_of(text)
     skip = 0
     if lines and lines[0].lower().startswith("sep=") and len(lines[0].rstrip("\r\n")) == 5:
         # a line that spreadsheets understand
         options, skip = options._replace(delimiter=options.delimiter or lines[0][4]), 1
     if not any(line.strip() for line in lines[skip:]):
         raise TransferlabError(f"{path} has no rows.")
-    delimiter = options.delimiter or _delimiter(lines, skip, wanted, SNIFFED[suffix])
+    delimiter = options.delimiter or delimiter_of(lines, skip, wanted, SNIFFED[suffix])
     try:
         records, quoted = _records(lines, skip, delimiter, options.quoted, suffix == ".tsv")
     except Fault as fault:
@@ -89,13 +89,13 @@ def read_table(path: Path, wanted: Sequence[str], options: Options, suffix: str 
     return Read(columns, [line for line, _ in body], ", ".join(filter(None, said)))
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """Lines with their ends, as an editor shows them; files of old Macs have carriage returns only."""
     lines = text.replace("\r", "\n").split("\n") if "\n" not in text else text.split("\n")
     return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
-def _delimiter(lines: list[str], skip: int, wanted: Sequence[str], candidates: Sequence[str]) -> str:
+def delimiter_of(lines: list[str], skip: int, wanted: Sequence[str], candidates: Sequence[str]) -> str:
     """The delimiter under which the first row has the wanted columns; else the one that splits all rows alike."""
     best, most = candidates[0], (-1, -1)
     for delimiter in candidates:
@@ -158,6 +158,14 @@ def _records(
             return _even(list(_plain(lines, skip, delimiter))), False
         except Fault:
             raise fault from None
+
+
+def has_quotes(lines: list[str], skip: int, delimiter: str, raw_first: bool) -> bool:
+    """Whether fields are in quotes, as far as the first lines of a file tell."""
+    try:
+        return _records(lines, skip, delimiter, None, raw_first)[1]
+    except Fault:
+        return True
 
 
 def _spaced(lines: list[str], skip: int, delimiter: str) -> bool:

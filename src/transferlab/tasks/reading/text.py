@@ -36,7 +36,11 @@ def decode(path: Path, encoding: str | None) -> tuple[str, str]:
     Raises:
         TransferlabError: The bytes are in another encoding; names the line.
     """
-    content = path.read_bytes()
+    return decode_bytes(path.read_bytes(), encoding, path)
+
+
+def decode_bytes(content: bytes, encoding: str | None, path: Path | str) -> tuple[str, str]:
+    """The same for what was read already; `path` names it."""
     if encoding is not None:
         return _as_given(path, content, encoding), encoding
     for mark, name in MARKS:
@@ -57,7 +61,7 @@ def decode(path: Path, encoding: str | None) -> tuple[str, str]:
         ) from error
 
 
-def _as_given(path: Path, content: bytes, encoding: str) -> str:
+def _as_given(path: Path | str, content: bytes, encoding: str) -> str:
     try:
         codec = codecs.lookup(encoding).name
     except LookupError as error:

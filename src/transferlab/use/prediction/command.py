@@ -1,0 +1,147 @@
+"""``transferlab predict --run RUN INPUT``."""
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from transferlab.config import hashes
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.quiet import quiet
+from transferlab.record import folder as run_folder
+from transferlab.use.prediction import outputs
+from transferlab.use.prediction.inputs import Input, Row, Wanted
+from transferlab.use.prediction.meter import Meter
+from transferlab.use.prediction.options import parser
+from transferlab.use.prediction.outputs import Lines, Output
+from transferlab.use.predictor import Predictor
+
+ROWS, CHARACTERS = 2048, 4_000_000
+"""What is answered at once: rows, and characters of their texts."""
+KEEP_EVERY = 5.0
+"""Seconds between two notes of how far an output is."""
+
+
+def main(arguments: list[str]) -> None:
+    """Runs ``transferlab predict --run RUN INPUT``.
+
+    Raises:
+        TransferlabError: No such run or file, a row that cannot be read, or an output that is there already.
+    """
+    asked = parser().parse_args(arguments)
+    quiet()
+    run = run_folder.find(asked.run, asked.root)
+    if asked.output and asked.output.exists() and not asked.overwrite:
+        raise TransferlabError(f"--output: {asked.output} is there already; --overwrite replaces it.")
+    predictor = Predictor.load(run, asked.calibrated, asked.device, asked.batch_size, asked.root)
+    if asked.text:
+        predictor = predictor.with_columns(asked.text)
+    wanted = Wanted(predictor.source.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding)
+    given = Input(asked.input, wanted, asked.format)
+    form = asked.output_format or outputs.FORMATS.get(asked.output.suffix.lower() if asked.output else "", "")
+    form = form or _like(given.format)
+    parquet = form == "parquet"
+    if parquet and not asked.output:
+        raise TransferlabError("--output-format: Parquet needs a file (--output).")
+    lines = Lines("jsonl" if parquet else form, given.columns, predictor.task, given.delimiter)
+    _refuse_clash(given, lines, predictor)
+    with Meter(given) as meter:
+        if asked.output is None:
+            sys.stdout.write(lines.header())
+            empty = answer_all(predictor, given, lines, None, meter)
+        else:
+            output = Output(asked.output, _identity(asked, run))
+            if output.done:
+                meter.say(f"going on behind row {output.done:,} of {output.part}")
+            else:
+                output.write(lines.header())
+            empty = answer_all(predictor, given, lines, output, meter)
+            output.close(parquet)
+    meter.end(f" -> {asked.output}" if asked.output else "")
+    if empty:
+        meter.say(f"{empty:,} row(s) without text have no prediction")
+
+
+def answer_all(predictor: Predictor, given: Input, lines: Lines, output: Output | None, meter: Meter) -> int:
+    """Answers all rows, in their order; returns how many had no text."""
+    done = output.done if output else 0
+    rows = itertools.islice(given.rows, done, None)
+    meter.begin(done)
+    kept = time.monotonic()
+    empty = 0
+    for part in _parts(rows, predictor.source.text):
+        full = [row for row in part if _has_text(row, given, predictor)]
+        answers = iter(predictor.predict([row.cells for row in full]))
+        whole = {row.line for row in full}
+        empty += len(part) - len(full)
+        text = "".join(lines.text(row.cells, next(answers) if row.line in whole else None) for row in part)
+        done += len(part)
+        meter.advance(len(part))
+        if output is None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            continue
+        output.write(text)
+        if time.monotonic() - kept > KEEP_EVERY:
+            output.keep(done)
+            kept = time.monotonic()
+    return empty
+
+
+def _parts(rows: Iterator[Row], text: Sequence[str]) -> Iterator[list[Row]]:
+    """Rows that are answered at once."""
+    part: list[Row] = []
+    size = 0
+    for row in rows:
+        part.append(row)
+        size += sum(len(row.cells.get(name) or "") for name in text if isinstance(row.cells.get(name), str | list))
+        if len(part) >= ROWS or size >= CHARACTERS:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _has_text(row: Row, given: Input, predictor: Predictor) -> bool:
+    """Whether there is something to answer.
+
+    Raises:
+        TransferlabError: A cell that is no text; names its line.
+    """
+    cells = [row.cells.get(name) for name in predictor.source.text]
+    for name, cell in zip(predictor.source.text, cells, strict=True):
+        if name not in row.cells:
+            raise TransferlabError(
+                f"{given.name}, line {row.line}: no {name!r} among {', '.join(row.cells)}; choose with --text."
+            )
+        words = predictor.task.kind == "tagging" and isinstance(cell, list)
+        if not (cell is None or isinstance(cell, str) or (words and all(isinstance(word, str) for word in cell or ()))):
+            raise TransferlabError(f"{given.name}, line {row.line}: {name!r} must be text, not {str(cell)[:60]!r}.")
+    return all(cell.strip() if isinstance(cell, str) else cell for cell in cells)
+
+
+def _like(format: str) -> str:
+    return format if format in {"csv", "tsv", "conll"} else "jsonl"
+
+
+def _refuse_clash(given: Input, lines: Lines, predictor: Predictor) -> None:
+    added = lines.added if lines.format in {"csv", "tsv"} else list(outputs.names_of(predictor.task))
+    if clash := [name for name in given.columns if name in added]:
+        raise TransferlabError(
+            f"{given.name}: the column {clash[0]!r} is called as one of the predictions; rename it first."
+        )
+
+
+def _identity(asked: argparse.Namespace, run: Path) -> dict[str, Any]:
+    """What decides the answers: a part that others have written is not gone on with."""
+    if asked.input == "-":
+        read: list[Any] = [time.time()]
+    else:
+        place = Path(asked.input)
+        read = [str(place.absolute()), place.stat().st_size, place.stat().st_mtime_ns]
+    weights = hashes.of_path(run / "checkpoints" / "best.ckpt")
+    options = [asked.text, asked.format, asked.output_format, asked.calibrated, asked.encoding, asked.delimiter]
+    return {"input": read, "weights": weights, "options": options}

@@ -1,0 +1,56 @@
+"""Words of a running text, and entities with their place in it."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from transferlab.tasks.iob import spans
+
+WORD = re.compile("(?:\\w\\.){2,}|\\w+(?:[-'\u2019.&/]\\w+)*|[^\\w\\s]")
+"""Words with what joins their parts (``U.S.``, ``don't``, ``e-mail``), and each other mark for itself."""
+
+
+class Words(NamedTuple):
+    """The words of a text.
+
+    Attributes:
+        text: The text; of words that were given, these with a blank between two.
+        words: The words.
+        places: First character of each word in the text, and the one behind its last.
+    """
+
+    text: str
+    words: list[str]
+    places: list[tuple[int, int]]
+
+
+def of_text(text: str) -> Words:
+    """Words and marks of a running text."""
+    found = list(WORD.finditer(text))
+    return Words(text, [match.group() for match in found], [match.span() for match in found])
+
+
+def of_words(words: Sequence[str]) -> Words:
+    """Words that were given."""
+    places, start = [], 0
+    for word in words:
+        places.append((start, start + len(word)))
+        start += len(word) + 1
+    return Words(" ".join(words), list(words), places)
+
+
+def entities(words: Words, tags: Sequence[str]) -> list[dict[str, Any]]:
+    """Entities in the order of the text.
+
+    Args:
+        words: The words.
+        tags: A tag for each of them, IOB1 or IOB2.
+
+    Returns:
+        ``type``, ``start`` and ``end`` in characters of the text, and the ``text`` between them.
+    """
+    found = []
+    for kind, first, behind in sorted(spans(tags), key=lambda span: span[1]):
+        start, end = words.places[first][0], words.places[behind - 1][1]
+        found.append({"type": kind, "start": start, "end": end, "text": words.text[start:end]})
+    return found

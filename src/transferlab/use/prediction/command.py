@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
         else:
             output = Output(asked.output, _identity(asked, run))
             if output.done:
-                meter.say(f"going on behind row {output.done:,} of {output.part}")
+                meter.say(f"{output.part} holds {output.done:,} rows; continuing behind them")
             else:
                 output.write(lines.header())
             empty = answer_all(predictor, given, lines, output, meter)
@@ -136,7 +136,7 @@ def _refuse_clash(given: Input, lines: Lines, predictor: Predictor) -> None:
 
 
 def _identity(asked: argparse.Namespace, run: Path) -> dict[str, Any]:
-    """What decides the answers: a part that others have written is not gone on with."""
+    """What decides the answers: only a part with the same is continued."""
     if asked.input == "-":
         read: list[Any] = [time.time()]
     else:

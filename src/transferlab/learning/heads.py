@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlab.encoders.recurrent import run_lstm
+from transferlab.ground.errors import TransferlabError
 from transferlab.learning.kinds import KINDS
 from transferlab.tasks.spec import TaskSpec
 
@@ -21,7 +22,8 @@ class HeadConfig:
         layers: Number of LSTM layers.
         dropout: Dropout probability before the head and inside it.
         lr: Learning rate of the head; null: the one of the optimizer.
-        decoding: For tagging: ``argmax`` of each word, or ``constrained``, the best sequence of valid IOB2 tags.
+        decoding: For tagging: ``argmax`` of each word, or ``constrained``, the best sequence of tags that
+            their scheme allows.
     """
 
     kind: Literal["linear", "mlp", "bilstm"] = "linear"
@@ -39,10 +41,18 @@ class Head(nn.Module):
         config: Which head.
         width: Width of the incoming vectors.
         task: Gives the number of outputs.
+
+    Raises:
+        TransferlabError: Constrained decoding of tags that mark no entities.
     """
 
     def __init__(self, config: HeadConfig, width: int, task: TaskSpec) -> None:
         super().__init__()
+        if config.decoding == "constrained" and task.kind == "tagging" and not task.entities:
+            raise TransferlabError(
+                "model.head.decoding: constrained is for tags of entities, of which some may not follow others; "
+                f"those of task {task.name!r} mark none, so use argmax."
+            )
         self.tagging = task.kind == "tagging"
         self.kind = KINDS[task.kind]
         hidden = config.hidden or width

@@ -39,7 +39,8 @@ class Evaluated(L.LightningModule):
             return logits
         if self.head_config.decoding == "argmax":
             return torch.where(reachable, logits.argmax(-1), self.task.outside)
-        return best_sequences(logits, reachable, self.task.labels, self.task.outside)
+        parted = self.task.spelling.name != "IO"
+        return best_sequences(logits, reachable, self.task.labels, self.task.outside, parted)
 
     def _reachable(self, batch: Batch) -> Tensor | None:
         return None if batch.words is None else batch.words >= 0

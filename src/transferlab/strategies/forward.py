@@ -52,7 +52,9 @@ def document_mean(rows: Tensor, documents: Tensor, weights: Tensor | None = None
     return sums / shares.new_zeros(count, *shares.shape[1:]).index_add(0, documents, shares)
 
 
-def best_sequences(logits: Tensor, reachable: Tensor, labels: Sequence[str], outside: int) -> Tensor:
+def best_sequences(
+    logits: Tensor, reachable: Tensor, labels: Sequence[str], outside: int, parted: bool = True
+) -> Tensor:
     """The best sequence of tags that the scheme allows, for each row.
 
     Args:
@@ -60,12 +62,13 @@ def best_sequences(logits: Tensor, reachable: Tensor, labels: Sequence[str], out
         reachable: ``[batch, words]``; False for words that were cut off.
         labels: Names of the classes.
         outside: Class number of words that were cut.
+        parted: Whether the scheme parts neighbours of one type, see `is_valid_transition`.
 
     Returns:
         Class numbers ``[batch, words]``.
     """
     classes = torch.full_like(reachable, outside, dtype=torch.long)
     for row, (scores, seen) in enumerate(zip(logits.float().cpu().numpy(), reachable.cpu().numpy(), strict=True)):
-        best = constrained_decode(scores[seen], labels)
+        best = constrained_decode(scores[seen], labels, parted)
         classes[row, reachable[row]] = torch.tensor(best, dtype=torch.long, device=classes.device)
     return classes

@@ -21,6 +21,7 @@ from transferlab.strategies import content
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.forward import document_mean, first_pieces
 from transferlab.tasks import Batch, TaskSpec
+from transferlab.tasks.schemes import Scheme
 from transferlab.tasks.spec import Kind
 
 
@@ -99,6 +100,8 @@ def restore(run: Path, beside_base: bool = False) -> Strategy:
     tree = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     spec = json.loads((run / "summary.json").read_text(encoding="utf-8"))["spec"]
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
+    if fields.get("scheme"):
+        fields["scheme"] = Scheme(*fields["scheme"])
     task = TaskSpec(**fields)
     model = _build(tree, task)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)

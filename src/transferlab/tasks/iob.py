@@ -55,33 +55,35 @@ def spans(tags: Sequence[str]) -> set[Span]:
     return found
 
 
-def is_valid_transition(previous: str | None, tag: str) -> bool:
+def is_valid_transition(previous: str | None, tag: str, parted: bool = True) -> bool:
     """Tells whether strict IOB2 allows `tag` after `previous`: ``I-X`` follows ``B-X`` or ``I-X`` only.
 
     Args:
         previous: The tag before, None at the start of a sentence.
         tag: The tag in question.
+        parted: Whether an entity may follow another one of its type at once; in IO it cannot be told from it.
     """
     prefix, kind = split_tag(tag)
-    if prefix != "I":
+    if prefix == "O" or (prefix == "B" and parted):
         return True
-    if previous is None:
-        return False
-    last_prefix, last_kind = split_tag(previous)
-    return last_prefix != "O" and last_kind == kind
+    last_prefix, last_kind = split_tag(previous or "O")
+    same = last_prefix != "O" and last_kind == kind
+    return same if prefix == "I" else not same
 
 
 @lru_cache(maxsize=64)
-def _penalties(labels: tuple[str, ...]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _penalties(labels: tuple[str, ...], parted: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Returns 0 where IOB2 allows and -inf where not: starts `[labels]`, transitions `[from, to]`."""
     starts = np.array([0.0 if is_valid_transition(None, tag) else -np.inf for tag in labels])
     if not (starts == 0).any():
         raise TransferlabError(f"no sentence can start with any label of {list(labels)}: add 'O' or 'B-<type>'")
-    steps = np.array([[0.0 if is_valid_transition(before, tag) else -np.inf for tag in labels] for before in labels])
+    steps = np.array(
+        [[0.0 if is_valid_transition(before, tag, parted) else -np.inf for tag in labels] for before in labels]
+    )
     return starts, steps
 
 
-def constrained_decode(scores: npt.NDArray[np.floating[Any]], labels: Sequence[str]) -> list[int]:
+def constrained_decode(scores: npt.NDArray[np.floating[Any]], labels: Sequence[str], parted: bool = True) -> list[int]:
     """Returns the best sequence of classes that is valid IOB2, by the Viterbi algorithm.
 
     ``argmax over valid y of sum_t log_softmax(scores[t])[y_t]``. The normaliser of log-softmax shifts all the scores
@@ -91,13 +93,14 @@ def constrained_decode(scores: npt.NDArray[np.floating[Any]], labels: Sequence[s
         scores: Logits or log-probabilities, `[words, labels]`. Scores that are not finite stay worse, or better, than
             any other, but never make an invalid sequence win.
         labels: IOB2 tags in class order.
+        parted: As in `is_valid_transition`.
 
     Returns:
         Class numbers, `[words]`.
     """
     if len(scores) == 0:
         return []
-    starts, steps = _penalties(tuple(labels))
+    starts, steps = _penalties(tuple(labels), parted)
     clean = np.nan_to_num(np.asarray(scores, dtype=np.float64), nan=-_HUGE, posinf=_HUGE, neginf=-_HUGE)
     best = starts + clean[0]
     back: list[npt.NDArray[np.intp]] = []

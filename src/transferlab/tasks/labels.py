@@ -11,6 +11,7 @@ import numpy as np
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.reading.cells import check_single, shown
 from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.schemes import Scheme
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ class Labels(NamedTuple):
         names: In the order of the class numbers; empty for regression.
         ordered: Whether the user or the data set gave that order, so that a number may stand for the class.
         notes: What the user should know of them.
+        scheme: For tagging, how the files spell the tags; None for IOB2 as it is spelled inside.
     """
 
     names: tuple[str, ...]
     ordered: bool = False
     notes: tuple[str, ...] = ()
+    scheme: Scheme | None = None
 
 
 def label_text(value: Any) -> str:

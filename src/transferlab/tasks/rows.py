@@ -24,6 +24,7 @@ from transferlab.tasks.sources import Rows, identity, read_split
 from transferlab.tasks.sources import version as content
 from transferlab.tasks.spec import Source, TaskSpec, test_names
 from transferlab.tasks.splits import Predicted, predicted
+from transferlab.tasks.tagset import in_iob2
 from transferlab.tasks.tokenization import Settings, encode_split
 from transferlab.tasks.words import refuse_unread
 
@@ -63,6 +64,7 @@ class TaskRows:
         self.test_examples = test_examples
         self.predict = predict
         self.max_unknown = max_unknown
+        self._raw: dict[str, Rows] = {}
         self._rows: dict[str, Rows] = {}
         self._encoded: dict[str, EncodedSplit] = {}
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
@@ -75,14 +77,18 @@ class TaskRows:
         if self._spec is None:
             metrics = self.source.metrics or KINDS[self.source.kind].metrics
             tests = test_names(self.source.test)
-            self._spec = TaskSpec(self.task, self.source.kind, self.labels.names, tuple(metrics), tests)
+            self._spec = TaskSpec(
+                self.task, self.source.kind, self.labels.names, tuple(metrics), tests, self.labels.scheme
+            )
         return self._spec
 
     @property
     def labels(self) -> Labels:
         """The labels of the task; reads the training examples where they are to be inferred."""
         if self._labels is None:
-            self._labels = labels_of(self.source, self.rows)
+            selects = protocol_of.validation_split(self.source, self.protocol.selection)
+            labelled = [split for split in (selects, *self.source.test) if split]
+            self._labels = labels_of(self.source, self._read, labelled)
         return self._labels
 
     @property
@@ -134,12 +140,21 @@ class TaskRows:
         return predicted(self.source, self.predict, lambda split: self._at_hand(split) is not None)
 
     def rows(self, split: str) -> Rows:
-        """The raw rows of a split, read once."""
+        """The rows of a split, read once; tags of entities are in IOB2."""
         if split not in self._rows:
+            rows = self._read(split)
+            tagged = self.source.kind == "tagging" and is_labelled(rows.rows, self.source)
+            scheme = self.labels.scheme if tagged else None
+            self._rows[split] = rows if scheme is None else in_iob2(rows, self.source, scheme)
+        return self._rows[split]
+
+    def _read(self, split: str) -> Rows:
+        """The rows of a split as they were read."""
+        if split not in self._raw:
             rows = read_split(self.source, split)._replace(split=split)
             require_columns(rows, self.source, split not in {*self.source.predict, *(self.predict or ())})
-            self._rows[split] = rows
-        return self._rows[split]
+            self._raw[split] = rows
+        return self._raw[split]
 
     def encoded(self, split: str) -> EncodedSplit:
         """A tokenised split, tokenised once: it is kept on disk, and text is read only for that."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from transferlab.tasks.schemes import IOB2, UNREAD, Scheme, SchemeName
+
 Kind = Literal["classification", "regression", "tagging"]
 OUTSIDE = "O"
 """The tag of words outside all entities."""
@@ -18,6 +20,7 @@ class TaskSpec(NamedTuple):
         labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
         metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
         tests: Names of the test splits in metric keys, ``test`` first.
+        scheme: For tagging, how the user's files spell the tags; None: as `labels` do.
     """
 
     name: str
@@ -25,6 +28,7 @@ class TaskSpec(NamedTuple):
     labels: tuple[str, ...]
     metrics: tuple[str, ...]
     tests: tuple[str, ...] = ("test",)
+    scheme: Scheme | None = None
 
     @property
     def outputs(self) -> int:
@@ -33,8 +37,18 @@ class TaskSpec(NamedTuple):
 
     @property
     def outside(self) -> int:
-        """The class number of "O", by its name; -1 where there is none."""
-        return self.labels.index(OUTSIDE) if OUTSIDE in self.labels else -1
+        """The class number of "O", by its name; -1 where there is none, or where tags mark no entities."""
+        return self.labels.index(OUTSIDE) if self.entities and OUTSIDE in self.labels else -1
+
+    @property
+    def entities(self) -> bool:
+        """Whether tags mark entities; those of parts of speech do not."""
+        return self.kind == "tagging" and self.spelling.name != "tags"
+
+    @property
+    def spelling(self) -> Scheme:
+        """How predictions of tags are written."""
+        return self.scheme or IOB2
 
     @property
     def primary(self) -> str:
@@ -68,6 +82,8 @@ class Source:
         quoted: Whether fields of a CSV or TSV file may stand in double quotes.
         encoding: Encoding of text files, such as ``utf-8``, ``cp1252`` or ``utf-16``.
         header: Whether the first line names the columns; without one, columns have numbers, from 0.
+        scheme: For tagging, the scheme of the tags: IOB1, IOB2, IO, BIOES (or IOBES), BILOU, or ``tags`` where they
+            mark no entities, such as parts of speech; null: found out over all splits together.
     """
 
     path: str = ""
@@ -87,6 +103,7 @@ class Source:
     quoted: bool | None = None
     encoding: str | None = None
     header: bool | None = None
+    scheme: SchemeName | None = None
 
     def __post_init__(self) -> None:
         """Uses the files of the usual names, so that none of them is passed over in silence."""
@@ -100,6 +117,15 @@ class Source:
 def tag_name(labels: Sequence[str], number: int) -> str:
     """The tag of a class number; "O" for -1, which a word that was not read has where no tag is called so."""
     return labels[number] if number >= 0 else OUTSIDE
+
+
+def written_tags(task: TaskSpec, numbers: Sequence[int]) -> list[str]:
+    """Class numbers of the words of a sentence as tags in the user's scheme; "_" for a word without an answer."""
+    if task.scheme is None:
+        return [tag_name(task.labels, number) for number in numbers]
+    if not task.entities:
+        return [task.labels[number] if number >= 0 else UNREAD for number in numbers]
+    return task.scheme.write([tag_name(task.labels, number) for number in numbers])
 
 
 def test_names(splits: tuple[str, ...]) -> tuple[str, ...]:

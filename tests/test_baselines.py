@@ -122,6 +122,7 @@ def test_majority_target_is_the_mean():
 
 def test_majority_tag_is_outside():
     method = Majority(TAGS._replace(labels=("B-X", "O", "I-X")), 0)
+    method.fit(words("a/0 b/0"), words("a/0"))
     assert method.predict(words("a/0 b/2", "c/1")).tolist() == [[1, 1], [1, 1]]
 
 

@@ -255,7 +255,10 @@ REFUSED = {
         {"train": [["LOC", "O", "O", "0", "PER"]]},
         r"line 4: '0' where other words outside of entities have 'O'",
     ),
-    "in the test": ({"train": [["B-X", "O"]], "test": [["O"], ["B-X", "X"]]}, r"test\.bio, line 4: 'X' is no tag of IOB"),
+    "in the test": (
+        {"train": [["B-X", "O"]], "test": [["O"], ["B-X", "X"]]},
+        r"test\.bio, line 4: 'X' is no tag of IOB",
+    ),
     "letters of a scheme that was not named": (
         {"train": [["B-X", "E-X", "O"]], "scheme": "IOB2"},
         r"train\.bio, line 2: 'E-X' is no tag of IOB2",

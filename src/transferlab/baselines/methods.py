@@ -16,6 +16,7 @@ from transferlab.baselines.rows import Array, Part, evaluate, padded
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.learning.kinds import KINDS
 from transferlab.tasks import TaskSpec
+from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.spec import Kind
 
 Matrix = Any  # a sparse matrix of scipy, which ships no types
@@ -62,7 +63,7 @@ class Baseline(ABC):
 
 
 class Majority(Baseline):
-    """Reads no text: the most frequent class (the first of equals), the mean target, or "O" for every word."""
+    """Reads no text: the most frequent class (the first of equals), the mean target, "O" (else the commonest tag)."""
 
     kinds = ("classification", "regression", "tagging")
     strategy = "majority"
@@ -71,21 +72,30 @@ class Majority(Baseline):
         """Counts; the scores of a class are its frequency."""
         if self.task.kind != "tagging":
             self.constant = self.kind.constant(train.labels, self.task)
+        else:
+            self.tag = usual_tag(self.task, train.labels)
 
     def predict(self, part: Part) -> Tensor:
         """The same for every row."""
         if self.task.kind == "tagging":
-            return torch.full_like(part.labels, outside(self.task))
+            return torch.full_like(part.labels, self.tag)
         return self.constant.expand(len(part.ids), *self.constant.shape)
 
 
-def outside(task: TaskSpec) -> int:
-    """The class number of "O"; 0 where the task has no such tag, as neural runs have it for words cut off."""
-    return task.labels.index("O") if "O" in task.labels else 0
+def usual_tag(task: TaskSpec, labels: Tensor) -> int:
+    """The class number of "O"; where tags mark no entities, or every word belongs to one, that of the commonest tag.
+
+    Args:
+        task: Names the tags.
+        labels: Class numbers of the training words, -100 for padding.
+    """
+    if task.outside >= 0:
+        return task.outside
+    return int(torch.bincount(labels[labels != IGNORE], minlength=len(task.labels)).argmax())
 
 
 class TokenMajority(Baseline):
-    """The most frequent tag of each word in training; else of the lower-cased word; else "O"."""
+    """The most frequent tag of each word in training; else of the lower-cased word; else "O" or the commonest tag."""
 
     kinds = ("tagging",)
     strategy = "token_majority"
@@ -95,13 +105,14 @@ class TokenMajority(Baseline):
         # the padding of the labels is longer than the sentence
         sentences = zip(train.columns[0], train.labels.tolist(), strict=True)
         pairs = [pair for words, tags in sentences for pair in zip(words, tags, strict=False)]
+        self.unknown = usual_tag(self.task, train.labels)
         self.exact = most_frequent(pairs)
         self.lower = most_frequent((word.lower(), tag) for word, tag in pairs)
         self.coefficients = len(self.exact) + len(self.lower)
 
     def predict(self, part: Part) -> Tensor:
         """Looks every word up."""
-        unknown = outside(self.task)
+        unknown = self.unknown
         lower, exact = self.lower, self.exact
         found = ([exact.get(w, lower.get(w.lower(), unknown)) for w in words] for words in part.columns[0])
         return padded(found, unknown)

@@ -106,6 +106,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
         "task": task.name,
         "kind": task.kind,
         "labels": list(task.labels),
+        "scheme": task.scheme,
         "primary": task.primary,
         "encoder": "-",
         "protocol": data.protocol.selection,

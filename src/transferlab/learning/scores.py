@@ -14,6 +14,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.iob import spans, split_tag
+from transferlab.tasks.schemes import IOB2, Scheme
 from transferlab.tasks.spec import tag_name
 
 
@@ -21,7 +22,8 @@ class SpanF1(Metric):
     """Precision, recall and F1 of entities, equal to conlleval: a span counts if type and both ends agree.
 
     Args:
-        labels: IOB tags in class order.
+        labels: IOB2 tags in class order.
+        scheme: How predictions are written; what is counted is what is read there.
         kwargs: Passed to `torchmetrics.Metric`.
 
     Attributes:
@@ -38,9 +40,10 @@ class SpanF1(Metric):
     fp: Tensor
     fn: Tensor
 
-    def __init__(self, labels: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, labels: Sequence[str], scheme: Scheme = IOB2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.labels = tuple(labels)
+        self.scheme = scheme
         self.types = tuple(dict.fromkeys(split_tag(tag)[1] for tag in self.labels if tag != "O"))
         for name in ("tp", "fp", "fn"):
             self.add_state(name, default=torch.zeros(len(self.types), dtype=torch.long), dist_reduce_fx="sum")
@@ -57,7 +60,7 @@ class SpanF1(Metric):
         counts = {kind: [0, 0, 0] for kind in self.types}
         for guess, truth in zip(predictions.tolist(), labels.tolist(), strict=True):
             real = [position for position, label in enumerate(truth) if label != IGNORE]
-            found = spans([tag_name(self.labels, guess[position]) for position in real])
+            found = self.scheme.entities([tag_name(self.labels, guess[position]) for position in real])
             wanted = spans([tag_name(self.labels, truth[position]) for position in real])
             for column, group in enumerate((found & wanted, found - wanted, wanted - found)):
                 for kind, _, _ in group:
@@ -79,6 +82,60 @@ class SpanF1(Metric):
         return {
             kind: {name: float(values[index]) for name, values in columns.items()}
             for index, kind in enumerate(self.types)
+        }
+
+
+class TagScores(Metric):
+    """Accuracy over words and macro F1 over tags, for tags that mark no entities.
+
+    ``f1_macro`` is the mean over the tags that occur in labels or predictions, as scikit-learn has it.
+
+    Args:
+        classes: Number of tags.
+        kwargs: Passed to `torchmetrics.Metric`.
+
+    Attributes:
+        hits: Words predicted rightly, `[classes]`.
+        found: Words predicted so, `[classes]`.
+        gold: Words labelled so, `[classes]`.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    hits: Tensor
+    found: Tensor
+    gold: Tensor
+
+    def __init__(self, classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.classes = classes
+        for name in ("hits", "found", "gold"):
+            self.add_state(name, default=torch.zeros(classes, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, labels: Tensor) -> None:
+        """Counts a batch.
+
+        Args:
+            predictions: Class numbers, `[batch, words]`; below 0 for a word without an answer, which is a wrong one.
+            labels: Class numbers, -100 for padding, `[batch, words]`.
+        """
+        real = labels != IGNORE
+        guess, truth = predictions[real], labels[real]
+        self.hits = self.hits + self._count(truth[guess == truth])
+        self.found = self.found + self._count(guess[guess >= 0])
+        self.gold = self.gold + self._count(truth)
+
+    def _count(self, numbers: Tensor) -> Tensor:
+        return torch.bincount(numbers, minlength=self.classes)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Returns accuracy and f1_macro, 0 where undefined."""
+        either = self.found + self.gold
+        f1 = 2 * self.hits / either.clamp(min=1)
+        return {
+            "accuracy": self.hits.sum() / self.gold.sum().clamp(min=1),
+            "f1_macro": f1.sum() / (either > 0).sum().clamp(min=1),
         }
 
 

@@ -36,6 +36,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "task": model.task.name,
         "kind": model.task.kind,
         "labels": list(model.task.labels),
+        "scheme": model.task.scheme,
         "spec": model.task._asdict(),
         "primary": model.task.primary,
         "encoder": model.encoder_config.label,

@@ -65,9 +65,8 @@ def facts(lines: list[Record]) -> dict[str, Any]:
     found = [line["prediction"] for line in lines]
     gold: list[Any] = [line.get("label") for line in lines]
     if found and isinstance(found[0], list):
-        collapsed = all(tag == "O" for tags in found for tag in tags) and any(
-            tag != "O" for tags in gold for tag in tags
-        )
+        # no entity at all, or one part of speech for all words
+        collapsed = len({tag for tags in found for tag in tags}) == 1 < len({tag for tags in gold for tag in tags})
     else:
         collapsed = len(set(gold)) > 1 and _constant(found)
     numbers = [line.get("scores") or [line["prediction"]] for line in lines]

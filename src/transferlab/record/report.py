@@ -7,9 +7,10 @@ from rich.table import Table
 
 from transferlab.record import stopping
 from transferlab.record.predictions import Record
-from transferlab.tasks import words
+from transferlab.tasks import schemes, words
 from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.kinds.tagging import Tagging
 from transferlab.tasks.spec import TaskSpec
 
 
@@ -26,6 +27,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "texts": texts(data),
         "inspection": telling.in_line(summary.get("inspection") or {}),
         "words": words.in_words(data.get("words") or {}),
+        "tags": schemes.of_summary(summary).in_words() if summary["kind"] == "tagging" else "",
         "weights from": summary["weights"],
         "protocol": protocol(summary),
         "early stopping": stopping.in_words(summary["early_stopping"], summary["primary"])
@@ -66,7 +68,12 @@ def per_class(task: TaskSpec, lines: list[Record]) -> dict[str, dict[str, float]
     if not lines or "label" not in lines[0]:
         return {}
     gold, found = [line["label"] for line in lines], [line["prediction"] for line in lines]
-    return KINDS[task.kind].per_label(task.labels, gold, found)
+    kind = KINDS[task.kind]
+    if isinstance(kind, Tagging):
+        if not task.entities:
+            return kind.per_tag(task.labels, gold, found)
+        gold, found = [list(map(task.spelling.read, tags)) for tags in (gold, found)]
+    return kind.per_label(task.labels, gold, found)
 
 
 def class_table(rows: dict[str, dict[str, float]], title: str) -> Table:

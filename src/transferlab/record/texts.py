@@ -43,18 +43,20 @@ def write(folder: Path, data: "TaskDataModule", lines: dict[str, list[Record]]) 
 
 
 def with_words(data: "TaskDataModule", split: str, records: list[Record]) -> list[Record]:
-    """Adds ``words``, and ``seen``: for each gold entity, from left to right, whether training had it.
+    """Adds ``words``, and for entities ``seen``: for each gold one, from left to right, whether training had it.
 
     An entity is seen where some training example has the very same words with the same type, the exact match of Taille
     et al. 2020 (https://arxiv.org/abs/2001.08053).
     """
     words = data.rows(split).rows[data.source.text[0]][:]
-    known = training_entities(data)
+    if not data.spec.entities:
+        return [{**record, "words": words[record["id"]]} for record in records]
+    known, read = training_entities(data), data.spec.spelling.read
     return [
         {
             **record,
             "words": words[record["id"]],
-            "seen": [entity in known for entity in entities(words[record["id"]], record["label"])],
+            "seen": [entity in known for entity in entities(words[record["id"]], read(record["label"]))],
         }
         for record in records
     ]

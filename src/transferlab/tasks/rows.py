@@ -75,11 +75,10 @@ class TaskRows:
     def spec(self) -> TaskSpec:
         """Facts that the model needs; reads the training examples where the labels are to be inferred."""
         if self._spec is None:
-            metrics = self.source.metrics or KINDS[self.source.kind].metrics
             tests = test_names(self.source.test)
-            self._spec = TaskSpec(
-                self.task, self.source.kind, self.labels.names, tuple(metrics), tests, self.labels.scheme
-            )
+            spec = TaskSpec(self.task, self.source.kind, self.labels.names, (), tests, self.labels.scheme)
+            metrics = self.source.metrics or KINDS[self.source.kind].usual(spec)
+            self._spec = spec._replace(metrics=tuple(metrics))
         return self._spec
 
     @property

@@ -77,7 +77,8 @@ class Found(NamedTuple):
         if self.scheme is None or not self.converted:
             return tuple(given)
         found = dict.fromkeys(tag for name in given for tag in self._inside(name))
-        unknown = next((t for t in self.tagged[0].tags for t in t if t and self._inside(t)[0] not in found), None)
+        tags = (tag for sentence in self.tagged[0].tags for tag in sentence if tag)
+        unknown = next((tag for tag in tags if self._inside(tag)[0] not in found), None)
         if unknown:
             raise TransferlabError(
                 f"{self.tagged[0].place(unknown)}: {unknown!r} is not in data.source.labels: {', '.join(given)}."

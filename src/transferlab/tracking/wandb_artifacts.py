@@ -170,5 +170,8 @@ def confusion_cells(records: list[predictions.Record], labels: list[str]) -> Cel
     for record in records:
         label, prediction = record["label"], record["prediction"]
         counts.update(zip(label, prediction, strict=True) if isinstance(label, list) else [(label, prediction)])
-    rows = [[label, other, counts[label, other]] for label in labels for other in labels]
+    there = {name for pair in counts for name in pair}
+    # tags are written as the files of the user spell them
+    names = labels if there <= set(labels) else sorted(there)
+    rows = [[label, other, counts[label, other]] for label in names for other in names]
     return [["label", "prediction", "count"], *rows]

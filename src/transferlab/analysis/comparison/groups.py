@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from transferlab.analysis.comparison.distributions import t_quantile
 from transferlab.record import setting
+from transferlab.tasks.schemes import of_summary
 
 Summary = dict[str, Any]
 
@@ -206,7 +207,7 @@ def _collapsed(summary: Summary) -> bool:
     rows = _classes(summary)
     if not rows:
         return summary.get("kind") == "regression" and value(summary, "metrics", "test/pearson") == 0
-    if summary.get("kind") == "tagging":
+    if summary.get("kind") == "tagging" and of_summary(summary).name != "tags":
         return all(row["recall"] == 0 for row in rows)
     recalls = sorted(row["recall"] for row in rows)
     return len(rows) > 1 and recalls[-1] == 1 and recalls[-2] == 0

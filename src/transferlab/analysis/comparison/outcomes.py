@@ -15,6 +15,7 @@ import numpy as np
 from transferlab.analysis.comparison.groups import Group, Summary, score_of
 from transferlab.config.places import cache_folder
 from transferlab.tasks.kinds import KINDS, SUMS
+from transferlab.tasks.schemes import of_summary
 from transferlab.tasks.spec import Kind
 
 Array = np.ndarray[Any, Any]
@@ -48,20 +49,25 @@ def outcomes(summary: Summary) -> Outcomes | None:
     try:
         state = path.stat()
         key = [VERSION, str(path.absolute()), state.st_size, state.st_mtime_ns, kind, metric, summary.get("labels")]
+        key += [summary["scheme"]] if summary.get("scheme") else []
         kept = cache_folder() / "outcomes" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.npz"
-        found = _read(kept) or _keep(kept, _count(path, kind, metric, summary.get("labels") or []))
+        found = _read(kept) or _keep(kept, _count(path, kind, metric, summary))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     recomputed = float(SUMS[kind, metric](found.counts.sum(0)))
     return found if abs(recomputed - score) < 1e-3 * max(1.0, abs(score)) else None
 
 
-def _count(path: Path, kind: str, metric: str, labels: list[str]) -> Outcomes:
+def _count(path: Path, kind: str, metric: str, summary: Summary) -> Outcomes:
     with path.open(encoding="utf-8") as file:
         lines = json.loads("[" + ",".join(file) + "]")
     gold, found = [line["label"] for line in lines], [line["prediction"] for line in lines]
+    if kind == "tagging":
+        read = of_summary(summary).read
+        # what was written in a scheme of the user's is the same in any
+        gold, found = list(map(read, gold)), list(map(read, found))
     examples = hashlib.sha256(json.dumps([[line["id"] for line in lines], gold]).encode()).hexdigest()[:16]
-    counts = KINDS[cast(Kind, kind)].counts(found, gold, metric, labels)
+    counts = KINDS[cast(Kind, kind)].counts(found, gold, metric, summary.get("labels") or [])
     return Outcomes(examples, counts)
 
 

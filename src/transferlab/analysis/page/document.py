@@ -59,6 +59,8 @@ def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
         ("classes", "Classes", lambda: join(overview.classes(task), predicted.confusion(task, read))),
         *(
             [("entities", "Entities", lambda: predicted.entity_errors(task, read))]
+            if tagging and task.scheme.name != "tags"
+            else []
             if tagging
             else [("calibration", "Calibration", lambda: confidence.calibrated(task, read))]
         ),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from transferlab.analysis.page.lengths import Share, wilson
 from transferlab.tasks.iob import Span, spans
+from transferlab.tasks.schemes import IOB2, Scheme
 
 KINDS = ("correct", "boundary", "type", "boundary and type", "split", "merged", "missed", "spurious")
 """What may become of a gold entity; the last one is of predicted entities."""
@@ -59,13 +60,18 @@ def _overlap(one: Span, other: Span) -> bool:
     return one[1] < other[2] and other[1] < one[2]
 
 
-def errors(lines: Sequence[dict[str, object]]) -> Errors:
-    """Counts over all sentences of a test; recall by ``seen`` where the records have it."""
+def errors(lines: Sequence[dict[str, object]], scheme: Scheme = IOB2) -> Errors:
+    """Counts over all sentences of a test; recall by ``seen`` where the records have it.
+
+    Args:
+        lines: Records of a test, with gold tags.
+        scheme: How their tags are written.
+    """
     counts: Counter[str] = Counter()
     hits = {True: [0, 0], False: [0, 0]}
     marked = False
     for line in lines:
-        gold, found = spans(_strings(line["label"])), spans(_strings(line["prediction"]))
+        gold, found = (spans(scheme.read(_strings(line[key]))) for key in ("label", "prediction"))
         counts += classify(gold, found)
         flags = line.get("seen")
         if isinstance(flags, list):

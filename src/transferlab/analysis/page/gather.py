@@ -16,6 +16,7 @@ from transferlab.analysis.comparison.standing import Row, block_of, standing
 from transferlab.analysis.page.calibration import Array
 from transferlab.analysis.page.entities import Errors, errors
 from transferlab.record import history
+from transferlab.tasks.schemes import IOB2, Scheme, of_summary
 
 Line = dict[str, Any]
 Curve = list[tuple[float, float]]
@@ -70,6 +71,18 @@ class Task(NamedTuple):
     def labels(self) -> list[str]:
         """Label names in class order."""
         return [str(label) for label in self.known("labels") or []]
+
+    @property
+    def scheme(self) -> Scheme:
+        """How its tags are written."""
+        return of_summary({"scheme": self.known("scheme")})
+
+    @property
+    def classes(self) -> list[str]:
+        """What a matrix of confusion has rows of: labels, or types of entities and what is outside of all."""
+        kinds = self.known("kind") == "tagging" and self.scheme.name != "tags"
+        named = [IOB2.kind(label) if kinds else label for label in self.labels]
+        return list(dict.fromkeys(self.scheme.outside if kinds and name == "O" else name for name in named))
 
 
 class Tested(NamedTuple):
@@ -190,6 +203,7 @@ def tested(run: Summary) -> Tested | None:
         return None
     tagging = isinstance(found[0]["label"], list)
     regression = isinstance(found[0]["label"], int | float)
+    scheme = of_summary(run)
     unit = "tokens" if all("tokens" in line for line in found) else "words" if tagging else ""
     scores, gold = _scores(found, labels)
     selection = _scores(lines(folder, "validation"), labels) if scores is not None else (None, None)
@@ -198,21 +212,21 @@ def tested(run: Summary) -> Tested | None:
         right=[] if regression else [line["prediction"] == line["label"] for line in found],
         lengths=[line["tokens"] if unit == "tokens" else len(line["label"]) for line in found] if unit else [],
         unit=unit,
-        confusion=Counter() if regression else Counter(_pairs(found, tagging)),
+        confusion=Counter() if regression else Counter(_pairs(found, tagging, scheme)),
         scores=scores,
         gold=gold,
         selection=None if selection[0] is None or selection[1] is None else (selection[0], selection[1]),
-        errors=errors(found) if tagging else None,
+        errors=errors(found, scheme) if tagging and scheme.name != "tags" else None,
     )
 
 
-def _pairs(found: list[Line], tagging: bool) -> Iterator[tuple[str, str]]:
+def _pairs(found: list[Line], tagging: bool, scheme: Scheme) -> Iterator[tuple[str, str]]:
     for line in found:
         if not tagging:
             yield line["label"], line["prediction"]
             continue
         for gold, guess in zip(line["label"], line["prediction"], strict=False):
-            yield gold.partition("-")[2] or gold, guess.partition("-")[2] or guess
+            yield scheme.kind(gold), scheme.kind(guess)
 
 
 def _scores(found: list[Line], labels: list[str]) -> tuple[Array | None, Array | None]:

@@ -11,6 +11,7 @@ from transferlab.analysis.page.gather import Setting, Task, Tested
 from transferlab.analysis.page.markup import Html, details, join, note, table, tag
 from transferlab.analysis.page.overview import legend
 from transferlab.analysis.page.settings import named
+from transferlab.tasks.schemes import Scheme
 
 Found = list[tuple[Setting, list[Tested]]]
 MOST = 12
@@ -37,19 +38,19 @@ def confusion(task: Task, found: Found) -> Html:
     for setting, seeds in found[:MOST]:
         counts: Counter[tuple[str, str]] = sum((seed.confusion for seed in seeds), Counter())
         if counts:
-            matrices.append(details(join("confusion of ", named(setting)), _matrix(counts, task.labels)))
+            matrices.append(details(join("confusion of ", named(setting)), _matrix(counts, task.classes)))
     if not matrices:
         return note("No confusion matrices: no test predictions of classes.")
-    unit = "words by entity type" if task.known("kind") == "tagging" else "examples"
+    words = "words" if task.scheme.name == "tags" else "words by entity type"
+    unit = words if task.known("kind") == "tagging" else "examples"
     return join(
         *matrices,
         note(f"Rows are gold, columns predicted; {unit}, shaded by the share of the row.{first_ones(found)}"),
     )
 
 
-def _matrix(counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Html:
-    order = list(dict.fromkeys([label.partition("-")[2] or label for label in labels]))
-    names = [n for n in order if any(n in pair for pair in counts)] or sorted({n for pair in counts for n in pair})
+def _matrix(counts: Counter[tuple[str, str]], classes: Sequence[str]) -> Html:
+    names = [n for n in classes if any(n in pair for pair in counts)] or sorted({n for pair in counts for n in pair})
     if len(names) > CLASSES:
         return note(f"{len(names)} classes are too many for a matrix.")
     rows = []
@@ -158,17 +159,17 @@ def hardest(task: Task, found: Found) -> Html:
     for number in ranked:
         lines = seen[number]
         one = next(iter(lines.values()))
-        guesses = [_guess(n, line) for n, line in sorted(lines.items())]
-        rows.append([str(number), _text(one["text"]), _said(one, "label"), join(*guesses)])
+        guesses = [_guess(n, line, task.scheme) for n, line in sorted(lines.items())]
+        rows.append([str(number), _text(one["text"]), _said(one, "label", task.scheme), join(*guesses)])
     listed = ", ".join(f"{n} {s.name}" for n, s in sorted(setting_of.items()))
     head = ["row", "text", "gold", "predicted (loss)"]
     text = f"Of the 50 of largest loss of each setting ({listed}; first seed), those that are among them most often."
     return join(details(f"{len(rows)} examples", table(head, rows, class_="texts")), note(text))
 
 
-def _guess(number: int, line: dict[str, Any]) -> Html:
+def _guess(number: int, line: dict[str, Any], scheme: Scheme) -> Html:
     disc = tag("span", str(number), class_=f"mark {charts.colour(number)}")
-    return tag("div", disc, " ", _said(line, "prediction"), _loss(line))
+    return tag("div", disc, " ", _said(line, "prediction", scheme), _loss(line))
 
 
 def _mean_loss(lines: Any) -> float:
@@ -185,12 +186,14 @@ def _text(texts: Any) -> Html:
     return join(*(tag("div", text if len(text) <= CHARACTERS else text[:CHARACTERS] + " …") for text in found))
 
 
-def _said(line: dict[str, Any], key: str) -> str:
+def _said(line: dict[str, Any], key: str, scheme: Scheme) -> str:
     value, words = line.get(key), line.get("words")
+    if isinstance(value, list) and scheme.name == "tags":
+        return " ".join(map(str, value))
     if isinstance(value, list):
         from transferlab.tasks.iob import spans
 
-        chunks = sorted(spans(value), key=lambda span: span[1])
+        chunks = sorted(spans(scheme.read(value)), key=lambda span: span[1])
         if isinstance(words, list):
             return "; ".join(f"{kind}: {' '.join(words[a:b])}" for kind, a, b in chunks) or "none"
         return " ".join(value)

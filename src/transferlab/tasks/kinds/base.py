@@ -35,6 +35,10 @@ class Answers(ABC):
     texts = 2
     scored = False
 
+    def usual(self, task: TaskSpec) -> tuple[str, ...]:
+        """The metrics of a task that names none."""
+        return self.metrics
+
     def strata(self, labels: Array) -> Array | None:
         """By what a held-out part is stratified, ``[rows]``; None: by nothing.
 

@@ -1,25 +1,37 @@
 """A tag for each word."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from transferlab.tasks.iob import spans
-from transferlab.tasks.kinds.base import Answers, Array, OfSums, Report, f1, precision, recall, row
-from transferlab.tasks.spec import TaskSpec, tag_name
+from transferlab.tasks.kinds.base import Answers, Array, OfSums, Report, f1, mean_of, precision, recall, row
+from transferlab.tasks.kinds.classification import f1_macro
+from transferlab.tasks.spec import TaskSpec, written_tags
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Tagging(Answers):
-    """A list of tags."""
+    """A list of tags, in the scheme of the user's files; what is counted is in IOB2."""
 
     metrics = ("f1", "precision", "recall")
-    sums: ClassVar[Mapping[str, OfSums]] = {"f1": f1, "precision": precision, "recall": recall}
+    sums: ClassVar[Mapping[str, OfSums]] = {
+        "f1": f1,
+        "precision": precision,
+        "recall": recall,
+        "accuracy": mean_of,
+        "f1_macro": f1_macro,
+    }
     pipeline = "token-classification"
     texts = 1
+
+    def usual(self, task: TaskSpec) -> tuple[str, ...]:
+        """Those of entities, or those of tags that mark none."""
+        return self.metrics if task.entities else ("accuracy", "f1_macro")
 
     def predicted(self, task: TaskSpec, outputs: Mapping[str, "Tensor"]) -> list[Any]:
         """The decoded tag of each word."""
@@ -28,7 +40,7 @@ class Tagging(Answers):
     def gold(self, task: TaskSpec, labels: "Tensor", outputs: Mapping[str, "Tensor"]) -> list[Any]:
         """The tag of each word."""
         pairs = zip(labels.tolist(), outputs["word_mask"].tolist(), strict=True)
-        return [[tag_name(task.labels, number) for number, real in zip(*pair, strict=True) if real] for pair in pairs]
+        return [written_tags(task, [number for number, real in zip(*pair, strict=True) if real]) for pair in pairs]
 
     def per_label(self, labels: Sequence[str], gold: Sequence[Any], found: Sequence[Any]) -> Report:
         """One row a type of entity."""
@@ -43,7 +55,43 @@ class Tagging(Answers):
             for kind, (tp, fp, fn) in sorted(counts.items())
         }
 
+    def per_tag(self, labels: Sequence[str], gold: Sequence[Any], found: Sequence[Any]) -> Report:
+        """One row a tag, for tags that mark no entities."""
+        pairs = [pair for tags, guesses in zip(gold, found, strict=True) for pair in zip(tags, guesses, strict=True)]
+        hits, there, wanted = (
+            Counter(truth for truth, guess in pairs if truth == guess),
+            Counter(guess for _, guess in pairs),
+            Counter(truth for truth, _ in pairs),
+        )
+        return {
+            tag: row(
+                hits[tag] / max(there[tag], 1),
+                hits[tag] / max(wanted[tag], 1),
+                2 * hits[tag] / max(there[tag] + wanted[tag], 1),
+                wanted[tag],
+            )
+            for tag in labels
+        }
+
     def counts(self, found: list[Any], gold: list[Any], metric: str, labels: Sequence[str]) -> Array:
-        """Entities found rightly, predicted, and there."""
+        """Entities found rightly, predicted, and there; for tags that mark none those of Classification, of words."""
+        if metric in ("accuracy", "f1_macro"):
+            return _words(found, gold, metric, labels)
         pairs = [(spans(guess), spans(truth)) for guess, truth in zip(found, gold, strict=True)]
         return np.array([(len(one & other), len(one), len(other)) for one, other in pairs], dtype=float)
+
+
+def _words(found: list[Any], gold: list[Any], metric: str, labels: Sequence[str]) -> Array:
+    """Counts of the words of each sentence."""
+    places = {label: number for number, label in enumerate(labels)}
+    counts = np.zeros((len(gold), 3, len(labels)))
+    for sentence, guesses, tags in zip(counts, found, gold, strict=True):
+        for guess, tag in zip(guesses, tags, strict=True):
+            sentence[2, places[tag]] += 1
+            # a word that was not read has no answer
+            if guess in places:
+                sentence[1, places[guess]] += 1
+                sentence[0, places[tag]] += guess == tag
+    if metric == "accuracy":
+        return np.stack([counts[:, 2].sum(-1), counts[:, 0].sum(-1)], 1)
+    return counts.reshape(len(gold), -1)

@@ -155,7 +155,7 @@ def score(task: TaskSpec, known: Features, tested: Features, draw: Draw) -> Scor
     others, gold, there = tested.pick(draw.test)
     if task.kind == "tagging":
         fitted = _fit(task, np.concatenate([v[s] for v, s in zip(vectors, seen, strict=True)]), _flat(labels, seen))
-        found = [_tags(fitted, v, s) for v, s in zip(others, there, strict=True)]
+        found = [_tags(fitted, v, s, task.outside) for v, s in zip(others, there, strict=True)]
         single = len(np.unique(np.concatenate(found))) == 1
         return Score(evaluate(task, padded(found, 0), padded(gold, IGNORE))[task.primary], single)
     fitted, wanted = _fit(task, np.stack(vectors), np.array(labels)), torch.tensor(gold)
@@ -169,9 +169,9 @@ def _flat(labels: list[Array], seen: list[Array]) -> Array:
     return np.concatenate([label[mask] for label, mask in zip(labels, seen, strict=True)])
 
 
-def _tags(fitted: Any, vectors: Array, seen: Array) -> Array:
+def _tags(fitted: Any, vectors: Array, seen: Array, outside: int) -> Array:
     # a word that was cut off is predicted "O", as in every run
-    tags: Array = np.where(seen, fitted.predict(vectors), 0)
+    tags: Array = np.where(seen, fitted.predict(vectors), outside)
     return tags
 
 

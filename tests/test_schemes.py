@@ -296,3 +296,13 @@ def test_constrained_decoding_does_not_part_what_io_cannot() -> None:
 def test_a_summary_keeps_the_scheme() -> None:
     assert of_summary({}) == of_summary({"scheme": None}) == IOB2
     assert of_summary(json.loads(json.dumps({"scheme": SPELLED["BMES"]}))) == SPELLED["BMES"]
+
+
+def test_inspection_reads_entities_of_every_scheme(module) -> None:
+    from transferlab.tasks.inspection.facts import inspect
+
+    for name in ("IOB2", "BILOU", "underscores"):
+        written = [SPELLED[name].write(tags) for tags in GOLD]
+        data = module(train=written, test=written[:1])
+        facts = inspect(data.source, data._read, ["train", "test"])
+        assert facts["splits"]["train"]["labels"] == {"LOC": 4, "PER": 2}

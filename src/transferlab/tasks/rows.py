@@ -24,7 +24,7 @@ from transferlab.tasks.sources import Rows, identity, read_split
 from transferlab.tasks.sources import version as content
 from transferlab.tasks.spec import Source, TaskSpec, test_names
 from transferlab.tasks.splits import Predicted, predicted
-from transferlab.tasks.tagset import in_iob2
+from transferlab.tasks.tagged import in_iob2
 from transferlab.tasks.tokenization import Settings, encode_split
 from transferlab.tasks.words import refuse_unread
 

@@ -18,11 +18,12 @@ from transferlab.tasks.kept import name_of, stored_facts
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import identity
 from transferlab.tasks.spec import Source
+from transferlab.tasks.tagset import read_alike
 
 Facts = dict[str, Any]
 Read = Callable[[str], Rows]
 """Gives the rows of a split."""
-VERSION = 1
+VERSION = 2
 """Part of the name of what is kept; to be raised when something else is found."""
 SOME = 0.01
 """Share of examples with a text in common from which a random hold-out is not trusted."""
@@ -65,6 +66,7 @@ def inspect(source: Source, read: Read, splits: Sequence[str], near: bool = Fals
         the second one that stand in the first too, without case and punctuation; ``holdout_by``: what a hold-out should
         keep together, ``example``, ``text`` or ``sentence``.
     """
+    read = read_alike(source, read, splits) if source.kind == "tagging" else read
     train = read_examples(source, read(source.train))
     of_train = _of_split(source, train)
     shared = _shared(source, train)

@@ -19,6 +19,8 @@ import torch
 from transferlab.encoders import EncoderConfig
 from transferlab.tasks import Source, TaskDataModule
 
+pytest.register_assert_rewrite("tests.mistakes")
+
 VARIABLES = ("TRANSFERLAB_CACHE", "TRANSFERLAB_MODELS", "TRANSFERLAB_DATA", "TRANSFERLAB_RUN_DIR", "TRANSFERLAB_MAKE")
 RANKS = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "PL_GLOBAL_SEED")
 HANGS = 3600

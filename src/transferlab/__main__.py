@@ -1,10 +1,9 @@
 """Entry point: ``transferlab COMMAND``. Imports torch only for the commands that need it."""
 
-import os
 import sys
 from importlib import import_module
 
-from transferlab.cli import commands
+from transferlab.cli import boundary, commands
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.ground.progress import loading
@@ -13,16 +12,9 @@ from transferlab.ground.quiet import no_bars_on_pipes
 
 def main() -> None:
     """Runs a command; a mistake of the user ends with one message and exit code 2."""
-    try:
-        _run(sys.argv[1:])
-    except TransferlabError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    # `sys.argv` itself is changed: the parser reads it, and so do the processes of a DDP run
+    sys.argv[1:] = boundary.take_debug(sys.argv[1:])
+    boundary.run(lambda: _run(sys.argv[1:]))
 
 
 def _run(arguments: list[str]) -> None:

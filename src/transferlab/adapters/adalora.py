@@ -62,6 +62,8 @@ class AdaLoRA(Injected):
     def __post_init__(self) -> None:
         key, fractions = "model.method.", (self.tinit_fraction, self.tfinal_fraction)
         require(1 <= self.target_r < self.r, f"{key}target_r: {self.target_r} must be 1 or more and below r={self.r}")
+        require(self.alpha > 0, f"{key}alpha: {self.alpha} is not above 0")
+        require(self.orthogonality >= 0, f"{key}orthogonality: {self.orthogonality} is below 0")
         require(0 <= self.dropout < 1, f"{key}dropout: {self.dropout} is not in [0, 1)")
         require(0 < self.beta1 < 1 and 0 < self.beta2 < 1, f"{key}beta1, beta2: must lie between 0 and 1")
         require(self.delta_t >= 1, f"{key}delta_t: {self.delta_t} is not a number of steps; use 1 or more")

@@ -71,6 +71,7 @@ class LoRA(Injected):
 
     def __post_init__(self) -> None:
         require(self.r >= 1, f"model.method.r: {self.r} is not a rank; use 1 or more")
+        require(self.alpha > 0, f"model.method.alpha: {self.alpha} is not above 0")
         require(0 <= self.dropout < 1, f"model.method.dropout: {self.dropout} is not in [0, 1)")
 
     def apply(self, backbone: "PreTrainedModel", total_steps: int | None = None) -> "nn.Module":

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from transferlab.cli import bounds
 from transferlab.cli.commands import COMMANDS
 from transferlab.cli.expansion import expand_arguments
 from transferlab.cli.keys import catalog as catalogs
@@ -38,6 +39,7 @@ def check(arguments: Sequence[str]) -> None:
     if any(word.startswith("--print_config") or word.partition("=")[0].endswith(".help") for word in rest):
         return
     check_complete(command, tree)
+    bounds.check_raw(tree, command)
     if tasks := known.tasks if known else experiments.tasks():
         check_task(tree, tasks)
 

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from transferlab.cli import bounds
 from transferlab.cli.expansion import expand_arguments
 from transferlab.cli.keys.catalog import Catalog, load, save
 from transferlab.cli.keys.check import Checker
@@ -102,6 +103,10 @@ class ExperimentCLI(LightningCLI):
                 self.config = parser.parse_args(given)
             except ArgumentError as error:
                 raise TransferlabError(explain(error, collected(), given)) from error
+        bounds.check(self.config[self.config["subcommand"]], self.config["subcommand"])
+
+    def _parse_ckpt_path(self) -> None:
+        """Reads no checkpoint: it could change the configuration, and is not checked yet."""
 
     @property
     def settings(self) -> Any:

@@ -2,15 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab.cli import endings
-from transferlab.cli.messages import shortened
+from transferlab.cli import blame, endings
+from transferlab.cli.bounds import check_interval, check_monitors
 from transferlab.cli.parsing import ExperimentCLI
 from transferlab.cli.trainer import callbacks_of, plugins_of
 from transferlab.config import trees
@@ -27,6 +26,7 @@ from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.record import history, setting, stopping
 from transferlab.record.recorder import RunRecorder
+from transferlab.strategies import content
 from transferlab.tracking import files, loggers
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.metrics_log import MetricsLog
@@ -126,11 +126,12 @@ class TransferCLI(ExperimentCLI):
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a constructor refuses is the user's mistake."""
-        try:
+        blame.check_optimizer(self.settings.model.init_args.get("optimizer"))
+        with blame.explained(self.settings):
             super().instantiate_classes()
-        except ValueError as error:
-            raise TransferlabError(shortened(error)) from error
         self.model.accept_changed_base = self.accepts["accept_changed_base"]
+        if self.subcommand == "fit":
+            check_monitors(cast(Any, self.trainer).callbacks, self.model, self.settings)
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds the recorder, the log of metrics and checkpoints to go on from."""
@@ -180,7 +181,11 @@ class TransferCLI(ExperimentCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         """Puts built-in callbacks and those of the user together."""
         config["callbacks"] = callbacks_of(config, callbacks, self.bars)
-        return super()._instantiate_trainer(config, [])
+        try:
+            # the Trainer adds to the list that it is given
+            return super()._instantiate_trainer({**config, "callbacks": list(config["callbacks"])}, [])
+        except blame.REFUSALS as error:
+            raise blame.trainer(error, config, self.trainer_defaults) from error
 
     def before_fit(self) -> None:
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
@@ -191,6 +196,7 @@ class TransferCLI(ExperimentCLI):
         if self.checkpoint:
             world, accept = self.trainer.world_size, self.accepts["accept_changed_data"]
             bound.check(self.folder, self.checkpoint, self.model, self.datamodule, accept, world)
+        check_interval(self.trainer, self.datamodule)
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)
         self.datamodule = self.model.wrap_data(self.datamodule, work_of(self.trainer, self.settings.cache))
@@ -234,7 +240,7 @@ class TransferCLI(ExperimentCLI):
             raise TransferlabError(f"{self.subcommand} needs --run RUN, or --config FILE and --ckpt_path FILE.")
         if not os.path.isfile(path):
             raise TransferlabError(f"ckpt_path: no such file: {path}")
-        self.model.on_load_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
+        self.model.on_load_checkpoint(content.read(Path(path)))
         self.settings.weights_only = True
         if "verbose" in self.settings:
             # the record prints the result

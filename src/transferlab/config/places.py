@@ -31,6 +31,12 @@ def local_folder(name: str, variable: str) -> Path | None:
     return next((path for path in candidates if path.is_dir()), None)
 
 
+def no_such_root(variable: str) -> str:
+    """Says that a variable names a folder that is not there; empty where it does, or is not set."""
+    root = os.environ.get(variable)
+    return f" (${variable} is {root}, and there is no such folder)" if root and not Path(root).is_dir() else ""
+
+
 def find_run(run: str, root: Path = Path("runs")) -> Path | None:
     """The folder of a run: a path, ``experiment`` (its newest run), ``experiment/id`` or the bare id; None without."""
     for candidate in (Path(run), root / run, *root.glob(f"*/{run}")):

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import above, at_least, probability
+
 Architecture = Literal["pretrained", "random", "bilstm"]
 Pooling = Literal["mean", "cls", "max"]
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "mix"]
@@ -45,6 +48,13 @@ class EncoderConfig:
     attention_dropout: float | None = None
     lstm_size: int = 256
     compile: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise TransferlabError("encoder.name: name an encoder on the Hub, or a local folder.")
+        above(0, encoder__mix_lr=self.mix_lr)
+        at_least(1, encoder__lstm_size=self.lstm_size)
+        probability(encoder__dropout=self.dropout, encoder__attention_dropout=self.attention_dropout)
 
     @property
     def label(self) -> str:

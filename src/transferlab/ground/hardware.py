@@ -50,16 +50,25 @@ def settle(trainer: Any, training: bool) -> None:
     Raises:
         TransferlabError: A run is to be trained on a GPU that is not there.
     """
-    missing = trainer.accelerator in {"cuda", "gpu"} and best_accelerator() == "cpu"
+    missing = _is_missing(trainer.accelerator)
     if missing and training:
+        built = (
+            "" if torch.version.cuda or trainer.accelerator == "mps" else f" (torch {torch.__version__} has no CUDA)"
+        )
         raise TransferlabError(
-            f"trainer.accelerator: {trainer.accelerator}, but torch finds no GPU here; "
+            f"trainer.accelerator: {trainer.accelerator}, but torch finds no GPU here{built}; "
             "--trainer auto takes what is there, --trainer cpu the processor."
         )
     if missing or (trainer.accelerator == "auto" and trainer.strategy == "auto"):
         trainer.accelerator = best_accelerator()
     if trainer.precision is None:
         trainer.precision = best_precision(str(trainer.accelerator))
+
+
+def _is_missing(accelerator: Any) -> bool:
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    there = {"gpu": cuda or mps, "cuda": cuda, "mps": mps}
+    return isinstance(accelerator, str) and not there.get(accelerator, True)
 
 
 def in_words(accelerator: str, devices: int) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import at_least
 from transferlab.tasks.batch import Batch, EncodedSplit, Ragged
 
 Array = np.ndarray[Any, Any]
@@ -36,6 +37,9 @@ class CacheConfig:
     enabled: bool = True
     precision: Literal["auto", "32", "16", "bf16"] = "auto"
     limit_gb: float = 8.0
+
+    def __post_init__(self) -> None:
+        at_least(0, cache__limit_gb=self.limit_gb)
 
 
 class Work(NamedTuple):

@@ -40,6 +40,8 @@ class RunConfig:
     accept_changed_data: bool = False
 
     def __post_init__(self) -> None:
+        if not self.root:
+            raise TransferlabError("run.root: name the folder that holds all runs, such as runs.")
         for key in ("checkpoint_every_steps", "checkpoint_every_minutes"):
             value = getattr(self, key)
             if value is not None and value <= 0:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from transferlab.encoders import EncoderConfig
@@ -26,6 +27,24 @@ class Belongs(NamedTuple):
     encoder: EncoderConfig
     base: Content
     task: TaskSpec
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, tensors and plain values only.
+
+    Raises:
+        TransferlabError: It is damaged, or no checkpoint.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    # a file cut off, one of other content, an older format: each has an exception of its own
+    except Exception as error:
+        raise TransferlabError(
+            f"{path} is damaged or no checkpoint ({type(error).__name__}). Copy it again, or train the run again."
+        ) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise TransferlabError(f"{path} is no checkpoint of a run: it holds no state_dict.")
+    return checkpoint
 
 
 def keep_learned(checkpoint: dict[str, Any], learned: Collection[str], to: Belongs) -> None:

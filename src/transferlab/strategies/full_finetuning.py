@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_groups
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import above, at_least
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.optim import Schedule, adamw_1e4
 from transferlab.strategies.base import Strategy
@@ -50,6 +51,8 @@ class FullFineTuning(Strategy):
         layer_decay: float = 1.0,
         unfreeze_schedule: Literal["layer", "stage"] | None = None,
     ) -> None:
+        at_least(1, model__top_layers=top_layers, model__unfreeze_every=unfreeze_every)
+        above(0, model__layer_decay=layer_decay)
         super().__init__(task, encoder, head, optimizer, schedule)
         self.layer_decay = layer_decay
         self.unfreeze_every = unfreeze_every

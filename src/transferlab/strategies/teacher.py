@@ -6,7 +6,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 import yaml
 from torch import Tensor, nn
 
@@ -104,7 +103,7 @@ def restore(run: Path, beside_base: bool = False) -> Strategy:
         fields["scheme"] = Scheme(*fields["scheme"])
     task = TaskSpec(**fields)
     model = _build(tree, task)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = content.read(checkpoint)
     model.on_load_checkpoint(state)
     if beside_base:
         content.check_base(state.get("transferlab", {}), model.belongs, leans=True)
@@ -153,7 +152,13 @@ class HubModel(nn.Module):
 
 
 def _hub_teacher(name: str, task: TaskSpec) -> Teacher:
-    model = load_model(name, task.kind == "tagging")
+    try:
+        model = load_model(name, task.kind == "tagging")
+    except TransferlabError as error:
+        raise TransferlabError(
+            f"model.teacher: {name!r} is neither a run under runs/ nor a fine-tuned model that can be loaded. Train "
+            "the teacher first and name its experiment, run ID or folder; a model on the Hub must be within reach."
+        ) from error
     names: Any = model.config.id2label
     labels = tuple(str(names[number]) for number in sorted(names))
     kind = _kind_of(name, model.config.architectures or [""], len(labels))

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import at_least
 from transferlab.ground.remembered import Remembered
 from transferlab.tasks import splits
 from transferlab.tasks.batch import Attached, Batch, Examples, Shape
@@ -111,6 +112,9 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         self._check_batches()
 
     def _check_batches(self) -> None:
+        at_least(1, data__batch_size=self.batch_size, data__eval_batch_size=self.eval_batch_size)
+        at_least(0, data__num_workers=self.num_workers)
+        at_least(2, data__train_examples=self.protocol.train_examples, data__test_examples=self.test_examples)
         budget, longest = self.max_tokens, self.settings.max_length
         if budget is not None and budget < longest:
             raise TransferlabError(

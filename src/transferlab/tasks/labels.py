@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 WHOLE = re.compile(r"-?(0|[1-9]\d*)\.0+")
 """A whole number as spreadsheets write it."""
+FRACTION = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
+"""A number that counts nothing."""
 LISTED = 10
 """Labels that a message lists."""
+MANY = 20
+"""So many different labels are plausible in however few rows."""
 
 
 class Labels(NamedTuple):
@@ -63,7 +67,7 @@ def require_columns(rows: Rows, source: Source, labelled: bool = True) -> None:
             remedy = " Where the first line is no header, set data.source.header: false and name columns by number."
         raise TransferlabError(
             f"data.source.{key}: {rows.origin} has no column {column!r}{near(column, known)}. It has "
-            f"{', '.join(known)}{f' (read as {rows.form})' if rows.form else ''}.{remedy}"
+            f"{', '.join(map(_short, known))}{f' (read as {rows.form})' if rows.form else ''}.{remedy}"
         )
 
 
@@ -80,11 +84,28 @@ def label_names(rows: Rows, source: Source) -> tuple[str, ...]:
     if not names:
         values = {value for value in flat_labels(rows, source) if not is_empty(value)}
         names = tuple(dict.fromkeys(label_text(value) for value in sorted(values, key=_order)))
+        _check_are_labels(names, rows, source)
     if source.kind == "tagging" and not source.labels and "O" in names:
         names = ("O", *(name for name in names if name != "O"))
     if len(names) < 2:
         raise TransferlabError(f"{rows.origin}: column {source.label!r} has {len(names)} different label(s); need two.")
     return names
+
+
+def _check_are_labels(names: tuple[str, ...], rows: Rows, source: Source) -> None:
+    """Refuses a column of sentences or measured numbers; a class may well have one example only."""
+    sentences = sum(name.strip().count(" ") >= 3 for name in names)
+    fractions = sum(FRACTION.fullmatch(name) is not None for name in names)
+    if len(names) > max(MANY, 0.8 * len(rows.rows)) and max(sentences, fractions) > 0.5 * len(names):
+        raise TransferlabError(
+            f"data.source.label: column {source.label!r} of {rows.origin} has {len(names)} different values in "
+            f"{len(rows.rows)} rows, such as {_short(names[0])!r}. Is it the label? Otherwise list the labels in "
+            "data.source.labels, or set data.source.kind: regression."
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _order(value: Any) -> tuple[int, Any]:
@@ -163,13 +184,15 @@ def _unknown(value: Any, place: str, column: str, labels: Labels) -> Transferlab
             "labels belongs into data.source.predict."
         )
     names = list(labels.names)
-    listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    listed = f"{', '.join(map(_short, names[:LISTED]))}{more}"
     text = label_text(value)
     remedy = "Mend the row, or list all labels in data.source.labels."
     if text.lstrip("-").isdigit() and not labels.ordered and not any(name.lstrip("-").isdigit() for name in names):
         remedy = "A number stands for a class only where data.source.labels lists the names in their order."
     return TransferlabError(
-        f"{place}: unknown label {value!r} in column {column!r}{near(text, names)}. Known labels: {listed}. {remedy}"
+        f"{place}: unknown label {_short(str(value))!r} in column {column!r}{near(text, names)}. "
+        f"Known labels: {listed}. {remedy}"
     )
 
 

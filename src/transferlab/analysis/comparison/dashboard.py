@@ -32,6 +32,8 @@ def main(arguments: list[str]) -> None:
     for name in FILTERS:
         parser.add_argument(f"--{name}", help=f"only runs with this {name}")
     asked = parser.parse_args(arguments)
+    if not 1 <= asked.port <= 65535:
+        raise TransferlabError(f"--port: {asked.port} is no port; use a number from 1024 to 65535, such as 7860.")
     runs = select(read(asked.root), {name: getattr(asked, name) for name in FILTERS})
     folder = asked.root / FOLDER
     written = write(runs, folder)

@@ -9,7 +9,7 @@ import yaml
 from transferlab.cli.keys.catalog import Catalog, Key, Kind
 from transferlab.cli.keys.nearest import nearest
 from transferlab.cli.keys.words import NOTHING
-from transferlab.config.trees import Tree, merge
+from transferlab.config.trees import DEEPEST, Tree, depth, merge
 from transferlab.ground.errors import TransferlabError, did_you_mean
 
 OF_A_CLASS = ("class_path", "init_args", "dict_kwargs")
@@ -83,10 +83,10 @@ class Checker:
     # the command line -------------------------------------------------------------------------------------------------
 
     def _find(self, name: str, parts: list[str]) -> list[str] | None:
-        """The path of a dotted option in the tree, ``init_args`` filled in; None where the catalog does not know."""
+        """The path of a dotted option in the tree, ``init_args`` filled in; None where the class is not known here."""
         node, path = self.root, list[str]()
         value: Any = self.tree
-        for part in parts:
+        for place, part in enumerate(parts):
             if node.key and node.key.classes:
                 if part == "init_args":
                     continue
@@ -100,7 +100,7 @@ class Checker:
                 node, value = self.inside(kinds, value)
                 path.append("init_args")
             elif node.key and not node.children and _is_free(node.key):
-                return None
+                return [*path, *parts[place:]]
             if part not in node.children:
                 self._refuse(name, parts, options=True)
             node = node.children[part]
@@ -250,11 +250,14 @@ def options(given: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """
     rest = list(given)
     while rest:
-        name, assigned, value = rest.pop(0).partition("=")
+        name, assigned, given_value = rest.pop(0).partition("=")
         if not is_option(name):
             raise TransferlabError(misplaced(name))
         takes = not assigned and rest and not is_option(rest[0]) and not name.startswith("--print_config")
-        yield name, value if assigned else rest.pop(0) if takes else None
+        value = given_value if assigned else rest.pop(0) if takes else None
+        if value and name not in {"--config", "-c"} and depth(value) > DEEPEST:
+            raise TransferlabError(f"{name}: brackets are nested more than {DEEPEST} deep.")
+        yield name, value
 
 
 def is_option(word: str) -> bool:

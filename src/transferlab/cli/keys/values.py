@@ -8,7 +8,7 @@ import yaml
 
 from transferlab.cli.keys.catalog import Key, Kind
 from transferlab.cli.keys.check import Checker, Node, tree_of
-from transferlab.cli.keys.words import NOTHING, Schema, alternatives, choices, describe
+from transferlab.cli.keys.words import NOTHING, Schema, alternatives, choices, describe, shown
 from transferlab.ground.errors import near
 
 PYTHON: dict[str, Any] = {
@@ -94,7 +94,7 @@ def unknown_class(checker: Checker, key: Key, named: str) -> str:
     module, _, name = named.rpartition(".")
     names = [kind.name for kind in checker.catalog.behind(key)]
     if not module:
-        return f"no class {named!r}{near(named, names) or f'; there are {_listed(checker, key)}'}"
+        return f"no class {shown(named)}{near(named, names) or f'; there are {_listed(checker, key)}'}"
     try:
         found = importlib.import_module(module)
     except ImportError as error:
@@ -153,10 +153,3 @@ def _remedy(schema: Schema, value: Any) -> str:
     if not isinstance(value, list | dict) and fits(schema, [value]):
         return f"; write [{value}]"
     return ""
-
-
-def shown(value: Any) -> str:
-    """A value in one short line."""
-    text = repr(value) if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True, width=10**6)
-    text = text.removesuffix("...\n").strip()
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -60,7 +60,18 @@ def _several(words: str) -> str:
 
 
 def _plain(value: object) -> str:
-    return yaml.safe_dump(value).split("\n")[0] if value is None or isinstance(value, bool) else str(value)
+    return shown(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def shown(value: object) -> str:
+    """A value as YAML in one short line, a text in quotes."""
+    value = list(value) if isinstance(value, tuple) else value
+    try:
+        text = repr(value) if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True, width=10**6)
+    except yaml.YAMLError:
+        text = str(value)
+    text = text.removesuffix("...\n").strip()
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def choices(schema: Schema) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transferlab.config.places import local_folder, reach_hub
+from transferlab.config.places import local_folder, no_such_root, reach_hub
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading.files import JSONS, TABLES, read_path
 from transferlab.tasks.reading.place import Rows
@@ -104,7 +104,8 @@ def _why(path: str, config: str | None, split: str, folder: Path | None, error: 
         return f"data: cannot read {what} from {folder}: {reason}"
     return (
         f"data: {where} is not on this machine and the Hub did not give it ({reason}). Remedies: "
-        f"(1) put a copy of the repository at $TRANSFERLAB_DATA/{path.rsplit('/', 1)[-1]}; "
+        f"(1) put a copy of the repository at $TRANSFERLAB_DATA/{path.rsplit('/', 1)[-1]}"
+        f"{no_such_root('TRANSFERLAB_DATA')}; "
         "(2) run once with network access, then set HF_HUB_OFFLINE=1; "
         "(3) `transferlab demo` needs no data from the network at all."
     )

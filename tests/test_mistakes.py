@@ -1,6 +1,7 @@
 """No traceback for what a user can cause: values are checked before data are read and before a run directory exists."""
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -293,6 +294,12 @@ def test_library_exception_is_one_line(error, part, capsys):
     assert len(printed.splitlines()) == 1
 
 
+def test_chain_of_exceptions_that_bites_its_tail():
+    first, second = TransferlabError("a: b"), KeyError("c")
+    first.__cause__, second.__context__ = second, first
+    assert boundary.message_of(first) == "a: b"
+
+
 def test_fault_of_the_program_keeps_its_traceback():
     def command():
         raise KeyError("nobody foresaw this")
@@ -336,6 +343,42 @@ def test_damaged_checkpoint_is_named(fails, place, tiny_folder):
     (place / "mine.yaml").write_text(yaml.safe_dump(experiment(**{"encoder.name": str(tiny_folder)})))
     (place / "best.ckpt").write_bytes(b"PK\x03\x04 half a file")
     assert "best.ckpt is damaged or no checkpoint" in fails("test", "--config", "mine.yaml", "--ckpt_path", "best.ckpt")
+
+
+WHOLE = {
+    "experiment": "lora_mine",
+    "strategy": "lora",
+    "encoder": "bert",
+    "seed": 0,
+    "task": "mine",
+    "primary": "accuracy",
+    "metrics": {"val/accuracy": 0.75, "test/accuracy": 0.5},
+    "per_class": {"a": {"recall": 0.5, "support": 4}},
+    "status": "finished",
+}
+DAMAGED = [
+    json.dumps(WHOLE)[:100],
+    "7",
+    "",
+    "[" * 100_000,
+    *(json.dumps(WHOLE | {key: wrong}) for key in WHOLE for wrong in (["x"], {"y": ["z"]})),
+    json.dumps(WHOLE | {"metrics": {"test/accuracy": "high"}}),
+    json.dumps(WHOLE | {"per_class": {"a": None}}),
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+def test_damaged_summary_is_listed_and_takes_nobody_down(place, content, monkeypatch, capsys):
+    for number, text in enumerate([json.dumps(WHOLE), content]):
+        folder = place / "runs" / f"lora_{number}" / f"20260101-00000{number}-s0-abcd"
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(text)
+    for arguments in (["compare"], ["compare", "--runs", "--format", "csv"], ["report", "--output", "page.html"]):
+        monkeypatch.setattr(sys, "argv", ["transferlab", *arguments])
+        main()
+        shown = capsys.readouterr().out if arguments[0] == "compare" else (place / "page.html").read_text()
+        assert "unreadable" in shown
+        assert "0.5" in shown or "50.0" in shown
 
 
 @pytest.mark.parametrize("port", ["99999", "0", "-1"])

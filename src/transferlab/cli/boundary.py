@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from transferlab.ground.errors import TransferlabError
 
@@ -76,11 +76,14 @@ def message_of(error: BaseException) -> str | None:
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what led to it; a library may wrap the one that tells."""
-    while error:
-        yield error
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+def _chain(error: BaseException) -> list[BaseException]:
+    """An exception and what led to it, since a library may wrap the one that tells; a chain can bite its tail."""
+    found: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in found:
+        found.append(link)
+        link = link.__cause__ or link.__context__
+    return found
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from transferlab.config.places import find_run
 from transferlab.ground.errors import TransferlabError, closest, did_you_mean
+from transferlab.record.shape import fault
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 """In the folder of checkpoints: what a run resumes from, and the one before."""
@@ -121,6 +122,9 @@ def summaries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(root.glob("**/summary.json")):
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            summary = {"experiment": path.parent.parent.name, "status": "unreadable"}
+            wrong = fault(summary)
+        except (OSError, ValueError, RecursionError) as error:
+            wrong = str(error) or type(error).__name__
+        if wrong:
+            summary = {"experiment": path.parent.parent.name, "status": "unreadable", "error": f"{path}: {wrong}"}
         yield path.parent, summary

@@ -191,7 +191,7 @@ def _unknown(value: Any, place: str, column: str, labels: Labels) -> Transferlab
     if text.lstrip("-").isdigit() and not labels.ordered and not any(name.lstrip("-").isdigit() for name in names):
         remedy = "A number stands for a class only where data.source.labels lists the names in their order."
     return TransferlabError(
-        f"{place}: unknown label {_short(str(value))!r} in column {column!r}{near(text, names)}. "
+        f"{place}: unknown label {_short(repr(value))} in column {column!r}{near(text, names)}. "
         f"Known labels: {listed}. {remedy}"
     )
 

@@ -231,7 +231,7 @@ def _test_examples(summary: Summary) -> str:
     known = value(summary, "test", "examples")
     if known is None and score_of(summary) is not None:
         # an older run: its predictions or the classes of its test say so too
-        known = _lines(summary) or sum(row["support"] for row in _classes(summary) if summary["kind"] != "tagging")
+        known = _lines(summary) or sum(row["support"] for row in _classes(summary) if summary.get("kind") != "tagging")
     return str(int(known)) if known else ""
 
 

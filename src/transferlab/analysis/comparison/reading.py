@@ -18,9 +18,7 @@ def read(root: Path) -> list[Summary]:
     """
     found: list[Summary] = []
     for path, summary in run_folder.summaries(root):
-        # a file cut off halfway may still be JSON, such as a bare number
-        known = summary if isinstance(summary, dict) else {"experiment": path.parent.name, "status": "unreadable"}
-        found.append({"status": "unknown", **known, "run": path.name, "folder": str(path)})
+        found.append({"status": "unknown", **summary, "run": path.name, "folder": str(path)})
     if not found:
         siblings = [other.name for other in root.absolute().parent.glob("*") if other.is_dir()]
         hint = "" if root.is_dir() else near(root.name, siblings)

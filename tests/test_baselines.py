@@ -333,7 +333,7 @@ def test_a_run_that_breaks_is_marked_as_failed(tmp_path, monkeypatch):
         (["--data.task", "demo_sentences", "--method", "token_majority"], r"token_majority is not for classification"),
         (["--data.task", "demo_entities", "--method", "nbsvm"], r"nbsvm is not for tagging; use all, majority or"),
         (["--data.task", "demo_sentences", "--data.holdout", "x"], r"data.holdout: must be a number, not 'x'"),
-        (["--data.task", "demo_sentences", "--data.train_examples", "1"], r"data\.train_examples: 1 is not in 2"),
+        (["--data.task", "demo_sentences", "--data.train_examples", "1"], r"data\.train_examples: 1 is below 2"),
         ([], r"data.task: name a task, or give data.source"),
         (["--config", "no_such.yaml"], r"no such file: no_such\.yaml"),
     ],

@@ -132,6 +132,9 @@ inspect: ## texts that repeat, contradict or stand in two splits: TASK=<task, ex
 	@$(MAKE) --no-print-directory install
 	@$(RUNNER) inspect $(call given,TASK) $(call given,ARGS)
 
+doctor: $(STAMP) ## what this machine has and lacks: releases, hardware, the Hub, data, disk [ARGS=...]
+	@$(RUNNER) doctor $(call given,ARGS)
+
 list: $(STAMP) ## all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)
 

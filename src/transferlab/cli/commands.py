@@ -136,6 +136,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.cli.project:configs",
         ),
         Command(
+            "doctor",
+            "",
+            "whether this machine has what a run needs",
+            "transferlab.launch.doctor.command:main",
+        ),
+        Command(
             "schema",
             "[--output FILE]",
             "JSON schema: editors complete and check keys",

@@ -172,6 +172,7 @@ def _of(command: str, before: Sequence[str], action: Action) -> Values | None:
         ("search", "file"): configs("search"),
         ("seeds", "name"): names_of_experiments,
         ("configs", "name"): configs(""),
+        ("inspect", "what"): lambda: [*configs("task")(), *names_of_experiments()],
         ("demo", "task"): plain(task for task in experiments.tasks() if task.startswith("demo_")),
         ("claims", "claim"): _claims,
     }

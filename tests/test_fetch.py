@@ -1,21 +1,19 @@
 """What is fetched is there without network; the Hub is a server on this machine."""
 
-import hashlib
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
+from tests import hub_server, terminal
 from transferlab.ground.errors import TransferlabError
 from transferlab.launch import fetch
 
 ROOT = Path(__file__).parents[1]
-COMMIT = "0123456789012345678901234567890123456789"
 
 
 @pytest.fixture
@@ -26,9 +24,9 @@ def place(tmp_path, monkeypatch):
         files[split] = f"{split}.csv"
         lines = [f"{'good' if n % 2 else 'bad'} one,{n % 2}\n" for n in range(count)]
         (tmp_path / files[split]).write_text("text,label\n" + "".join(lines))
-    data = {"task": "own", "source": {"files": files}, "max_length": 32}
 
-    def write(encoder, **trainer):
+    def write(encoder, source=None, **trainer):
+        data = {"task": "own", "source": source or {"files": files}, "max_length": 32}
         tree = {
             "trainer": {"max_epochs": 1, **trainer},
             "encoder": encoder,
@@ -54,62 +52,52 @@ def test_what_is_on_this_machine(place, tiny_folder, capfd, tmp_path):
         fetch.main(["--config", "mine.yaml"])
 
 
-class Hub(BaseHTTPRequestHandler):
-    """Serves one folder as the files of every repository."""
-
-    folder: Path
-    asked: list[str]
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        path = self.folder / self.path.rpartition("/")[2]
-        found = f"/resolve/{COMMIT}/" in self.path and path.is_file()
-        content = path.read_bytes() if found else b"{}"
-        self.send_response(200 if found or self.path == "/" else 404)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("X-Repo-Commit", COMMIT)
-        if found:
-            self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
-        else:
-            self.send_header("X-Error-Code", "EntryNotFound")
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    do_HEAD = do_GET
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.mark.slow
 def test_what_comes_from_the_hub(place, tiny_folder, tmp_path):
-    handler = type("Handler", (Hub,), {"folder": tiny_folder, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    place({"name": "some/encoder", "revision": COMMIT})
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HOME": str(tmp_path / "hub"),
-        "HF_HUB_OFFLINE": "0",
-    }
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    for split, count in {"train": 20, "validation": 4, "test": 4}.items():
+        lines = [{"text": f"{'good' if n % 2 else 'bad'} one", "label": n % 2} for n in range(count)]
+        pd.DataFrame(lines).to_parquet(rows / f"{split}.parquet")
+    source = {"path": "some/rows", "revision": hub_server.COMMIT, "text": ["text"], "label": "label", "test": ["test"]}
+    place({"name": "some/encoder", "revision": hub_server.COMMIT}, source=source)
+    line = [sys.executable, "-m", "transferlab", "fetch", "--config", "mine.yaml"]
+    with hub_server.serve({"some/encoder": tiny_folder}, {"some/rows": rows}) as hub:
+        environment = {**os.environ, **hub.environment(tmp_path / "hub"), "PYTHONPATH": str(ROOT / "src")}
+        # the weights do not arrive until it has been told that they are on their way
+        hub.open.clear()
+        with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            printed = []
+            for text in process.stdout:
+                printed.append(text)
+                if text.startswith(f"loading Hub some/encoder@{hub_server.COMMIT} ..."):
+                    hub.open.set()
+        assert process.returncode == 0
+        assert hub.open.is_set()
+        assert f"weights and tokenizer: Hub some/encoder@{hub_server.COMMIT}\n" in printed
+        assert f"examples for fit: Hub some/rows@{hub_server.COMMIT}\n" in printed
+        assert printed[-1] == "read once more with HF_HUB_OFFLINE=1: complete\n"
+        # bars on a terminal, for each of the parts
+        environment |= {
+            "HF_HOME": str(tmp_path / "other"),
+            "TRANSFERLAB_CACHE": str(tmp_path / "other"),
+            "TERM": "xterm",
+        }
+        done, screen = terminal.run(line, width=120, env=environment)
+        assert done.returncode == 0
+        for part in ("train.parquet: 100%", "model.safetensors: 100%", "tokenizer.json: 100%", "tokenising: 100%"):
+            assert part in screen.text, part
+        assert "loading Hub" not in screen.text
 
-    def run():
-        line = [sys.executable, "-m", "transferlab", "fetch", "--config", "mine.yaml"]
-        return subprocess.run(line, env=environment, capture_output=True, text=True)
+    def offline(home):
+        now = environment | {
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(tmp_path / home),
+            "TRANSFERLAB_CACHE": str(tmp_path / home),
+        }
+        return subprocess.run(line, env=now, capture_output=True, text=True)
 
-    done = run()
-    assert done.returncode == 0, done.stderr
-    assert f"weights and tokenizer: Hub some/encoder@{COMMIT}" in done.stdout
-    assert "read once more with HF_HUB_OFFLINE=1: complete" in done.stdout
-    assert any(path.endswith("/model.safetensors") for path in handler.asked)
-    server.shutdown()
-    server.server_close()
-    environment["HF_HUB_OFFLINE"] = "1"
-    assert run().returncode == 0
-    environment["HF_HOME"] = str(tmp_path / "elsewhere")
-    done = run()
+    assert offline("hub").returncode == 0
+    done = offline("elsewhere")
     assert done.returncode == 2
     assert "is not on this machine and the Hub did not give it" in done.stderr

@@ -1,8 +1,12 @@
 """What is on the screen while work is going on: on a real pseudo-terminal, and on a pipe."""
 
+import os
 import re
+import signal
+import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import lightning as L
@@ -10,10 +14,14 @@ import pytest
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from tests.terminal import as_stdout, screen
-from transferlab.ground import hints, progress
+from transferlab.config import places
+from transferlab.ground import hints, progress, signals
 from transferlab.record import pace
 from transferlab.record.progress import RunProgress
 from transferlab.strategies import FullFineTuning
+from transferlab.training import inside
+
+ROOT = Path(__file__).parents[1]
 
 
 class Seconds:
@@ -87,6 +95,87 @@ def test_silent_work_is_told_after_a_while(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "downloading x: 0 s, 7 MB"
     assert lines[1] == "downloading x: 0 s, 35 MB"
+
+
+def test_a_download_is_told_with_what_has_arrived(capsys, monkeypatch, tmp_path):
+    import huggingface_hub
+
+    monkeypatch.setattr(progress, "SOON", 0.01)
+    monkeypatch.setattr(progress, "EVERY", 0.01)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    blobs = tmp_path / "models--some--encoder" / "blobs"
+    blobs.mkdir(parents=True)
+    told = threading.Event()
+
+    def files_state(folder):
+        assert folder == blobs
+        found = places_state(folder)
+        if found and len(asked) > 1:
+            told.set()
+        asked.append(found)
+        return found
+
+    asked, places_state = [], places.files_state
+    monkeypatch.setattr(places, "files_state", files_state)
+    with places.from_hub("models", "some/encoder", "loading some/encoder"):
+        (blobs / "weights.incomplete").write_bytes(bytes(3 << 20))
+        told.wait()
+    assert "loading some/encoder: 0 s, 3 MB" in capsys.readouterr().out.splitlines()
+
+
+def test_on_a_terminal_the_bars_of_the_hub_tell_it(monkeypatch):
+    monkeypatch.setattr(progress, "SOON", 0.0)
+    with as_stdout() as shown:
+        monkeypatch.setattr(sys, "stderr", sys.stdout)
+        with places.from_hub("models", "some/encoder", "loading some/encoder"):
+            assert not [thread for thread in threading.enumerate() if thread.name == "waiting"]
+    assert shown.text == ""
+
+
+def test_a_start_says_which_processes_it_waits_for(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SOON", 0.0)
+
+    def gather():
+        while not (told := capsys.readouterr().out):
+            pass
+        lines.append(told)
+
+    lines = []
+    strategy = SimpleNamespace(setup_environment=gather)
+    inside.tell_of_waiting(SimpleNamespace(world_size=4, num_nodes=2, strategy=strategy))
+    strategy.setup_environment()
+    assert lines == [
+        "waiting for all 4 processes on 2 nodes (trainer.num_nodes); each node must run this command ...\n"
+    ]
+    inside.tell_of_waiting(SimpleNamespace(world_size=1, num_nodes=1))
+
+
+def test_tokenising_tells_how_far_it_is_on_a_pipe(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    encode = progress.told(lambda columns: {"ids": [[1] for _ in columns["text"]]}, "tokenising", 3)
+    assert encode({"text": ["a", "b"]}) == {"ids": [[1], [1]]}
+    encode({"text": ["c"]})
+    assert [line.split(", ")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "tokenising: 2 of 3",
+        "tokenising: 3 of 3",
+    ]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, signals.STOPPED)])
+def test_a_signal_during_slow_imports_ends_with_one_line(number, code, tmp_path):
+    # an import that swallows what comes up in it, as libraries do
+    (tmp_path / "slow.py").write_text(
+        "import signal\ntry:\n    print('here', flush=True)\n    signal.pause()\nexcept BaseException:\n    pass\n"
+    )
+    code_text = "from transferlab.ground import signals\nwith signals.ending():\n    import slow\nprint('went on')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(tmp_path)])}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    with subprocess.Popen([sys.executable, "-c", code_text], **options) as process:
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(number)
+        out, err = process.communicate()
+    assert (process.returncode, out) == (code, "")
+    assert err == "\nstopped before anything began; the same command starts it.\n"
 
 
 def test_what_is_loaded_is_said_once(capsys, monkeypatch):

@@ -173,6 +173,22 @@ def test_time_left_goes_by_the_experiment(tmp_path):
     assert [view.clock(s) for s in (59, 61, 7260)] == ["59 s", "1 min", "2 h 01 min"]
 
 
+def test_a_dry_list_estimates_the_time_from_finished_runs_only(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(HERE)
+    asked = ["lora_sst2", "--seeds", "4", "--dry", "--jobs", "2", "--root", str(tmp_path)]
+    command.seeds(asked)
+    assert capsys.readouterr().out.endswith("no time estimate before one of them has finished\n")
+    for seed, (status, seconds) in enumerate([("finished", 600.0), ("failed", 3.0)]):
+        folder = tmp_path / "lora_sst2" / f"seeds-s{seed}"
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(json.dumps({"status": status, "perf": {"wall_s": seconds}}))
+    command.seeds(asked)
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[-2] == "4 cells, 1 finished, 3 to do"
+    # three of ten minutes, two at a time
+    assert listed[-1].startswith("about 15 min left with 2 at a time")
+
+
 def test_seeds_hand_keys_on_and_refuse_misspelt_options(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(HERE)
     command.seeds(["lora_sst2", "--seeds", "3", "--dry", "--root", str(tmp_path), "--model.method.r", "16"])

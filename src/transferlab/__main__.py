@@ -39,8 +39,8 @@ def _run(arguments: list[str]) -> None:
         print_help(command, *rest[asked : asked + 1])
     elif command == "predict" and commands.names_a_file(rest):
         loading()
-        from transferlab.use.prediction.command import main as predict
-
+        with signals.ending():
+            from transferlab.use.prediction.command import main as predict
         predict(rest)
     elif command in commands.TRAINING:
         _train(command, rest)
@@ -52,7 +52,9 @@ def _run(arguments: list[str]) -> None:
             no_bars_on_pipes()
             loading()
         module, _, function = commands.COMMANDS[command].target.partition(":")
-        getattr(import_module(module), function)(rest)
+        with signals.ending():
+            loaded = import_module(module)
+        getattr(loaded, function)(rest)
 
 
 def _train(command: str, rest: list[str]) -> None:
@@ -63,8 +65,8 @@ def _train(command: str, rest: list[str]) -> None:
     with signals.handled():
         no_bars_on_pipes()
         loading()
-        from transferlab.cli.train import main as train
-
+        with signals.ending():
+            from transferlab.cli.train import main as train
         train()
 
 

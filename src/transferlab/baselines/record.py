@@ -12,6 +12,7 @@ from torch import Tensor
 from transferlab.baselines.methods import METHODS, Baseline
 from transferlab.baselines.rows import Part, Parts, evaluate
 from transferlab.ground.hardware import peak_memory_mb
+from transferlab.ground.progress import waiting
 from transferlab.learning.losses import example_losses
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions, report, setting, texts
@@ -36,7 +37,8 @@ class BaselineRecorder(RunRecorder):
     def complete(self, task: TaskSpec, baseline: Baseline, parts: Parts) -> None:
         """Fits, evaluates, writes metrics and predictions, prints header and result."""
         started = time.perf_counter()
-        baseline.fit(parts.train, parts.validation)
+        with waiting(f"fitting {baseline.strategy} on {len(parts.train.ids):,} training examples"):
+            baseline.fit(parts.train, parts.validation)
         seconds = max(time.perf_counter() - started, 1e-9)
         count = baseline.coefficients
         self.summary["params"] = {"total": count, "trainable": count, "trainable_pct": 100.0 if count else 0.0}

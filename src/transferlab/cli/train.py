@@ -140,6 +140,7 @@ class TransferCLI(ExperimentCLI):
             **kwargs, plugins=plugins_of(self._get(self.config_init, "trainer.plugins"))
         )
         inside.install_no_signal_handlers(trainer)
+        inside.tell_of_waiting(trainer)
         strategy = settings.model.class_path.rsplit(".", 1)[-1]
         identity = {
             "experiment": settings.run.experiment,

@@ -2,7 +2,13 @@
 
 import functools
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
+
+from transferlab.ground.progress import is_first_process, on_terminal, waiting
 
 
 def cache_folder() -> Path:
@@ -64,3 +70,22 @@ def reach_hub() -> bool:
         datasets.config.HF_HUB_OFFLINE = True
         return False
     return True
+
+
+@contextmanager
+def from_hub(kind: Literal["models", "datasets"], name: str, what: str) -> Iterator[None]:
+    """Tells of a download while it lasts: the Hub's bars on a terminal, elsewhere a line every 30 seconds.
+
+    Args:
+        kind: What is downloaded.
+        name: Its name on the Hub.
+        what: What is done, in words.
+    """
+    if on_terminal(sys.stderr) or not is_first_process():
+        yield
+        return
+    import huggingface_hub
+
+    folder = Path(huggingface_hub.constants.HF_HUB_CACHE) / f"{kind}--{name.replace('/', '--')}" / "blobs"
+    with waiting(what, lambda: sum(size for _, size, _ in files_state(folder)) / 2**20):
+        yield

@@ -2,11 +2,12 @@
 
 import functools
 import importlib.util
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from transferlab.config.places import files_state, local_folder, no_such_root, reach_hub
+from transferlab.config.places import files_state, from_hub, local_folder, no_such_root, reach_hub
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 
@@ -156,10 +157,12 @@ def _weights_from_hub(factory: Any, name: str, revision: str | None, **options: 
 def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:
     place = locate(name, revision)
     # a folder that is named by its path needs no Hub
-    if place.target == name and not Path(name).is_dir():
+    hub = place.target == name and not Path(name).is_dir()
+    if hub:
         reach_hub()
     try:
-        return factory.from_pretrained(place.target, revision=place.revision, trust_remote_code=False, **options)
+        with from_hub("models", name, f"loading {place.origin}") if hub else nullcontext():
+            return factory.from_pretrained(place.target, revision=place.revision, trust_remote_code=False, **options)
     except (OSError, ValueError, ConnectionError) as error:
         reason = str(error).strip().splitlines()[0]
         if place.target != name or (place.revision is None and Path(name).is_dir()):

@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
+
+from transferlab.ground.signals import RANKS
 
 T = TypeVar("T")
+Columns = dict[str, list[Any]]
 
 EVERY = 30.0
 """Seconds between two lines of one piece of work, where there is no terminal."""
@@ -31,8 +34,7 @@ def is_part() -> bool:
 
 def is_first_process() -> bool:
     """Whether this is the first process of a run, before torch can tell."""
-    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def clock(seconds: float) -> str:
@@ -102,6 +104,26 @@ def counted(items: Iterable[T], what: str, total: int | None = None) -> Iterator
         yield item
         if is_first_process():
             lines.advance()
+
+
+def told(work: Callable[[Columns], Columns], what: str, total: int) -> Callable[[Columns], Columns]:
+    """The same function on parts of a table, which tells where there is no terminal how far it is.
+
+    Args:
+        work: Takes and gives columns by name; `datasets`, which calls it, shows bars on terminals only.
+        what: What is done.
+        total: Rows of the whole table.
+    """
+    if on_terminal(sys.stderr) or not is_first_process():
+        return work
+    lines = Lines(what, total)
+
+    def work_and_tell(columns: Columns) -> Columns:
+        result = work(columns)
+        lines.advance(len(next(iter(columns.values()))))
+        return result
+
+    return work_and_tell
 
 
 @contextmanager

@@ -12,6 +12,10 @@ STOPPED = 75
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Variables that are 0, or not there, in the first process of a run."""
+
+
 class Request:
     """What was asked of this process.
 
@@ -41,6 +45,27 @@ def handled() -> Iterator[None]:
         request.installed = False
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ending(numbers: tuple[int, ...] = SIGNALS) -> Iterator[None]:
+    """Lets a signal end the process at once, for the while of imports, before which nothing has begun.
+
+    An exception would come up within the import of a library, which may swallow it or go on with half of its modules.
+    """
+    before = {number: signal.signal(number, _end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, frame: Any) -> None:
+    # not print: the signal may have come within one
+    if all(os.environ.get(name, "0") == "0" for name in RANKS):
+        os.write(2, b"\nstopped before anything began; the same command starts it.\n")
+    os._exit(130 if number == signal.SIGINT else STOPPED)
 
 
 def install() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.progress import told
 from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
 from transferlab.tasks.labels import Labels, encode_labels
 from transferlab.tasks.reading.cells import check_texts
@@ -82,7 +83,7 @@ def encode_split(
     encode = _encoder_of(source, tokenizer, settings)
     name = fingerprint(rows.rows, source, tokenizer, settings)
     columns = rows.rows.select_columns(list(source.text)).map(
-        encode,
+        told(encode, "tokenising", len(rows.rows)),
         batched=True,
         remove_columns=list(source.text),
         keep_in_memory=True,

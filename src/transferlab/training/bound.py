@@ -1,4 +1,4 @@
-"""A resumed run resumes with the examples and the base weights that it was started with."""
+"""A resumed run continues with the examples and the base weights that it was started with."""
 
 from pathlib import Path
 from typing import Any, cast

@@ -4,10 +4,13 @@ Tried with lightning 2.6.6; `tests/test_resume.py` fails where a release behaves
 """
 
 import datetime
+from contextlib import nullcontext
 from typing import Any
 
 import lightning as L
 import torch
+
+from transferlab.ground.progress import is_first_process, waiting
 
 
 def between_steps(trainer: L.Trainer) -> bool:
@@ -45,6 +48,26 @@ def leave_epoch_behind(trainer: L.Trainer) -> None:
 def install_no_signal_handlers(trainer: Any) -> None:
     """Keeps Lightning's handlers out: they save in the middle of a step; see `transferlab.ground.signals`."""
     trainer._signal_connector.register_signal_handlers = lambda: None
+
+
+def tell_of_waiting(trainer: L.Trainer) -> None:
+    """Says whom the start waits for: Lightning asks every process to come, and says nothing until all have.
+
+    A `trainer.num_nodes` given by mistake would wait for half an hour without a word.
+    """
+    if trainer.world_size == 1:
+        return
+    strategy: Any = trainer.strategy
+    gather = strategy.setup_environment
+    what = f"waiting for all {trainer.world_size} processes"
+    if trainer.num_nodes > 1:
+        what += f" on {trainer.num_nodes} nodes (trainer.num_nodes); each node must run this command"
+
+    def setup_environment() -> None:
+        with waiting(what) if is_first_process() else nullcontext():
+            gather()
+
+    strategy.setup_environment = setup_environment
 
 
 def timeout_of(strategy: Any) -> datetime.timedelta | None:

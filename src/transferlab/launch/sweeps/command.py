@@ -10,6 +10,7 @@ import yaml
 from transferlab.config import grids as spec
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.progress import clock
 from transferlab.launch.cluster import arrays
 from transferlab.launch.cluster.command import split
 from transferlab.launch.cluster.settings import Slurm, read
@@ -95,7 +96,7 @@ def _go(sweep: spec.Sweep, asked: Namespace, again: list[str], cluster: dict[str
     cells = build(sweep, asked.root)
     states = {cell.number: state(cell) for cell in cells}
     if asked.dry and asked.launcher == "local":
-        _list(cells, states)
+        _list(cells, states, asked.jobs)
         return
     cells = _chosen(cells, asked.cell)
     todo = [cell for cell in cells if states[cell.number] != "finished"]
@@ -141,13 +142,21 @@ def _chosen(cells: list[Cell], numbers: str) -> list[Cell]:
     return [cell for cell in cells if str(cell.number) in wanted]
 
 
-def _list(cells: list[Cell], states: dict[int, str]) -> None:
+def _list(cells: list[Cell], states: dict[int, str], jobs: int) -> None:
     width = max(len(cell.label) for cell in cells)
     for cell in cells:
         behind = f"  after {', '.join(map(str, cell.after))}" if cell.after else ""
         print(f"{cell.number:>4}  {cell.label:<{width}}  {states[cell.number]}{behind}")
     finished = sum(1 for known in states.values() if known == "finished")
     print(f"{len(cells)} cells, {finished} finished, {len(cells) - finished} to do")
+    if finished < len(cells):
+        board = run.Board(cells, {n: known if known == "finished" else "to do" for n, known in states.items()})
+        seconds = view.left(board)
+        print(
+            "no time estimate before one of them has finished"
+            if seconds is None
+            else f"about {clock(seconds / jobs)} left with {jobs} at a time, if they take as long as the finished ones"
+        )
 
 
 def _report(board: run.Board, code: int) -> None:

@@ -1,11 +1,12 @@
 """Data sets on the Hub, or folders laid out like one, as rows."""
 
 import functools
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transferlab.config.places import local_folder, no_such_root, reach_hub
+from transferlab.config.places import from_hub, local_folder, no_such_root, reach_hub
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading.files import JSONS, TABLES, read_path
 from transferlab.tasks.reading.place import Rows
@@ -31,10 +32,11 @@ def read_repository(source: Source, config: str | None, split: str) -> Rows:
     target, revision = _place(source.path, folder, source.revision)
     origin = f"local folder {folder}" if folder else f"Hub {source.path}" + (f"@{revision}" if revision else "")
     try:
-        builder = datasets.load_dataset_builder(target, config, revision=revision)
-        plain = _plain_files(builder, split)
-        if not plain:
-            return Rows(datasets.load_dataset(target, config, split=split, revision=revision), origin)
+        with nullcontext() if folder else from_hub("datasets", source.path, f"loading {origin}, {split}"):
+            builder = datasets.load_dataset_builder(target, config, revision=revision)
+            plain = _plain_files(builder, split)
+            if not plain:
+                return Rows(datasets.load_dataset(target, config, split=split, revision=revision), origin)
     except Exception as error:  # `datasets`, the Hub client and every reader have exceptions of their own
         raise TransferlabError(_why(source.path, config, split, folder, error)) from error
     separator = str(getattr(builder.config, "sep", ","))

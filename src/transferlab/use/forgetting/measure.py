@@ -1,6 +1,6 @@
 """Probes an encoder before and after it was tuned."""
 
-from collections.abc import Iterator
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +13,11 @@ from transferlab.analysis.comparison.groups import estimate
 from transferlab.config import shipped, trees
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.progress import counted
 from transferlab.record import folder as run_folder
 from transferlab.strategies import FeatureExtraction, Strategy
 from transferlab.strategies.teacher import restore
-from transferlab.tasks import Batch, TaskDataModule
+from transferlab.tasks import TaskDataModule
 from transferlab.tasks.table import TASKS
 from transferlab.use.forgetting.drift import layer_drift
 from transferlab.use.forgetting.probe import Draw, Features, Score, draws, features, score
@@ -110,7 +111,8 @@ def _probe(
     test = np.unique(np.concatenate([draw.test for draw in chosen]))
     known = features(model, views, source.train, train, f"{model.task.name} features, {what} encoder")
     tested = features(model, views, source.test[0], test, f"{model.task.name} test features, {what} encoder")
-    return known, tested, [score(model.task, known, tested, draw) for draw in chosen]
+    told = counted(chosen, f"{model.task.name} probes, {what} encoder")
+    return known, tested, [score(model.task, known, tested, draw) for draw in told]
 
 
 def measure(model: Strategy, original: Original, settings: Settings) -> dict[str, Any]:
@@ -126,8 +128,10 @@ def measure(model: Strategy, original: Original, settings: Settings) -> dict[str
     reader = reader.eval().to(_device())
     *_, scores = _probe(reader, original.views, original.draws, "tuned")
     texts = np.concatenate([draw.test for draw in original.draws])[: settings.texts]
+    loaders = [view.loader(view.source.test[0], np.sort(texts)) for view in original.views]
+    batches = counted(itertools.chain(*loaders), "drift of the layers", sum(map(len, loaders)))
     layers, tokens = layer_drift(
-        original.model.encoder.backbone, model.encoder.backbone, _batches(original.views, np.sort(texts))
+        original.model.encoder.backbone, model.encoder.backbone, (batch.to(_device()) for batch in batches)
     )
     found = estimate([after.value - before.value for after, before in zip(scores, original.scores, strict=True)])
     assert found is not None
@@ -148,9 +152,3 @@ def measure(model: Strategy, original: Original, settings: Settings) -> dict[str
         "tokens": tokens,
         "drift": [layer._asdict() for layer in layers],
     }
-
-
-def _batches(views: list[TaskDataModule], rows: Any) -> Iterator[Batch]:
-    for view in views:
-        for batch in view.loader(view.source.test[0], rows):
-            yield batch.to(_device())

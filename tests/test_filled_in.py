@@ -31,8 +31,8 @@ def test_a_layer_mix_learns_at_a_rate_of_its_own(tmp_path, tiny_folder):
     write_experiment(tmp_path, tiny_folder, "FeatureExtraction", flat, {"encoder.layers": "mix"})
     own, old = tmp_path / "runs" / "own", tmp_path / "runs" / "old"
     assert transferlab(tmp_path, *FIT, "runs/own") == 0, output(tmp_path)
-    assert settings(own)["mix_lr"] == 0.01
-    assert rates(own) == pytest.approx([3e-3, 3e-3, 0.01])
+    assert settings(own)["mix_lr"] == 0.1
+    assert rates(own) == pytest.approx([3e-3, 3e-3, 0.1])
     mix = json.loads((own / "summary.json").read_text())["layer_mix"]
     shown = " ".join(f"{share:.3f}" for share in mix["weights"])
     assert f"layer mix {shown} (embeddings to top layer)" in " ".join(output(tmp_path).split())

@@ -10,7 +10,7 @@ Architecture = Literal["pretrained", "random", "bilstm"]
 Pooling = Literal["mean", "cls", "max"]
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "mix"]
 
-MIX_LR = 0.01
+MIX_LR = 0.1
 """Learning rate of a learned layer mix, unless another is given; docs/strategies.md has the measurement."""
 
 
@@ -25,7 +25,7 @@ class EncoderConfig:
             bidirectional LSTM over word embeddings that start at random, with the tokenizer of `name`.
         pooling: How token vectors become one: ``mean`` over the tokens, ``cls`` (the first one), or ``max``.
         layers: Which hidden states are read. ``mix`` is a learned weighted sum of all of them.
-        mix_lr: Learning rate of the scores of a ``mix``. ``transferlab fit`` fills in 0.01 for a new run; null: the
+        mix_lr: Learning rate of the scores of a ``mix``. ``transferlab fit`` fills in 0.1 for a new run; null: the
             rate of the optimizer, or of the head, at which a mix hardly leaves the mean of all layers.
         keep_layers: Numbers (from 0) of the layers to keep, for a shallower copy; all where empty. ``half``: every
             second one, the top one among them; all where layers cannot be told apart, as in ALBERT or a ``bilstm``.

@@ -93,6 +93,11 @@ def _plain(tagged: Sequence[Tagged], counts: Counter[str], tags: list[str], outs
     if named not in (None, "IO"):
         where = f"{_first(tagged, tags[0])}: {tags[0]!r} has" if tags else f"{tagged[0].rows.origin}: the tags have"
         raise TransferlabError(f"{where} no letter such as B- or I-, so the tags are not {named}. {REMEDY}")
+    if brackets := [tag for tag in tags if tag[-1:] in ("*", ")") and ("*" in tag or tag[0] == "(")]:
+        raise TransferlabError(
+            f"{_first(tagged, brackets[0])}: {brackets[0]!r} marks entities by brackets, as CoNLL-2012 does, which is "
+            "not read. Write them as IOB2 (B-TYPE, I-TYPE, O), or name another column in data.source.label."
+        )
     if stray := [tag for tag in tags if tag in OUTSIDE]:
         raise TransferlabError(
             f"{_first(tagged, stray[0])}: {stray[0]!r} where other words outside of entities have {outside!r}. {REMEDY}"

@@ -116,8 +116,8 @@ class Predictor:
         Returns:
             For classification ``prediction`` (the label), ``probability`` (of it), ``margin`` (to the second best) and
             ``probabilities`` (by label). For regression ``prediction`` (a number). For tagging ``words``,
-            ``prediction`` (a tag for each) and ``entities`` (``type``, ``start`` and ``end`` in characters of the
-            text, ``text``).
+            ``prediction`` (a tag for each, in the scheme of the training data) and ``entities`` (``type``, ``start``
+            and ``end`` in characters of the text, ``text``).
 
         Raises:
             TransferlabError: An example that is no text; names its number.
@@ -137,7 +137,7 @@ class Predictor:
             for record in self._answer(encoded, batch):
                 answers[record.pop("id")] = record
         for each in split.values():
-            answers = [_tagged(words, answer) for words, answer in zip(each, answers, strict=True)]
+            answers = [self._tagged(words, answer) for words, answer in zip(each, answers, strict=True)]
         return answers
 
     def _cells(self, number: int, example: Example) -> tuple[Any, ...]:
@@ -186,6 +186,11 @@ class Predictor:
             outputs["logits"] = outputs["logits"] / self.temperature
         return [self._told(record) for record in predictions.records(self.task, outputs, None)]
 
+    def _tagged(self, words: Words, answer: Record) -> Record:
+        tags = answer["prediction"]
+        found = entities(words, self.task.spelling.read(tags)) if self.task.entities else []
+        return {"words": words.words, "prediction": tags, "entities": found}
+
     def _told(self, record: Record) -> Record:
         answer: Record = {"id": record["id"], "prediction": record["prediction"]}
         scores = record.get("scores")
@@ -224,11 +229,6 @@ def _reading(run: Path) -> tuple[Source, Settings]:
     data = parser.instantiate_classes(parser.parse_object({"data": known})).data
     settings = Settings(data.max_length, data.truncation, data.windows or "even")
     return data.source or TASKS[data.task], settings
-
-
-def _tagged(words: Words, answer: Record) -> Record:
-    tags = answer["prediction"]
-    return {"words": words.words, "prediction": tags, "entities": entities(words, tags)}
 
 
 def fitted_temperature(run: Path, task: TaskSpec) -> float:

@@ -13,6 +13,10 @@ from transferlab.tasks.reading.text import decode
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 """https://universaldependencies.org/format.html"""
 ID = re.compile(r"\d+([-.]\d+)?")
+MARKED = "#begin document"
+"""Begins a document of CoNLL-2012, whose lines have a column for each predicate of their sentence."""
+TITLES = re.compile(r"(ner|pos|upos|xpos|chunk|entity|entities|iob|bio|gold)?[ _-]?(tags?|labels?)?", re.IGNORECASE)
+"""What a header calls a column of tags."""
 LONG = 1000
 """Words of a sentence from which the sentences of a file are doubted."""
 
@@ -38,6 +42,8 @@ class Layout(NamedTuple):
         width: Cells of a line.
         header: Line that names the columns; 0 without.
         conllu: Whether lines with ranges and empty nodes are skipped.
+        commented: Whether a line that begins with a single ``#`` before a sentence is never a word.
+        ragged: Whether lines may have more cells than others.
         names: Names of the columns; empty without.
     """
 
@@ -47,6 +53,8 @@ class Layout(NamedTuple):
     header: int
     conllu: bool
     names: tuple[str, ...]
+    commented: bool = False
+    ragged: bool = False
 
 
 def read_columns(
@@ -78,13 +86,16 @@ def read_columns(
         TransferlabError: A line with more or fewer cells than the others, an empty word or tag; names file and line.
     """
     content, found = decode(path, encoding)
-    raw = content.replace("\r\n", "\n").split("\n")
+    ends = "\n" if "\n" in content else "\r"
+    raw = content.replace("\r\n", "\n").split(ends)
     delimiter = delimiter or _delimiter(raw)
     blocks = _blocks(raw, delimiter)
     lines = [line for block in blocks for line in block if not line.marked] or [line for b in blocks for line in b]
     if not lines:
         raise TransferlabError(f"{path} has no rows.")
     layout = _layout(path, lines, raw, text, label, header, delimiter)
+    begun = [block[0].cells[0] == "#" for block in blocks]
+    layout = layout._replace(commented=2 * sum(begun) > len(begun))
     tags = {line.cells[layout.tag] for line in lines if labelled and len(line.cells) == layout.width}
     kept = (_sentence(path, block, layout, tags, delimiter) for block in blocks)
     sentences = [words for words in kept if words]
@@ -139,7 +150,7 @@ def _layout(
         named = next((line for line in raw if line.startswith("# global.columns")), "")
         names = tuple(named.partition("=")[2].split()) or CONLLU
         text, label = _of_conllu(text, "FORM", names), _of_conllu(label, "UPOS", names)
-    elif header or (header is None and label in first and (text in first or not _is_number(label))):
+    elif header or (header is None and _has_header(lines, text, label, width)):
         names = tuple(first)
     at_line = lines[0].number if names and not conllu else 0
     return Layout(
@@ -149,7 +160,18 @@ def _layout(
         header=at_line,
         conllu=conllu,
         names=names,
+        ragged=any(line.startswith(MARKED) for line in raw),
     )
+
+
+def _has_header(lines: list[Line], text: str, label: str, width: int) -> bool:
+    """Whether the first line names the column of the tags as the user does, or as headers do and no tag is."""
+    first = [cell.strip() for cell in lines[0].cells]
+    if label in first and (text in first or not _is_number(label)):
+        return True
+    place = int(label) if _is_number(label) else width - 1
+    tags = [line.cells[place] for line in lines if -len(line.cells) <= place < len(line.cells)]
+    return len(tags) > 1 and bool(tags[0]) and bool(TITLES.fullmatch(tags[0])) and tags[0] not in tags[1:]
 
 
 def _of_conllu(name: str, usual: str, names: tuple[str, ...]) -> str:
@@ -160,6 +182,8 @@ def _of_conllu(name: str, usual: str, names: tuple[str, ...]) -> str:
 
 def _column(path: Path, key: str, name: str, usual: int, names: tuple[str, ...], width: int) -> int:
     if name in names:
+        if names.index(name) >= width:
+            raise TransferlabError(f"data.source.{key}: {path} has {width} columns, of which none is {name!r}.")
         return names.index(name)
     if _is_number(name):
         place = int(name) if int(name) >= 0 else width + int(name)
@@ -191,8 +215,9 @@ def _sentence(path: Path, block: list[Line], layout: Layout, tags: set[str], del
         if layout.conllu and (match := ID.fullmatch(line.cells[0])) and match.group(1):
             continue
         place = f"{path}, line {line.number}"
-        spare = line.cells[layout.width :]
-        if len(line.cells) < layout.width or any(spare):
+        spare = line.cells[layout.width :] if not layout.ragged else []
+        least = max(layout.word, layout.tag) + 1 if layout.ragged else layout.width
+        if len(line.cells) < least or any(spare):
             how = "tabs" if delimiter == "\t" else "blanks" if delimiter == " " else repr(delimiter)
             raise TransferlabError(
                 f"{place}: {len(line.cells)} column(s) where the other lines have {layout.width}, split at {how}: "
@@ -209,7 +234,9 @@ def _sentence(path: Path, block: list[Line], layout: Layout, tags: set[str], del
 
 def _is_comment(line: Line, layout: Layout, tags: set[str]) -> bool:
     """Whether a line with ``#`` before a sentence is none of its words: other cells, or what is no tag elsewhere."""
-    return layout.conllu or len(line.cells) != layout.width or bool(tags and line.cells[layout.tag] not in tags)
+    if layout.conllu or (layout.commented and line.cells[0] == "#"):
+        return True
+    return len(line.cells) != layout.width or bool(tags and line.cells[layout.tag] not in tags)
 
 
 def _form(layout: Layout, delimiter: str, encoding: str) -> str:

@@ -162,7 +162,8 @@ def files(tmp_path_factory):
     """Small files of every kind: kind to `Source`."""
     folder = tmp_path_factory.mktemp("data")
     return {
-        kind: _source(folder / kind, kind) for kind in ("classification", "regression", "pairs", "tagging", "windows")
+        kind: _source(folder / kind, kind)
+        for kind in ("classification", "regression", "pairs", "tagging", "windows", "multilabel")
     }
 
 
@@ -180,6 +181,11 @@ def _source(folder, kind):
             rows = [{**row, "label": source.labels[row["label"]]} for row in rows]
         if kind == "tagging":
             rows = [{**row, "tags": [source.labels[tag] for tag in row["tags"]]} for row in rows]
+        if kind == "multilabel":
+            rows = [
+                {"text": row["text"], "label": [name for n, name in enumerate("abc") if len(row["text"]) >> n & 1]}
+                for row in rows
+            ]
         if kind == "regression":
             rows = [{"text": row["text"], "label": len(row["text"]) / 100} for row in rows]
         if kind == "windows":
@@ -192,8 +198,8 @@ def _source(folder, kind):
         files=paths,
         text=source.text,
         label=source.label,
-        kind={"tagging": "tagging", "regression": "regression"}.get(kind, "classification"),
-        labels=() if kind in {"regression", "windows"} else source.labels,
+        kind=kind if kind in {"tagging", "regression", "multilabel"} else "classification",
+        labels=() if kind in {"regression", "windows", "multilabel"} else source.labels,
         test=("test",),
     )
 

@@ -27,6 +27,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions
 from transferlab.tasks import Source, TaskDataModule, TaskSpec
+from transferlab.tasks.kinds import KINDS
 
 BINARY = TaskSpec("mood", "classification", ("bad", "good"), ("accuracy",))
 THREE = TaskSpec("topic", "classification", ("a", "b", "c"), ("accuracy",))
@@ -353,6 +354,6 @@ def test_a_wrong_key_ends_with_status_2_and_no_traceback(monkeypatch, capsys):
 
 
 def test_every_method_names_kinds_and_a_strategy():
-    assert {kind for one in METHODS.values() for kind in one.kinds} == {"classification", "regression", "tagging"}
+    assert {kind for one in METHODS.values() for kind in one.kinds} == set(KINDS)
     strategies = [one(BINARY, 0).strategy for one in METHODS.values()]
     assert strategies == ["majority", "tfidf_logreg", "nbsvm", "token_majority"]

@@ -18,6 +18,8 @@ FIRST = {
     ): "What Mia talked about yesterday was the supper. It was the conference that Mia talked about yesterday.",
     ("entities", "train"): "elephant and tokyo were the next two words",
     ("entities", "test"): "blue jay and bucket were the next two words",
+    ("topics", "train"): "They looked up siamese cat in the dictionary",
+    ("topics", "test"): "She typed island into the search box",
 }
 
 
@@ -36,7 +38,7 @@ def content_words(config, split):
 
 def filler_words(config):
     """The words that stand around them."""
-    if config == "entities":
+    if config in {"entities", "topics"}:
         return set(" ".join(embedded.CLUES).split())
     frames = embedded.SENTENCES if config == "sentences" else [f for fs in embedded.FRAMES.values() for f in fs]
     fillers = embedded.SUBJECTS if config == "sentences" else embedded.NAMES
@@ -80,7 +82,7 @@ def test_rows_have_size_and_columns_of_the_task(parts, part):
     assert len(rows) == embedded.SIZES[config][split]
     assert rows.column_names == [*task.text, task.label]
     label = rows.features[task.label]
-    assert tuple((label.feature if task.kind == "tagging" else label).names) == task.labels
+    assert tuple(getattr(label, "feature", label).names) == task.labels
 
 
 @pytest.mark.parametrize("config", embedded.SIZES)

@@ -17,7 +17,7 @@ from transferlab.strategies.step import counted
 from transferlab.tasks.batch import Examples
 
 ROOT = Path(__file__).parents[1]
-KINDS = ("classification", "regression", "pairs", "tagging", "windows")
+KINDS = ("classification", "regression", "pairs", "tagging", "windows", "multilabel")
 NAMES = [name for name in STRATEGIES if name != "unfreeze_every"]
 QUICK = [("all", kind) for kind in KINDS] + [(name, "tagging") for name in NAMES if name != "all"]
 PAIRS = [

@@ -23,7 +23,7 @@ from transferlab.strategies import (
     frozen,
 )
 
-KINDS = ("classification", "regression", "pairs", "tagging")
+KINDS = ("classification", "regression", "pairs", "tagging", "multilabel")
 METHODS = {
     "lora": LoRA(r=2),
     "dora": LoRA(r=2, variant="dora"),
@@ -109,7 +109,7 @@ def test_trains_with_a_finite_loss(fitted):
 def test_exactly_what_is_learned_changes(fitted):
     parameters = {name for name, _ in fitted.model.named_parameters()}
     moved = changed(fitted.before, fitted.model)
-    assert moved <= fitted.model.learned()
+    assert moved <= fitted.model.kept()
     # of AdaLoRA: a matrix may lose all its ranks, and peft's count of them is a parameter that nothing updates
     may_stay = ("ranknum.default", "lora_E.default")
     assert {name for name in fitted.model.learned() & parameters if not name.endswith(may_stay)} <= moved
@@ -118,7 +118,7 @@ def test_exactly_what_is_learned_changes(fitted):
 def test_a_checkpoint_holds_what_is_learned_and_restores_the_logits(fitted, tmp_path):
     fitted.trainer.save_checkpoint(tmp_path / "best.ckpt", weights_only=True)
     stored = torch.load(tmp_path / "best.ckpt", weights_only=True)
-    assert set(stored["state_dict"]) == fitted.model.learned()
+    assert set(stored["state_dict"]) == fitted.model.kept()
     torch.manual_seed(1)
     fresh = build(fitted.name, fitted.module, fitted.encoder)
     batch = first_batch(fitted.module)

@@ -1,5 +1,6 @@
 """The methods: majority, token majority, TF-IDF with a linear model, NB-SVM."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -38,10 +39,12 @@ class Baseline(ABC):
     Attributes:
         kinds: Kinds of task that it fits.
         coefficients: Number of fitted coefficients.
+        fits_thresholds: Whether labels, where there are several, are given from thresholds fitted on validation.
     """
 
     kinds: tuple[Kind, ...]
     coefficients = 0
+    fits_thresholds = True
 
     def __init__(self, task: TaskSpec, seed: int) -> None:
         self.task = task
@@ -63,10 +66,14 @@ class Baseline(ABC):
 
 
 class Majority(Baseline):
-    """Reads no text: the most frequent class (the first of equals), the mean target, "O" (else the commonest tag)."""
+    """Reads no text: the most frequent class (the first of equals), the mean target, "O" (else the commonest tag).
 
-    kinds = ("classification", "regression", "tagging")
+    Of several labels those that at least half of the examples have; where there is none, the most frequent one.
+    """
+
+    kinds = ("classification", "regression", "tagging", "multilabel")
     strategy = "majority"
+    fits_thresholds = False
 
     def fit(self, train: Part, validation: Part) -> None:
         """Counts; the scores of a class are its frequency."""
@@ -170,7 +177,7 @@ class TfIdf(Baseline):
     The strength of the L2 penalty is the one of `STRENGTHS` with the best primary metric on the validation part.
     """
 
-    kinds = ("classification", "regression")
+    kinds = ("classification", "regression", "multilabel")
 
     @property
     def strategy(self) -> str:
@@ -189,12 +196,15 @@ class TfIdf(Baseline):
         sign = -1 if self.task.primary == "mse" else 1
         best = -np.inf
         for strength in STRENGTHS:
-            model = self.kind.linear(strength).fit(features, targets)
+            with warnings.catch_warnings():
+                # that a label is in all or in none, which the report by label shows
+                warnings.filterwarnings("ignore", "Label .* is present in all", UserWarning)
+                model = self.kind.linear(strength).fit(features, targets)
             scores = self.kind.scores(model, held_out, self.task)
             value = sign * evaluate(self.task, scores, validation.labels)[self.task.primary]
             if value > best:
                 best, self.model = value, model
-        self.coefficients = self.model.coef_.size + np.size(self.model.intercept_)
+        self.coefficients = self.kind.coefficients(self.model)
 
     def predict(self, part: Part) -> Tensor:
         """Log-probabilities or targets."""
@@ -207,11 +217,11 @@ class NBSVM(Baseline):
     A row is ``x = r * f`` with the binarised 1-2-gram counts ``f`` and the ratios ``r`` of `log_count_ratio`; an SVM
     with squared hinge loss and C = 1 gives ``w``, and the model is ``w' x + b`` with
     ``w' = (1 - beta) mean(|w|) + beta w`` and beta = 0.25, the values of the paper
-    (https://aclanthology.org/P12-2018/). One model per class against the rest, a single one for two classes. The
-    scores are margins through a softmax, not calibrated.
+    (https://aclanthology.org/P12-2018/). One model per class or label against the rest, a single one for two
+    classes. The scores are margins through a softmax, of several labels a sigmoid, not calibrated.
     """
 
-    kinds = ("classification",)
+    kinds = ("classification", "multilabel")
     strategy = "nbsvm"
     beta = 0.25
 
@@ -220,8 +230,15 @@ class NBSVM(Baseline):
         require_two(train)
         self.ngrams = NGrams(CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=PATTERN, dtype=np.float32))
         features, labels = self.ngrams.fit(train.columns), train.labels.numpy()
-        classes = [1] if len(self.task.labels) == 2 else np.unique(labels).tolist()
-        self.models = {number: self._against_rest(features, labels == number) for number in classes}
+        if self.task.kind == "multilabel":
+            positive = {number: labels[:, number] > 0 for number in range(labels.shape[1])}
+            positive = {number: rows for number, rows in positive.items() if 0 < rows.sum() < len(rows)}
+        else:
+            classes = [1] if len(self.task.labels) == 2 else np.unique(labels).tolist()
+            positive = {number: labels == number for number in classes}
+        self.models = {number: self._against_rest(features, rows) for number, rows in positive.items()}
+        # what is said of a label that all or none of the training examples have
+        self.rest = self.kind.constant(train.labels, self.task).float() if self.task.kind == "multilabel" else None
         self.coefficients = sum(weights.size + 1 for weights, _ in self.models.values())
 
     def _against_rest(self, features: Matrix, positive: Array) -> tuple[Array, float]:
@@ -233,9 +250,14 @@ class NBSVM(Baseline):
         return ratio * interpolated, float(svm.intercept_[0])
 
     def predict(self, part: Part) -> Tensor:
-        """Margins; 0 for the first of two classes, minus infinity for a class that training never saw."""
+        """Margins; 0 for the first of two classes, minus infinity for a class that training never saw.
+
+        Of several labels the margin of each, as log-odds.
+        """
         features, count = self.ngrams(part.columns), len(self.task.labels)
         logits = torch.full((len(part.ids), count), 0.0 if count == 2 else -torch.inf)
+        if self.rest is not None:
+            logits = self.rest.repeat(len(part.ids), 1)
         for number, (weights, bias) in self.models.items():
             logits[:, number] = torch.as_tensor(features @ weights + bias, dtype=torch.float32)
         return logits

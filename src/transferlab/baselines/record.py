@@ -15,7 +15,7 @@ from transferlab.ground.hardware import peak_memory_mb
 from transferlab.ground.progress import waiting
 from transferlab.learning.losses import example_losses
 from transferlab.record import folder as run_folder
-from transferlab.record import predictions, report, setting, texts
+from transferlab.record import predictions, report, setting, texts, thresholds
 from transferlab.record.environment import note_start
 from transferlab.record.recorder import RunRecorder
 from transferlab.tasks import TaskDataModule, TaskSpec
@@ -24,6 +24,8 @@ from transferlab.tasks.batch import IGNORE
 
 class BaselineRecorder(RunRecorder):
     """The record of a baseline: the same files with the same keys as that of a neural run."""
+
+    thresholds: Tensor | None = None
 
     def begin(self, data: TaskDataModule, parts: Parts, config: str) -> None:
         """Creates the folder and writes what is known before fitting."""
@@ -44,12 +46,17 @@ class BaselineRecorder(RunRecorder):
         self.summary["params"] = {"total": count, "trainable": count, "trainable_pct": 100.0 if count else 0.0}
         self.header()
         selecting = baseline.predict(parts.validation)
+        if baseline.kind.thresholded and baseline.fits_thresholds:
+            self.thresholds = baseline.kind.thresholds(selecting, parts.validation.labels)
         values = evaluate(task, selecting, parts.validation.labels)
         self.after({f"val/{name}": value for name, value in values.items()} | {"val/primary": values[task.primary]})
-        validation = self._records(task, selecting, parts.validation)
+        validation = self._records(baseline, selecting, None, parts.validation)
         predictions.write(self.folder / "predictions" / "validation.jsonl", validation)
+        if self.thresholds is not None:
+            known = thresholds.facts(task.labels, self.thresholds.tolist(), validation)
+            self.summary["thresholds"] = known
         lines = {
-            name: self._test(task, name, baseline.predict(part), part)
+            name: self._test(baseline, name, baseline.predict(part), part)
             for name, part in zip(task.tests, parts.tests, strict=True)
         }
         assert self._data is not None
@@ -66,20 +73,27 @@ class BaselineRecorder(RunRecorder):
         self._write("finished")
         self.result()
 
-    def _records(self, task: TaskSpec, predicted: Tensor, part: Part) -> list[predictions.Record]:
+    def _records(
+        self, baseline: Baseline, predicted: Tensor, thresholds: Tensor | None, part: Part
+    ) -> list[predictions.Record]:
+        task = baseline.task
         outputs = {"index": part.ids, "word_mask": part.labels != IGNORE}
         if task.kind == "tagging":
             outputs["classes"] = predicted
         else:
             outputs |= {"logits": predicted, "loss": example_losses(task.kind, predicted, part.labels)}
+            if baseline.kind.thresholded:
+                outputs["classes"] = baseline.kind.decide(predicted, thresholds)
         return predictions.records(task, outputs, part.labels)
 
-    def _test(self, task: TaskSpec, split: str, predicted: Tensor, part: Part) -> list[predictions.Record]:
-        self.summary["metrics"] |= {f"{split}/{k}": v for k, v in evaluate(task, predicted, part.labels).items()}
-        lines = self._records(task, predicted, part)
+    def _test(self, baseline: Baseline, split: str, predicted: Tensor, part: Part) -> list[predictions.Record]:
+        task = baseline.task
+        decided = baseline.kind.decide(predicted, self.thresholds)
+        self.summary["metrics"] |= {f"{split}/{k}": v for k, v in evaluate(task, decided, part.labels).items()}
+        lines = self._records(baseline, predicted, self.thresholds, part)
         if split == "test":
             self.summary["per_class"] = report.per_class(task, lines)
-            self.summary["test"] = predictions.facts(lines)
+            self.summary["test"] = predictions.facts(task.kind, lines)
         return lines
 
     def fail(self, error: BaseException) -> None:

@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
         TransferlabError: One of the runs failed.
     """
     parser = Parser("transferlab demo", description="Every strategy on a generated task.", allow_abbrev=False)
-    parser.add_argument("--task", default=TASK, help="demo_sentences, demo_pairs or demo_entities")
+    parser.add_argument("--task", default=TASK, help="demo_sentences, demo_pairs, demo_entities or demo_topics")
     parser.add_argument("--root", default="runs", help="folder that holds all runs")
     options, rest = parser.parse_known_args(arguments)
     started = time.monotonic()

@@ -148,6 +148,28 @@ def _rates(tp: Tensor, fp: Tensor, fn: Tensor) -> dict[str, Tensor]:
     }
 
 
+class Collected(Metric):
+    """All logits and labels of a validation, of all processes."""
+
+    full_state_update = False
+    logits: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in ("logits", "labels"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Keeps a batch, both ``[batch, labels]``."""
+        self.logits.append(logits.detach())
+        self.labels.append(labels)
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Returns logits and labels, ``[examples, labels]``."""
+        return dim_zero_cat(self.logits), dim_zero_cat(self.labels)
+
+
 class Matthews(MulticlassMatthewsCorrCoef):
     """Matthews correlation as scikit-learn computes it: 0 if predictions or labels are constant.
 

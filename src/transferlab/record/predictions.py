@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.spec import TaskSpec
+from transferlab.tasks.spec import Kind, TaskSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,13 +19,14 @@ def records(task: TaskSpec, outputs: dict[str, "Tensor"], labels: "Tensor | None
 
     Args:
         task: Names the labels.
-        outputs: What a strategy's test step returns: ``index``, ``logits``, for tagging ``classes`` and ``word_mask``;
-            where known ``tokens`` and ``loss``.
+        outputs: What a strategy's test step returns: ``index``, ``logits``, for tagging and multilabel ``classes``, for
+            tagging ``word_mask``; where known ``tokens`` and ``loss``.
         labels: Gold labels as in `transferlab.tasks.Batch`, or None.
 
     Returns:
-        ``id`` (row number in the split), ``prediction``, with gold labels ``label``, for classification ``scores``
-        (probabilities in label order), ``tokens`` (that the encoder read, special ones included), ``loss``.
+        ``id`` (row number in the split), ``prediction``, with gold labels ``label``, for classification and
+        multilabel ``scores`` (probabilities in label order), ``tokens`` (that the encoder read, special ones
+        included), ``loss``.
     """
     kind = KINDS[task.kind]
     found = kind.predicted(task, outputs)
@@ -52,10 +53,11 @@ def _digits(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def facts(lines: list[Record]) -> dict[str, Any]:
+def facts(kind: Kind, lines: list[Record]) -> dict[str, Any]:
     """What may be wrong with the predictions of a test split.
 
     Args:
+        kind: Kind of the task.
         lines: What `records` returns, with gold labels.
 
     Returns:
@@ -64,22 +66,10 @@ def facts(lines: list[Record]) -> dict[str, Any]:
     """
     found = [line["prediction"] for line in lines]
     gold: list[Any] = [line.get("label") for line in lines]
-    if found and isinstance(found[0], list):
-        # no entity at all, or one part of speech for all words
-        collapsed = len({tag for tags in found for tag in tags}) == 1 < len({tag for tags in gold for tag in tags})
-    else:
-        collapsed = len(set(gold)) > 1 and _constant(found)
+    collapsed = bool(lines) and KINDS[kind].collapsed(gold, found)
     numbers = [line.get("scores") or [line["prediction"]] for line in lines]
     broken = sum(any(n is None or (isinstance(n, float) and not math.isfinite(n)) for n in row) for row in numbers)
     return {"examples": len(lines), "not_finite": broken, "collapsed": collapsed}
-
-
-def _constant(values: list[Any]) -> bool:
-    if isinstance(values[0], str):
-        return len(set(values)) == 1
-    # below this a spread is rounding
-    spread, size = max(values) - min(values), max(abs(value) for value in values)
-    return bool(spread <= 1e-6 * size)
 
 
 def place(folder: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.ground import screen
 from transferlab.ground.progress import is_part
-from transferlab.record import environment, predictions, report, stopping, texts
+from transferlab.record import environment, predictions, report, stopping, texts, thresholds
 from transferlab.record import folder as run_folder
 from transferlab.record.costs import CostCounter
 from transferlab.record.evaluations import Evaluations
@@ -146,6 +146,9 @@ class RunRecorder(CostCounter):
             return
         self.after(_metrics(trainer, "val/"))
         predictions.write(predictions.place(self.folder, "validation"), lines.get("validation", []))
+        if pl_module.thresholds is not None:
+            values = pl_module.thresholds.tolist()
+            self.summary["thresholds"] = thresholds.facts(pl_module.task.labels, values, lines.get("validation", []))
         if findings := pl_module.findings():
             self.summary["findings"] = findings
         if (mix := pl_module.encoder.mix) is not None:
@@ -173,7 +176,9 @@ class RunRecorder(CostCounter):
             return
         main = lines.get("test", [])
         found: dict[str, Any] = {"per_class": report.per_class(pl_module.task, main)}
-        found["test"] = predictions.facts(main) | {"latency_ms": self._latency_ms(trainer, pl_module)}
+        found["test"] = predictions.facts(pl_module.task.kind, main) | {
+            "latency_ms": self._latency_ms(trainer, pl_module)
+        }
         if self._beside("test", trainer, lines, **found):
             return
         self.summary["metrics"] |= _metrics(trainer, "test")

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from transferlab.record import stopping
+from transferlab.record import stopping, thresholds
 from transferlab.record.predictions import Record
 from transferlab.tasks import schemes, words
 from transferlab.tasks.inspection import telling
@@ -97,6 +97,8 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     if primary in before and primary in after:
         rows[f"{primary}, untrained -> trained"] = f"{before[primary]:.4f} -> {after[primary]:.4f}"
     rows |= {name: f"{value:.4f}" for name, value in metrics.items() if name.startswith("test")}
+    if known := summary.get("thresholds"):
+        rows["thresholds"] = thresholds.in_words(known)
     rows |= summary.get("findings", {})
     if mix := summary.get("layer_mix"):
         shares = " ".join(f"{share:.3f}" for share in mix["weights"])

@@ -77,6 +77,10 @@ class Strategy(Remembered, Evaluated):
         """Names in `state_dict` that training changes, and so belong into a checkpoint."""
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
+    def kept(self) -> set[str]:
+        """Names in `state_dict` that a checkpoint holds: what training changes, and thresholds that it fits."""
+        return self.learned() | ({"thresholds"} if self.thresholds is not None else set())
+
     def without_effect(self) -> dict[str, str]:
         """Keys that were set and change nothing in this run, with the reason."""
         return effects.without_effect(self.encoder_config, self.head_config, self.task)
@@ -263,7 +267,7 @@ class Strategy(Remembered, Evaluated):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what was trained, and says which encoder and labels it belongs to."""
-        content.keep_learned(checkpoint, self.learned(), self.belongs)
+        content.keep_learned(checkpoint, self.kept(), self.belongs)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that a checkpoint fits.
@@ -271,7 +275,7 @@ class Strategy(Remembered, Evaluated):
         Raises:
             TransferlabError: Other labels, other encoder by name or content, missing or unequal tensors.
         """
-        content.check_fits(checkpoint, self.state_dict(), self.learned(), self.belongs)
+        content.check_fits(checkpoint, self.state_dict(), self.kept(), self.belongs)
         self.check_base(checkpoint.get("transferlab", {}))
 
     def check_base(self, facts: dict[str, Any]) -> None:

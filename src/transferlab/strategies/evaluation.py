@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torchmetrics import SumMetric
 
 from transferlab.learning.heads import HeadConfig
+from transferlab.learning.kinds import KINDS
 from transferlab.learning.losses import example_losses
 from transferlab.learning.metrics import TaskMetrics
+from transferlab.learning.scores import Collected
 from transferlab.strategies.forward import best_sequences
 from transferlab.strategies.step import counts
 from transferlab.tasks import Batch, TaskSpec
@@ -21,22 +23,33 @@ class Evaluated(L.LightningModule):
     Attributes:
         task: Facts about the task.
         head_config: Says how tags are decoded.
+        thresholds: For multilabel, the probability from which each label is given, ``[labels]``; fitted on the
+            validation set, kept in the checkpoint. None for other kinds.
     """
 
     task: TaskSpec
     head_config: HeadConfig
+    thresholds: Tensor | None
 
     def measure(self, task: TaskSpec) -> None:
         """Creates the metrics of the validation set and of each test set."""
         self.metrics = nn.ModuleDict({split: TaskMetrics(task) for split in ("val", *task.tests)})
+        several = KINDS[task.kind].thresholded
+        self.seen = Collected() if several else None
+        self.register_buffer("thresholds", torch.full((len(task.labels),), 0.5) if several else None)
         # sums, since a mean that lets NaN through ignores its weights (torchmetrics 1.9)
         self.validation_loss = nn.ModuleDict({"sum": SumMetric("disable"), "count": SumMetric("disable")})
 
     def decode(self, logits: Tensor, batch: Batch) -> Tensor:
-        """What the metrics read: logits, or for tagging class numbers ``[batch, words]``, "O" where a word was cut."""
+        """What the metrics read: logits, or for tagging class numbers ``[batch, words]``, "O" where a word was cut.
+
+        For multilabel the labels given ``[batch, labels]``: in validation at one half, since the thresholds were fitted
+        there, in test and prediction at the thresholds.
+        """
         reachable = self._reachable(batch)
         if reachable is None:
-            return logits
+            at_half = self._trainer is not None and self.trainer.state.fn in {"fit", "validate"}
+            return KINDS[self.task.kind].decide(logits, None if at_half else self.thresholds)
         if self.head_config.decoding == "argmax":
             return torch.where(reachable, logits.argmax(-1), self.task.outside)
         parted = self.task.spelling.name != "IO"
@@ -50,6 +63,8 @@ class Evaluated(L.LightningModule):
         self._metrics_of("val").reset()
         for part in self._loss_sums():
             part.reset()
+        if self.seen is not None:
+            self.seen.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Updates the metrics of the validation set; returns what `test_step` returns."""
@@ -57,6 +72,8 @@ class Evaluated(L.LightningModule):
         total, number = self._loss_sums()
         total.update(outputs["loss"] * counts(batch))
         number.update(counts(batch))
+        if self.seen is not None and batch.labels is not None:
+            self.seen.update(outputs["logits"], batch.labels)
         return outputs
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
@@ -80,6 +97,8 @@ class Evaluated(L.LightningModule):
             outputs["loss"] = example_losses(self.task.kind, logits, batch.labels, self._reachable(batch))
         if batch.word_mask is not None:
             outputs |= {"classes": self.decode(logits, batch), "word_mask": batch.word_mask}
+        elif self.thresholds is not None:
+            outputs["classes"] = self.decode(logits, batch)
         return outputs
 
     def on_validation_epoch_end(self) -> None:
@@ -91,6 +110,11 @@ class Evaluated(L.LightningModule):
         total, number = self._loss_sums()
         self.log("val/loss", (total.compute() / number.compute()).float(), sync_dist=True)
         self.log("val/primary", values[self.task.primary].float(), prog_bar=True, sync_dist=True)
+        if self.seen is not None and self.thresholds is not None:
+            if self.trainer.state.fn == "fit":
+                # before the checkpoint of this validation is written; in place, since this is inference mode
+                self.thresholds.copy_(KINDS[self.task.kind].thresholds(*self.seen.compute()))
+            self.seen.reset()
 
     def on_test_epoch_end(self) -> None:
         """Logs ``test/<metric>``, for further test splits ``test_<name>/<metric>``."""

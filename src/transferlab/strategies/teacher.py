@@ -161,14 +161,17 @@ def _hub_teacher(name: str, task: TaskSpec) -> Teacher:
         ) from error
     names: Any = model.config.id2label
     labels = tuple(str(names[number]) for number in sorted(names))
-    kind = _kind_of(name, model.config.architectures or [""], len(labels))
+    several = model.config.problem_type == "multi_label_classification"
+    kind = _kind_of(name, model.config.architectures or [""], len(labels), several)
     return Teacher(HubModel(model, task).eval(), EncoderConfig(name), () if kind == "regression" else labels, kind)
 
 
-def _kind_of(name: str, architectures: Sequence[str], outputs: int) -> Kind:
+def _kind_of(name: str, architectures: Sequence[str], outputs: int, several: bool) -> Kind:
     """What the stored head was trained for: transformers fills in random weights where it fits no better."""
     if architectures[0].endswith("ForTokenClassification"):
         return "tagging"
     if not architectures[0].endswith("ForSequenceClassification"):
         raise TransferlabError(f"model.teacher: {name} has no head for a task; name a fine-tuned model or a run.")
+    if several:
+        return "multilabel"
     return "classification" if outputs > 1 else "regression"

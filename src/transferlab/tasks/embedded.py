@@ -1,4 +1,4 @@
-"""Three small data sets that the package generates itself, made so that transfer shows.
+"""Four small data sets that the package generates itself, made so that transfer shows.
 
 The words that carry the label differ between the training part and the test part (`SENTIMENT`, `SENSES`, `ENTITIES`
 and `DECOYS` hold one list for each); everything around them is shared by both parts and by all classes, and every row
@@ -22,6 +22,7 @@ SIZES: dict[str, dict[str, int]] = {
     "sentences": {"train": 1500, "test": 500},
     "pairs": {"train": 2000, "test": 500},
     "entities": {"train": 1200, "test": 400},
+    "topics": {"train": 1500, "test": 500},
 }
 
 
@@ -252,7 +253,8 @@ def generate(config: str, split: str) -> "Dataset":
     """Generates one part of one data set; the same rows on every call, machine and day.
 
     Args:
-        config: ``sentences``, ``pairs`` or ``entities``; columns and labels are those of the task ``demo_<config>``.
+        config: ``sentences``, ``pairs``, ``entities`` or ``topics``; columns and labels are those of the task
+            ``demo_<config>``.
         split: ``train`` or ``test``.
 
     Raises:
@@ -265,7 +267,7 @@ def generate(config: str, split: str) -> "Dataset":
     from datasets import Dataset
 
     rng = random.Random(f"{config}/{split}")
-    twins = {"sentences": _sentences, "pairs": _pairs, "entities": _entities}[config](rng, split)
+    twins = {"sentences": _sentences, "pairs": _pairs, "entities": _entities, "topics": _topics}[config](rng, split)
     rows = _collect(twins, SIZES[config][split])
     rng.shuffle(rows)
     features = _features(config)
@@ -284,6 +286,8 @@ def _features(config: str) -> "Features":
     label = ClassLabel(names=list(task.labels))
     if task.kind == "tagging":
         return Features({task.text[0]: Sequence(Value("string")), task.label: Sequence(label)})
+    if task.kind == "multilabel":
+        label = Sequence(label)
     return Features({**{name: Value("string") for name in task.text}, task.label: label})
 
 
@@ -353,6 +357,17 @@ def _entities(rng: random.Random, split: str) -> Iterator[list[Row]]:
     while True:
         clue, others = next(clues), rng.sample(tuple(decks), len(decks))
         yield [_tagged(clue, {"{x}": name, "{y}": other}, decks) for name, other in zip(decks, others, strict=True)]
+
+
+def _topics(rng: random.Random, split: str) -> Iterator[list[Row]]:
+    """The clues of the entities as plain sentences; the labels are the types of what is named, none for decoys."""
+    labels = TASKS["demo_topics"].labels
+    for group in _entities(rng, split):
+        rows = []
+        for tokens, tags in group:
+            names = {TASKS["demo_entities"].labels[tag].partition("-")[2].lower() for tag in tags}
+            rows.append((_sentence(" ".join(tokens)), [n for n, label in enumerate(labels) if label in names]))
+        yield rows
 
 
 def _tagged(clue: str, spots: dict[str, str], decks: dict[str, Iterator[str]]) -> Row:

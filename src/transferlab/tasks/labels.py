@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.reading.cells import check_single, shown
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.schemes import Scheme
@@ -78,7 +79,7 @@ def label_names(rows: Rows, source: Source) -> tuple[str, ...]:
         TransferlabError: No label column, or fewer than two different labels.
     """
     require_columns(rows, source)
-    if source.kind == "regression":
+    if not KINDS[source.kind].named:
         return ()
     names = source.labels or stored_names(rows.rows, source.label)
     if not names:
@@ -125,20 +126,19 @@ def stored_names(rows: "Dataset", column: str) -> tuple[str, ...]:
 
 
 def flat_labels(rows: Rows, source: Source) -> list[Any]:
-    """One label for each row, for tagging for each word.
+    """One label for each row, for tagging one for each word, for multilabel those of all rows.
 
     Raises:
         TransferlabError: A list where one label belongs, or no list where tags belong; names the row.
     """
     cells: list[Any] = rows.rows[source.label][:]
-    if source.kind != "tagging":
+    if not KINDS[source.kind].listed:
         check_single(cells, source.label, source.kind, rows.place)
         return cells
     for row, cell in enumerate(cells):
         if not isinstance(cell, list) or any(isinstance(tag, list | dict) for tag in cell):
             raise TransferlabError(
-                f"{rows.place(row)}: column {source.label!r} must hold a list with a tag for each word, not "
-                f"{shown(cell)}."
+                f"{rows.place(row)}: column {source.label!r} must hold {KINDS[source.kind].listed}, not {shown(cell)}."
             )
     return [tag for cell in cells for tag in cell]
 
@@ -148,11 +148,13 @@ def is_labelled(rows: "Dataset", source: Source, names: Sequence[str] = ()) -> b
     if source.label not in rows.column_names:
         return False
     hidden = () if "-1" in names else (-1,)
+    if KINDS[source.kind].listed:
+        return any(rows[source.label][:])
     return any(not is_empty(value) and value not in hidden for value in rows[source.label][:])
 
 
 def encode_labels(rows: Rows, source: Source, labels: Labels) -> np.ndarray[Any, Any]:
-    """Class numbers, float targets, or for tagging the flat class numbers of all words.
+    """Class numbers, float targets, for tagging the flat class numbers of all words, for multilabel 0 and 1.
 
     Raises:
         TransferlabError: A label that the task does not know, or a target that is no number; names the row.
@@ -174,7 +176,12 @@ def encode_labels(rows: Rows, source: Source, labels: Labels) -> np.ndarray[Any,
     if None in encoded:
         position = encoded.index(None)
         raise _unknown(values[position], rows.place(*_place_of(rows, source, position)), source.label, labels)
-    return np.asarray(encoded, dtype=np.int64)
+    numbers = np.asarray(encoded, dtype=np.int64)
+    if source.kind != "multilabel":
+        return numbers
+    flags = np.zeros((len(rows.rows), len(labels.names)), dtype=np.int64)
+    flags[np.repeat(np.arange(len(flags)), [len(cell) for cell in rows.rows[source.label][:]]), numbers] = 1
+    return flags
 
 
 def _unknown(value: Any, place: str, column: str, labels: Labels) -> TransferlabError:
@@ -198,7 +205,7 @@ def _unknown(value: Any, place: str, column: str, labels: Labels) -> Transferlab
 
 def _place_of(rows: Rows, source: Source, position: int) -> tuple[int, int]:
     """Row of a flat position, and the word in it."""
-    if source.kind != "tagging":
+    if not KINDS[source.kind].listed:
         return position, 0
     ends = np.cumsum([len(tags) for tags in rows.rows[source.label][:]])
     row = int(np.searchsorted(ends, position, side="right"))

@@ -10,6 +10,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading.files import read_file
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.reading.repository import read_repository, repository_splits
+from transferlab.tasks.reading.several import with_lists
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def read_split(source: Source, split: str) -> Rows:
         rows = read_repository(source, config or source.config, name)
     if len(rows.rows) == 0:
         raise TransferlabError(f"{rows.origin}: split {split!r} has no rows.")
-    return rows
+    return with_lists(rows, source) if source.kind == "multilabel" else rows
 
 
 def split_names(source: Source) -> tuple[str, ...]:

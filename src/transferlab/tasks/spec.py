@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from transferlab.tasks.schemes import IOB2, UNREAD, Scheme, SchemeName
 
-Kind = Literal["classification", "regression", "tagging"]
+Kind = Literal["classification", "regression", "tagging", "multilabel"]
 OUTSIDE = "O"
 """The tag of words outside all entities."""
 
@@ -16,7 +16,8 @@ class TaskSpec(NamedTuple):
 
     Attributes:
         name: Name of the task, as used in run directories and tables.
-        kind: ``classification``, ``regression`` or ``tagging`` (one label per word).
+        kind: ``classification``, ``regression``, ``tagging`` (one label per word) or ``multilabel`` (any number of
+            labels).
         labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
         metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
         tests: Names of the test splits in metric keys, ``test`` first.
@@ -68,7 +69,7 @@ class Source:
         text: One or two text columns; for tagging the column with the words. A name, or a number where columns have no
             names.
         label: The label column, by name or number.
-        kind: classification, regression or tagging.
+        kind: classification, regression, tagging or multilabel.
         labels: Label names in class order. Inferred from the training examples where empty; a label is then matched by
             its name alone, and never taken for a class number.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.
@@ -84,6 +85,9 @@ class Source:
         header: Whether the first line names the columns; without one, columns have numbers, from 0.
         scheme: For tagging, the scheme of the tags: IOB1, IOB2, IO, BIOES (or IOBES), BILOU, or ``tags`` where they
             mark no entities, such as parts of speech; null: found out over all splits together.
+        label_delimiter: For multilabel, what stands between two labels of a cell; null: found out, one of ``;|,``.
+        label_columns: For multilabel, columns that say with 1 or 0 whether an example has the label of that name,
+            instead of `label`.
     """
 
     path: str = ""
@@ -104,9 +108,13 @@ class Source:
     encoding: str | None = None
     header: bool | None = None
     scheme: SchemeName | None = None
+    label_delimiter: str | None = None
+    label_columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Uses the files of the usual names, so that none of them is passed over in silence."""
+        if self.label_columns and not self.labels:
+            object.__setattr__(self, "labels", tuple(self.label_columns))
         used = {self.train, self.validation, *self.test, *self.predict}
         if not self.validation and "validation" in self.files and "validation" not in used:
             object.__setattr__(self, "validation", "validation")

@@ -105,6 +105,11 @@ def _check(source: Source) -> None:
     for key in ("config", "revision"):
         if source.files and getattr(source, key):
             raise TransferlabError(f"data.source.{key}: this has no effect on `files`; leave it out.")
+    for key in ("label_delimiter", "label_columns"):
+        if source.kind != "multilabel" and getattr(source, key):
+            raise TransferlabError(
+                f"data.source.{key}: only multilabel tasks have it; set data.source.kind: multilabel."
+            )
     most = KINDS[source.kind].texts
     if not 1 <= len(source.text) <= most:
         wanted = "one column with the words" if most == 1 else "one or two columns"

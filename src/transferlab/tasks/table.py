@@ -92,6 +92,14 @@ TASKS: dict[str, Source] = {
         metrics=("f1", "precision", "recall"),
         test=("test",),
     ),
+    "demo_topics": Source(
+        path="embedded",
+        config="topics",
+        kind="multilabel",
+        labels=("animal", "food", "place"),
+        metrics=("f1_micro", "f1_macro", "subset_accuracy"),
+        test=("test",),
+    ),
 }
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from transferlab.record import predictions
 from transferlab.record.folder import read_summary
+from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.spec import Kind
 from transferlab.tracking.wandb_logger import ID, WandbLogger, say
 
 Cells = list[list[Any]]
@@ -131,14 +133,14 @@ def _frozen(path: Path, folder: Path) -> Path:
     return place
 
 
-def log_tables(logger: WandbLogger, folder: Path, labels: list[str], kind: str) -> None:
+def log_tables(logger: WandbLogger, folder: Path, labels: list[str], kind: Kind) -> None:
     """Puts test predictions, the same examples in every run, and the confusion matrix into tables."""
     path = folder / "predictions" / "test.jsonl"
     if not logger.predictions or not path.is_file():
         return
     records = predictions.read(path)
     found = {"test/predictions": prediction_cells(records, logger.predictions)}
-    if kind != "regression":
+    if KINDS[kind].confusion:
         found["test/confusion"] = confusion_cells(records, labels)
 
     def log(run: Any) -> None:

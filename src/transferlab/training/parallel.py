@@ -119,7 +119,7 @@ class Sharded(Remembered, ModelParallelStrategy):
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             return loaded
         model: Any = self.model
-        names = model.learned()
+        names = model.kept()
         weights = {name: value for name, value in model.state_dict().items() if name in names}
         parts: dict[str, Any] = {"state_dict": weights}
         for number, optimizer in enumerate(self.optimizers):

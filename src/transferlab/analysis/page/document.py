@@ -62,6 +62,8 @@ def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
             if tagging and task.scheme.name != "tags"
             else []
             if tagging
+            else [("thresholds", "Thresholds", lambda: overview.thresholds(task))]
+            if task.known("kind") == "multilabel"
             else [("calibration", "Calibration", lambda: confidence.calibrated(task, read))]
         ),
         ("lengths", "By length", lambda: predicted.long_ones(task, read)),

@@ -90,7 +90,8 @@ class Tested(NamedTuple):
 
     Attributes:
         ids: Row numbers.
-        right: Whether the prediction is right, for tagging in every word; empty for regression.
+        right: Whether the prediction is right, for tagging in every word, of several labels in all; empty for
+            regression.
         lengths: Tokens, for tagging without them words; empty where not known.
         unit: ``tokens`` or ``words``.
         confusion: (gold, predicted) to examples, for tagging words without the B and I of the tags.
@@ -201,7 +202,8 @@ def tested(run: Summary) -> Tested | None:
     found = [line for line in lines(folder, "test") if {"id", "prediction", "label"} <= line.keys()]
     if not found:
         return None
-    tagging = isinstance(found[0]["label"], list)
+    several = run.get("kind") == "multilabel"
+    tagging = isinstance(found[0]["label"], list) and not several
     regression = isinstance(found[0]["label"], int | float)
     scheme = of_summary(run)
     unit = "tokens" if all("tokens" in line for line in found) else "words" if tagging else ""
@@ -212,7 +214,7 @@ def tested(run: Summary) -> Tested | None:
         right=[] if regression else [line["prediction"] == line["label"] for line in found],
         lengths=[line["tokens"] if unit == "tokens" else len(line["label"]) for line in found] if unit else [],
         unit=unit,
-        confusion=Counter() if regression else Counter(_pairs(found, tagging, scheme)),
+        confusion=Counter() if regression or several else Counter(_pairs(found, tagging, scheme)),
         scores=scores,
         gold=gold,
         selection=None if selection[0] is None or selection[1] is None else (selection[0], selection[1]),

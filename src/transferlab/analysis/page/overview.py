@@ -14,6 +14,7 @@ from transferlab.analysis.page.gather import Setting, Task
 from transferlab.analysis.page.markup import Html, details, join, note, table, tag
 from transferlab.analysis.page.scales import amount
 from transferlab.analysis.page.settings import COSTS, mark, mean_of, named, shown
+from transferlab.tasks.kinds.multilabel import FEWEST
 
 
 def spread(task: Task) -> Html:
@@ -140,6 +141,26 @@ def classes(task: Task) -> Html:
     titles = [f"{name} (n = {amount(n)})" if n else name for name, n in zip(names, support, strict=True)]
     head = ["setting", *(part for title in titles for part in (f"{title} F1", "precision / recall"))]
     return table(head, rows, numeric=range(1, len(head)))
+
+
+def thresholds(task: Task) -> Html:
+    """From which probability each label is given, mean over seeds."""
+    fitted = [s for s in task.settings if any(run.get("thresholds") for run in s.runs)]
+    if not fitted:
+        return note("No setting has thresholds of its own: a label is given from a probability of 0.5.")
+    names = task.labels
+    counts = [mean_of(fitted[0], "thresholds", name, "positives") for name in names]
+    rows = [[named(s), *(_cell(mean_of(s, "thresholds", name, "threshold")) for name in names)] for s in fitted]
+    head = ["setting", *(f"{name} (n = {amount(count or 0)})" for name, count in zip(names, counts, strict=True))]
+    text = (
+        "A label is given from this probability on, which gives the best F1 of the label on the validation set "
+        f"(n: examples there that have it). With fewer than {FEWEST} it stays at 0.5."
+    )
+    return join(table(head, rows, numeric=range(1, len(head))), note(text))
+
+
+def _cell(number: float | None) -> Html:
+    return tag("td", "-" if number is None else f"{number:.2f}", class_="number")
 
 
 def shaded(number: float | None, low: float, high: float) -> Html:

@@ -34,6 +34,8 @@ def first_ones(found: Found) -> str:
 
 def confusion(task: Task, found: Found) -> Html:
     """A matrix for each setting, all seeds together."""
+    if task.known("kind") == "multilabel":
+        return note("An example may have several labels, so there is no confusion of one with another.")
     matrices = []
     for setting, seeds in found[:MOST]:
         counts: Counter[tuple[str, str]] = sum((seed.confusion for seed in seeds), Counter())
@@ -79,7 +81,8 @@ def long_ones(task: Task, found: Found) -> Html:
         if pairs:
             series.append((setting, lengths.by_length([n for n, _ in pairs], [good for _, good in pairs], ranges)))
     names = [f"{low}-{high}" if low < high else str(low) for low, high in ranges]
-    what = "sentences without an error" if task.known("kind") == "tagging" else "accuracy"
+    kinds = {"tagging": "sentences without an error", "multilabel": "examples with all labels right"}
+    what = kinds.get(str(task.known("kind")), "accuracy")
     drawing = charts.buckets(
         names, [(s.number, s.name, [share[:3] for share in row]) for s, row in series], reference.unit, what
     )
@@ -188,6 +191,8 @@ def _text(texts: Any) -> Html:
 
 def _said(line: dict[str, Any], key: str, scheme: Scheme) -> str:
     value, words = line.get(key), line.get("words")
+    if isinstance(value, list) and isinstance(line.get("scores"), list):
+        return ", ".join(value) or "none"
     if isinstance(value, list) and scheme.name == "tags":
         return " ".join(map(str, value))
     if isinstance(value, list):

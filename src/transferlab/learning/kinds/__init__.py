@@ -2,9 +2,15 @@
 
 from transferlab.learning.kinds.base import Learned
 from transferlab.learning.kinds.classification import Classification
+from transferlab.learning.kinds.multilabel import Multilabel
 from transferlab.learning.kinds.regression import Regression
 from transferlab.learning.kinds.tagging import Tagging
 from transferlab.tasks.spec import Kind
 
-KINDS: dict[Kind, Learned] = {"classification": Classification(), "regression": Regression(), "tagging": Tagging()}
+KINDS: dict[Kind, Learned] = {
+    "classification": Classification(),
+    "regression": Regression(),
+    "tagging": Tagging(),
+    "multilabel": Multilabel(),
+}
 """Kind of task to how it is learned."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,11 +23,13 @@ class Learned(ABC):
 
     Attributes:
         metrics: Name of each metric to what makes it.
+        thresholded: Whether each label has a threshold, fitted on the validation set.
         linear_name: What tables call the linear model of the baselines.
     """
 
     metrics: ClassVar[Mapping[str, Factory]]
     linear_name = "logreg"
+    thresholded = False
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
@@ -55,6 +58,19 @@ class Learned(ABC):
     def answers(self, decoded: Tensor) -> Tensor:
         """What the metrics read, from what `Strategy.decode` gives."""
         return decoded
+
+    def decide(self, logits: Tensor, thresholds: Tensor | None) -> Tensor:
+        """What the metrics read of logits where each label may have a threshold."""
+        return logits
+
+    def thresholds(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The thresholds that fit the validation set best, ``[labels]``.
+
+        Args:
+            logits: ``[examples, labels]``.
+            labels: ``[examples, labels]``.
+        """
+        raise NotImplementedError
 
     def members(self, task: TaskSpec) -> dict[str, Metric]:
         """The metrics to be updated, by name."""
@@ -85,6 +101,10 @@ class Learned(ABC):
         logits = torch.full((features.shape[0], len(task.labels)), -torch.inf)
         logits[:, model.classes_] = torch.as_tensor(model.predict_log_proba(features), dtype=torch.float32)
         return logits
+
+    def coefficients(self, model: Any) -> int:
+        """How many coefficients a fitted linear model has."""
+        return int(model.coef_.size + np.size(model.intercept_))
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

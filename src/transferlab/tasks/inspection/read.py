@@ -110,6 +110,9 @@ def _labels(source: Source, rows: Rows) -> list[Any] | None:
             known[value] = names[value] if by_number else label_text(value)
         return known[value]
 
+    if source.kind == "multilabel":
+        # a set of labels has no order
+        return [tuple(sorted({name(value) for value in cell})) for cell in cells]
     return [tuple(map(name, cell)) if isinstance(cell, list) else name(cell) for cell in cells]
 
 

@@ -5,11 +5,17 @@ A new kind is a file here and one of the same name in `transferlab.learning.kind
 
 from transferlab.tasks.kinds.base import Answers, OfSums
 from transferlab.tasks.kinds.classification import Classification
+from transferlab.tasks.kinds.multilabel import Multilabel
 from transferlab.tasks.kinds.regression import Regression
 from transferlab.tasks.kinds.tagging import Tagging
 from transferlab.tasks.spec import Kind
 
-KINDS: dict[Kind, Answers] = {"classification": Classification(), "regression": Regression(), "tagging": Tagging()}
+KINDS: dict[Kind, Answers] = {
+    "classification": Classification(),
+    "regression": Regression(),
+    "tagging": Tagging(),
+    "multilabel": Multilabel(),
+}
 """Kind of task to what its answers are."""
 SUMS: dict[tuple[str, str], OfSums] = {
     (kind, metric): of_sums for kind, answers in KINDS.items() for metric, of_sums in answers.sums.items()

@@ -24,16 +24,20 @@ class Answers(ABC):
         sums: Name of each metric that can be tested to its function of sums ``[..., counts]``, see `counts`.
         pipeline: What the Hub calls such a task.
         named: Whether its labels have names.
+        listed: What a cell of labels holds, in words, where it is a list; else empty.
         texts: How many columns of text it may have.
         scored: Whether a prediction has a probability for each label.
+        confusion: Whether one label is taken for another, so that pairs of them can be counted.
     """
 
     metrics: tuple[str, ...]
     sums: ClassVar[Mapping[str, OfSums]]
     pipeline = "text-classification"
     named = True
+    listed = ""
     texts = 2
     scored = False
+    confusion = False
 
     def usual(self, task: TaskSpec) -> tuple[str, ...]:
         """The metrics of a task that names none."""
@@ -67,6 +71,10 @@ class Answers(ABC):
     def per_label(self, labels: Sequence[str], gold: Sequence[Any], found: Sequence[Any]) -> Report:
         """Precision, recall, F1 and support of each label."""
         return {}
+
+    def collapsed(self, gold: Sequence[Any], found: Sequence[Any]) -> bool:
+        """Whether all answers are the same though the right ones are not."""
+        return len(set(gold)) > 1 and len(set(found)) == 1
 
     @abstractmethod
     def counts(self, found: list[Any], gold: list[Any], metric: str, labels: Sequence[str]) -> Array:

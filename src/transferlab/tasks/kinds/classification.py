@@ -32,6 +32,7 @@ class Classification(Answers):
     metrics = ("accuracy", "f1_macro")
     sums: ClassVar[Mapping[str, OfSums]] = {"accuracy": mean_of, "f1": f1, "f1_macro": f1_macro, "matthews": matthews}
     scored = True
+    confusion = True
 
     def strata(self, labels: Array) -> Array:
         """The classes."""

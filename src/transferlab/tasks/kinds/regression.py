@@ -34,6 +34,11 @@ class Regression(Answers):
         """The target."""
         return list(labels.tolist())
 
+    def collapsed(self, gold: Sequence[Any], found: Sequence[Any]) -> bool:
+        """Whether the answers do not differ by more than rounding."""
+        spread, size = max(found) - min(found), max(abs(value) for value in found)
+        return len(set(gold)) > 1 and bool(spread <= 1e-6 * size)
+
     def counts(self, found: list[Any], gold: list[Any], metric: str, labels: Sequence[str]) -> Array:
         """Moments; Spearman's are those of the ranks."""
         guess, truth = np.array(found, dtype=float), np.array(gold, dtype=float)

@@ -27,6 +27,8 @@ class Tagging(Answers):
         "f1_macro": f1_macro,
     }
     pipeline = "token-classification"
+    confusion = True
+    listed = "a list with a tag for each word"
     texts = 1
 
     def usual(self, task: TaskSpec) -> tuple[str, ...]:
@@ -72,6 +74,10 @@ class Tagging(Answers):
             )
             for tag in labels
         }
+
+    def collapsed(self, gold: Sequence[Any], found: Sequence[Any]) -> bool:
+        """Whether there is no entity at all, or one tag for all words."""
+        return len({tag for tags in found for tag in tags}) == 1 < len({tag for tags in gold for tag in tags})
 
     def counts(self, found: list[Any], gold: list[Any], metric: str, labels: Sequence[str]) -> Array:
         """Entities found rightly, predicted, and there; for tags that mark none those of Classification, of words."""

@@ -20,7 +20,7 @@ def parsed_lists(cells: list[Any], column: str, place: Place) -> list[Any]:
     """
     found = []
     for row, cell in enumerate(cells):
-        value = _list_of(cell) if isinstance(cell, str) else cell
+        value = list_of(cell) if isinstance(cell, str) else cell
         if value is None:
             raise TransferlabError(
                 f"{place(row)}: column {column!r} must hold a list such as ['Ada', 'runs'], not {shown(cell)}. A table "
@@ -30,7 +30,8 @@ def parsed_lists(cells: list[Any], column: str, place: Place) -> list[Any]:
     return found
 
 
-def _list_of(cell: str) -> list[Any] | None:
+def list_of(cell: str) -> list[Any] | None:
+    """The list that a program wrote as text, in the form of JSON or Python; None where it is none."""
     try:
         value = json.loads(cell)
     except ValueError:
@@ -46,7 +47,7 @@ def _list_of(cell: str) -> list[Any] | None:
 
 def is_written_list(cell: Any) -> bool:
     """Whether a cell is text that a program made of a list."""
-    return isinstance(cell, str) and cell.startswith("[") and _list_of(cell) is not None
+    return isinstance(cell, str) and cell.startswith("[") and list_of(cell) is not None
 
 
 def check_texts(cells: list[Any], column: str, tagging: bool, place: Place) -> None:

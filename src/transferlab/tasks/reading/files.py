@@ -9,6 +9,7 @@ from transferlab.tasks.reading.cells import check_single, check_texts, parsed_li
 from transferlab.tasks.reading.columns import read_columns
 from transferlab.tasks.reading.json import read_json
 from transferlab.tasks.reading.place import Read, Rows
+from transferlab.tasks.reading.several import INTEGER, lists_of
 from transferlab.tasks.reading.table import Options, read_table
 from transferlab.tasks.spec import Source
 
@@ -19,7 +20,6 @@ TABLES = (".csv", ".tsv")
 JSONS = (".jsonl", ".json", ".ndjson")
 TAGGED = (".conll", ".conllu", ".txt", ".iob", ".iob2", ".bio", ".tsv", "")
 """Suffixes of files with a word and its tag on each line."""
-INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 
 
@@ -66,7 +66,7 @@ def read_path(source: Source, path: Path, labelled: bool = True, suffix: str | N
         given = (source.delimiter, source.encoding, source.header)
         read = read_columns(path, source.text[0], source.label, *given, labelled=labelled)
     elif suffix in TABLES:
-        wanted = [*source.text, *([source.label] if labelled else [])]
+        wanted = [*source.text, *((source.label_columns or [source.label]) if labelled else [])]
         options = Options(source.delimiter, source.quoted, source.encoding, source.header)
         read = read_table(path, wanted, options, suffix)
     else:
@@ -93,6 +93,9 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, tagging: bool
     label = source.label
     if label in columns and table and tagging:
         columns[label] = parsed_lists(columns[label], label, located.place)
+    elif label in columns and source.kind == "multilabel":
+        columns[label], said = lists_of(columns[label], source, located.place)
+        read = read._replace(form=", ".join(filter(None, (read.form, said))))
     elif label in columns and not tagging:
         check_single(columns[label], label, source.kind, located.place)
         columns[label] = _typed(columns[label]) if table else columns[label]

@@ -137,6 +137,23 @@ def test_more_processes_than_rows(place):
         transferlab(place, "fit", "--config", "mine.yaml", *DDP)
 
 
+@pytest.mark.slow
+def test_a_process_that_ends_at_its_start_is_told(place):
+    write(place, "FullFineTuning")
+    (place / "leaves.py").write_text(
+        "import os\nfrom lightning.pytorch import Callback\n\nif os.environ.get('LOCAL_RANK') == '1':\n    os._exit(7)\n"
+        "\n\nclass Leaves(Callback):\n    pass\n"
+    )
+    with pytest.raises(AssertionError) as failed:
+        transferlab(place, "fit", "--config", "mine.yaml", *DDP, "--trainer.callbacks+=leaves.Leaves")
+    assert "error: process 1 of this run ended with exit code 7" in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+    summary = json.loads((only_run(place) / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert "process 1 of this run ended with exit code 7" in summary["error"]
+    assert not (only_run(place) / "run.lock").exists()
+
+
 @pytest.fixture
 def hosts():
     """Two network namespaces joined by a cable; each end has the name of its namespace."""

@@ -14,6 +14,7 @@ from tests.mistakes import LORA as LORA_SPEC
 from tests.mistakes import ROOT, experiment
 from transferlab.__main__ import main
 from transferlab.adapters import AdaLoRA, LoRA
+from transferlab.baselines import command as baseline
 from transferlab.cli import blame, boundary, bounds
 from transferlab.cli.messages import explain
 from transferlab.cli.parsing import check, check_text, collected
@@ -23,6 +24,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.learning.cache import CacheConfig
 from transferlab.learning.heads import HeadConfig
 from transferlab.record.config import RunConfig
+from transferlab.record.folder import whole_summary
 from transferlab.tasks import Source, TaskDataModule
 from transferlab.tasks.labels import label_names
 from transferlab.tasks.reading.place import Rows
@@ -379,6 +381,24 @@ def test_damaged_summary_is_listed_and_takes_nobody_down(place, content, monkeyp
         shown = capsys.readouterr().out if arguments[0] == "compare" else (place / "page.html").read_text()
         assert "unreadable" in shown
         assert "0.5" in shown or "50.0" in shown
+
+
+def test_damaged_summary_ends_what_goes_on_from_it(tmp_path):
+    folder = tmp_path / "kept" / "mine" / "20260101-000000-s0-abcd"
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text('{"status": "fini')
+    with pytest.raises(
+        TransferlabError, match=r"summary\.json is damaged \(.*\)\. Put back a copy of it, or start a new"
+    ):
+        whole_summary(folder)
+
+
+def test_baseline_takes_the_saved_configuration_of_a_run(place):
+    tree = experiment(**{"run.experiment": "mine", "run.keep_last": False, "run.tags": ["a"]})
+    (place / "config.yaml").write_text(check_text(yaml.safe_dump(tree)).dumped)
+    arguments = ["--config", "config.yaml", "--method", "majority"]
+    baseline.check(arguments)
+    assert list(baseline.parse(arguments, baseline.build_parser()).run.tags) == ["a"]
 
 
 @pytest.mark.parametrize("port", ["99999", "0", "-1"])

@@ -107,6 +107,6 @@ def expanded(arguments: list[str]) -> list[str]:
         tree = experiments.compose(value, chosen=chosen) if named else experiments.of_file(Path(value), chosen=chosen)
         part = {key: tree[key] for key in ("data", "seed_everything", "method", "run") if key in tree}
         if isinstance(part.get("run"), dict):
-            part["run"] = {key: v for key, v in part["run"].items() if key not in {"experiment", "strategy"}}
+            part["run"] = {key: v for key, v in part["run"].items() if key in {"root", "tags"}}
         result += ["--config", yaml.safe_dump(part, sort_keys=False)]
     return result

@@ -66,7 +66,8 @@ def message_of(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return (
-            f"the disk is full: {error.filename or text}. Make room, then continue with transferlab fit --resume RUN."
+            f"the disk is full: {error.filename or text}. Make room, then start the command again; a run continues "
+            "with `transferlab fit --resume RUN`."
         )
     if isinstance(error, RecursionError):
         return "a value is nested too deeply to be read."

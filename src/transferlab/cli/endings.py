@@ -1,12 +1,18 @@
 """What a command of training says when it ends: how to continue, how to train on, what to do next."""
 
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from transferlab.ground import hints, screen, signals
+from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import is_part
 from transferlab.record import folder as run_folder
+from transferlab.record.recorder import RunRecorder
+from transferlab.training import lock, network
 
 
 def interrupted(folder: Path) -> str:
@@ -56,3 +62,22 @@ def show_next(folder: Path, root: Path) -> None:
     terminal = screen.console()
     terminal.print()
     terminal.print(screen.facts(commands, "next"))
+
+
+def failed(recorder: RunRecorder, error: Exception) -> None:
+    """Marks a run as failed where the Trainer, which tells the recorder, was not at work."""
+    if not rank_zero_only.rank and recorder.summary.get("status") in {"running", "trained"}:  # type: ignore[attr-defined]
+        recorder.failed(error)
+
+
+def ended_by(recorder: RunRecorder, codes: list[int]) -> None:
+    """Says which other process of a run has ended and that this one goes with it.
+
+    Args:
+        recorder: That of the run.
+        codes: See `transferlab.training.network.ended`.
+    """
+    reason = TransferlabError(f"{network.ended(codes)}. Start it again with: {hints.resume(recorder.folder)}")
+    recorder.failed(reason)
+    print(f"error: {reason}", file=sys.stderr, flush=True)
+    lock.release(recorder.folder)

@@ -1,5 +1,6 @@
 """TransferCLI: `bases:` expansion, links, the run directory, the saved config."""
 
+import functools
 import os
 from pathlib import Path
 from typing import Any, cast
@@ -8,15 +9,12 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferlab.cli import blame, endings
+from transferlab.cli import blame, chosen, endings
 from transferlab.cli.bounds import check_interval, check_monitors
 from transferlab.cli.parsing import ExperimentCLI
 from transferlab.cli.trainer import callbacks_of, plugins_of
 from transferlab.config import trees
-from transferlab.config.places import find_run
 from transferlab.config.renamed import as_meant
-from transferlab.encoders.config import MIX_LR, EncoderConfig
-from transferlab.encoders.loading import resolved
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
@@ -52,9 +50,9 @@ class TransferCLI(ExperimentCLI):
         settings.trainer.default_root_dir = str(self.folder)
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
         settle(settings.trainer, training=self.subcommand == "fit")
-        self._find_teacher()
-        self._fill_in_encoder()
-        self._fill_in_windows()
+        chosen.teacher(settings)
+        chosen.encoder(settings, self.folder)
+        chosen.windows(settings)
         loggers.prepare(settings, self.folder, str(self.subcommand))
         self.checkpoint: Path | None = None
         self.bars = settings.trainer.enable_progress_bar is not False and on_terminal()
@@ -101,29 +99,6 @@ class TransferCLI(ExperimentCLI):
         arguments: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
         return arguments | ({"ckpt_path": self.checkpoint, "weights_only": True} if self.checkpoint else {})
 
-    def _find_teacher(self) -> None:
-        # the saved configuration then names the very run that taught, not the newest one of that name
-        model, task = self.settings.model.init_args, self.settings.data.init_args.task
-        name = str(model.get("teacher") or "").replace("{task}", task)
-        if name and (run := find_run(name, Path(self.settings.run.root))):
-            model.teacher = str(run)
-
-    def _fill_in_encoder(self) -> None:
-        # as for the precision: the saved configuration names what was chosen, and a run that goes on keeps it
-        path, encoder = self.folder / "config.yaml", self.settings.encoder
-        saved = trees.read_yaml(path).get("encoder") or {} if path.is_file() else None
-        if encoder.layers == "mix" and encoder.mix_lr is None:
-            encoder.mix_lr = MIX_LR if saved is None else saved.get("mix_lr")
-        if encoder.keep_layers == "half":
-            chosen = resolved(EncoderConfig(**encoder.as_dict())).keep_layers
-            encoder.keep_layers = chosen if saved is None else tuple(saved.get("keep_layers") or ())
-
-    def _fill_in_windows(self) -> None:
-        # a configuration without that key is one of before it was there, and null is not written into one
-        data = self.settings.data.init_args
-        if data.get("truncation") == "windows" and data.get("windows") is None:
-            data.windows = "even"
-
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer; a value that a constructor refuses is the user's mistake."""
         blame.check_optimizer(self.settings.model.init_args.get("optimizer"))
@@ -155,6 +130,8 @@ class TransferCLI(ExperimentCLI):
         }
         self.recorder = RunRecorder(self.folder, identity)
         self.recorder.evaluations.tree = self._tree()
+        if trainer.is_global_zero:
+            inside.when_a_process_ends(functools.partial(endings.ended_by, self.recorder))
         trainer.callbacks.append(self.recorder)
         self.metrics = MetricsLog(self.folder / history.NAME)
         fitting = self.subcommand == "fit" and not trainer.fast_dev_run
@@ -217,6 +194,9 @@ class TransferCLI(ExperimentCLI):
             if subcommand == "fit" and first and (hint := endings.interrupted(self.folder)):
                 print(hint, flush=True)
             raise endings.asked() from end
+        except Exception as error:
+            endings.failed(self.recorder, error)
+            raise
 
     def before_test(self) -> None:
         """Opens the record: the folder of a finished run, or a new one."""

@@ -65,8 +65,13 @@ def write_json(path: Path, content: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        # a full disk, maybe
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def drop_last(folder: Path) -> None:
@@ -90,6 +95,23 @@ def read_summary(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return summary if isinstance(summary, dict) else {}
+
+
+def whole_summary(folder: Path) -> dict[str, Any]:
+    """The summary of a run that goes on from it.
+
+    Raises:
+        TransferlabError: It is damaged.
+    """
+    path = folder / "summary.json"
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        wrong = fault(summary)
+    except (OSError, ValueError, RecursionError) as error:
+        wrong = str(error) or type(error).__name__
+    if wrong:
+        raise TransferlabError(f"{path} is damaged ({wrong}). Put back a copy of it, or start a new run.")
+    return summary
 
 
 def retests(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -121,10 +143,7 @@ def summaries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """All run directories below `root` with their summaries; unreadable ones come with status ``unreadable``."""
     for path in sorted(root.glob("**/summary.json")):
         try:
-            summary = json.loads(path.read_text(encoding="utf-8"))
-            wrong = fault(summary)
-        except (OSError, ValueError, RecursionError) as error:
-            wrong = str(error) or type(error).__name__
-        if wrong:
-            summary = {"experiment": path.parent.parent.name, "status": "unreadable", "error": f"{path}: {wrong}"}
+            summary = whole_summary(path.parent)
+        except TransferlabError as error:
+            summary = {"experiment": path.parent.parent.name, "status": "unreadable", "error": str(error)}
         yield path.parent, summary

@@ -1,7 +1,6 @@
 """The callback that writes the record of a run and shows it."""
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ class RunRecorder(CostCounter):
             # reads the test examples maybe; what is wrong with them shows before there is a folder
             self.summary |= describe(model, data)
         else:
-            self.summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+            self.summary = run_folder.whole_summary(self.folder)
             if training:
                 self.summary["data"] |= moved(self.summary["data"], data)
         if training and model.accepted:
@@ -271,7 +270,12 @@ class RunRecorder(CostCounter):
         """Marks the run as failed or interrupted."""
         # what happens before the directory is opened concerns another run in it, maybe
         # nor does an evaluation that ends early change what is known of a run
-        if trainer.is_global_zero and self._writes and self.folder.is_dir():
+        if trainer.is_global_zero:
+            self.failed(exception)
+
+    def failed(self, exception: BaseException) -> None:
+        """Notes what ended the run, also outside of the Trainer."""
+        if self._writes and self.folder.is_dir():
             self.summary["error"] = f"{type(exception).__name__}: {exception}".strip()
             # what went wrong is a full disk, maybe
             with contextlib.suppress(OSError):

@@ -1,8 +1,10 @@
 """Checkpoint files: written whole or not at all, checked before they are read, two generations of the last one."""
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -15,6 +17,8 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from transferlab.ground.errors import TransferlabError
 from transferlab.record.folder import LAST, PREVIOUS, remove
 
+FULL = 2**20
+"""Bytes; a disk with less room is full."""
 REST, FILES = "rest.pt", "files.json"
 """In a checkpoint that is a folder: all but weights and optimizer; length and CRC-32 of every file."""
 
@@ -46,10 +50,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 def unwritten(target: Path, temporary: Path, error: BaseException) -> TransferlabError:
     """What to say of a checkpoint that could not be written; removes what there is of it."""
+    reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
     # neither can it be removed in a folder that cannot be written
     with contextlib.suppress(OSError):
+        if getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(target.parent).free < FULL:
+            # torch tells of a position in a file
+            reason = "the disk is full"
         remove(temporary)
-    reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
     return TransferlabError(
         f"cannot write the checkpoint {target}: {reason}. The one before is as it was: make room, then "
         f"`transferlab fit --resume {target.parent.parent}`."

@@ -4,11 +4,13 @@ Tried with lightning 2.6.6; `tests/test_resume.py` fails where a release behaves
 """
 
 import datetime
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
 from transferlab.ground.progress import is_first_process, waiting
 
@@ -74,3 +76,23 @@ def timeout_of(strategy: Any) -> datetime.timedelta | None:
     """How long the Trainer's strategy waits for an answer of another process."""
     timeout: datetime.timedelta | None = getattr(strategy, "_timeout", None)
     return timeout
+
+
+def when_a_process_ends(tell: Callable[[list[int]], None]) -> None:
+    """Calls a function once a process that the Trainer started has ended with an error.
+
+    Lightning looks every five seconds, and would kill all processes, this one too, without a word.
+
+    Args:
+        tell: Gets the exit codes of the others that have ended, by number from 1; a thread other than the main one
+            calls it.
+    """
+    kill = _ChildProcessObserver._terminate_all
+
+    def terminate(observer: Any) -> None:
+        try:
+            tell([process.returncode or 0 for process in observer._child_processes])
+        finally:
+            kill(observer)
+
+    _ChildProcessObserver._terminate_all = terminate  # type: ignore[method-assign, assignment]

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import signal
 
 import torch
 
@@ -28,3 +29,15 @@ def lost(error: BaseException, timeout: datetime.timedelta | None) -> str:
             return "another process of this run has ended or cannot be reached"
         link = link.__cause__ or link.__context__
     return ""
+
+
+def ended(codes: list[int]) -> str:
+    """What to say of processes of a run that have ended with an error, maybe before the first step.
+
+    Args:
+        codes: Their exit codes, by number from 1; 0 for one that has not.
+    """
+    number, code = next((place, code) for place, code in enumerate(codes, 1) if code)
+    how = f"ended with exit code {code}" if code > 0 else f"was killed ({signal.Signals(-code).name})"
+    hint = "; the system kills where memory is full" if code == -signal.SIGKILL else ""
+    return f"process {number} of this run {how}{hint}. What it printed stands above; the others are ended"

@@ -1,0 +1,35 @@
+"""Values that a configuration leaves open and the saved one names, so that a run that goes on keeps them."""
+
+from pathlib import Path
+from typing import Any
+
+from transferlab.config import trees
+from transferlab.config.places import find_run
+from transferlab.encoders.config import MIX_LR, EncoderConfig
+from transferlab.encoders.loading import resolved
+
+
+def teacher(settings: Any) -> None:
+    """Names the very run that teaches, not the newest one of that name."""
+    model, task = settings.model.init_args, settings.data.init_args.task
+    name = str(model.get("teacher") or "").replace("{task}", task)
+    if name and (run := find_run(name, Path(settings.run.root))):
+        model.teacher = str(run)
+
+
+def encoder(settings: Any, folder: Path) -> None:
+    """Fills in the rate of the layer mix and the layers that a student keeps."""
+    path, config = folder / "config.yaml", settings.encoder
+    saved = trees.read_yaml(path).get("encoder") or {} if path.is_file() else None
+    if config.layers == "mix" and config.mix_lr is None:
+        config.mix_lr = MIX_LR if saved is None else saved.get("mix_lr")
+    if config.keep_layers == "half":
+        kept = resolved(EncoderConfig(**config.as_dict())).keep_layers
+        config.keep_layers = kept if saved is None else tuple(saved.get("keep_layers") or ())
+
+
+def windows(settings: Any) -> None:
+    """Fills in how windows lie; a configuration without that key is one of before it was there."""
+    data = settings.data.init_args
+    if data.get("truncation") == "windows" and data.get("windows") is None:
+        data.windows = "even"

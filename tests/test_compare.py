@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -236,6 +237,53 @@ def test_settings_are_tested_on_the_same_examples(runs, capsys):
         compare.main([str(runs.root), "--reference", "adaptr"])
 
 
+def test_what_p_of_one_run_against_several_assumes_stands_beside_it(runs, capsys):
+    for seed in range(3):
+        runs(f"a{seed}", seed=seed, right=[False] * seed + RIGHT[seed:])
+    runs("b", strategy="adapter", right=[False] * 30 + RIGHT[30:])
+    rows = by_label(capsys, runs)
+    assert (rows["adapter"]["test_of"], rows["adapter"]["spread_assumed"]) == ("seeds and examples", "1")
+    compare.main([str(runs.root)])
+    text = capsys.readouterr().out
+    assert re.search(r"adapter .*[\d.]+ †", text)
+    assert "† one run against several: p takes the single run to vary over seeds as much as the other setting" in text
+    compare.main([str(runs.root), "--format", "latex"])
+    assert r"$\dagger$" in capsys.readouterr().out
+
+
+def test_one_run_against_two_has_a_difference_and_no_p(runs, capsys):
+    for seed in range(2):
+        runs(f"a{seed}", seed=seed, right=RIGHT)
+    runs("b", strategy="adapter", right=[False] * 30 + RIGHT[30:])
+    runs("c", strategy="scratch", right=[False] * 40 + RIGHT[40:])
+    runs("d", strategy="scratch", seed=1, right=[False] * 50 + RIGHT[50:])
+    rows = by_label(capsys, runs)
+    assert float(rows["adapter"]["difference"]) == pytest.approx(-0.3)
+    assert [rows["adapter"][name] for name in ("p_raw", "p_holm", "difference_low", "mark")] == ["", "", "", ""]
+    # the comparison that is not made is not corrected for either
+    assert rows["scratch"]["p_raw"] == rows["scratch"]["p_holm"] != ""
+    assert rows["scratch"]["test_of"] == "paired seeds and examples"
+    compare.main([str(runs.root)])
+    assert "sst2: no p for adapter: of one run against two nobody knows" in capsys.readouterr().out
+
+
+def test_test_examples_with_the_same_text_count_as_one(runs, capsys):
+    runs("a", right=RIGHT)
+    folder = runs("b", strategy="adapter", right=[False] * 6 + RIGHT[6:])
+    assert float(by_label(capsys, runs)["adapter"]["p_raw"]) == pytest.approx(2 * 0.5**6)
+    path = folder / "predictions" / "test.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    # of the six texts that only one has right three are the same; only one of the two runs says so
+    told = [line | ({"repeats": 0} if line["id"] in {1, 2} else {}) for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    row = by_label(capsys, runs)["adapter"]
+    # one cluster of three and three of one, all on one side: two of 2 ** 4 signs
+    assert (float(row["p_raw"]), row["test_of"]) == (pytest.approx(2 / 16), "McNemar by text")
+    assert float(row["difference"]) == pytest.approx(-0.06)
+    compare.main([str(runs.root)])
+    assert "Test examples with the same text count as one in p" in capsys.readouterr().out
+
+
 def test_what_is_not_alike_is_neither_averaged_nor_tested(runs, capsys):
     runs("a", right=RIGHT)
     runs("b", seed=1, right=RIGHT, protocol="official")
@@ -298,7 +346,13 @@ def test_failed_runs_are_told_and_the_mean_without_them(runs, capsys):
     assert row["mark"] == "★, 1 of 3 collapsed, 1 of 3 failed"
     assert (float(row["primary"]), float(row["mean_without_failed"])) == (pytest.approx(0.7), 0.9)
     compare.main([str(runs.root)])
-    assert "lora failed with seed 1, which is in its mean; without: 0.9000 over 1." in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "lora failed with seed 1, which is in its mean; without: 0.9000 over 1." in text
+    # both of them sound: 0.8 squared
+    assert (
+        "lora fails now and then; if one run in five does, a 95 % interval over 2 seeds covers the mean in about 36 %"
+        in text
+    )
 
 
 def test_equal_histories_of_different_seeds_are_told(runs, capsys):

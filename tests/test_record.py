@@ -69,6 +69,21 @@ def test_classification_keeps_validation_scores_losses_and_lengths(data, tiny_en
     assert all(line["text"] == [module.rows("test").rows[line["id"]]["text"]] for line in hard)
 
 
+@pytest.mark.parametrize("kind", ["classification", "pairs", "tagging"])
+def test_a_text_that_stands_there_twice_is_told(files, tiny_encoder, tmp_path, kind):
+    path = tmp_path / "test.jsonl"
+    with open(files[kind].files["test"], encoding="utf-8") as file:
+        rows = file.read().splitlines()
+    path.write_text("\n".join([rows[0], rows[1], rows[0], *rows[2:], rows[1], rows[0]]) + "\n")
+    source = replace(files[kind], files={**files[kind].files, "test": str(path)})
+    module = TaskDataModule("tiny", tiny_encoder, source=source, max_length=64)
+    module.setup("fit")
+    record(tmp_path, FullFineTuning(module.spec, tiny_encoder), module)
+    last = len(rows) + 2
+    told = {line["id"]: line["repeats"] for line in lines_of(tmp_path, "test") if "repeats" in line}
+    assert told == {2: 0, last - 1: 1, last: 0}
+
+
 def test_tagging_keeps_words_and_what_training_had(files, tiny_encoder, tmp_path):
     rows = files["tagging"].files["train"]
     # tested on all rows, of which some train

@@ -94,25 +94,17 @@ def jackknife(scores_without):
 
 
 def over_seeds_and_examples(one, other):
-    """Obuchowski and Rockette's test with Hillis's degrees of freedom, for accuracy, loop by loop."""
-    spread, shared, parts = 0.0, 0.0, []
-    influence = []
-    for sample in (one, other):
-        runs, n = sample.shape
-        loo = np.array([[np.delete(run, k).mean() for k in range(n)] for run in sample])
-        influence.append(jackknife(loo))
-        variance = np.var(sample.mean(1), ddof=1)
-        spread += variance / runs
-        parts.append((variance / runs, runs - 1))
-        pairs = [influence[-1][a] @ influence[-1][b] for a in range(runs) for b in range(runs) if a != b]
-        shared += np.mean(pairs)
-    crossed = np.mean([a @ b for a in influence[0] for b in influence[1]])
-    total = spread + max(0.0, shared - 2 * crossed)
-    below = sum(part**2 / free for part, free in parts)
-    difference = one.mean() - other.mean()
+    """Obuchowski and Rockette's test with Hillis's degrees of freedom, for accuracy, with paired seeds, loop by loop."""
+    gains = one - other
+    runs, n = gains.shape
+    influence = jackknife(np.array([[np.delete(run, k).mean() for k in range(n)] for run in gains]))
+    over_seeds = np.var(gains.mean(1), ddof=1) / runs
+    pairs = [influence[a] @ influence[b] for a in range(runs) for b in range(runs) if a != b]
+    total = over_seeds + max(0.0, np.mean(pairs))
+    difference = gains.mean()
     if total <= 0:
         return difference, 1.0 if difference == 0 else 0.0
-    freedom = total**2 / below if below else math.inf
+    freedom = total**2 / (over_seeds**2 / (runs - 1)) if over_seeds else math.inf
     return difference, 2 * stats.t.sf(abs(difference) / math.sqrt(total), freedom)
 
 
@@ -141,7 +133,7 @@ def test_differences_and_p_over_seeds_and_examples_with_holms_correction(root, c
     adjusted = sequentially_rejected([p for _, p in raw])
     assert len({round(p, 6) for _, p in raw}) > 2
     for key, (difference, p), corrected in zip(others, raw, adjusted, strict=True):
-        assert rows[key]["test_of"] == "seeds and examples"
+        assert rows[key]["test_of"] == "paired seeds and examples"
         assert float(rows[key]["difference"]) == pytest.approx(difference, abs=1e-12)
         assert float(rows[key]["p_raw"]) == pytest.approx(p, rel=1e-6)
         assert float(rows[key]["p_holm"]) == pytest.approx(corrected, rel=1e-6)

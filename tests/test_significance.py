@@ -7,6 +7,7 @@ import scipy.stats
 import sklearn.metrics
 
 from transferlab.analysis.comparison import outcomes, significance
+from transferlab.analysis.comparison.groups import estimate
 from transferlab.analysis.comparison.significance import Errors, Sample
 from transferlab.tasks.kinds import KINDS, SUMS
 
@@ -238,3 +239,168 @@ def test_a_real_difference_is_found():
     [found] = significance.against(Sample(one), [Sample(other)], accuracy, accuracy=True)
     assert found.difference > 0.05
     assert found.p < 0.001
+
+
+# what the tests assume ----------------------------------------------------------------------------------------------
+
+
+def settings(generator, sizes, spreads, examples=300, shared=0.0, gain=0.0):
+    """Settings ``[runs, examples]``, each with its own spread over seeds, of which a share is common to a seed."""
+    hard, common = generator.normal(1.0, 1.0, examples), generator.normal(size=(max(sizes), 1))
+    found = []
+    for place, (runs, spread) in enumerate(zip(sizes, spreads, strict=True)):
+        skill = shared**0.5 * common[:runs] + (1 - shared) ** 0.5 * generator.normal(size=(runs, 1))
+        found.append(right(hard + gain * place + spread * skill > generator.logistic(0, 1, (runs, examples))))
+    return found
+
+
+def rate(found, what):
+    share = float(np.mean(np.array(found) < 0.05))
+    print(f"{what}: {100 * share:.1f} % of {len(found)}")
+    return share
+
+
+def p_of(one, other, texts=None, seeds=True):
+    samples = [Sample(table, seeds=tuple(range(len(table))) if seeds else ()) for table in (one, other)]
+    return significance.against(samples[0], samples[1:], accuracy, accuracy=True, texts=texts)[0].p
+
+
+def test_one_run_against_two_has_no_p_and_against_more_it_says_what_it_assumes():
+    generator = np.random.default_rng(0)
+    one, two, three = settings(generator, (1, 2, 3), (0.2,) * 3)
+    samples = [Sample(table, seeds=tuple(range(len(table)))) for table in (one, two, three)]
+    first, second = significance.against(samples[0], samples[1:], accuracy, accuracy=True)
+    assert (first.p, first.half, first.assumed) == (None, None, False)
+    assert first.difference == pytest.approx(two[..., 1].mean() - one[..., 1].mean())
+    assert 0 <= second.p <= 1
+    assert second.assumed
+    # a classical baseline is known not to vary
+    fixed = significance.against(samples[1], [Sample(one, fixed=True)], accuracy, accuracy=True)[0]
+    assert 0 <= fixed.p <= 1
+    assert not fixed.assumed
+    several = significance.against(samples[1], samples[2:], accuracy, accuracy=True)[0]
+    assert not several.assumed
+
+
+@pytest.mark.slow
+def test_a_single_run_that_varies_more_is_called_different_too_often():
+    """Why the assumption stands beside such a p: 3 points of spread against none, on 5,000 test examples."""
+    generator = np.random.default_rng(11)
+    found = {others: [] for others in (2, 3, 5)}
+    for _ in range(1000):
+        for others, values in found.items():
+            one, several = settings(generator, (1, others), (0.17, 0.0), examples=5000)
+            errors = [significance._errors(Sample(table), accuracy) for table in (one, several)]
+            # what is not offered for two is computed here all the same
+            values.append(significance.seeds_and_examples(*errors).p)
+    rates = {others: rate(values, f"1 run of 3 points' spread against {others}") for others, values in found.items()}
+    assert rates[3] > 0.15
+    assert rates[2] > 0.08
+
+
+def test_flips_of_signs_are_all_signs_and_mcnemars_test_without_repeats():
+    generator = np.random.default_rng(12)
+    for _ in range(20):
+        gains = generator.integers(-3, 4, 9)
+        signs = np.array(list(itertools.product([-1, 1], repeat=9)))
+        exact = (np.abs(signs @ np.abs(gains)) >= abs(gains.sum())).mean()
+        assert significance._sign_flips(gains) == pytest.approx(exact)
+    one, other = generator.integers(0, 2, (2, 80))
+    plain = significance.mcnemar(right(one), right(other))
+    assert significance._sign_flips(one - other) == pytest.approx(plain.p)
+    # three copies of each example say what one says
+    texts = np.repeat(np.arange(80), 3)[generator.permutation(240)]
+    tripled = [Sample(right(table[texts])[None]) for table in (one, other)]
+    [found] = significance.against(tripled[1], tripled[:1], accuracy, accuracy=True, texts=texts)
+    assert (found.p, found.method) == (pytest.approx(plain.p), "McNemar by text")
+    assert found.difference == pytest.approx(plain.difference)
+    [once] = significance.against(Sample(right(other)[None]), [Sample(right(one)[None])], accuracy, accuracy=True)
+    assert found.half == pytest.approx(once.half, rel=1e-6)
+
+
+@pytest.mark.parametrize("pairs", [200, pytest.param(4000, marks=pytest.mark.slow)])
+def test_texts_that_stand_there_three_times_are_clusters(pairs):
+    generator = np.random.default_rng(13)
+    texts, naive, clustered = np.repeat(np.arange(100), 3), [], []
+    for _ in range(pairs):
+        one, other = (table[:, texts] for table in draw(generator, (1, 1), 100, seed_spread=0.0))
+        naive.append(p_of(one, other))
+        clustered.append(p_of(one, other, texts))
+    assert rate(naive, "McNemar, each text three times, counted as examples") > 0.15
+    assert rate(clustered, "the same by text") < 0.05 + 4 * np.sqrt(0.05 * 0.95 / pairs)
+
+
+def test_texts_are_clusters_for_every_test():
+    generator = np.random.default_rng(14)
+    one, other = draw(generator, (3, 4), examples=60)
+    texts = np.repeat(np.arange(60), 4)
+    assert p_of(one[:, texts], other[:, texts], texts) == pytest.approx(p_of(one, other))
+    gold = generator.integers(0, 2, 60)
+    found = [hits(np.where(generator.random(60) < chance, gold, 1 - gold), gold)[None] for chance in (0.9, 0.7)]
+    plain = significance.against(Sample(found[0]), [Sample(found[1])], f1, accuracy=False)[0]
+    again = [Sample(table[:, texts]) for table in found]
+    assert significance.against(again[0], again[1:], f1, accuracy=False, texts=texts)[0].p == pytest.approx(plain.p)
+
+
+def test_with_endless_examples_shared_seeds_give_the_paired_t_test():
+    generator = np.random.default_rng(15)
+    one, other = generator.normal(0.8, 0.02, (2, 5))
+    still = [Errors(scores, np.zeros((5, 7)), False) for scores in (one, other)]
+    found = significance.paired(*still)
+    wanted = scipy.stats.ttest_rel(one, other)
+    assert found.p == pytest.approx(wanted.pvalue)
+    ends = wanted.confidence_interval(0.95)
+    assert (found.difference - found.half, found.difference + found.half) == pytest.approx((ends.low, ends.high))
+
+
+def test_runs_are_paired_by_their_seeds_and_only_if_all_are_shared():
+    generator = np.random.default_rng(16)
+    one, other = settings(generator, (3, 3), (0.5, 0.5), shared=0.8)
+
+    def found(seeds):
+        return significance.against(
+            Sample(one, seeds=(0, 1, 2)), [Sample(other[list(seeds)], seeds=tuple(seeds))], accuracy, accuracy=True
+        )[0]
+
+    assert found((0, 1, 2)).method == "paired seeds and examples"
+    assert found((2, 0, 1)) == pytest.approx(found((0, 1, 2)))
+    third = significance.against(
+        Sample(one, seeds=(0, 1, 2)), [Sample(other, seeds=(0, 1, 3))], accuracy, accuracy=True
+    )[0]
+    assert third.method == "seeds and examples"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [0.0, 0.8])
+@pytest.mark.parametrize("runs", [3, 5])
+def test_pairing_of_shared_seeds(runs, shared):
+    generator = np.random.default_rng(17)
+    found = {}
+    for gain in (0.0, 0.5):
+        paired, unpaired = [], []
+        for _ in range(2000):
+            one, other = settings(generator, (runs, runs), (0.25, 0.25), examples=1000, shared=shared, gain=gain)
+            paired.append(p_of(one, other))
+            unpaired.append(p_of(one, other, seeds=False))
+        told = (
+            f"{runs} and {runs}, {100 * shared:.0f} % of the variance shared, {'other' if gain else 'equal'} settings"
+        )
+        found[gain] = rate(paired, f"paired, {told}"), rate(unpaired, f"not paired, {told}")
+    assert found[0.0][0] < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 2000) + 0.01
+    if shared:
+        assert found[0.0][1] < found[0.0][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "told"), [(3, 0.49), (5, 0.67), (10, 0.89)])
+def test_an_interval_over_few_seeds_does_not_see_a_rare_collapse(runs, told):
+    """One run in five collapses: the interval covers the mean about as often as one of its runs did."""
+    generator = np.random.default_rng(18)
+    covered = []
+    for _ in range(4000):
+        scores = np.where(generator.random(runs) < 0.2, 0.5, generator.normal(0.9, 0.005, runs))
+        found = estimate(scores.tolist())
+        covered.append(found.low <= 0.8 * 0.9 + 0.2 * 0.5 <= found.high)
+    print(f"{runs} seeds, one run in five collapses: the 95 % interval covers {100 * np.mean(covered):.1f} %")
+    assert np.mean(covered) == pytest.approx(told, abs=0.04)
+    assert told == pytest.approx(1 - 0.8**runs, abs=0.005)

@@ -34,6 +34,7 @@ def write(folder: Path, data: "TaskDataModule", lines: dict[str, list[Record]]) 
         try:
             if data.source.kind == "tagging":
                 lines["test"] = with_words(data, split, lines["test"])
+            lines["test"] = with_repeats(data, split, lines["test"])
             predictions.write(folder / "predictions" / "hardest.jsonl", hardest(data, split, lines["test"]), True)
         except TransferlabError:
             # token ids may outlive the rows that they were made from; the result is worth more than its texts
@@ -59,6 +60,22 @@ def with_words(data: "TaskDataModule", split: str, records: list[Record]) -> lis
             "seen": [entity in known for entity in entities(words[record["id"]], read(record["label"]))],
         }
         for record in records
+    ]
+
+
+def with_repeats(data: "TaskDataModule", split: str, records: list[Record]) -> list[Record]:
+    """Adds ``repeats`` to each record whose text stands before it in the split: the id of the first one with it.
+
+    A comparison counts them as one example of that text, since a model answers them alike.
+    """
+    rows, first = data.rows(split).rows, dict[tuple[str, ...], int]()
+    columns = [rows[name][:] for name in data.source.text]
+    for record in sorted(records, key=lambda record: int(record["id"])):
+        first.setdefault(tuple(_text(cells[record["id"]]) for cells in columns), record["id"])
+    found = [first[tuple(_text(cells[record["id"]]) for cells in columns)] for record in records]
+    return [
+        record if known == record["id"] else record | {"repeats": known}
+        for record, known in zip(records, found, strict=True)
     ]
 
 

@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from transferlab.analysis.claims.grid import UNDER_WAY
-from transferlab.analysis.comparison.groups import Summary, faults
+from transferlab.analysis.comparison.groups import UNDER_WAY, Summary, faults
 from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
@@ -34,7 +33,7 @@ KEPT = (
 """Keys of ``summary.json``. What names a place of a machine (data, weights, errors) is not among them."""
 DATA = ("version", "train_examples", "train_fraction", "validation", "test", "max_length", "truncation")
 LOGGED = ("step", "val/primary", "train/loss")
-PREDICTED = ("id", "label", "prediction", "scores", "tokens", "seen")
+PREDICTED = ("id", "label", "prediction", "scores", "tokens", "seen", "repeats")
 MACHINE = ("processor", "cores", "threads", "gpus")
 
 

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab.analysis.comparison.groups import Group, Summary, faults, group, score_of, value
+from transferlab.analysis.comparison.groups import UNDER_WAY, Group, Summary, faults, group, score_of, value
 from transferlab.config import shipped, trees
 from transferlab.config.grids import FOLDERS
 from transferlab.record import folder as run_folder
 from transferlab.record import history
 
-UNDER_WAY = ("running", "trained", "interrupted")
 GRIDS = {"small": "_small", "full": ""}
 """Grids by name: what the names of their sweeps end in. The small one is kept in the repository."""
 Cell = dict[int, Summary]

@@ -8,6 +8,7 @@ from transferlab.analysis.claims import grid
 from transferlab.analysis.claims.grid import Grid
 from transferlab.analysis.claims.page import MISSING
 from transferlab.analysis.claims.table import COMPARED, NAMES
+from transferlab.analysis.comparison.columns import ASSUMED
 from transferlab.analysis.comparison.groups import Group, Summary, is_baseline, value
 from transferlab.analysis.comparison.standing import Row, standing
 
@@ -108,6 +109,7 @@ def _against(row: Row) -> str:
     if row.difference is None or row.p is None:
         return MISSING
     worse = f"{100 * row.difference:+.1f}, p {'< 0.001' if row.p < 0.001 else f'{row.p:.3f}'}"
+    worse += f" {ASSUMED}" if row.assumed else ""
     marks = ["not significantly worse"] if row.tied else []
     return ", ".join([worse, *marks, *([f"**below {row.below}**"] if row.below else [])])
 

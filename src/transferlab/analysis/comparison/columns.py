@@ -10,6 +10,8 @@ from transferlab.analysis.comparison.standing import Row
 
 Cell = str | int | float | None
 T = TypeVar("T")
+ASSUMED = "†"
+"""Beside the p of one run against several."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,10 @@ def _end(row: Row, side: int) -> float | None:
 
 
 def p_text(row: Row) -> str:
-    """The corrected p-value for people; empty without one."""
-    return "" if row.p is None else "<0.0001" if row.p < 1e-4 else f"{row.p:.4f}"
+    """The corrected p-value for people, with a sign where it rests on an assumption; empty without one."""
+    if row.p is None:
+        return ""
+    return ("<0.0001" if row.p < 1e-4 else f"{row.p:.4f}") + (f" {ASSUMED}" if row.assumed else "")
 
 
 def _costs(reader: Callable[..., Callable[[T], Cell]]) -> tuple[Column[T], ...]:
@@ -137,6 +141,7 @@ GROUP_COLUMNS: tuple[Column[Row], ...] = (
     Column("p_holm", "p (Holm)", lambda row: row.p, ".4f", 1, p_text),
     Column("p_raw", "", lambda row: row.p_raw),
     Column("test_of", "", lambda row: row.method),
+    Column("spread_assumed", "", lambda row: int(row.assumed)),
     Column("reference", "", lambda row: row.reference),
     Column("mark", "mark", marks),
     Column("best", "", lambda row: int(row.best)),

@@ -12,6 +12,8 @@ from transferlab.record import setting
 from transferlab.tasks.schemes import of_summary
 
 Summary = dict[str, Any]
+UNDER_WAY = ("running", "trained", "interrupted")
+"""Status of a run that neither finished nor failed."""
 
 
 class Estimate(NamedTuple):

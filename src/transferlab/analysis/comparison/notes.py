@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transferlab.analysis.comparison import software
-from transferlab.analysis.comparison.groups import Summary, faults
+from transferlab.analysis.comparison.columns import ASSUMED
+from transferlab.analysis.comparison.groups import UNDER_WAY, Summary, faults
 from transferlab.analysis.comparison.standing import Row, block_of
 from transferlab.record import folder as run_folder
 from transferlab.record import history
 
+RARE = 0.2
+"""Share of runs that fail, for a sentence on what an interval is worth then."""
 HISTORIES = (history.NAME, "metrics.csv")
 
 
@@ -19,7 +22,9 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return [
         *legend(rows),
         *_tests(rows),
+        *_assumptions(rows),
         *_failed(rows),
+        *_coverage(rows),
         *_repeated(rows),
         *_stopped(rows),
         *apart(rows),
@@ -53,6 +58,42 @@ def _tests(rows: Sequence[Row]) -> list[str]:
             )
     if found and any(row.method in {"McNemar", "randomisation"} for row in rows):
         found.append("p of single runs speaks of these trained models only, not of another seed.")
+    return found
+
+
+def _assumptions(rows: Sequence[Row]) -> list[str]:
+    """What a p of one run against several rests on, and why there is none for one against two."""
+    found = []
+    if any(row.assumed for row in rows):
+        found.append(
+            f"{ASSUMED} one run against several: p takes the single run to vary over seeds as much as the other "
+            "setting, which one run cannot show. If it varies more, equal settings are called different far more often "
+            "than at 5 % (docs/comparing.md)."
+        )
+    alone = [row for row in rows if row.difference is not None and row.p is None]
+    for task in dict.fromkeys(row.group.key.task for row in alone):
+        named = ", ".join(row.label for row in alone if row.group.key.task == task)
+        found.append(
+            f"{task}: no p for {named}: of one run against two nobody knows how much they vary over seeds; run more."
+        )
+    if any("text" in row.method for row in rows):
+        found.append("Test examples with the same text count as one in p and in the interval of a difference.")
+    return found
+
+
+def _coverage(rows: Sequence[Row]) -> list[str]:
+    """How little an interval over a few seeds says where some runs fail: those that did not fail may be all it saw."""
+    found = []
+    for row in rows:
+        bad = [fault for run in row.group.runs for fault in faults(run) if fault not in UNDER_WAY]
+        score = row.group.score
+        if bad and score is not None and score.low is not None:
+            # no interval of sound runs alone reaches down to a mean with failures in it
+            seen = 1 - (1 - RARE) ** score.n
+            found.append(
+                f"{row.group.key.task}: {row.label} fails now and then; if one run in five does, a 95 % interval over "
+                f"{score.n} seeds covers the mean in about {100 * seen:.0f} % of cases. Run more seeds."
+            )
     return found
 
 

@@ -19,7 +19,7 @@ from transferlab.tasks.schemes import of_summary
 from transferlab.tasks.spec import Kind
 
 Array = np.ndarray[Any, Any]
-VERSION = "1"
+VERSION = "2"
 """Part of the name of kept outcomes; to be raised when they are computed otherwise."""
 
 
@@ -29,10 +29,17 @@ class Outcomes(NamedTuple):
     Attributes:
         examples: Names ids and gold labels; two runs are paired only if they agree in it.
         counts: ``[examples, counts]``; what they are depends on the metric, see `transferlab.tasks.kinds`.
+        texts: ``[examples]``, for each the number of the first example with the same text, as far as the run says so.
     """
 
     examples: str
     counts: Array
+    texts: Array
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a text is known to stand there twice."""
+        return len(np.unique(self.texts)) < len(self.texts)
 
 
 def outcomes(summary: Summary) -> Outcomes | None:
@@ -68,7 +75,7 @@ def _count(path: Path, kind: str, metric: str, summary: Summary) -> Outcomes:
         gold, found = list(map(read, gold)), list(map(read, found))
     examples = hashlib.sha256(json.dumps([[line["id"] for line in lines], gold]).encode()).hexdigest()[:16]
     counts = KINDS[cast(Kind, kind)].counts(found, gold, metric, summary.get("labels") or [])
-    return Outcomes(examples, counts)
+    return Outcomes(examples, counts, np.array([int(line.get("repeats", line["id"])) for line in lines]))
 
 
 def _read(path: Path) -> Outcomes | None:
@@ -76,7 +83,7 @@ def _read(path: Path) -> Outcomes | None:
         return None
     try:
         with np.load(path) as kept:
-            return Outcomes(str(kept["examples"]), kept["counts"].astype(float))
+            return Outcomes(str(kept["examples"]), kept["counts"].astype(float), kept["texts"])
     except (OSError, ValueError, KeyError):
         return None
 
@@ -87,21 +94,23 @@ def _keep(path: Path, found: Outcomes) -> Outcomes:
         path.parent.mkdir(parents=True, exist_ok=True)
         # counts are small whole numbers, moments are not
         whole = bool((found.counts == found.counts.astype(np.uint8)).all())
-        np.savez(temporary, examples=found.examples, counts=found.counts.astype(np.uint8) if whole else found.counts)
+        counts = found.counts.astype(np.uint8) if whole else found.counts
+        np.savez(temporary, examples=found.examples, counts=counts, texts=found.texts)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
     return found
 
 
-def sample(group: Group) -> tuple[str, Array] | None:
-    """The outcomes of all counted runs of a setting.
+def sample(group: Group) -> Outcomes | None:
+    """The outcomes of all counted runs of a setting, in the order of their seeds.
 
     Returns:
-        A name of the examples and ``[runs, examples, counts]``; None where a run has none or has others.
+        Those of the runs with ``[runs, examples, counts]``; None where a run has none or has others.
     """
     found = [outcomes(run) for run in group.counted]
     known = [one for one in found if one is not None]
     if not known or len(known) < len(found) or len({one.examples for one in known}) > 1:
         return None
-    return known[0].examples, np.stack([one.counts for one in known])
+    told = next((one for one in known if one.repeats), known[0])
+    return told._replace(counts=np.stack([one.counts for one in known]))

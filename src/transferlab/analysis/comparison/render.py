@@ -84,6 +84,7 @@ TEX = {
     "\\": r"\textbackslash{}",
     "±": r"$\pm$",
     "★": r"$\star$",
+    "†": r"$\dagger$",
     "▼": r"$\downarrow$",
     "<": "$<$",
     ">": "$>$",

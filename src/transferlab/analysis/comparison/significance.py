@@ -25,10 +25,12 @@ class Sample(NamedTuple):
     Attributes:
         counts: ``[runs, examples, counts]``, see `transferlab.analysis.comparison.outcomes`.
         fixed: Whether a single run stands for all seeds, as that of a classical baseline does.
+        seeds: Those of the runs; empty where they are not known.
     """
 
     counts: Array
     fixed: bool = False
+    seeds: tuple[int, ...] = ()
 
 
 class Result(NamedTuple):
@@ -36,30 +38,38 @@ class Result(NamedTuple):
 
     Attributes:
         difference: Mean metric of the one minus that of the other.
-        p: Two-sided p-value, not corrected.
+        p: Two-sided p-value, not corrected; None where the runs cannot tell it.
         method: Name of the test.
         half: Half of the 95 % interval of the difference; None where nothing can be said of it.
+        assumed: Whether it takes a single run to vary over seeds as much as the other setting does.
     """
 
     difference: float
-    p: float
+    p: float | None
     method: str
     half: float | None = None
+    assumed: bool = False
 
 
-def against(reference: Sample, others: Sequence[Sample], metric: Metric, accuracy: bool) -> list[Result]:
+def against(
+    reference: Sample, others: Sequence[Sample], metric: Metric, accuracy: bool, texts: Array | None = None
+) -> list[Result]:
     """Tests settings against a reference.
 
     A single run against a single run, or against a baseline: `mcnemar` for accuracy, else `randomisation`; that
     speaks of these two trained models. As soon as one of the two has several seeds: `seeds_and_examples`, which speaks
-    of the settings.
+    of the settings. Examples with the same text are one sample of it, not several: `by_text`.
 
     Args:
         reference: What the others are compared with.
         others: Settings on the same examples.
         metric: A metric of sums, from `transferlab.tasks.kinds.SUMS`.
         accuracy: Whether the metric is a share of right answers.
+        texts: ``[examples]``, equal numbers where texts are equal; None where none is known to stand there twice.
     """
+    if texts is not None:
+        reference = reference._replace(counts=by_text(reference.counts, texts))
+        others = [other._replace(counts=by_text(other.counts, texts)) for other in others]
     results: dict[int, Result] = {}
     single = [n for n, other in enumerate(others) if len(other.counts) == len(reference.counts) == 1]
     known = _errors(reference, metric)
@@ -71,20 +81,51 @@ def against(reference: Sample, others: Sequence[Sample], metric: Metric, accurac
     for n in single:
         results[n] = results[n]._replace(half=over_examples(_errors(others[n], metric), known))
     several = [n for n in range(len(others)) if n not in results]
-    results |= {n: seeds_and_examples(_errors(others[n], metric), known) for n in several}
+    results |= {n: _over_seeds(others[n], reference, _errors(others[n], metric), known) for n in several}
     return [results[n] for n in range(len(others))]
+
+
+def by_text(counts: Array, texts: Array) -> Array:
+    """Adds up the counts ``[runs, examples, counts]`` of examples with the same text, in the order of `texts`.
+
+    A model answers a text that stands there three times three times alike: that is one observation, and whoever counts
+    three finds differences that are not there.
+    """
+    order = np.argsort(texts, kind="stable")
+    starts = np.flatnonzero(np.diff(texts[order], prepend=texts[order[0]] - 1))
+    found: Array = np.add.reduceat(counts[:, order], starts, axis=1)
+    return found
 
 
 def mcnemar(one: Array, other: Array) -> Result:
     """McNemar's exact test (McNemar 1947): of the examples that one of two models has right, how many are whose?
 
+    Texts that stand there several times are clusters: the sum of gains in each is as likely to have the one sign as the
+    other, and the p-value is that of all signs, exactly. (Durkalski et al. 2003 have the chi-squared statistic of it.)
+    Where no text is repeated that is McNemar's test.
+
     Args:
-        one: Counts ``[examples, 2]`` of accuracy: 1, and whether it is right.
+        one: Counts ``[texts, 2]`` of accuracy: examples of the text, and how many are right.
         other: Those of the other model.
     """
-    gain = one[:, 1] - other[:, 1]
-    p = sign_test(int((gain > 0).sum()), int((gain < 0).sum()))
-    return Result(float(gain.mean()), p, "McNemar")
+    gains = (one[:, 1] - other[:, 1]).astype(int)
+    difference = float(gains.sum() / one[:, 0].sum())
+    if np.abs(gains).max(initial=0) <= 1:
+        return Result(difference, sign_test(int((gains > 0).sum()), int((gains < 0).sum())), "McNemar")
+    return Result(difference, _sign_flips(gains), "McNemar by text")
+
+
+def _sign_flips(gains: Array) -> float:
+    """Share of all choices of signs whose sum is at least as far from 0 as that of whole numbers."""
+    chances = np.ones(1)
+    for size, count in zip(*np.unique(np.abs(gains[gains != 0]), return_counts=True), strict=True):
+        # so many of them get a plus: the sum is size * (2 * pluses - count)
+        tosses = [math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) for k in range(count + 1)]
+        spread = np.zeros(2 * size * count + 1)
+        spread[:: 2 * size] = np.exp(np.array(tosses) - count * math.log(2))
+        chances = np.convolve(chances, spread)
+    sums = np.arange(len(chances)) - len(chances) // 2
+    return float(min(1.0, chances[np.abs(sums) >= abs(gains.sum())].sum()))
 
 
 def randomisation(ones: Array, other: Array, metric: Metric, shuffles: int = SHUFFLES, seed: int = 0) -> list[Result]:
@@ -152,6 +193,37 @@ def _errors(sample: Sample, metric: Metric) -> Errors:
     without = metric(totals[:, None] - sample.counts)
     influence = (without - without.mean(1, keepdims=True)) * np.sqrt((examples - 1) / examples)
     return Errors(metric(totals), influence, sample.fixed or False)
+
+
+def _over_seeds(one: Sample, other: Sample, errors: Errors, known: Errors) -> Result:
+    """The test over seeds and examples that the runs of two settings allow."""
+    runs = sorted((len(one.counts), len(other.counts)))
+    alone = min((one, other), key=lambda sample: len(sample.counts))
+    borrowed = runs[0] == 1 and not alone.fixed
+    if borrowed and runs[1] == 2:
+        # the spread of one setting from two runs, and of the other from none
+        return Result(float(errors.scores.mean() - known.scores.mean()), None, "")
+    if runs[0] > 1 and set(one.seeds) == set(other.seeds) and len(set(one.seeds)) == runs[0] == runs[1]:
+        return paired(_by_seed(errors, one.seeds), _by_seed(known, other.seeds))
+    return seeds_and_examples(errors, known)._replace(assumed=borrowed)
+
+
+def _by_seed(errors: Errors, seeds: tuple[int, ...]) -> Errors:
+    order = np.argsort(seeds)
+    return errors._replace(scores=errors.scores[order], influence=errors.influence[order])
+
+
+def paired(one: Errors, other: Errors) -> Result:
+    """Tests two settings that were run with the same seeds, in the same order.
+
+    A seed draws the training examples where not all are taken, their order, and the new weights, for both settings.
+    What they share of it is no more in the difference of two runs of a seed. So `seeds_and_examples` is asked about
+    these differences: ``V = S²_d / r + max(0, c_d)`` with r - 1 degrees of freedom before those of the examples. With
+    endless examples it is the paired t test.
+    """
+    gains = Errors(one.scores - other.scores, one.influence - other.influence, fixed=False)
+    nothing = Errors(np.zeros(1), np.zeros((1, gains.influence.shape[1])), fixed=True)
+    return seeds_and_examples(gains, nothing)._replace(method="paired seeds and examples")
 
 
 def seeds_and_examples(one: Errors, other: Errors) -> Result:

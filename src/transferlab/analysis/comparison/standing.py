@@ -20,10 +20,12 @@ class Row(NamedTuple):
         label: What to call it.
         reference: Label of what it is compared with; empty for the reference itself and where nothing was tested.
         difference: Its mean minus that of the reference.
-        p: p-value against the reference, corrected by Holm over the comparisons of the block.
+        p: p-value against the reference, corrected by Holm over the comparisons of the block; None beside a difference
+            where one run stands against two, which tell too little of how much a single run varies.
         p_raw: The same without correction.
         method: Name of the test.
         half: Half of the 95 % interval of `difference`, not corrected for the number of comparisons.
+        assumed: Whether p takes a single run to vary over seeds as much as the other setting does.
         best: Whether it has the best mean of its block.
         tied: Whether it was tested against the best one and is not significantly worse.
         below: The baseline that it is worse than; empty without.
@@ -38,6 +40,7 @@ class Row(NamedTuple):
     p_raw: float | None = None
     method: str = ""
     half: float | None = None
+    assumed: bool = False
     best: bool = False
     tied: bool = False
     below: str = ""
@@ -150,10 +153,11 @@ def _is_sound(one: Group) -> bool:
 class _Result(NamedTuple):
     reference: str
     difference: float
-    p: float
-    p_raw: float
+    p: float | None
+    p_raw: float | None
     method: str
     half: float | None
+    assumed: bool
 
 
 def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
@@ -169,15 +173,30 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     base = next((found for row, found in known if row is reference), None)
     if base is None:
         return {}
-    others = [(row, found) for row, found in known if row is not reference and found and found[0] == base[0]]
+    others = [
+        (row, found) for row, found in known if row is not reference and found and found.examples == base.examples
+    ]
     metric = SUMS[str(one.get("kind")), reference.group.key.metric]
-    samples = [significance.Sample(found[1], _classical(row.group)) for row, found in others if found]
+    first, *samples = [
+        significance.Sample(found.counts, _classical(row.group), row.group.seeds)
+        for row, found in [(reference, base), *others]
+    ]
+    # the examples are the same; a run of before does not say which texts stand there twice
+    texts = next((found.texts for found in (base, *(found for _, found in others)) if found.repeats), None)
     accuracy = reference.group.key.metric == "accuracy"
-    against = significance.against(significance.Sample(base[1], _classical(reference.group)), samples, metric, accuracy)
-    corrected = significance.holm([result.p for result in against])
+    against = significance.against(first, samples, metric, accuracy, texts)
+    corrected = iter(significance.holm([result.p for result in against if result.p is not None]))
     return {
-        row.group.key: _Result(reference.label, result.difference, p, result.p, result.method, result.half)
-        for (row, _), result, p in zip(others, against, corrected, strict=True)
+        row.group.key: _Result(
+            reference.label,
+            result.difference,
+            None if result.p is None else next(corrected),
+            result.p,
+            result.method,
+            result.half,
+            result.assumed,
+        )
+        for (row, _), result in zip(others, against, strict=True)
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from transferlab.analysis.comparison.columns import p_text
+from transferlab.analysis.comparison.columns import ASSUMED, p_text
 from transferlab.analysis.comparison.groups import is_baseline
 from transferlab.analysis.page.gather import Setting, Task
 from transferlab.analysis.page.markup import Html, join, tag
@@ -43,10 +43,12 @@ def verdict(task: Task, anchor: str) -> Html:
 def _items(best: Setting, scored: Sequence[Setting]) -> list[Html]:
     others = [setting for setting in scored if setting is not best]
     tested = [setting for setting in others if setting.row.p is not None]
+    untested = [setting for setting in others if setting.row.p is None]
     kinds = (
         ("Not shown to be worse", [setting for setting in tested if setting.row.tied]),
         ("Worse", [setting for setting in tested if not setting.row.tied]),
-        ("Not tested, for want of predictions on the same examples", [s for s in others if s.row.p is None]),
+        ("Not tested, being one run against two", [s for s in untested if s.row.difference is not None]),
+        ("Not tested, for want of predictions on the same examples", [s for s in untested if s.row.difference is None]),
     )
     items = [_listed(what, found) for what, found in kinds if found]
     if not others:
@@ -60,6 +62,10 @@ def _items(best: Setting, scored: Sequence[Setting]) -> list[Html]:
         )
     if tested and all(len(setting.runs) == 1 for setting in scored):
         items.append(join("Single runs: p speaks of these trained models only, not of another seed."))
+    if any(setting.row.assumed for setting in tested):
+        items.append(
+            join(f"{ASSUMED} One run against several: p takes the single run to vary over seeds as much as the other.")
+        )
     return items
 
 

@@ -20,7 +20,7 @@ MARKS = {NOTE: "note", WRONG: "WRONG"}
 
 
 def main(arguments: list[str]) -> None:
-    """Runs ``transferlab doctor``; exits with status 1 where something is wrong.
+    """Runs ``transferlab doctor``; exit code 1 where something is wrong.
 
     Raises:
         TransferlabError: A wrong option.

@@ -18,7 +18,7 @@ from transferlab.baselines import command as baseline
 from transferlab.cli import blame, boundary, bounds
 from transferlab.cli.messages import explain
 from transferlab.cli.parsing import check, check_text, collected
-from transferlab.config.trees import DEEPEST
+from transferlab.config.plain import DEEPEST
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.cache import CacheConfig
@@ -408,7 +408,9 @@ def test_port_that_is_none(fails, port):
 
 def test_thousands_of_brackets_in_a_file(fails, place):
     (place / "deep.yaml").write_text("a: " + "[" * 3000 + "]" * 3000)
-    assert f"deep.yaml: brackets are nested more than {DEEPEST} deep" in fails("fit", "--config", "deep.yaml")
+    assert f"deep.yaml is not valid YAML: line 1: nested more than {DEEPEST} deep." in fails(
+        "fit", "--config", "deep.yaml"
+    )
 
 
 # lines that used to mislead --------------------------------------------------------------------------------------------

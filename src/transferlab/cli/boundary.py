@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.escapes import visible
 
 DEBUG = "TRANSFERLAB_DEBUG"
 """Set by ``--debug``; processes that this one starts inherit it."""
@@ -49,7 +50,7 @@ def run(command: Callable[[], None]) -> None:
                 raise
             if os.environ.get(DEBUG):
                 traceback.print_exception(error)
-            print(f"error: {message}", file=sys.stderr)
+            print(f"error: {visible(message)}", file=sys.stderr)
             sys.exit(MISTAKE)
     except MemoryError:
         # not even the message could be made

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from transferlab.config import experiments, trees
-from transferlab.ground import screen
+from transferlab.ground import escapes, screen
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.ground.quiet import no_bars_on_pipes
@@ -146,7 +146,7 @@ def markdown(found: list[tuple[str, Source, Facts]]) -> str:
     for task, _, facts in found:
         train = facts["splits"][facts["train"]]
         inside = telling.percent(train["inside"]) if train.get("inside") is not None else ""
-        first = [task, f"{train['examples']:,}", f"{train['plain']['surplus']:,}"]
+        first = [escapes.markdown(task), f"{train['examples']:,}", f"{train['plain']['surplus']:,}"]
         several = train["plain"]["contradictory"]
         first += ["" if several is None else f"{several:,}", telling.percent(train["shared"]), inside]
         for split, other in facts["against"].items() or [("", {})]:
@@ -160,7 +160,7 @@ def _cells(split: str, other: Facts, facts: Facts) -> list[str]:
         return [""] * len(HEADS_OF_OTHERS)
     met, near_ = other["plain"] + other["swapped"], other.get("nearest")
     return [
-        split,
+        escapes.markdown(split),
         f"{facts['splits'][split]['examples']:,}",
         f"{other['exact']:,}",
         f"{other['plain']:,}",

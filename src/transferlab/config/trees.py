@@ -6,13 +6,12 @@ from typing import Any
 
 import yaml
 
+from transferlab.config import plain
 from transferlab.config.renamed import renamed
 from transferlab.config.shipped import SHIPPED, find, listed
 from transferlab.ground.errors import TransferlabError, near
 
 Tree = dict[str, Any]
-DEEPEST = 100
-"""Brackets inside one another in a file or a value; more is no configuration."""
 
 
 def expand(path: Path, chosen: Mapping[str, str] | None = None) -> Tree:
@@ -71,27 +70,16 @@ def read_yaml(path: Path) -> Tree:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise TransferlabError(f"{path} is not UTF-8: {error}. Save it as UTF-8.") from error
-    if depth(text) > DEEPEST:
-        raise TransferlabError(f"{path}: brackets are nested more than {DEEPEST} deep.")
     try:
-        tree = yaml.safe_load(text)
+        tree = plain.load(text)
     except yaml.YAMLError as error:
-        raise TransferlabError(f"{path} is not valid YAML: {str(error).replace(chr(10), ' ')}") from error
+        raise TransferlabError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if tree is None:
         raise TransferlabError(f"{path} is empty.")
     if not isinstance(tree, dict):
         raise TransferlabError(f"{path} must hold `key: value` pairs, not {tree!r}.")
     current: Tree = renamed(tree)
     return current
-
-
-def depth(text: str) -> int:
-    """How deep the brackets of a text are nested at most; a YAML reader needs minutes for thousands of them."""
-    deepest = now = 0
-    for character in text:
-        now += (character in "[{") - (character in "]}")
-        deepest = max(deepest, now)
-    return deepest
 
 
 def near_files(path: Path) -> str:

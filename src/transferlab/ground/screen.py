@@ -2,6 +2,9 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from transferlab.ground.escapes import visible
 
 
 def console() -> Console:
@@ -20,5 +23,6 @@ def facts(rows: dict[str, str], title: str) -> Table:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, value)
+        # as text: neither markup of rich nor a terminal's codes are obeyed
+        table.add_row(Text(visible(name)), Text(visible(value)))
     return table

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
+from transferlab.ground.escapes import visible
 from transferlab.record import stopping, thresholds
 from transferlab.record.predictions import Record
 from transferlab.tasks import schemes, words
@@ -84,7 +86,7 @@ def class_table(rows: dict[str, dict[str, float]], title: str) -> Table:
         table.add_column(name, justify="right")
     for name, row in rows.items():
         numbers = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
-        table.add_row(name, *numbers, str(int(row["support"])))
+        table.add_row(Text(visible(name)), *numbers, str(int(row["support"])))
     return table
 
 

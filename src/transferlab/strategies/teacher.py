@@ -6,11 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from torch import Tensor, nn
 
 from transferlab.config import hashes
 from transferlab.config.places import find_run
+from transferlab.config.trees import read_yaml
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.content import content_of
 from transferlab.encoders.loading import load_model
@@ -96,7 +96,7 @@ def restore(run: Path, beside_base: bool = False) -> Strategy:
     checkpoint = run / "checkpoints" / "best.ckpt"
     if not checkpoint.is_file():
         raise TransferlabError(f"{run} holds no checkpoint (checkpoints/best.ckpt); did the run finish?")
-    tree = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    tree = read_yaml(run / "config.yaml")
     spec = json.loads((run / "summary.json").read_text(encoding="utf-8"))["spec"]
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
     if fields.get("scheme"):

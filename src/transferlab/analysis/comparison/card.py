@@ -21,6 +21,7 @@ from transferlab.analysis.comparison.reading import read
 from transferlab.analysis.comparison.standing import block_of, standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.escapes import markdown, visible
 from transferlab.record import folder as run_folder
 from transferlab.record import setting
 from transferlab.tasks.inspection import telling
@@ -164,14 +165,15 @@ def _body(one: Group, own: Summary, config: dict[str, Any], beside: list[Summary
         "seeds": seeds,
     }
     return [
-        f"# {own.get('experiment')}",
+        f"# {markdown(str(own.get('experiment')))}",
         "",
-        f"{own.get('encoder')} transferred to {own.get('task')} by {own.get('strategy')}, trained with transferlab. "
+        markdown(f"{own.get('encoder')} transferred to {own.get('task')} by {own.get('strategy')}, ")
+        + "trained with transferlab. "
         f"The checkpoint beside this card is that of seed {own.get('seed')}.",
         "",
         "## Training",
         "",
-        *_table(["", ""], [[name, str(text)] for name, text in trained.items() if text]),
+        *_table(["", ""], [[name, markdown(str(text))] for name, text in trained.items() if text]),
         "",
         "## Results",
         "",
@@ -188,7 +190,7 @@ def _body(one: Group, own: Summary, config: dict[str, Any], beside: list[Summary
         "## Use",
         "",
         "```sh",
-        f"transferlab predict --run {shlex.quote(str(own['run']))}",
+        f"transferlab predict --run {shlex.quote(visible(str(own['run'])))}",
         f"transferlab fit --config config.yaml --seed_everything {own.get('seed')}   # the same again",
         "```",
         *_versions(Path(str(own["folder"]))),
@@ -226,9 +228,12 @@ def _others(one: Group, beside: list[Summary]) -> list[str]:
     for row in rows:
         score = row.group.score
         assert score is not None
-        label = f"**{row.label}**" if row.group.key == one.key else row.label
+        label = markdown(row.label)
+        label = f"**{label}**" if row.group.key == one.key else label
         spread = f" ± {score.std:.4f}" if score.std is not None else ""
-        cells.append([label, row.group.key.encoder, str(row.group.key.train_examples), f"{score.mean:.4f}{spread}"])
+        cells.append(
+            [label, markdown(row.group.key.encoder), str(row.group.key.train_examples), f"{score.mean:.4f}{spread}"]
+        )
     return [
         "On the same test examples:",
         "",
@@ -289,4 +294,4 @@ def _number(number: float | None) -> str:
 
 def _table(header: list[str], rows: list[list[str]]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return ["| " + " | ".join(line) + " |" for line in lines]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from transferlab.analysis.comparison.columns import DIFFERING, KEPT, SPARE, Column
+from transferlab.ground import escapes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,11 +55,9 @@ def markdown(sheet: Sheet[T]) -> list[str]:
     lines = ["| " + " | ".join(column.title for column in sheet.titled) + " |"]
     lines.append("|" + "|".join(" ---: " if column.form else " --- " for column in sheet.titled) + "|")
     for row in sheet.rows:
-        cells = [
-            _emphasis(sheet, row, column, "**{}**", lambda text: text.replace("|", "\\|")) for column in sheet.titled
-        ]
+        cells = [_emphasis(sheet, row, column, "**{}**", escapes.markdown) for column in sheet.titled]
         lines.append("| " + " | ".join(cells) + " |")
-    return lines + [f"\n{note}" for note in sheet.notes]
+    return lines + [f"\n{escapes.markdown(note)}" for note in sheet.notes]
 
 
 def latex(sheet: Sheet[T]) -> list[str]:
@@ -72,7 +71,12 @@ def latex(sheet: Sheet[T]) -> list[str]:
         if number and sheet.section(row) != sheet.section(sheet.rows[number - 1]):
             lines.append(r"\midrule")
         lines.append(" & ".join(_emphasis(sheet, row, column, r"\textbf{{{}}}", _tex) for column in shown) + r" \\")
-    return [*lines, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in sheet.notes)]
+    return [
+        *lines,
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(f"% {' '.join(escapes.visible(note).split())}" for note in sheet.notes),
+    ]
 
 
 def _emphasis(sheet: Sheet[T], row: T, column: Column[T], bold: str, escape: Callable[[str], str]) -> str:
@@ -95,7 +99,7 @@ TEX = {
 
 
 def _tex(text: str) -> str:
-    return "".join(TEX.get(letter, letter) for letter in text)
+    return "".join(TEX.get(letter, letter) for letter in escapes.visible(text))
 
 
 def _print_csv(sheet: Sheet[T]) -> None:
@@ -103,7 +107,9 @@ def _print_csv(sheet: Sheet[T]) -> None:
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(column.name for column in sheet.columns)
-    writer.writerows(["" if (v := c.value(row)) is None else v for c in sheet.columns] for row in sheet.rows)
+    for row in sheet.rows:
+        values = [column.value(row) for column in sheet.columns]
+        writer.writerow("" if v is None else escapes.cell(v) if isinstance(v, str) else v for v in values)
 
 
 def _print_table(sheet: Sheet[T]) -> None:
@@ -122,7 +128,7 @@ def _print_table(sheet: Sheet[T]) -> None:
     if narrow := [column.title for column in hidden if not _same(column, sheet.rows)]:
         screen.print(f"left out for want of width: {', '.join(narrow)}; --format csv has them", markup=False)
     for note in sheet.notes:
-        screen.print(note, markup=False)
+        screen.print(escapes.visible(note), markup=False)
 
 
 def _same(column: Column[T], rows: Sequence[T]) -> bool:
@@ -155,6 +161,6 @@ def _table(columns: Sequence[Column[T]], sheet: Sheet[T]) -> "Table":
         table.add_column(column.title, justify="right" if column.form else "left", overflow="fold")
     for number, row in enumerate(sheet.rows):
         last = number + 1 < len(sheet.rows) and sheet.section(row) != sheet.section(sheet.rows[number + 1])
-        cells = (escape(column.text(row)) for column in columns)
+        cells = (escape(escapes.visible(column.text(row))) for column in columns)
         table.add_row(*cells, style=sheet.style(row), end_section=last)
     return table

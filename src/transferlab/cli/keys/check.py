@@ -9,7 +9,8 @@ import yaml
 from transferlab.cli.keys.catalog import Catalog, Key, Kind
 from transferlab.cli.keys.nearest import nearest
 from transferlab.cli.keys.words import NOTHING
-from transferlab.config.trees import DEEPEST, Tree, depth, merge
+from transferlab.config import plain
+from transferlab.config.trees import Tree, merge
 from transferlab.ground.errors import TransferlabError, did_you_mean
 
 OF_A_CLASS = ("class_path", "init_args", "dict_kwargs")
@@ -255,9 +256,19 @@ def options(given: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             raise TransferlabError(misplaced(name))
         takes = not assigned and rest and not is_option(rest[0]) and not name.startswith("--print_config")
         value = given_value if assigned else rest.pop(0) if takes else None
-        if value and name not in {"--config", "-c"} and depth(value) > DEEPEST:
-            raise TransferlabError(f"{name}: brackets are nested more than {DEEPEST} deep.")
+        if value and name not in {"--config", "-c"} and any(mark in value for mark in "[{&"):
+            _check_plain(name, value)
         yield name, value
+
+
+def _check_plain(name: str, value: str) -> None:
+    try:
+        plain.load(value)
+    except plain.Refused as error:
+        raise TransferlabError(f"{name}: {error}.") from error
+    except yaml.YAMLError:
+        # text that the parser may well take
+        return
 
 
 def is_option(word: str) -> bool:

@@ -90,6 +90,12 @@ CASES = {
     "frozen layers, kept states": Case("FullFineTuning", {"top_layers": 1}, {STEPS: 2}, SOME),
     "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
     "from scratch": Case("FromScratch", {}, {STEPS: 2}, SOME),
+    "balanced sampling, focal loss": Case(
+        "FullFineTuning", {"loss": "focal"}, {STEPS: 2, "data.init_args.sampling": "balanced"}, SOME
+    ),
+    "several labels, weighted loss": Case(
+        "FullFineTuning", {"loss": "weighted"}, {STEPS: 2, "data.init_args.task": "demo_topics"}, SOME
+    ),
     "packed": Case(
         "ParameterEfficient",
         LORA,

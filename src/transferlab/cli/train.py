@@ -177,6 +177,7 @@ class TransferCLI(ExperimentCLI):
         check_interval(self.trainer, self.datamodule)
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)
+        self.model.weigh(self.datamodule)
         self.datamodule = self.model.wrap_data(self.datamodule, work_of(self.trainer, self.settings.cache))
         self._open(training=True)
         if self.checkpoint is None:

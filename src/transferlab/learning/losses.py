@@ -4,11 +4,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning.imbalance import LossForm
 from transferlab.learning.kinds import KINDS
 from transferlab.tasks.spec import Kind
 
 
-def task_loss(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
+def task_loss(
+    kind: Kind,
+    logits: Tensor,
+    labels: Tensor,
+    mask: Tensor | None = None,
+    form: LossForm | None = None,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Returns the supervised loss of a batch.
 
     * classification: ``mean_i -log softmax(logits_i)[labels_i]``
@@ -21,10 +29,14 @@ def task_loss(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = 
         logits: `[batch, classes]`, `[batch]` for regression, `[batch, words, classes]` for tagging.
         labels: `[batch]`, or `[batch, words]` for tagging.
         mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
+        form: ``weighted`` or ``focal``, see `transferlab.learning.imbalance`; None: all decisions count alike.
+        weights: For ``weighted``, what `KINDS[kind].weights` gives.
 
     Returns:
         A scalar in float32.
     """
+    if form is not None:
+        return KINDS[kind].reweighted(logits.float(), labels, mask, form, weights)
     return KINDS[kind].loss(logits.float(), labels, mask)
 
 
@@ -48,6 +60,8 @@ def distillation_loss(
     alpha: float,
     temperature: float,
     mask: Tensor | None = None,
+    form: LossForm | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Returns the loss of a student that imitates a teacher (Hinton et al., 2015, https://arxiv.org/abs/1503.02531).
 
@@ -67,19 +81,21 @@ def distillation_loss(
         alpha: Weight of the labels, 0 to 1.
         temperature: T, above 0.
         mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
+        form: Of the term with the labels, see `task_loss`.
+        weights: See `task_loss`.
 
     Returns:
         A scalar in float32.
     """
     if alpha == 1:
-        return task_loss(kind, student, labels, mask)
+        return task_loss(kind, student, labels, mask, form, weights)
     _check(alpha, temperature)
     if teacher is None:
         raise TransferlabError(f"distillation with alpha={alpha} needs a teacher; only alpha=1 does without")
     imitation = KINDS[kind].imitation(student.float(), teacher.detach().float(), labels, temperature, mask)
     if alpha == 0:
         return imitation
-    return alpha * task_loss(kind, student, labels, mask) + (1 - alpha) * imitation
+    return alpha * task_loss(kind, student, labels, mask, form, weights) + (1 - alpha) * imitation
 
 
 def representation_loss(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:

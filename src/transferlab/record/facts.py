@@ -5,6 +5,7 @@ from typing import Any
 
 from transferlab.encoders.loading import locate
 from transferlab.ground.hardware import in_words
+from transferlab.learning.imbalance import in_words as in_words_of_loss
 from transferlab.record import stopping
 from transferlab.record.setting import fingerprint
 from transferlab.strategies.base import Strategy
@@ -46,6 +47,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "weights": _weights(model),
         "base": model.encoder.content._asdict(),
         "frozen_work": model.frozen_work,
+        "imbalance": _imbalance(model, data),
         "without_effect": model.without_effect(),
         "kept": _kept(data),
         "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
@@ -103,3 +105,10 @@ def _kept(data: TaskDataModule) -> dict[str, str]:
         for field, splits in data.attached.items()
     }
     return {field: "+".join(found) for field, found in names.items()}
+
+
+def _imbalance(model: Strategy, data: TaskDataModule) -> str:
+    """What makes up for classes of unequal size, in words; empty without."""
+    drawn = "as many training examples of each class in every epoch" if data.sampling else ""
+    loss = in_words_of_loss(model.loss_form, model.label_weights, model.task.labels)
+    return "; ".join(filter(None, (loss, drawn)))

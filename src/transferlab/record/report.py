@@ -37,6 +37,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         else "",
         "hardware": summary.get("hardware", ""),
         "precision": summary.get("precision", ""),
+        "class imbalance": summary.get("imbalance") or "",
         "cached": "; ".join(summary.get("frozen_work", [])),
         "without effect": "; ".join(f"{key}: {why}" for key, why in summary.get("without_effect", {}).items()),
         "run directory": str(folder),

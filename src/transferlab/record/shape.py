@@ -42,10 +42,10 @@ SHAPE: dict[str, Check] = {
     **dict.fromkeys(
         ("experiment", "run", "strategy", "setting", "task", "kind", "primary", "encoder", "protocol", "weights"), _text
     ),
-    **dict.fromkeys(("status", "precision", "hardware", "error"), _text),
+    **dict.fromkeys(("status", "precision", "hardware", "error", "imbalance"), _text),
     **dict.fromkeys(("tags", "labels", "frozen_work", "not_in_config", "accepted"), _texts),
     **dict.fromkeys(("spec", "data", "params", "metrics", "perf", "before", "after", "test", "per_class"), _mapping),
-    **dict.fromkeys(("early_stopping", "without_effect", "layer_mix", "evaluated"), _mapping),
+    **dict.fromkeys(("early_stopping", "without_effect", "layer_mix", "evaluated", "thresholds"), _mapping),
     "seed": _whole,
     "checkpoint_mb": _number,
     "data.train_examples": _whole,
@@ -58,6 +58,7 @@ SHAPE: dict[str, Check] = {
     **dict.fromkeys((f"{group}.*" for group in ("params", "metrics", "before", "after")), _number),
     "per_class.*": _rates,
     "per_class.*.*": _number,
+    "thresholds.*.*": _number,
     "perf.*": _number,
 }
 """What stands at a dotted key, where it stands there; ``*`` is every key. Older runs lack some, and null is right."""

@@ -15,6 +15,8 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
 from transferlab.learning.cache import Work
 from transferlab.learning.heads import Head, HeadConfig
+from transferlab.learning.imbalance import LossForm
+from transferlab.learning.kinds import KINDS
 from transferlab.learning.losses import task_loss
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.strategies import content, effects, frozen
@@ -39,9 +41,13 @@ class Strategy(Remembered, Evaluated):
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
+        loss: For classes of unequal size. ``weighted``: each example (tagging: word; multilabel: decision) counts by
+            its class, rare ones more, by the training examples; ``focal``: the surer a right answer, the less it
+            counts; null: all count alike. Balanced sampling is `data.sampling`.
     """
 
     layer_decay = 1.0
+    label_weights: Tensor | None
 
     def __init__(
         self,
@@ -50,6 +56,7 @@ class Strategy(Remembered, Evaluated):
         head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
         optimizer: OptimizerCallable = adamw,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        loss: LossForm | None = None,
     ) -> None:
         super().__init__()
         self.task = task
@@ -57,6 +64,11 @@ class Strategy(Remembered, Evaluated):
         self.optimizer = optimizer
         self.head_config = head
         self.schedule = schedule
+        if loss and KINDS[task.kind].no_classes:
+            raise TransferlabError(f"model.loss: {loss} is not for {task.kind}: {KINDS[task.kind].no_classes}.")
+        self.loss_form = loss
+        # not in a checkpoint: they come from the labels of the training examples
+        self.register_buffer("label_weights", None, persistent=False)
         self.encoder: Encoder = build_encoder(encoder)
         self.head = Head(head, self.encoder.hidden_size, task)
         self.measure(task)
@@ -125,7 +137,35 @@ class Strategy(Remembered, Evaluated):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Training loss of a batch, a scalar: a mean over its examples, for tagging over its words, and constants."""
         assert batch.labels is not None
-        return task_loss(self.task.kind, logits, batch.labels, self._reachable(batch))
+        return task_loss(self.task.kind, logits, batch.labels, self._reachable(batch), self.loss_form, self.weights())
+
+    def weigh(self, data: TaskDataModule) -> None:
+        """Takes the weights of the labels from the training examples, where the loss is weighted.
+
+        Raises:
+            TransferlabError: The examples are drawn in equal numbers already.
+        """
+        if self.loss_form != "weighted":
+            return
+        if data.sampling:
+            raise TransferlabError(
+                "model.loss: weighted and data.sampling: balanced both make up for rare classes, twice as much as "
+                "needed together; set one of them."
+            )
+        self.label_weights = KINDS[self.task.kind].weights(data.part_labels(), len(self.task.labels)).to(self.device)
+
+    def weights(self) -> Tensor | None:
+        """The weights of a weighted loss; None for another one.
+
+        Raises:
+            TransferlabError: They were not taken from the data.
+        """
+        if self.loss_form == "weighted" and self.label_weights is None:
+            raise TransferlabError(
+                "model.loss: the weights of the labels are missing: train with callbacks=transferlab.run_callbacks(), "
+                "or with transferlab.FrozenWork() among them."
+            )
+        return self.label_weights
 
     # frozen layers ------------------------------------------------------------------------------------------------
 

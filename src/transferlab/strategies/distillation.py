@@ -12,6 +12,7 @@ from transferlab.encoders.layers import layer_list
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.cache import Work
 from transferlab.learning.heads import HeadConfig
+from transferlab.learning.imbalance import LossForm
 from transferlab.learning.losses import distillation_loss, representation_loss
 from transferlab.learning.optim import Schedule, adamw_1e4
 from transferlab.strategies import frozen
@@ -46,6 +47,7 @@ class Distillation(Strategy):
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
+        loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class Distillation(Strategy):
         head: HeadConfig = HeadConfig(lr=1e-3),  # noqa: B008  frozen
         optimizer: OptimizerCallable = adamw_1e4,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        loss: LossForm | None = None,
     ) -> None:
-        super().__init__(task, encoder, head, optimizer, schedule)
+        super().__init__(task, encoder, head, optimizer, schedule, loss)
         if not 0 <= alpha <= 1:
             raise TransferlabError(f"model.alpha: {alpha} is not in [0, 1].")
         if temperature <= 0:
@@ -106,6 +109,8 @@ class Distillation(Strategy):
         found = super().without_effect()
         if self.temperature != 2 and (self.alpha == 1 or self.task.kind == "regression"):
             found["model.temperature"] = "no distribution is imitated"
+        if self.loss_form and self.alpha == 0:
+            found["model.loss"] = "no term has the labels"
         return found
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -204,6 +209,8 @@ class Distillation(Strategy):
             self.alpha,
             self.temperature,
             self._reachable(batch),
+            self.loss_form,
+            self.weights(),
         )
         if self.beta:
             assert self._vectors is not None

@@ -7,6 +7,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.cache import Work
 from transferlab.learning.heads import HeadConfig
+from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_1e3
 from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy
@@ -26,6 +27,7 @@ class FeatureExtraction(Strategy):
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
+        loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
     """
 
     def __init__(
@@ -35,8 +37,9 @@ class FeatureExtraction(Strategy):
         head: HeadConfig = HeadConfig(kind="mlp"),  # noqa: B008  frozen
         optimizer: OptimizerCallable = adamw_1e3,
         schedule: Schedule = Schedule(warmup=0.05),  # noqa: B008  frozen
+        loss: LossForm | None = None,
     ) -> None:
-        super().__init__(task, encoder, head, optimizer, schedule)
+        super().__init__(task, encoder, head, optimizer, schedule, loss)
         self.encoder.backbone.requires_grad_(False)
 
     def without_effect(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ from lightning.pytorch.cli import OptimizerCallable
 
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.heads import HeadConfig
+from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_3e4
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskSpec
@@ -20,6 +21,7 @@ class FromScratch(Strategy):
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
+        loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
     """
 
     def __init__(
@@ -29,10 +31,11 @@ class FromScratch(Strategy):
         head: HeadConfig = HeadConfig(),  # noqa: B008  frozen
         optimizer: OptimizerCallable = adamw_3e4,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        loss: LossForm | None = None,
     ) -> None:
         if encoder.architecture == "pretrained":
             encoder = replace(encoder, architecture="random")
-        super().__init__(task, encoder, head, optimizer, schedule)
+        super().__init__(task, encoder, head, optimizer, schedule, loss)
 
     @property
     def cannot_be_sharded(self) -> str:

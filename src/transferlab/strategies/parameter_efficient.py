@@ -9,6 +9,7 @@ from torch import Tensor
 from transferlab.adapters import LoRA, Method
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.heads import HeadConfig
+from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_1e3
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskSpec
@@ -24,6 +25,7 @@ class ParameterEfficient(Strategy):
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
+        loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
     """
 
     def __init__(
@@ -34,8 +36,9 @@ class ParameterEfficient(Strategy):
         head: HeadConfig = HeadConfig(lr=1e-3),  # noqa: B008  frozen
         optimizer: OptimizerCallable = adamw_1e3,
         schedule: Schedule = Schedule(warmup=0.06),  # noqa: B008  frozen
+        loss: LossForm | None = None,
     ) -> None:
-        super().__init__(task, encoder, head, optimizer, schedule)
+        super().__init__(task, encoder, head, optimizer, schedule, loss)
         # no default in the signature: jsonargparse would hand its arguments on to another method that is chosen
         self.method = method or LoRA()
         self.init_args |= {"method": self.method}

@@ -41,6 +41,8 @@ class BucketBatchSampler(Sampler[list[int]]):
         world_size: Number of processes.
         max_tokens: Token budget per batch and rank: rows times the longest of them, packed the real tokens.
         packed: Whether batches are packed rows.
+        classes: The class of every example ``[examples]``: each epoch has as many examples as there are, in equal
+            numbers of every class; those of small classes come again, of large ones a random part. None: each once.
 
     Raises:
         TransferlabError: Fewer rows to evaluate than processes, or an example that exceeds the budget alone.
@@ -58,6 +60,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         world_size: int = 1,
         max_tokens: int | None = None,
         packed: bool = False,
+        classes: Array | None = None,
     ) -> None:
         self.lengths = np.asarray(lengths)
         if not shuffle:
@@ -81,6 +84,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         self.world_size = world_size
         self.max_tokens = max_tokens
         self.packed = packed
+        self.classes = classes
         self.epoch = 0
         self._begun = (0, 0)
 
@@ -152,7 +156,7 @@ class BucketBatchSampler(Sampler[list[int]]):
 
     def _draw(self, epoch: int) -> list[Array]:
         generator = np.random.default_rng((self.seed, epoch))
-        order = generator.permutation(len(self.lengths))
+        order = self._permuted(generator)
         if self.packed:
             return self._cut(order)
         batch_size = self.batch_size
@@ -164,6 +168,15 @@ class BucketBatchSampler(Sampler[list[int]]):
         for start in range(0, len(order), span):
             batches += self._cut(self._longest_first(order[start : start + span]))
         return [batches[i] for i in generator.permutation(len(batches))]
+
+    def _permuted(self, generator: np.random.Generator) -> Array:
+        """All examples in random order, or as many in equal numbers of every class."""
+        if self.classes is None:
+            return generator.permutation(len(self.lengths))
+        names = generator.permutation(np.unique(self.classes))
+        sizes = [len(part) for part in np.array_split(self.lengths, len(names))]
+        drawn = [_dealt(generator, np.flatnonzero(self.classes == c), n) for c, n in zip(names, sizes, strict=True)]
+        return generator.permutation(np.concatenate(drawn))
 
     def _longest_first(self, rows: Array) -> Array:
         return rows[np.argsort(-self.lengths[rows], kind="stable")]
@@ -188,9 +201,17 @@ class BucketBatchSampler(Sampler[list[int]]):
         """The same lengths in other batches' order, each example exchanged for a random one of its length."""
         generator = np.random.default_rng((self.seed, self.epoch))
         twin = np.empty(len(self.lengths), dtype=np.int64)
-        shuffled = np.lexsort((generator.permutation(len(self.lengths)), self.lengths))
-        twin[np.argsort(self.lengths, kind="stable")] = shuffled
+        # where classes are balanced, for one of its class
+        alike = (self.lengths,) if self.classes is None else (self.lengths, self.classes)
+        shuffled = np.lexsort((generator.permutation(len(self.lengths)), *alike))
+        twin[np.lexsort((np.arange(len(self.lengths)), *alike))] = shuffled
         return [twin[batches[i]] for i in generator.permutation(len(batches))]
+
+
+def _dealt(generator: np.random.Generator, rows: Array, count: int) -> Array:
+    """That many of some rows in random order, each as often as any other, give or take one."""
+    rounds = [generator.permutation(rows) for _ in range(-(-count // len(rows)))]
+    return np.concatenate(rounds)[:count]
 
 
 def halved(batches: list[Array], count: int) -> list[Array]:

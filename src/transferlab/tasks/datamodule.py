@@ -16,6 +16,7 @@ from transferlab.ground.remembered import Remembered
 from transferlab.tasks import splits
 from transferlab.tasks.batch import Attached, Batch, Examples, Shape
 from transferlab.tasks.batching import BucketBatchSampler
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.selection import Protocol, Selection
 from transferlab.tasks.spec import Source
@@ -56,6 +57,8 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             counts by its tokens; ``full`` fills window after window, and a short last one counts as much as any other.
             null: ``even``; in runs of earlier releases ``full``, the only way that they knew.
         max_unknown: Share of words that may be one and the same unknown piece to the tokenizer; null: a third.
+        sampling: ``balanced``: each epoch has as many training examples as before, in equal numbers of every class;
+            those of small classes come again. null: each example once.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -83,6 +86,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         predict: tuple[str, ...] | None = None,
         windows: Windows | None = None,
         max_unknown: float | None = None,
+        sampling: Literal["balanced"] | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
     ) -> None:
@@ -106,6 +110,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         self.packed = packed
         self.static_shape = static_shape
         self.num_workers = num_workers
+        self.sampling = sampling
         self.attached: dict[str, dict[str, Attached]] = {}
         self._begun = (0, 0)
         self._order: BucketBatchSampler | None = None
@@ -115,6 +120,8 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         at_least(1, data__batch_size=self.batch_size, data__eval_batch_size=self.eval_batch_size)
         at_least(0, data__num_workers=self.num_workers)
         at_least(2, data__train_examples=self.protocol.train_examples, data__test_examples=self.test_examples)
+        if self.sampling and (why := KINDS[self.source.kind].not_sampled):
+            raise TransferlabError(f"data.sampling: {self.sampling} is not for {self.source.kind}: {why}.")
         budget, longest = self.max_tokens, self.settings.max_length
         if budget is not None and budget < longest:
             raise TransferlabError(
@@ -243,6 +250,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             # a batch of features is a batch of vectors, however long the texts are
             max_tokens=None if "features" in attached else self.max_tokens,
             packed=packed,
+            classes=np.asarray(encoded.labels)[rows] if shuffle and self.sampling else None,
         )
         return DataLoader(
             view,

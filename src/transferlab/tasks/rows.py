@@ -250,6 +250,20 @@ class TaskRows:
             )
         return labels
 
+    def part_labels(self) -> np.ndarray[Any, Any]:
+        """Class numbers or targets of the examples that train; for tagging those of all their words, flat.
+
+        Words that were cut off are left out, since no loss reads them.
+        """
+        split, rows = self.part_rows("train")
+        encoded = self.encoded(split)
+        labels, words = encoded.labels, encoded.words
+        assert labels is not None
+        if not isinstance(labels, Ragged):
+            return np.asarray(labels[rows])
+        assert words is not None
+        return np.concatenate([labels.row(row)[words.row(row) >= 0] for row in rows])
+
     def _require_labels(self, split: str) -> None:
         rows = self.rows(split)
         if not is_labelled(rows.rows, self.source, self.labels.names):

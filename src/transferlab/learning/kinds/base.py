@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
+from transferlab.learning.imbalance import LossForm, class_weights, reweighted
 from transferlab.tasks.spec import TaskSpec
 
+Array = np.ndarray[Any, Any]
 Factory = Callable[[TaskSpec], Metric]
 
 
@@ -24,12 +26,14 @@ class Learned(ABC):
     Attributes:
         metrics: Name of each metric to what makes it.
         thresholded: Whether each label has a threshold, fitted on the validation set.
+        no_classes: Why there are no classes to be weighted; empty where there are.
         linear_name: What tables call the linear model of the baselines.
     """
 
     metrics: ClassVar[Mapping[str, Factory]]
     linear_name = "logreg"
     thresholded = False
+    no_classes = ""
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
@@ -44,6 +48,34 @@ class Learned(ABC):
     @abstractmethod
     def losses(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """The loss of each example ``[batch]``; arguments as in `loss`."""
+
+    def decisions(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Minus the logarithm of the probability of each right answer, and which of them count, True or False.
+
+        Raises:
+            NotImplementedError: The kind has no probabilities, see `no_classes`.
+        """
+        raise NotImplementedError(self.no_classes)
+
+    def weights(self, labels: Array, classes: int) -> Tensor:
+        """What each label weighs, from the labels of the training examples; see `transferlab.learning.imbalance`."""
+        return class_weights(labels, classes)
+
+    def weight_of(self, labels: Tensor, weights: Tensor) -> Tensor:
+        """The weight of each decision."""
+        return weights[labels.clamp(min=0)]
+
+    def reweighted(
+        self, logits: Tensor, labels: Tensor, mask: Tensor | None, form: LossForm, weights: Tensor | None
+    ) -> Tensor:
+        """The mean of reweighted losses over as many decisions as `loss` is a mean over, a scalar.
+
+        It is divided by their number, not by the sum of their weights: so batches of a step add up to what one large
+        batch gives (`strategies.step`).
+        """
+        losses, real = self.decisions(logits, labels, mask)
+        factors = None if weights is None else self.weight_of(labels, weights)
+        return reweighted(losses, form, factors).masked_fill(~real, 0.0).sum() / real.sum().clamp(min=1)
 
     def imitation(
         self, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None

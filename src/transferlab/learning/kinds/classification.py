@@ -47,6 +47,11 @@ class Classification(Learned):
         """``-log softmax(logits_i)[labels_i]``."""
         return F.cross_entropy(logits, labels, reduction="none")
 
+    def decisions(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One an example."""
+        losses = self.losses(logits, labels, mask)
+        return losses, torch.ones_like(losses, dtype=torch.bool)
+
     def answers(self, decoded: Tensor) -> Tensor:
         """The class of the largest logit."""
         return decoded.argmax(-1)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.classification import MultilabelExactMatch, MultilabelF1Score
 
-from transferlab.learning.kinds.base import Factory, Learned
+from transferlab.learning.imbalance import flag_weights
+from transferlab.learning.kinds.base import Array, Factory, Learned
 from transferlab.tasks.kinds.multilabel import FEWEST
 from transferlab.tasks.spec import TaskSpec
 
@@ -37,6 +38,19 @@ class Multilabel(Learned):
     def losses(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """The mean over labels."""
         return F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none").mean(-1)
+
+    def decisions(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One for each label of an example."""
+        losses = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
+        return losses, torch.ones_like(losses, dtype=torch.bool)
+
+    def weights(self, labels: Array, classes: int) -> Tensor:
+        """Those of each label of its own: to have it or not, ``[2, labels]``."""
+        return flag_weights(labels)
+
+    def weight_of(self, labels: Tensor, weights: Tensor) -> Tensor:
+        """By whether an example has the label."""
+        return torch.where(labels > 0, weights[1], weights[0])
 
     def imitation(
         self, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None

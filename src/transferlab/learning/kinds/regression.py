@@ -22,6 +22,7 @@ class Regression(Learned):
         "mse": lambda task: MeanSquaredError(),
     }
     linear_name = "ridge"
+    no_classes = "the targets of a regression are no classes"
 
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """``mean_i (logits_i - labels_i)^2``."""

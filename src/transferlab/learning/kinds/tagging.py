@@ -35,6 +35,13 @@ class Tagging(Learned):
         words = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none")
         return words.view_as(targets).sum(-1) / real.sum(-1).clamp(min=1)
 
+    def decisions(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One a real word."""
+        real = real_words(labels, mask)
+        targets = labels.masked_fill(~real, IGNORE)
+        words = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none")
+        return words.view_as(targets), real
+
     def imitation(
         self, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None
     ) -> Tensor:

@@ -27,6 +27,7 @@ class Answers(ABC):
         listed: What a cell of labels holds, in words, where it is a list; else empty.
         texts: How many columns of text it may have.
         scored: Whether a prediction has a probability for each label.
+        not_sampled: Why examples cannot be drawn in equal numbers of every class; empty where they can.
         confusion: Whether one label is taken for another, so that pairs of them can be counted.
     """
 
@@ -38,6 +39,7 @@ class Answers(ABC):
     texts = 2
     scored = False
     confusion = False
+    not_sampled = ""
 
     def usual(self, task: TaskSpec) -> tuple[str, ...]:
         """The metrics of a task that names none."""

@@ -29,6 +29,7 @@ class Multilabel(Answers):
     sums: ClassVar[Mapping[str, OfSums]] = {"f1_micro": f1, "f1_macro": f1_macro, "subset_accuracy": mean_of}
     listed = "a list of labels"
     scored = True
+    not_sampled = "drawing examples for one label draws others along; use model.loss: weighted"
 
     def strata(self, labels: Array) -> Array | None:
         """The rarest label of each example, so that rare labels are on both sides; -1 for an example without any.

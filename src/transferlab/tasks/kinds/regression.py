@@ -25,6 +25,7 @@ class Regression(Answers):
     metrics = ("pearson", "spearman", "mse")
     sums: ClassVar[Mapping[str, OfSums]] = {"pearson": correlation, "spearman": correlation, "mse": mean_of}
     named = False
+    not_sampled = "its targets are no classes"
 
     def predicted(self, task: TaskSpec, outputs: Mapping[str, "Tensor"]) -> list[Any]:
         """The number."""

@@ -30,6 +30,7 @@ class Tagging(Answers):
     confusion = True
     listed = "a list with a tag for each word"
     texts = 1
+    not_sampled = "a sentence has words of many tags; use model.loss: weighted"
 
     def usual(self, task: TaskSpec) -> tuple[str, ...]:
         """Those of entities, or those of tags that mark none."""

@@ -23,169 +23,194 @@ command = $(if $(slurm),submit $(if $(call given,DRY),--dry) $(if $(call given,S
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
-help: ## this list
-	@echo 'make TARGET [VARIABLE=value]'
+# `target: ## Group | what it does`, below it `#: what it takes`
+help: ## Start | this list
+	@echo 'make TARGET [VARIABLE=value] [ARGS=...]'
+	@awk '/^[a-z-]+:.*## / { name = group = text = $$0; sub(/:.*/, "", name); sub(/.*## /, "", group); \
+			sub(/ [|].*/, "", group); sub(/.* [|] /, "", text); if (!(group in page)) order[++count] = group; \
+			page[group] = page[group] sprintf("  %-12s %s\n", name, text) } \
+		/^#: / { page[group] = page[group] sprintf("  %-12s   %s\n", "", substr($$0, 4)) } \
+		END { for (at = 1; at <= count; at++) printf "\n%s\n%s", order[at], page[order[at]] }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo
-	@echo 'ARGS is passed on as it stands:'
-	@echo "  make exp NAME=lora_sst2 ARGS='--trainer.max_epochs 1 --data.train_fraction 0.1'"
+	@echo 'RUN is an experiment (its newest run), a run ID or a run directory. ARGS is'
+	@echo 'passed on as it stands; `transferlab COMMAND --help` shows what can be given:'
+	@echo "  make exp NAME=lora_sst2 ARGS='--trainer.max_epochs 1'"
 	@echo "  make compare ARGS='--task sst2 --format markdown'"
 	@echo "  make test ARGS='tests/test_compare.py -x'"
 
-install: $(STAMP) ## create .venv with all that is needed; again when pyproject.toml or constraints.txt change
+install: $(STAMP) ## Start | create .venv; again when pyproject.toml or constraints.txt change
 	@:
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'install: Python 3.11 or later is needed: make install PYTHON=python3.11' >&2; exit 2; }
 	@echo 'installing into $(VENV); the first time takes minutes'
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt -e '.[demo,dev,bench,search]'
+	@test -x $(PY) || { echo 'making $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@$(PY) .ci/install --use-pep517 -c constraints.txt -e '.[demo,dev,bench,search]'
 	@touch $@
 
-demo: $(STAMP) ## a few strategies on a small generated task, without network; ends with the table and the report
+demo: $(STAMP) ## Start | strategies on a small generated task, compared; no network
 	$(RUNNER) demo $(call given,ARGS)
 
-exp: ## train, select, test: NAME=lora_sst2 (`make list`, or any STRATEGY_TASK) [ENCODER=bert_base] [TRAINER=ddp] [LOGGER=csv] [RUN=folder] [LAUNCHER=slurm [SEEDS=5] [DRY=1]] [ARGS=...]
+exp: ## Train | train, select, test; NAME as in `make list`, or STRATEGY_TASK
+#: NAME=lora_sst2 [ENCODER=bert_base] [TRAINER=ddp] [LOGGER=csv]
+#: [TASK=mrpc] [STRATEGY=dora] [RUN=directory]
+#: [LAUNCHER=slurm [SEEDS=5] [DRY=1]]
 	$(call need,NAME,lora_sst2)
 	$(check_launcher)
 	@$(MAKE) --no-print-directory install
 	$(if $(slurm),$(if $(call given,RUN),@echo 'exp: with LAUNCHER=slurm a run gets a directory of its own; to resume one: make resume RUN=... LAUNCHER=slurm' >&2; exit 2))
 	$(RUNNER) $(command) --experiment '$(call given,NAME)' $(choices) $(if $(call given,RUN),--resume '$(call given,RUN)') $(call given,ARGS)
 
-resume: ## resume a run that was stopped or killed: RUN=<experiment, run ID or directory> [LAUNCHER=slurm [DRY=1]] [ARGS=...]
+resume: ## Train | resume a run that was stopped or killed
+#: RUN=lora_sst2 [LAUNCHER=slurm [DRY=1]]
 	$(call need,RUN,lora_sst2)
 	$(check_launcher)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) $(command) --resume '$(call given,RUN)' $(call given,ARGS)
 
-fetch: ## bring data and weights of an experiment, for nodes without internet: NAME=lora_sst2 [ARGS=...]
+fetch: ## Train | data and weights beforehand, for nodes without internet
+#: NAME=lora_sst2 [ENCODER=bert_base]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) fetch --experiment '$(call given,NAME)' $(choices) $(call given,ARGS)
 
-test-run: ## test a finished run again: RUN=<experiment, run ID or directory> [ARGS=...]
+test-run: ## Use a finished run | test it again
+#: RUN=lora_sst2
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) test --run '$(call given,RUN)' $(call given,ARGS)
 
-predict: ## predict the rows of a file, or the unlabeled examples: RUN=<experiment, run ID or directory> [INPUT=...] [OUTPUT=...] [ARGS=...]
+predict: ## Use a finished run | predict unlabeled examples, or the rows of a file
+#: RUN=lora_sst2 [INPUT=new.csv] [OUTPUT=answers.csv]
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) predict --run '$(call given,RUN)' $(if $(call given,INPUT),'$(call given,INPUT)') \
 		$(if $(call given,OUTPUT),--output '$(call given,OUTPUT)') $(call given,ARGS)
 
-baseline: ## methods without an encoder on the same examples: NAME=lora_sst2 [METHOD=all] [ARGS=...]
+baseline: ## Compare | methods without an encoder on the same examples
+#: NAME=lora_sst2 [METHOD=all]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) baseline --experiment '$(call given,NAME)' $(choices) \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
-sweep: ## a grid of runs, resumes where it was: SWEEP=<file in configs/sweep/> [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]
+sweep: ## Train | a grid of runs; finished ones are left alone
+#: SWEEP=sst2 (configs/sweep/) [DRY=1] [JOBS=1] [LAUNCHER=slurm]
 	$(call need,SWEEP,sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) sweep '$(call given,SWEEP)' $(if $(call given,DRY),--dry) \
 		$(if $(call given,JOBS),--jobs '$(call given,JOBS)') \
 		$(if $(call given,LAUNCHER),--launcher '$(call given,LAUNCHER)') $(call given,ARGS)
 
-seeds: ## an experiment with several seeds: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JOBS=1] [LAUNCHER=slurm] [ARGS=...]
+seeds: ## Train | an experiment with several seeds
+#: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JOBS=1] [LAUNCHER=slurm]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) seeds '$(call given,NAME)' $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)') \
 		$(if $(call given,DRY),--dry) $(if $(call given,JOBS),--jobs '$(call given,JOBS)') \
 		$(if $(call given,LAUNCHER),--launcher '$(call given,LAUNCHER)') $(call given,ARGS)
 
-curve: $(STAMP) ## quality over the number of labels [ARGS='--task sst2 --tag sst2_labels --picture curve.png']
+curve: $(STAMP) ## Compare | quality over the number of labels
+#: ARGS='--task sst2 --tag sst2_labels --picture curve.png'
 	@$(RUNNER) curve $(call given,ARGS)
 
-report: $(STAMP) ## one HTML file on all runs, to look at in a browser [ARGS='--task sst2 --output report.html']
+report: $(STAMP) ## Compare | one HTML file on all runs, for a browser
 	@$(RUNNER) report $(call given,ARGS)
 
-compare: $(STAMP) ## table of all settings, seeds averaged and tested [ARGS='--task sst2 --reference lora']
+compare: $(STAMP) ## Compare | table of all settings, seeds averaged and tested
 	@$(RUNNER) compare $(call given,ARGS)
 
-card: ## model card of a run and its other seeds: RUN=<experiment, run ID or directory> [ARGS=...]
+card: ## Use a finished run | model card of a run and its other seeds
+#: RUN=lora_sst2
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) card --run '$(call given,RUN)' $(call given,ARGS)
 
-forgetting: ## what a tuned encoder still knows: RUN=<experiment, run ID or directory> [PROBE='stsb sst2'] [ARGS=...]
+forgetting: ## Use a finished run | what a tuned encoder still knows
+#: RUN=lora_sst2 [PROBE='stsb sst2']
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) forgetting --run $(call given,RUN) $(if $(call given,PROBE),--probe $(call given,PROBE)) $(call given,ARGS)
 
-claims: $(STAMP) ## what the kept runs say of the claims of the field; docs/claims.md [CLAIM=label_efficiency] [RUN=1 makes new ones] [ARGS=...]
+claims: $(STAMP) ## Compare | what the kept runs say of claims of the field
+#: [CLAIM=label_efficiency] [RUN=1 makes new runs]
 	@$(RUNNER) claims $(if $(call given,CLAIM),--claim '$(call given,CLAIM)') $(if $(call given,RUN),--run) $(call given,ARGS)
 
-results: $(STAMP) ## the claims and the tables of README.md and docs/results.md, from the kept runs [ARGS=...]
+results: $(STAMP) ## Compare | the tables of README.md and docs/results.md, from kept runs
 	@$(RUNNER) claims --readme $(call given,ARGS)
 
-search: ## search the best keys of an experiment: SEARCH=<file in configs/search/> [DRY=1] [JOBS=1] [ARGS=...]
+search: ## Train | the best hyperparameters of an experiment
+#: SEARCH=lora_sst2 (configs/search/) [DRY=1] [JOBS=1]
 	$(call need,SEARCH,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) search '$(call given,SEARCH)' $(if $(call given,DRY),--dry) \
 		$(if $(call given,JOBS),--jobs '$(call given,JOBS)') $(call given,ARGS)
 
-inspect: ## texts that repeat, contradict or stand in two splits: TASK=<task, experiment or file> [ARGS='--format markdown']
+inspect: ## Start | what stands in a task: labels, lengths, repeated texts
+#: TASK=sst2
 	$(call need,TASK,sst2)
 	@$(MAKE) --no-print-directory install
 	@$(RUNNER) inspect $(call given,TASK) $(call given,ARGS)
 
-doctor: $(STAMP) ## what this machine has and lacks: releases, hardware, the Hub, data, disk [ARGS=...]
+doctor: $(STAMP) ## Start | what this machine has and lacks: releases, hardware, disk
 	@$(RUNNER) doctor $(call given,ARGS)
 
-list: $(STAMP) ## all experiments, one line each
+list: $(STAMP) ## Start | all experiments, one line each
 	@$(RUNNER) list $(call given,ARGS)
 
-submission: ## zip file for the GLUE server: RUNS='lora_cola lora_sst2 ...' [ARGS='--output submission.zip']
+submission: ## Use a finished run | zip file for the GLUE server
+#: RUNS='lora_cola lora_sst2 ...'
 	$(call need,RUNS,'lora_cola lora_sst2')
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) submission $(call given,RUNS) $(call given,ARGS)
 
-workspace: $(STAMP) ## the W&B page that compares strategies: JSON, or on W&B with a key [ARGS='--push --task sst2']
+workspace: $(STAMP) ## Watch | the W&B page that compares strategies; --push needs a key
 	@$(RUNNER) workspace $(call given,ARGS)
 
-watch: ## terminal dashboard of a run from its W&B files, while it trains too: RUN=<experiment, run ID or directory>
+watch: ## Watch | terminal dashboard of a run from its W&B files
+#: RUN=lora_sst2
 	$(call need,RUN,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	@$(RUNNER) watch '$(call given,RUN)'
 
-dashboard: $(STAMP) ## curves of all runs in a dashboard on this machine, without an account [ARGS='--task sst2 --port 7861']
+dashboard: $(STAMP) ## Watch | curves of all runs on this machine, without an account
 	@$(RUNNER) dashboard $(call given,ARGS)
 
-bench: $(STAMP) ## speed, memory and accuracy against what one would use instead: [QUICK=1] [ARGS='--rows lora']
+bench: $(STAMP) ## Develop | speed, memory and accuracy against the usual tools
+#: [QUICK=1]
 	$(PY) -m benchmarks.bench $(if $(call given,QUICK),--quick) $(call given,ARGS)
 
-kill-sweep: $(STAMP) ## kill and signal runs everywhere, compare them with runs left alone: [QUICK=1] [ARGS=cases]
+kill-sweep: $(STAMP) ## Develop | kill runs everywhere, compare them with runs left alone
+#: [QUICK=1]
 	$(PY) tests/kill_sweep.py $(if $(call given,QUICK),--quick) $(call given,ARGS)
 
-test: $(STAMP) ## tests that take seconds and need no network [ARGS=...]
+test: $(STAMP) ## Develop | tests that take seconds and need no network
 	$(PY) -m pytest -n auto $(call given,ARGS)
 
-test-all: $(STAMP) ## the slow tests too [ARGS=...]
+test-all: $(STAMP) ## Develop | the slow tests too
 	$(PY) -m pytest -n auto -m 'not gpu and not slurm and not network' $(call given,ARGS)
 
-test-cluster: $(STAMP) ## jobs of a real Slurm on this machine, which is installed if need be (Debian, as root) [ARGS=...]
+test-cluster: $(STAMP) ## Develop | jobs of a real Slurm, installed if need be (Debian, as root)
 	$(PY) -m pytest -m slurm tests/cluster $(call given,ARGS)
 
-docs: $(STAMP) ## build the pages and the API reference into site/, links checked; offline once installed
+docs: $(STAMP) ## Develop | the pages and the API reference, into site/
 	@$(PY) -c 'import mkdocstrings, material' 2>/dev/null || \
-		{ echo 'installing what builds the pages'; $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[docs]'; }
+		{ echo 'installing what builds the pages'; $(PY) .ci/install -c constraints.txt '.[docs]'; }
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict $(call given,ARGS)
 	@echo 'site/index.html'
 
-lint: $(STAMP) ## ruff: rules and format
+lint: $(STAMP) ## Develop | ruff: rules and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-format: $(STAMP) ## let ruff rewrite what it can
+format: $(STAMP) ## Develop | let ruff rewrite what it can
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
 
-types: $(STAMP) ## mypy --strict
+types: $(STAMP) ## Develop | mypy --strict
 	$(PY) -m mypy
 
-clean: ## remove caches and build files; leaves .venv/ and runs/
+clean: ## Develop | remove caches and build files; .venv/ and runs/ stay
 	rm -rf build dist site .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -189,6 +189,11 @@ def test_what_a_hold_out_should_keep_together(tmp_path):
     assert facts_of(source_of(tmp_path, train=twice))["holdout_by"] == "text"
     phrases = [*alone[:200], *examples(*((f"number {n}", "xy"[n % 2]) for n in range(100)))]
     assert facts_of(source_of(tmp_path, train=phrases))["holdout_by"] == "sentence"
+    # too few sentences to hold out a tenth of them, and one text in all pairs
+    few = examples(*((f"text {'a ' * (n % 17)}", "xy"[n % 2]) for n in range(60)))
+    assert facts_of(source_of(tmp_path, train=few))["holdout_by"] == "text"
+    asked = [{"a": f"text {n}", "b": "Is it so?", "label": "xy"[n % 2]} for n in range(60)]
+    assert facts_of(source_of(tmp_path, text=("a", "b"), train=asked))["holdout_by"] == "example"
 
 
 def test_the_nearest_training_text():

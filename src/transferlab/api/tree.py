@@ -51,6 +51,8 @@ class Written:
         if data.settings.truncation == "windows":
             # a configuration without that key is one of before it was there
             settings["init_args"]["windows"] = data.settings.windows
+        # what was chosen, as the command line writes it
+        settings["init_args"]["holdout_by"] = data.holdout_by or settings["init_args"].get("holdout_by")
         return {
             "seed_everything": data.protocol.seed,
             "trainer": self.trainer(trainer) | self._callbacks(trainer, own),

@@ -58,6 +58,7 @@ def main(arguments: list[str]) -> None:
     if len(methods) > 1:
         os.environ.pop(run_folder.VARIABLE, None)
     parts = read_parts(data)
+    settings.data.init_args.holdout_by = data.holdout_by or None
     for method in methods:
         settings.method = method
         run(method, data, parts, settings, parser.dump(settings, skip_validation=True, skip_link_targets=True))

@@ -125,7 +125,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
         "scheme": task.scheme,
         "primary": task.primary,
         "encoder": "-",
-        "protocol": data.protocol.selection,
+        "protocol": data.protocol_name,
         "data": {
             "origin": data.origin,
             "version": data.version,

@@ -5,6 +5,7 @@ from typing import Any
 
 from transferlab.config import trees
 from transferlab.config.places import find_run
+from transferlab.config.renamed import as_meant
 from transferlab.encoders.config import MIX_LR, EncoderConfig
 from transferlab.encoders.loading import resolved
 
@@ -33,3 +34,11 @@ def windows(settings: Any) -> None:
     data = settings.data.init_args
     if data.get("truncation") == "windows" and data.get("windows") is None:
         data.windows = "even"
+
+
+def holdout_by(settings: Any, folder: Path) -> None:
+    """Fills in what a hold-out keeps together in a run that is resumed, whatever the inspection advises today."""
+    path, data = folder / "config.yaml", settings.data.init_args
+    if data.get("holdout_by", "") is None and path.is_file():
+        saved = as_meant(trees.read_yaml(path)).get("data") or {}
+        data.holdout_by = (saved.get("init_args") or {}).get("holdout_by")

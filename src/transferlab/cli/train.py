@@ -53,6 +53,7 @@ class TransferCLI(ExperimentCLI):
         chosen.teacher(settings)
         chosen.encoder(settings, self.folder)
         chosen.windows(settings)
+        chosen.holdout_by(settings, self.folder)
         loggers.prepare(settings, self.folder, str(self.subcommand))
         self.checkpoint: Path | None = None
         self.bars = settings.trainer.enable_progress_bar is not False and on_terminal()
@@ -111,6 +112,8 @@ class TransferCLI(ExperimentCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds the recorder, the log of metrics and checkpoints to go on from."""
         settings = self.settings
+        if self.subcommand == "fit" and settings.data.init_args.get("holdout_by", "") is None:
+            settings.data.init_args.holdout_by = self.datamodule.holdout_by or None
         trainer: Any = super().instantiate_trainer(
             **kwargs, plugins=plugins_of(self._get(self.config_init, "trainer.plugins"))
         )

@@ -11,7 +11,8 @@ RENAMED = {
 FIRST = {new: old for old, new in RENAMED.items()}
 
 
-FIRST_MEANT = {"data.init_args.windows": "full"}
+HOLDOUT_BY = "data.init_args.holdout_by"
+FIRST_MEANT = {"data.init_args.windows": "full", HOLDOUT_BY: "example"}
 """Key that came later to the value that says what a configuration without it meant."""
 
 
@@ -21,9 +22,14 @@ def as_meant(tree: Any) -> Any:
     Saved configurations name all keys, so one that is missing came later.
     """
     settings = (tree.get("data") or {}).get("init_args") if isinstance(tree, dict) else None
-    if not isinstance(settings, dict) or settings.get("truncation") != "windows" or "windows" in settings:
+    if not isinstance(settings, dict):
         return tree
-    return {**tree, "data": {**tree["data"], "init_args": {**settings, "windows": "full"}}}
+    # of another class of data nothing is known
+    meant = {"holdout_by": "example"} if "holdout" in settings else {}
+    if settings.get("truncation") == "windows":
+        meant["windows"] = "full"
+    missing = {key: value for key, value in meant.items() if key not in settings}
+    return {**tree, "data": {**tree["data"], "init_args": {**settings, **missing}}} if missing else tree
 
 
 def renamed(tree: Any) -> Any:

@@ -41,7 +41,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "spec": model.task._asdict(),
         "primary": model.task.primary,
         "encoder": model.encoder_config.label,
-        "protocol": data.protocol.selection,
+        "protocol": data.protocol_name,
         "data": examples(data),
         "inspection": data.inspection,
         "weights": _weights(model),

@@ -23,6 +23,7 @@ INDIFFERENT = (
     "config",
     "data.init_args.encoder",
     "data.init_args.eval_batch_size",
+    "data.init_args.fold",
     "data.init_args.max_unknown",
     "data.init_args.num_workers",
     "data.init_args.predict",

@@ -1,6 +1,7 @@
 """Tasks as LightningDataModules."""
 
 import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -49,6 +50,12 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         selection: ``holdout`` or ``official``, see `transferlab.tasks.selection.Protocol`.
         holdout: Part of the training examples held out for validation where the task has no validation split; at most
             2,000.
+        holdout_by: What stays on one side of a hold-out: ``text`` (examples that share a text, of pairs either one),
+            ``sentence`` (phrases of a sentence; whole sentences are held out), ``example`` (each by itself) or the name
+            of a column. null: what `transferlab inspect` advises; in runs of earlier releases ``example``.
+        folds: Number of folds for cross-validation: the training split is divided into so many parts, one of which is
+            tested on instead of the test split. Stratified, and grouped as `holdout_by` says.
+        fold: The fold that is tested on, counted from 0.
         train_fraction: Part of the training examples to train on, stratified.
         train_examples: Number of training examples to train on, stratified.
         test_examples: Number of examples of each test split to test on, the same ones for every seed; null: all.
@@ -80,6 +87,9 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         static_shape: bool | None = None,
         selection: Selection = "holdout",
         holdout: float = 0.1,
+        holdout_by: str | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
         train_fraction: float | None = None,
         train_examples: int | None = None,
         test_examples: int | None = None,
@@ -91,7 +101,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         seed: int | bool = 0,
     ) -> None:
         L.LightningDataModule.__init__(self)
-        protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed))
+        protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed), holdout_by)
         self.unused: tuple[str, ...] = ()
         if windows and truncation != "windows":
             raise TransferlabError(f"data.windows: {windows} has no effect with data.truncation: {truncation}.")
@@ -102,6 +112,10 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             splits.refuse_idle(source, protocol, test_examples)
             task = task or splits.name_of(source)
             self.unused = splits.unused(source)
+        if folds is not None or fold is not None:
+            protocol = splits.folded(protocol, folds, fold, test_examples)
+            source = replace(source, test=(source.train,), predict=source.predict or source.test)
+        splits.refuse_idle_groups(source, protocol)
         settings = Settings(max_length, truncation, windows or "even")
         TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
         self.batch_size = batch_size

@@ -12,10 +12,11 @@ import numpy as np
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.loading import load_tokenizer, tokenizer_identity
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks import kept, store
+from transferlab.tasks import kept, store, together
 from transferlab.tasks import selection as protocol_of
 from transferlab.tasks.batch import EncodedSplit, Ragged
 from transferlab.tasks.inspection.facts import kept_inspection
+from transferlab.tasks.inspection.groups import Groups
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels, encode_labels, is_labelled, require_columns
 from transferlab.tasks.naming import labels_of
@@ -219,18 +220,49 @@ class TaskRows:
             return split, np.arange(self._count(split))
         if self._parts is None:
             name = self._name(self.source.train)
-            rows = kept.name_of(name, self.protocol, split) if name and self._at_hand(self.source.train) else None
+            chosen = self.protocol._replace(holdout_by=self.holdout_by)
+            rows = kept.name_of(name, chosen, split) if name and self._at_hand(self.source.train) else None
             self._parts = kept.stored_rows(rows, lambda: self._carve(not split)) if rows else self._carve(not split)
         return self.source.train, self._parts[part == "validation"]
 
     def _carve(self, validation: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        labels = self.train_labels()
-        strata = KINDS[self.source.kind].strata(labels)
-        return protocol_of.carve(strata, self._count(self.source.train), self.protocol, carve_validation=validation)
+        strata, groups = self._divided()
+        tested = self.test_rows(self.source.train) if self.protocol.folds else None
+        return protocol_of.carve(strata, self._count(self.source.train), self.protocol, validation, groups, tested)
+
+    def _divided(self) -> tuple[np.ndarray[Any, Any] | None, Groups | None]:
+        """By what a part of the training split is stratified, and what stays on one side of it."""
+        by = self.holdout_by
+        read = by not in ("", together.EXAMPLE)
+        groups = together.groups_of(self.source, self.rows(self.source.train), by) if read else None
+        return KINDS[self.source.kind].strata(self.train_labels()), groups
+
+    @cached_property
+    def holdout_by(self) -> str:
+        """What a hold-out and folds keep together; empty where no part of the training split is held out."""
+        carved = not protocol_of.validation_split(self.source, self.protocol.selection)
+        if not (carved or self.protocol.folds):
+            return ""
+        return self.protocol.holdout_by or str(self.inspection["holdout_by"])
+
+    @property
+    def protocol_name(self) -> str:
+        """The protocol as tables show it, such as ``holdout by sentence``."""
+        return protocol_of.name_of(self.protocol, self.holdout_by)
 
     def test_rows(self, split: str) -> np.ndarray[Any, Any]:
-        """The row numbers of a labelled test split that are tested on."""
+        """The row numbers of a labelled test split that are tested on: with folds those of the fold."""
+        if self.protocol.folds:
+            return self._tested
         return protocol_of.sample(self._count(split), self.test_examples)
+
+    @cached_property
+    def _tested(self) -> np.ndarray[Any, Any]:
+        strata, groups = self._divided()
+        count, protocol = self._count(self.source.train), self.protocol
+        found = together.folds(count, protocol.folds or 1, strata, groups, protocol.seed)
+        mine = np.flatnonzero(found == protocol.fold)
+        return mine if groups is None else mine[groups.whole[mine]]
 
     def train_labels(self) -> np.ndarray[Any, Any]:
         """Class numbers or targets of all rows of the training split; for tagging those of all words, flat.

@@ -5,7 +5,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.inspection.groups import Groups
 from transferlab.tasks.spec import Source
+from transferlab.tasks.together import EXAMPLE, hold_out, without
 
 Selection = Literal["holdout", "official"]
 Indices = np.ndarray[Any, Any]
@@ -22,7 +24,11 @@ class Protocol(NamedTuple):
             2,000.
         train_fraction: Part of the remaining training examples to train on.
         train_examples: Number of the remaining training examples to train on.
-        seed: Seed of the holdout and of the sub-sample.
+        seed: Seed of the holdout, of the sub-sample and of the folds.
+        holdout_by: What a hold-out and folds keep together: ``example`` (nothing), ``text``, ``sentence`` or a column;
+            None: what the inspection of the examples advises.
+        folds: Number of folds that the training examples are divided into; None: no cross-validation.
+        fold: The fold that is tested on, from 0.
     """
 
     selection: Selection = "holdout"
@@ -30,6 +36,9 @@ class Protocol(NamedTuple):
     train_fraction: float | None = None
     train_examples: int | None = None
     seed: int = 0
+    holdout_by: str | None = None
+    folds: int | None = None
+    fold: int = 0
 
 
 def validation_split(source: Source, selection: Selection) -> str:
@@ -39,10 +48,25 @@ def validation_split(source: Source, selection: Selection) -> str:
     return source.validation
 
 
-def carve(labels: Indices | None, count: int, protocol: Protocol, carve_validation: bool) -> tuple[Indices, Indices]:
+def carve(
+    labels: Indices | None,
+    count: int,
+    protocol: Protocol,
+    carve_validation: bool,
+    groups: Groups | None = None,
+    tested: Indices | None = None,
+) -> tuple[Indices, Indices]:
     """Splits the training examples into (train, validation), stratified by `labels` where they are given.
 
-    The validation part depends on the seed alone, so runs with another label fraction select on the same rows.
+    The validation part depends on the seed alone, so runs with another label fraction select on the same examples.
+
+    Args:
+        labels: Class of each example; None: no strata.
+        count: Number of examples.
+        protocol: Sizes and seed.
+        carve_validation: Whether a validation part is held out.
+        groups: What stays on one side; None: each example stands for itself.
+        tested: Examples of the fold that is tested on; None without.
 
     Raises:
         TransferlabError: Both or impossible sub-sample sizes.
@@ -50,19 +74,43 @@ def carve(labels: Indices | None, count: int, protocol: Protocol, carve_validati
     if protocol.train_fraction is not None and protocol.train_examples is not None:
         raise TransferlabError("data.train_fraction and data.train_examples exclude each other; set one of them.")
     train, validation = np.arange(count), np.arange(0)
+    if tested is not None:
+        train = np.setdiff1d(train, tested) if groups is None else without(groups, train, tested)
     if carve_validation:
         if not 0 < protocol.holdout < 1:
             raise TransferlabError(f"data.holdout: {protocol.holdout} is not in (0, 1).")
-        size = min(max(2, round(protocol.holdout * count)), MAX_HOLDOUT)
-        if count - size < 2:
-            raise TransferlabError(
-                f"data.holdout: {count} training examples are too few to hold out {size} for validation."
-            )
-        train, validation = _split(train, labels, count - size, protocol.seed)
+        if groups is None:
+            train, validation = _split(train, labels, len(train) - _held(len(train), protocol), protocol.seed)
+        else:
+            validation = hold_out(groups, train, labels, lambda there: _held(there, protocol), protocol.seed)
+            train = without(groups, train, validation)
     wanted = _wanted(len(train), protocol)
     if wanted < len(train):
         train, _ = _split(train, labels, wanted, protocol.seed)
     return np.sort(train), np.sort(validation)
+
+
+def _held(count: int, protocol: Protocol) -> int:
+    """How many of so many examples are held out."""
+    size = min(max(2, round(protocol.holdout * count)), MAX_HOLDOUT)
+    if count - size < 2:
+        raise TransferlabError(
+            f"data.holdout: {count} training examples are too few to hold out {size} for validation."
+        )
+    return size
+
+
+def name_of(protocol: Protocol, by: str) -> str:
+    """The protocol in the column of tables: runs of different ones are never averaged or compared.
+
+    Args:
+        protocol: The protocol.
+        by: What is kept together; empty or ``example``: nothing.
+    """
+    kept = f" by {by}" if by not in ("", EXAMPLE) else ""
+    if protocol.folds:
+        return f"{protocol.folds} folds{kept}"
+    return f"{protocol.selection}{kept}"
 
 
 def _wanted(available: int, protocol: Protocol) -> int:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from transferlab.config.experiments import name_of_data
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.selection import Protocol
+from transferlab.tasks.selection import Protocol, validation_split
 from transferlab.tasks.sources import split_names
 from transferlab.tasks.spec import Source
+from transferlab.tasks.together import EXAMPLE, refuse_unfit
 
 HOLDOUT = Protocol().holdout
 
@@ -138,6 +139,42 @@ def refuse_idle(source: Source, protocol: Protocol, test_examples: int | None) -
         raise TransferlabError(
             f"data.holdout: nothing is carved, since split {source.validation!r} selects; leave the key out."
         )
+
+
+def refuse_idle_groups(source: Source, protocol: Protocol) -> None:
+    """Refuses a `data.holdout_by` that would change nothing or cannot be.
+
+    Raises:
+        TransferlabError: Names the key and the remedy.
+    """
+    selects, by = validation_split(source, protocol.selection), protocol.holdout_by
+    if by not in (None, EXAMPLE) and selects and not protocol.folds:
+        raise TransferlabError(
+            f"data.holdout_by: nothing is held out, since split {selects!r} selects; leave the key out."
+        )
+    refuse_unfit(source, by)
+
+
+def folded(protocol: Protocol, folds: int | None, fold: int | None, test_examples: int | None) -> Protocol:
+    """The protocol of a fold.
+
+    Raises:
+        TransferlabError: A number that there is not, or keys that exclude each other.
+    """
+    if folds is None:
+        raise TransferlabError("data.fold: say of how many folds: set data.folds too.")
+    if folds < 2:
+        raise TransferlabError(f"data.folds: {folds} is too few; at least 2.")
+    if fold is None or not 0 <= fold < folds:
+        raise TransferlabError(
+            f"data.fold: {fold} is not in 0 .. {folds - 1}. A sweep with `folds: {folds}` runs them all, as does "
+            f"`transferlab seeds NAME --folds {folds}`."
+        )
+    if protocol.selection == "official":
+        raise TransferlabError("data.folds: a fold of the training split is tested on, so use data.selection: holdout.")
+    if test_examples is not None:
+        raise TransferlabError("data.test_examples: with data.folds each fold is tested on as a whole; leave it out.")
+    return protocol._replace(folds=folds, fold=fold)
 
 
 def _there(source: Source) -> str:

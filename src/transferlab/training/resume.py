@@ -21,6 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from transferlab.config.renamed import FIRST_MEANT, HOLDOUT_BY
 from transferlab.ground import hints, signals
 from transferlab.record.folder import LAST
 from transferlab.record.setting import flat
@@ -73,9 +74,14 @@ FREE = (
 
 def differences(saved: dict[str, Any], given: dict[str, Any]) -> list[str]:
     """Keys with different values that must be the same for a run to go on."""
-    one, other = flat(saved), flat(given)
+    one, other = (_with_default(flat(tree)) for tree in (saved, given))
     keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
     return [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in FREE)]
+
+
+def _with_default(keys: dict[str, Any]) -> dict[str, Any]:
+    """Where nothing is held out, a run names nothing that is kept together: the same as each example by itself."""
+    return {key: value for key, value in keys.items() if (key, value) != (HOLDOUT_BY, FIRST_MEANT[HOLDOUT_BY])}
 
 
 def seed_batch(seed: int, rank: int, number: int) -> None:

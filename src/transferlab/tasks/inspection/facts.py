@@ -29,6 +29,10 @@ SOME = 0.01
 """Share of examples with a text in common from which a random hold-out is not trusted."""
 PHRASES = 0.2
 """Share of texts that are part of another one from which they are phrases of sentences."""
+SENTENCES = 100
+"""Sentences from which they can be held out as wholes."""
+LARGEST = 0.5
+"""Share of examples that may belong together."""
 MOST = 200_000
 """Examples up to which phrases are looked for."""
 
@@ -103,12 +107,13 @@ def kept_inspection(source: Source, read: Read, splits: Sequence[str], near: boo
 def decide(shared: Facts) -> str:
     """What a hold-out should keep together, by what the training examples share.
 
-    With `PHRASES` of the texts inside another one these are phrases of sentences; with `SOME` examples that have a text
-    in common, texts; else each example stands for itself.
+    With `PHRASES` of the texts inside another one these are phrases of sentences, where there are at least `SENTENCES`
+    of these; with `SOME` examples that have a text in common, texts; else each example stands for itself, as where most
+    of them would have to stay together (one question asked of every text).
     """
-    if (shared.get("inside") or 0) >= PHRASES:
+    if (shared.get("inside") or 0) >= PHRASES and shared["sentences"] >= SENTENCES:
         return "sentence"
-    return "text" if shared["shared"] >= SOME else "example"
+    return "text" if shared["shared"] >= SOME and shared["largest"] <= LARGEST else "example"
 
 
 def _of_split(source: Source, examples: Examples) -> Facts:
@@ -147,12 +152,13 @@ def _repeated(keys: Sequence[str], labels: Sequence[Any] | None) -> Facts:
 
 
 def _shared(source: Source, train: Examples) -> Facts:
-    """Share of training examples with a text in common, and of texts that are inside another one."""
-    found: Facts = {"shared": round(groups.by_text(train.keys).shared, 4)}
+    """Share of training examples with a text in common and in the largest group of these, and of phrases."""
+    together = groups.by_text(train.keys)
+    largest = float(np.bincount(together.number).max()) / len(together.number)
+    found: Facts = {"shared": round(together.shared, 4), "largest": round(largest, 4)}
     if source.kind != "tagging" and len(source.text) == 1 and len(train.exact) <= MOST:
-        by_sentence = groups.by_sentence(train.columns[0], train.keys[0])
-        texts = len(set(train.plain))
-        found["inside"] = round(1 - int(by_sentence.whole.sum()) / texts, 4)
+        sentences = int(groups.by_sentence([as_text(cell) for cell in train.columns[0]], train.keys[0]).whole.sum())
+        found |= {"inside": round(1 - sentences / len(set(train.plain)), 4), "sentences": sentences}
     return found
 
 

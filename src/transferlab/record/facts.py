@@ -73,6 +73,7 @@ def examples(data: TaskDataModule) -> dict[str, Any]:
         "test": list(data.source.test),
         "unused": list(data.unused),
         "words": data.facts(data.source.train).get("words"),
+        "cut": data.cut,
         "max_length": data.settings.max_length,
         "truncation": data.settings.truncation,
         "windows": data.settings.windows if data.settings.truncation == "windows" else None,

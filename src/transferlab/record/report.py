@@ -9,7 +9,7 @@ from rich.text import Text
 from transferlab.ground.escapes import visible
 from transferlab.record import stopping, thresholds
 from transferlab.record.predictions import Record
-from transferlab.tasks import schemes, words
+from transferlab.tasks import cuts, schemes, words
 from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.tagging import Tagging
@@ -27,6 +27,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "data from": data["origin"] + (f" ({data['form']})" if data.get("form") else ""),
         "note": "; ".join(data.get("notes") or []),
         "texts": texts(data),
+        "cut off": cuts.in_words(data.get("cut") or {}, summary["kind"] == "tagging"),
         "inspection": telling.in_line(summary.get("inspection") or {}),
         "words": words.in_words(data.get("words") or {}),
         "tags": schemes.of_summary(summary).in_words() if summary["kind"] == "tagging" else "",

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from transferlab.config.places import cache_folder
 
-VERSION = 2
+VERSION = 3
 """Part of every name; to be raised when this package tokenises or stores otherwise."""
 Rows = np.ndarray[Any, Any]
 

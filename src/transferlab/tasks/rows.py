@@ -171,6 +171,11 @@ class TaskRows:
         return known.facts if known else {}
 
     @property
+    def cut(self) -> dict[str, dict[str, int]]:
+        """What truncation cuts off each split that was tokenised, see `transferlab.tasks.cuts`."""
+        return {split: dict(encoded.facts.get("cut", {})) for split, encoded in self._encoded.items()}
+
+    @property
     def notes(self) -> list[str]:
         """What the user should know of the rows that were read so far."""
         seen = [note for split in self._encoded.values() for note in split.facts.get("notes", ())]

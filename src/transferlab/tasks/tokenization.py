@@ -10,12 +10,14 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import told
+from transferlab.tasks import cuts
 from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
 from transferlab.tasks.labels import Labels, encode_labels
 from transferlab.tasks.reading.cells import check_texts
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import version
 from transferlab.tasks.spec import Source
+from transferlab.tasks.starts import encode_starts
 from transferlab.tasks.words import measure, word_prefix
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 Truncation = Literal["head", "tail", "head_tail", "windows"]
 Windows = Literal["even", "full"]
 Columns = dict[str, list[Any]]
-CHARACTERS_A_TOKEN = 5
-"""Above what English text has on average, so that few texts are tokenised twice."""
 HEAD_OF_HEAD_TAIL = 128
 """Tokens that head_tail keeps from the start; the rest of the length goes to the end (Sun et al. 2019, section 5.3.1,
 https://arxiv.org/abs/1905.05583)."""
@@ -109,6 +109,7 @@ def encode_split(
             "words": measure(rows.rows, source, tokenizer, prefix),
             "form": rows.form,
             "notes": list(rows.notes),
+            "cut": cuts.of_split(ragged.get("cut"), rows, source, labels, numbers),
         },
     )
 
@@ -184,47 +185,28 @@ def _encoder_of(
 
 def _encode_head(texts: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:
     if len(texts) == 1:
-        return {"ids": encode_starts(texts[0], tokenizer, settings.max_length)}
+        ids, places = encode_starts(texts[0], tokenizer, settings.max_length)
+        return {"ids": ids, "cut": cuts.of_texts(texts, places, settings.max_length)}
     encoded = tokenizer(*texts, truncation=True, max_length=settings.max_length, padding=False)
-    columns = {"ids": encoded["input_ids"]}
+    columns = {"ids": encoded["input_ids"], "cut": cuts.of_texts(texts, encoded.encodings, settings.max_length)}
     if "token_type_ids" in encoded:
         columns["types"] = encoded["token_type_ids"]
     return columns
 
 
-def encode_starts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[list[int]]:
-    """The first `max_length` tokens of each text, special tokens included, without tokenising all of a long one.
-
-    Tokenizers split at white space before anything else, so whole words at the start of a text give the tokens that
-    the text begins with. What comes out too short to be sure of that is tokenised again in full.
-    """
-    starts = [whole_words(text, CHARACTERS_A_TOKEN * max_length) for text in texts]
-    ids: list[list[int]] = tokenizer(starts, truncation=True, max_length=max_length, padding=False)["input_ids"]
-    short = [row for row, text in enumerate(texts) if len(starts[row]) < len(text) and len(ids[row]) < max_length]
-    if short:
-        again = tokenizer([texts[row] for row in short], truncation=True, max_length=max_length, padding=False)
-        for row, tokens in zip(short, again["input_ids"], strict=True):
-            ids[row] = tokens
-    return ids
-
-
-def whole_words(text: str, characters: int) -> str:
-    """The words that lie in the first `characters` of a text; all of it where no blank can be found to cut at."""
-    if len(text) <= characters:
-        return text
-    cut = max(text.rfind(blank, 0, characters) for blank in (" ", "\n", "\t"))
-    return text[:cut] if cut > 0 else text
-
-
 def _encode_parts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:
     prefix, suffix = special_affixes(tokenizer)
     room = settings.max_length - len(prefix) - len(suffix)
-    bodies = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)["input_ids"]
+    encoded = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)
+    bodies = encoded["input_ids"]
     parts = [split_body(body, room, settings.truncation, settings.windows) for body in bodies]
     wrapped = [[prefix + part + suffix for part in document] for document in parts]
     columns: Columns = {"ids": [[token for part in document for token in part] for document in wrapped]}
     if settings.truncation == "windows":
         columns["windows"] = [[len(part) for part in document] for document in wrapped]
+        return columns
+    head = 0 if settings.truncation == "tail" else min(HEAD_OF_HEAD_TAIL, room // 2)
+    columns["cut"] = cuts.of_parts(texts, encoded.encodings, head, room - head)
     return columns
 
 
@@ -265,14 +247,15 @@ def _encode_words(
 ) -> Columns:
     split = [[prefix + word for word in sentence] for sentence in sentences] if prefix else sentences
     encoded = tokenizer(split, is_split_into_words=True, truncation=True, max_length=settings.max_length, padding=False)
-    positions = []
+    positions, cut = [], []
     for number, sentence in enumerate(sentences):
         first = [CUT] * len(sentence)
         for position, word in reversed(list(enumerate(encoded.word_ids(number)))):
             if word is not None:
                 first[word] = position
         positions.append(first)
-    return {"ids": encoded["input_ids"], "words": positions}
+        cut.append(cuts.of_sentence(first, len(encoded["input_ids"][number]), settings.max_length))
+    return {"ids": encoded["input_ids"], "words": positions, "cut": cut}
 
 
 def check_word_counts(rows: Rows, source: Source) -> None:

@@ -24,6 +24,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.escapes import markdown, visible
 from transferlab.record import folder as run_folder
 from transferlab.record import setting
+from transferlab.tasks import cuts
 from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import Kind
@@ -159,6 +160,7 @@ def _body(one: Group, own: Summary, config: dict[str, Any], beside: list[Summary
         "tokens per text": f"at most {data['max_length']}, {data.get('truncation')}"
         if data.get("max_length")
         else None,
+        "cut off by truncation": cuts.in_words(data.get("cut") or {}, own.get("kind") == "tagging"),
         "protocol": f"{own.get('protocol')}: selected on {data.get('validation')}, "
         f"tested on {', '.join(map(str, data.get('test') or []))}",
         "precision": own.get("precision"),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from transferlab.analysis.comparison.columns import p_text
 from transferlab.analysis.comparison.groups import Estimate, estimate, faults, score_of, value
@@ -10,6 +11,7 @@ from transferlab.analysis.page import charts
 from transferlab.analysis.page.gather import Setting, Task
 from transferlab.analysis.page.markup import Html, join, note, table, tag
 from transferlab.analysis.page.scales import amount
+from transferlab.tasks import cuts
 from transferlab.tasks.inspection import telling
 
 COSTS = (
@@ -73,6 +75,17 @@ def difference(setting: Setting) -> str:
     return f"{row.difference:+.4f}{ends}"
 
 
+def _cut(task: Task) -> list[str]:
+    """What truncation cuts off the texts, once for settings that agree in it."""
+    told: dict[str, list[str]] = {}
+    for setting in task.settings:
+        data: dict[str, Any] = next((run["data"] for run in setting.runs if isinstance(run.get("data"), dict)), {})
+        if said := cuts.in_words(data.get("cut") or {}, task.known("kind") == "tagging"):
+            told.setdefault(said, []).append(setting.name)
+    whose = {said: "" if len(told) == 1 else f" by {', '.join(names)}" for said, names in told.items()}
+    return [f"Cut off by truncation{whose[said]}: {said}." for said in told]
+
+
 def results(task: Task) -> Html:
     """All settings with their scores, tested against the best, and a table of costs."""
     metric = task.metric
@@ -88,6 +101,7 @@ def results(task: Task) -> Html:
     seen = telling.in_line(task.known("inspection") or {})
     told = [
         *([f"Data: {seen}."] if seen else []),
+        *_cut(task),
         "± is half of the 95 % interval of the mean over seeds (Student's t); other test examples are not in it.",
         "The interval of a difference is over seeds and test examples (over test examples alone where both are single "
         "runs), and is not corrected for the number of comparisons; p is.",

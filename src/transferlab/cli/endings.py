@@ -2,6 +2,8 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,27 @@ def show_next(folder: Path, root: Path) -> None:
     terminal = screen.console()
     terminal.print()
     terminal.print(screen.facts(commands, "next"))
+
+
+@contextmanager
+def keeping(folder: Path) -> Iterator[None]:
+    """Says of an error that what was trained is kept, so that mending its cause and resuming loses nothing.
+
+    Args:
+        folder: The run directory, with a checkpoint to resume from.
+
+    Raises:
+        TransferlabError: What went wrong, and that.
+    """
+    told = f"What was trained is kept: mend this and resume, which loses nothing: {hints.resume(folder)}"
+    try:
+        yield
+    except TransferlabError as error:
+        raise TransferlabError(f"{str(error).rstrip('.')}. {told}") from error
+    except Exception:
+        if not rank_zero_only.rank:  # type: ignore[attr-defined]
+            print(told, file=sys.stderr, flush=True)
+        raise
 
 
 def failed(recorder: RunRecorder, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -172,8 +173,9 @@ class TransferCLI(ExperimentCLI):
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
         if isinstance(self.trainer.strategy, Sharded) and (reason := self.model.cannot_be_sharded):
             raise TransferlabError(f"trainer.strategy: {reason}, so it cannot be split; use trainer/ddp instead.")
-        self.datamodule.prepare_data()
-        self.datamodule.setup("fit")
+        with endings.keeping(self.folder) if self.checkpoint else nullcontext():
+            self.datamodule.prepare_data()
+            self.datamodule.setup("fit")
         if self.checkpoint:
             world, accept = self.trainer.world_size, self.accepts["accept_changed_data"]
             bound.check(self.folder, self.checkpoint, self.model, self.datamodule, accept, world)
@@ -260,10 +262,12 @@ class TransferCLI(ExperimentCLI):
             self.metrics.close()
             self._close()
             return
-        self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
-        if self.datamodule.source.test and self.settings.run.test:
-            self.trainer.test(self.model, self.datamodule, verbose=False)
-        elif self.trainer.is_global_zero:
+        tested = bool(self.datamodule.source.test) and self.settings.run.test
+        with endings.keeping(self.folder):
+            self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
+            if tested:
+                self.trainer.test(self.model, self.datamodule, verbose=False)
+        if not tested and self.trainer.is_global_zero:
             self.recorder.close()
         self.metrics.close()
         self._close()

@@ -183,6 +183,27 @@ def test_words_of_a_text_have_their_places():
     assert words.of_words(["New", "York"]).places == [(0, 3), (4, 8)]
 
 
+@pytest.mark.parametrize("scheme", ["BIOES", "tags"])
+def test_tags_are_those_of_the_training_files(scheme, tiny_encoder, tmp_path):
+    text = {
+        "BIOES": "Ada S-PER\nsaid O\nNew B-LOC\nYork E-LOC\n\nin O\nRio S-LOC\n\n",
+        "tags": "Ada NOUN\nsaid VERB\n\nshe PRON\nwas VERB\n\n",
+    }[scheme]
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.conll").write_text(text * 8, encoding="utf-8")
+    paths = {split: str(tmp_path / f"{split}.conll") for split in ("train", "test")}
+    source = tl.Source(files=paths, text=("words",), label="tags", kind="tagging")
+    folder = tmp_path / "runs" / "py" / "one"
+    data = tl.TaskDataModule("tiny", tiny_encoder, source=source, batch_size=4, max_length=32)
+    model = tl.FullFineTuning(data.spec, tiny_encoder, optimizer=lambda p: torch.optim.AdamW(p, lr=3e-3))
+    train(folder, model, data, max_epochs=12)
+    cells = text.split("\n\n")[0].split()
+    answer = tl.Predictor.load(folder, device="cpu")(cells[::2])
+    assert answer["prediction"] == cells[1::2]
+    entities = [(each["type"], each["text"]) for each in answer["entities"]]
+    assert entities == ([] if scheme == "tags" else [("PER", "Ada"), ("LOC", "New York")])
+
+
 # files --------------------------------------------------------------------------------------------------------------
 
 

@@ -88,6 +88,13 @@ predict: ## Use a finished run | predict unlabeled examples, or the rows of a fi
 	$(RUNNER) predict --run '$(call given,RUN)' $(if $(call given,INPUT),'$(call given,INPUT)') \
 		$(if $(call given,OUTPUT),--output '$(call given,OUTPUT)') $(call given,ARGS)
 
+export: ## Use a finished run | a folder that others load: ONNX, peft, ...
+#: RUN=lora_sst2 [FORMAT=onnx]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) export --run '$(call given,RUN)' $(if $(call given,FORMAT),--format '$(call given,FORMAT)') \
+		$(call given,ARGS)
+
 baseline: ## Compare | methods without an encoder on the same examples
 #: NAME=lora_sst2 [METHOD=all]
 	$(call need,NAME,lora_sst2)

@@ -38,7 +38,6 @@ def _run(arguments: list[str]) -> None:
 
         print_help(command, *rest[asked : asked + 1])
     elif command == "predict" and commands.names_a_file(rest):
-        loading()
         with signals.ending():
             from transferlab.use.prediction.command import main as predict
         predict(rest)

@@ -56,6 +56,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("predict", "--run RUN INPUT", "predict the rows of a file with a run", keys=True),
         Command("test", "--run RUN", "test a finished run again", keys=True),
         Command("validate", "--run RUN", "its metrics on the validation set", keys=True),
+        Command(
+            "export",
+            "--run RUN --format onnx",
+            "a folder that others load, compared with the run",
+            "transferlab.use.export.command:main",
+            loads=True,
+        ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",

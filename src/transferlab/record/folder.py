@@ -98,7 +98,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def whole_summary(folder: Path) -> dict[str, Any]:
-    """The summary of a run that goes on from it.
+    """The summary of a run that is continued.
 
     Raises:
         TransferlabError: It is damaged.

@@ -26,18 +26,10 @@ from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
 from transferlab.tasks.tokenization import Settings, encode_texts
-from transferlab.use.prediction import words as of_words
-from transferlab.use.prediction.words import Words, entities
-
-Example = str | Sequence[str] | Mapping[str, Any]
-"""A text, two texts or the words of a sentence, or these by the names of their columns."""
-TOKENS = 16_384
-"""Tokens of a batch, padding included."""
-LEADING = ("prediction", "probability", "margin", "probabilities")
-"""Keys of an answer, in this order; for tagging ``words``, ``prediction`` and ``entities``."""
+from transferlab.use.answering import Answering
 
 
-class Predictor:
+class Predictor(Answering[EncodedSplit]):
     """A finished run that answers new texts, in float32 and without its training data.
 
     An answer does not depend on the other texts of its batch, up to rounding.
@@ -58,11 +50,11 @@ class Predictor:
         temperature: float | None = None,
         batch_size: int = 64,
     ) -> None:
+        super().__init__(model.task, source.text, batch_size)
         self.model = model
         self.source = source
         self.settings = settings
         self.temperature = temperature
-        self.batch_size = batch_size
 
     @classmethod
     def load(
@@ -93,128 +85,25 @@ class Predictor:
         usual = {"gpu": "cuda"}.get(best_accelerator(), best_accelerator())
         return cls(model.to(device or usual), source, settings, temperature, batch_size)
 
-    @property
-    def task(self) -> TaskSpec:
-        """Name, kind and labels of the task."""
-        return self.model.task
-
     @cached_property
-    def _tokenizer(self) -> Any:
+    def tokenizer(self) -> Any:
+        """The encoder's."""
         return load_tokenizer(self.model.encoder_config, words=self.task.kind == "tagging")
 
-    def __call__(self, example: Example) -> Record:
-        """The answer to one example, see `predict`."""
-        return self.predict([example])[0]
-
-    def predict(self, examples: Sequence[Example]) -> list[Record]:
-        """Answers to examples, in their order.
-
-        Args:
-            examples: Each a text; for pairs two texts; for tagging a text, or the list of its words; or a mapping from
-                the names of the text columns to these.
-
-        Returns:
-            For classification ``prediction`` (the label), ``probability`` (of it), ``margin`` (to the second best) and
-            ``probabilities`` (by label). For regression ``prediction`` (a number). For tagging ``words``,
-            ``prediction`` (a tag for each, in the scheme of the training data) and ``entities`` (``type``, ``start``
-            and ``end`` in characters of the text, ``text``).
-
-        Raises:
-            TransferlabError: An example that is no text; names its number.
-        """
-        if not examples:
-            return []
-        cells = [self._cells(number, example) for number, example in enumerate(examples)]
-        columns = {name: [row[place] for row in cells] for place, name in enumerate(self.source.text)}
-        split: dict[str, list[Words]] = {}
-        if self.task.kind == "tagging":
-            name = self.source.text[0]
-            split[name] = [self._words(cell) for cell in columns[name]]
-            columns[name] = [each.words for each in split[name]]
-        encoded = encode_texts(columns, self.source, self._tokenizer, self.settings)
-        answers: list[Record] = [{}] * len(examples)
-        for batch in self._batches(encoded):
-            for record in self._answer(encoded, batch):
-                answers[record.pop("id")] = record
-        for each in split.values():
-            answers = [self._tagged(words, answer) for words, answer in zip(each, answers, strict=True)]
-        return answers
-
-    def _cells(self, number: int, example: Example) -> tuple[Any, ...]:
-        names = self.source.text
-        if isinstance(example, Mapping):
-            missing = [name for name in names if name not in example]
-            if missing:
-                raise TransferlabError(f"example {number}: there is no {missing[0]!r}; it has {', '.join(example)}.")
-            values = tuple(example[name] for name in names)
-        elif len(names) == 1:
-            values = (example,)
-        else:
-            values = tuple(example) if not isinstance(example, str) else (example,)
-        tagging = self.task.kind == "tagging"
-        good = len(values) == len(names) and all(
-            isinstance(value, str)
-            or (tagging and isinstance(value, Sequence) and all(isinstance(word, str) for word in value))
-            for value in values
-        )
-        if not good or not all(values):
-            want = "a text or a list of words" if tagging else "a text" if len(names) == 1 else f"{len(names)} texts"
-            raise TransferlabError(f"example {number}: {want} (not empty) is wanted, not {str(example)[:60]!r}.")
-        return values
-
-    def _words(self, cell: str | Sequence[str]) -> Words:
-        found = of_words.of_text(cell) if isinstance(cell, str) else of_words.of_words(cell)
-        return found if found.words else of_words.of_words([str(cell)])
-
-    def _batches(self, encoded: EncodedSplit) -> list[list[int]]:
-        """Rows of like length together, the longest first; no batch has more than `TOKENS` unless a single row has."""
-        lengths = encoded.ids.lengths
-        batches: list[list[int]] = []
-        longest = 0
-        for row in np.argsort(-lengths, kind="stable").tolist():
-            if not batches or len(batches[-1]) >= self.batch_size or longest * (len(batches[-1]) + 1) > TOKENS:
-                batches.append([])
-                longest = int(lengths[row])
-            batches[-1].append(row)
-        return batches
+    def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[EncodedSplit, "np.ndarray[Any, Any]"]:
+        """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
+        source = replace(self.source, text=self.text)
+        lists = {name: list(cells) for name, cells in columns.items()}
+        encoded = encode_texts(lists, source, self.tokenizer, self.settings)
+        return encoded, encoded.ids.lengths
 
     @torch.inference_mode()
-    def _answer(self, encoded: EncodedSplit, rows: list[int]) -> list[Record]:
-        batch = encoded.collate(rows).to(self.model.device)
-        outputs = self.model.predict_step(batch, 0)
+    def answer(self, encoded: EncodedSplit, rows: list[int]) -> list[Record]:
+        """``id`` (row), ``prediction`` and where there are any ``scores`` of some rows."""
+        outputs = self.model.predict_step(encoded.collate(rows).to(self.model.device), 0)
         if self.temperature is not None:
             outputs["logits"] = outputs["logits"] / self.temperature
-        return [self._told(record) for record in predictions.records(self.task, outputs, None)]
-
-    def _tagged(self, words: Words, answer: Record) -> Record:
-        tags = answer["prediction"]
-        found = entities(words, self.task.spelling.read(tags)) if self.task.entities else []
-        return {"words": words.words, "prediction": tags, "entities": found}
-
-    def _told(self, record: Record) -> Record:
-        answer: Record = {"id": record["id"], "prediction": record["prediction"]}
-        scores = record.get("scores")
-        if scores and self.task.kind == "classification":
-            first, second = sorted(scores, reverse=True)[:2]
-            answer |= {"probability": first, "margin": float(f"{first - second:.6g}")}
-        if scores:
-            answer["probabilities"] = dict(zip(self.task.labels, scores, strict=True))
-        return answer
-
-    def with_columns(self, text: Sequence[str]) -> "Predictor":
-        """The same model for texts in other columns.
-
-        Raises:
-            TransferlabError: Another number of columns than the task has.
-        """
-        if len(text) != len(self.source.text):
-            raise TransferlabError(
-                f"--text: {self.task.name} reads {len(self.source.text)} column(s), {', '.join(self.source.text)}; "
-                f"{len(text)} given."
-            )
-        return Predictor(
-            self.model, replace(self.source, text=tuple(text)), self.settings, self.temperature, self.batch_size
-        )
+        return predictions.records(self.task, outputs, None)
 
 
 def _reading(run: Path) -> tuple[Source, Settings]:

@@ -10,14 +10,14 @@ from typing import Any
 
 from transferlab.config import hashes
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
+from transferlab.use.answering import Answering
+from transferlab.use.export.facts import is_export
 from transferlab.use.prediction import outputs
 from transferlab.use.prediction.inputs import Input, Row, Wanted
 from transferlab.use.prediction.meter import Meter
 from transferlab.use.prediction.options import parser
 from transferlab.use.prediction.outputs import Lines, Output
-from transferlab.use.predictor import Predictor
 
 ROWS, CHARACTERS = 2048, 4_000_000
 """What is answered at once: rows, and characters of their texts."""
@@ -32,14 +32,13 @@ def main(arguments: list[str]) -> None:
         TransferlabError: No such run or file, a row that cannot be read, or an output that is there already.
     """
     asked = parser().parse_args(arguments)
-    quiet()
-    run = run_folder.find(asked.run, asked.root)
+    run = Path(asked.run) if is_export(Path(asked.run)) else run_folder.find(asked.run, asked.root)
     if asked.output and asked.output.exists() and not asked.overwrite:
         raise TransferlabError(f"--output: {asked.output} is there already; --overwrite replaces it.")
-    predictor = Predictor.load(run, asked.calibrated, asked.device, asked.batch_size, asked.root)
+    predictor = _load(run, asked)
     if asked.text:
-        predictor = predictor.with_columns(asked.text)
-    wanted = Wanted(predictor.source.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding)
+        predictor.read_from(asked.text)
+    wanted = Wanted(predictor.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding)
     given = Input(asked.input, wanted, asked.format)
     form = asked.output_format or outputs.FORMATS.get(asked.output.suffix.lower() if asked.output else "", "")
     form = form or _like(given.format)
@@ -65,14 +64,29 @@ def main(arguments: list[str]) -> None:
         meter.say(f"{empty:,} row(s) without text have no prediction")
 
 
-def answer_all(predictor: Predictor, given: Input, lines: Lines, output: Output | None, meter: Meter) -> int:
+def _load(run: Path, asked: argparse.Namespace) -> Answering[Any]:
+    """The run, or what was exported of it; the latter without torch."""
+    if is_export(run):
+        if asked.device not in (None, "cpu"):
+            raise TransferlabError("--device: an exported folder is asked on the processor.")
+        from transferlab.use.exported import Exported
+
+        return Exported(run, asked.calibrated, asked.batch_size)
+    from transferlab.ground.quiet import quiet
+    from transferlab.use.predictor import Predictor
+
+    quiet()
+    return Predictor.load(run, asked.calibrated, asked.device, asked.batch_size, asked.root)
+
+
+def answer_all(predictor: Answering[Any], given: Input, lines: Lines, output: Output | None, meter: Meter) -> int:
     """Answers all rows, in their order; returns how many had no text."""
     done = output.done if output else 0
     rows = itertools.islice(given.rows, done, None)
     meter.begin(done)
     kept = time.monotonic()
     empty = 0
-    for part in _parts(rows, predictor.source.text):
+    for part in _parts(rows, predictor.text):
         full = [row for row in part if _has_text(row, given, predictor)]
         answers = iter(predictor.predict([row.cells for row in full]))
         whole = {row.line for row in full}
@@ -105,14 +119,14 @@ def _parts(rows: Iterator[Row], text: Sequence[str]) -> Iterator[list[Row]]:
         yield part
 
 
-def _has_text(row: Row, given: Input, predictor: Predictor) -> bool:
+def _has_text(row: Row, given: Input, predictor: Answering[Any]) -> bool:
     """Whether there is something to answer.
 
     Raises:
         TransferlabError: A cell that is no text; names its line.
     """
-    cells = [row.cells.get(name) for name in predictor.source.text]
-    for name, cell in zip(predictor.source.text, cells, strict=True):
+    cells = [row.cells.get(name) for name in predictor.text]
+    for name, cell in zip(predictor.text, cells, strict=True):
         if name not in row.cells:
             raise TransferlabError(
                 f"{given.name}, line {row.line}: no {name!r} among {', '.join(row.cells)}; choose with --text."
@@ -127,7 +141,7 @@ def _like(format: str) -> str:
     return format if format in {"csv", "tsv", "conll"} else "jsonl"
 
 
-def _refuse_clash(given: Input, lines: Lines, predictor: Predictor) -> None:
+def _refuse_clash(given: Input, lines: Lines, predictor: Answering[Any]) -> None:
     added = lines.added if lines.format in {"csv", "tsv"} else list(outputs.names_of(predictor.task))
     if clash := [name for name in given.columns if name in added]:
         raise TransferlabError(
@@ -142,6 +156,6 @@ def _identity(asked: argparse.Namespace, run: Path) -> dict[str, Any]:
     else:
         place = Path(asked.input)
         read = [str(place.absolute()), place.stat().st_size, place.stat().st_mtime_ns]
-    weights = hashes.of_path(run / "checkpoints" / "best.ckpt")
+    weights = hashes.of_path(run / ("model.onnx" if is_export(run) else "checkpoints/best.ckpt"))
     options = [asked.text, asked.format, asked.output_format, asked.calibrated, asked.encoding, asked.delimiter]
     return {"input": read, "weights": weights, "options": options}

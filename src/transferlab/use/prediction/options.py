@@ -22,7 +22,7 @@ def parser() -> Parser:
     )
     formats = sorted(set(FORMATS.values()))
     options.add_argument("input", metavar="INPUT", help="CSV, TSV, JSONL, Parquet, CoNLL or plain lines; - for stdin")
-    options.add_argument("--run", required=True, help="experiment (its newest run), run ID or run directory")
+    options.add_argument("--run", required=True, help="experiment (its newest run), run ID, run directory or export")
     options.add_argument("--output", type=Path, metavar="FILE", help="file to write, its suffix decides [stdout]")
     options.add_argument("--text", nargs="+", metavar="COLUMN", help="text columns, if not called as in training")
     options.add_argument("--calibrated", action="store_true", help="probabilities scaled by the run's temperature")

@@ -1,0 +1,145 @@
+"""Examples in, answers out: the same for a run and for what was exported of it; imports no torch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.spec import TaskSpec
+from transferlab.use.prediction import words as of_words
+from transferlab.use.prediction.words import Words, entities
+
+Example = str | Sequence[str] | Mapping[str, Any]
+"""A text, two texts or the words of a sentence, or these by the names of their columns."""
+Record = dict[str, Any]
+Encoded = TypeVar("Encoded")
+TOKENS = 16_384
+"""Tokens of a batch, padding included."""
+
+
+class Answering(ABC, Generic[Encoded]):
+    """A model that answers new texts.
+
+    Args:
+        task: Its kind and labels.
+        text: Names of the text columns.
+        batch_size: Texts of a batch, at most.
+    """
+
+    def __init__(self, task: TaskSpec, text: Sequence[str], batch_size: int = 64) -> None:
+        self.task = task
+        self.text = tuple(text)
+        self.batch_size = batch_size
+
+    @abstractmethod
+    def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[Encoded, "np.ndarray[Any, Any]"]:
+        """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
+
+    @abstractmethod
+    def answer(self, encoded: Encoded, rows: list[int]) -> list[Record]:
+        """``id`` (row), ``prediction`` and where there are any ``scores`` of some rows."""
+
+    def __call__(self, example: Example) -> Record:
+        """The answer to one example, see `predict`."""
+        return self.predict([example])[0]
+
+    def predict(self, examples: Sequence[Example]) -> list[Record]:
+        """Answers to examples, in their order.
+
+        Args:
+            examples: Each a text; for pairs two texts; for tagging a text, or the list of its words; or a mapping from
+                the names of the text columns to these.
+
+        Returns:
+            For classification ``prediction`` (the label), ``probability`` (of it), ``margin`` (to the second best) and
+            ``probabilities`` (by label). For several labels ``prediction`` (a list) and ``probabilities``. For
+            regression ``prediction`` (a number). For tagging ``words``, ``prediction`` (a tag for each) and
+            ``entities`` (``type``, ``start`` and ``end`` in characters of the text, ``text``).
+
+        Raises:
+            TransferlabError: An example that is no text; names its number.
+        """
+        if not examples:
+            return []
+        cells = [self._cells(number, example) for number, example in enumerate(examples)]
+        columns: dict[str, list[Any]] = {name: [row[at] for row in cells] for at, name in enumerate(self.text)}
+        split: list[Words] = []
+        if self.task.kind == "tagging":
+            split = [_split(cell) for cell in columns[self.text[0]]]
+            columns[self.text[0]] = [each.words for each in split]
+        encoded, lengths = self.encode(columns)
+        answers: list[Record] = [{}] * len(examples)
+        for rows in self._batches(lengths):
+            for record in self.answer(encoded, rows):
+                answers[record["id"]] = self._told(record)
+        if split:
+            answers = [self._tagged(words, answer) for words, answer in zip(split, answers, strict=True)]
+        return answers
+
+    def _cells(self, number: int, example: Example) -> tuple[Any, ...]:
+        if isinstance(example, Mapping):
+            missing = [name for name in self.text if name not in example]
+            if missing:
+                raise TransferlabError(f"example {number}: there is no {missing[0]!r}; it has {', '.join(example)}.")
+            values = tuple(example[name] for name in self.text)
+        elif len(self.text) == 1 or isinstance(example, str):
+            values = (example,)
+        else:
+            values = tuple(example)
+        tagging = self.task.kind == "tagging"
+        good = len(values) == len(self.text) and all(
+            isinstance(value, str)
+            or (tagging and isinstance(value, Sequence) and all(isinstance(word, str) for word in value))
+            for value in values
+        )
+        if not good or not all(values):
+            texts = "a text" if len(self.text) == 1 else f"{len(self.text)} texts"
+            want = "a text or a list of words" if tagging else texts
+            raise TransferlabError(f"example {number}: {want} (not empty) is wanted, not {str(example)[:60]!r}.")
+        return values
+
+    def _batches(self, lengths: "np.ndarray[Any, Any]") -> list[list[int]]:
+        """Rows of like length together, the longest first; no batch has more than `TOKENS` unless a single row has."""
+        batches: list[list[int]] = []
+        longest = 0
+        for row in np.argsort(-lengths, kind="stable").tolist():
+            if not batches or len(batches[-1]) >= self.batch_size or longest * (len(batches[-1]) + 1) > TOKENS:
+                batches.append([])
+                longest = int(lengths[row])
+            batches[-1].append(row)
+        return batches
+
+    def _told(self, record: Record) -> Record:
+        answer: Record = {"prediction": record["prediction"]}
+        scores = record.get("scores")
+        if scores and KINDS[self.task.kind].confusion:
+            first, second = sorted(scores, reverse=True)[:2]
+            answer |= {"probability": first, "margin": float(f"{first - second:.6g}")}
+        if scores:
+            answer["probabilities"] = dict(zip(self.task.labels, scores, strict=True))
+        return answer
+
+    def _tagged(self, words: Words, answer: Record) -> Record:
+        tags = answer["prediction"]
+        found = entities(words, self.task.spelling.read(tags)) if self.task.entities else []
+        return {"words": words.words, "prediction": tags, "entities": found}
+
+    def read_from(self, text: Sequence[str]) -> None:
+        """Takes the texts from other columns.
+
+        Raises:
+            TransferlabError: Another number of columns than the task has.
+        """
+        if len(text) != len(self.text):
+            raise TransferlabError(
+                f"--text: {self.task.name} reads {len(self.text)} column(s), {', '.join(self.text)}; {len(text)} given."
+            )
+        self.text = tuple(text)
+
+
+def _split(cell: str | Sequence[str]) -> Words:
+    found = of_words.of_text(cell) if isinstance(cell, str) else of_words.of_words(cell)
+    return found if found.words else of_words.of_words([str(cell)])

@@ -1,0 +1,171 @@
+"""``transferlab export --run RUN``."""
+
+import copy
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.quiet import quiet
+from transferlab.record import folder as run_folder
+from transferlab.tasks.batch import EncodedSplit
+from transferlab.tasks.iob import constrained_decode
+from transferlab.tasks.tokenization import encode_texts, special_affixes
+from transferlab.tasks.words import word_prefix
+from transferlab.use.export import facts as facts_of
+from transferlab.use.export import parity
+from transferlab.use.export.card import write_card
+from transferlab.use.export.facts import Facts
+from transferlab.use.export.formats import FORMATS
+from transferlab.use.export.graph import Form, form_of, inputs_of
+from transferlab.use.export.options import parser
+from transferlab.use.prediction import words
+from transferlab.use.predictor import Predictor, fitted_temperature
+
+LIBRARIES = ("transferlab", "torch", "transformers", "tokenizers", "peft", "onnx", "onnxscript", "onnxruntime")
+
+
+def main(arguments: list[str]) -> None:
+    """Runs ``transferlab export``.
+
+    Raises:
+        TransferlabError: No such run, a format that cannot hold it, or an export that differs from the run.
+    """
+    asked = parser().parse_args(arguments)
+    quiet()
+    run = run_folder.find(asked.run, asked.root)
+    folder = asked.output or Path("exports") / f"{run.parent.name}-{asked.format}"
+    if folder.exists() and not (asked.overwrite and (facts_of.is_export(folder) or not any(folder.iterdir()))):
+        why = "--overwrite replaces an export" if facts_of.is_export(folder) else "it is no export"
+        raise TransferlabError(f"--output: {folder} is there already; {why}.")
+    checks = export(run, asked.format, folder)
+    print(parity.table(checks))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{folder}: {size / 2**20:,.1f} MB")
+
+
+def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
+    """Exports a run; the folder is there only where the gate was passed.
+
+    Args:
+        run: A run directory.
+        form: A key of `FORMATS`.
+        folder: Where to write.
+
+    Returns:
+        The comparisons that were made.
+
+    Raises:
+        TransferlabError: A format that cannot hold the run, or a result that differs from it.
+    """
+    predictor = Predictor.load(run, device="cpu")
+    model = predictor.model
+    encoded, pieces = _samples(predictor)
+    reads = form_of(model, encoded.collate([0, 1]))
+    fresh = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        known = _facts(run, form, predictor, reads)
+        # at least two of everything, so that no axis is taken for a constant
+        example = inputs_of(encoded.collate([0, 1, 2]), reads)
+        options = {"max_length": predictor.settings.max_length} if form == "sentence-transformers" else {}
+        made = FORMATS[form](copy.deepcopy(model), reads, example, fresh, **options)
+        predictor.tokenizer.save_pretrained(fresh)
+        decide = _decide(predictor, pieces) if made.decides else None
+        checks = parity.gate(made.ask, made.reference, encoded, reads, decide)
+        if not all(check.passed for check in checks):
+            told = parity.table(checks)
+            raise TransferlabError(f"--format {form}: the export does not give what the run gives:\n{told}")
+        parity.write(fresh, checks)
+        known.write(fresh)
+        write_card(fresh, known, checks)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    if folder.exists():
+        shutil.rmtree(folder)
+    fresh.rename(folder)
+    return checks
+
+
+def _samples(predictor: Predictor) -> tuple[EncodedSplit, list[list[str]]]:
+    columns: dict[str, list[Any]] = dict(parity.samples(predictor.text))
+    split: list[list[str]] = []
+    if predictor.task.kind == "tagging":
+        name = predictor.text[0]
+        split = [words.of_text(text).words for text in columns[name]]
+        columns[name] = split
+    return encode_texts(columns, predictor.source, predictor.tokenizer, predictor.settings), split
+
+
+def _decide(predictor: Predictor, pieces: list[list[str]]) -> Any:
+    model = predictor.model
+
+    def decide(logits: Any, given: Any) -> list[Any]:
+        if predictor.task.kind == "tagging":
+            if model.head_config.decoding == "constrained":
+                parted = predictor.task.spelling.name != "IO"
+                return [constrained_decode(scores, predictor.task.labels, parted) for scores in logits]
+            return list(map(list, logits.argmax(-1)))
+        if predictor.task.kind == "regression":
+            return [round(float(value), 2) for value in logits]
+        if predictor.task.kind == "multilabel":
+            assert model.thresholds is not None
+            at = np.log(model.thresholds.numpy() / (1 - model.thresholds.numpy()))
+            return [tuple(row >= at) for row in logits]
+        return list(logits.argmax(-1))
+
+    return decide
+
+
+def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
+    model, settings, tokenizer = predictor.model, predictor.settings, predictor.tokenizer
+    summary = run_folder.read_summary(run)
+    encoder = model.encoder_config
+    tagging = predictor.task.kind == "tagging"
+    thresholds = None if model.thresholds is None else tuple(model.thresholds.tolist())
+    return Facts(
+        format=form,
+        task=predictor.task,
+        text=predictor.text,
+        max_length=settings.max_length,
+        truncation=settings.truncation,
+        windows=settings.windows,
+        inputs=reads.inputs,
+        prefix=tuple(map(tuple, special_affixes(tokenizer))),  # type: ignore[arg-type]
+        blank=word_prefix(tokenizer) if tagging else "",
+        pad_id=int(tokenizer.pad_token_id or 0),
+        decoding=model.head_config.decoding,
+        thresholds=thresholds,
+        temperature=_temperature(run, predictor),
+        encoder={
+            "name": encoder.label,
+            "revision": encoder.revision,
+            "layers": encoder.layers,
+            "pooling": encoder.pooling,
+        },
+        base=model.encoder.content._asdict(),
+        run={key: summary.get(key) for key in ("experiment", "run", "strategy", "seed", "metrics", "setting")},
+        versions=_versions(),
+    )
+
+
+def _temperature(run: Path, predictor: Predictor) -> float | None:
+    try:
+        return fitted_temperature(run, predictor.task)
+    except TransferlabError:
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except ModuleNotFoundError:
+            continue
+    return found

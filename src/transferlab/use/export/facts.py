@@ -1,0 +1,90 @@
+"""What an exported folder says of itself, in ``transferlab.json``; imports no torch."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.schemes import Scheme
+from transferlab.tasks.spec import TaskSpec
+
+NAME = "transferlab.json"
+FORM = 1
+"""Version of the file."""
+
+
+class Facts(NamedTuple):
+    """What is needed to ask and to understand an exported model.
+
+    Attributes:
+        format: ``onnx``, ``torch``, ``hf``, ``sentence-transformers`` or ``peft``.
+        task: Name, kind, labels and scheme of tags.
+        text: Names of the text columns.
+        max_length: Tokens of a sequence, special tokens included.
+        truncation: Which part of a long text is kept.
+        windows: How windows are cut.
+        inputs: Names of the inputs of the graph, in order.
+        prefix: Special tokens before a single text, and after it.
+        blank: What stands before each word of a tagged sentence.
+        pad_id: Token id of padding.
+        decoding: For tagging ``argmax`` or ``constrained``.
+        thresholds: For several labels, from which probability each is given.
+        temperature: Divides the logits before the softmax; None where it is not to be trusted.
+        encoder: Name, revision, layers and pooling of the encoder.
+        base: Content hashes of the base weights and the tokenizer.
+        run: Experiment, run and test results.
+        versions: Of the libraries that wrote the folder.
+    """
+
+    format: str
+    task: TaskSpec
+    text: tuple[str, ...]
+    max_length: int
+    truncation: str
+    windows: str
+    inputs: tuple[str, ...]
+    prefix: tuple[tuple[int, ...], tuple[int, ...]]
+    blank: str
+    pad_id: int
+    decoding: str
+    thresholds: tuple[float, ...] | None
+    temperature: float | None
+    encoder: dict[str, Any]
+    base: dict[str, Any]
+    run: dict[str, Any]
+    versions: dict[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Writes the file."""
+        content = {"form": FORM, **self._asdict(), "task": self.task._asdict()}
+        content["task"]["scheme"] = self.task.scheme._asdict() if self.task.scheme else None
+        (folder / NAME).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Facts:
+    """Reads the file.
+
+    Raises:
+        TransferlabError: It is missing, damaged, or of a later version.
+    """
+    try:
+        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        form = content.pop("form")
+        if form != FORM:
+            raise TransferlabError(f"{folder / NAME} has form {form}, this release reads {FORM}: update transferlab.")
+        task = content.pop("task")
+        scheme = task.pop("scheme", None)
+        fields: dict[str, Any] = {key: _fixed(value) for key, value in task.items()}
+        spec = TaskSpec(**fields, scheme=Scheme(**scheme) if scheme else None)
+        return Facts(task=spec, **{key: _fixed(value) for key, value in content.items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TransferlabError(f"{folder / NAME} cannot be read: {error}; export the run again.") from error
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder was exported."""
+    return (folder / NAME).is_file()
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(_fixed(one) for one in value) if isinstance(value, list) else value

@@ -1,0 +1,111 @@
+"""Encoder, pooling and head of a run as one function of tensors, which exporters can trace."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.strategies import ParameterEfficient, Strategy
+from transferlab.tasks import Batch
+
+SEES = ("input_ids", "attention_mask", "token_type_ids", "words", "share")
+
+
+class Form(NamedTuple):
+    """What a graph reads beside tokens.
+
+    Attributes:
+        pairs: Two texts, for an encoder that tells them apart by segment numbers.
+        tagging: The first piece of each word.
+        windows: Several rows for a text, and how much each counts.
+    """
+
+    pairs: bool = False
+    tagging: bool = False
+    windows: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        more = {"token_type_ids": self.pairs, "words": self.tagging, "share": self.windows}
+        return ("input_ids", "attention_mask", *(name for name, there in more.items() if there))
+
+
+class Graph(nn.Module):
+    """Logits of tokens.
+
+    Args:
+        model: A finished run, in evaluation mode.
+        form: What it reads.
+
+    Raises:
+        TransferlabError: An LSTM, whose packed sequences have no form that can be exported.
+    """
+
+    def __init__(self, model: Strategy, form: Form) -> None:
+        super().__init__()
+        if model.head.lstm is not None or model.encoder_config.architecture == "bilstm":
+            raise TransferlabError(
+                "a BiLSTM reads sequences of their own lengths, which no exported graph can hold; "
+                "`transferlab predict` and tl.Predictor use the run itself."
+            )
+        self.encoder = model.encoder
+        self.head = model.head
+        self.form = form
+        if isinstance(model, ParameterEfficient):
+            model.method.merge(self.encoder.backbone)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Computes logits.
+
+        Args:
+            inputs: As `Form.inputs` names them: ``input_ids``, ``attention_mask`` and ``token_type_ids``
+                ``[rows, length]``; ``words``, positions of the first pieces ``[rows, words]``, 0 where a word was cut;
+                ``share``, how much each row counts in each text, summing to one, ``[texts, rows]``.
+
+        Returns:
+            ``[texts, classes]``, for regression ``[texts]``, for tagging ``[rows, words, classes]``.
+        """
+        given = dict(zip(self.form.inputs, inputs, strict=True))
+        words, share = given.pop("words", None), given.pop("share", None)
+        tokens = self.encoder(**given)
+        if words is not None:
+            index = words.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
+            return self.head(tokens.gather(1, index))  # type: ignore[no-any-return]
+        pooled = self.encoder.pool(tokens, given["attention_mask"])
+        return self.head(pooled if share is None else share @ pooled)  # type: ignore[no-any-return]
+
+    def shapes(self) -> dict[str, dict[int, Any]]:
+        """Which axes of the inputs may have any length, and what they are called."""
+        rows = "rows" if self.form.windows else "batch"
+        axes: dict[str, dict[int, Any]] = {name: {0: rows, 1: "length"} for name in self.form.inputs}
+        if self.form.tagging:
+            axes["words"] = {0: rows, 1: "words"}
+        if self.form.windows:
+            axes["share"] = {0: "batch", 1: rows}
+        return axes
+
+
+def inputs_of(batch: Batch, form: Form) -> tuple[Tensor, ...]:
+    """What a graph reads of a padded batch."""
+    given = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if form.pairs:
+        assert batch.token_type_ids is not None
+        given["token_type_ids"] = batch.token_type_ids
+    if form.tagging:
+        assert batch.words is not None
+        given["words"] = batch.words.clamp(min=0)
+    if form.windows:
+        assert batch.documents is not None
+        weights = batch.weights if batch.weights is not None else torch.ones(len(batch.documents))
+        share = torch.zeros(len(batch.index), len(batch.documents)).index_put(
+            (batch.documents, torch.arange(len(batch.documents))), weights
+        )
+        given["share"] = share / share.sum(1, keepdim=True)
+    return tuple(given[name] for name in form.inputs)
+
+
+def form_of(model: Strategy, batch: Batch) -> Form:
+    """The form of a run, read off a batch of its own."""
+    return Form(batch.token_type_ids is not None, model.task.kind == "tagging", batch.documents is not None)

@@ -1,0 +1,192 @@
+"""An exported ONNX folder as a function of new texts; imports no torch, only onnxruntime, tokenizers and numpy."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.iob import constrained_decode
+from transferlab.tasks.spec import written_tags
+from transferlab.use.answering import Answering, Record
+from transferlab.use.export import facts as facts_of
+from transferlab.use.export.facts import Facts
+
+HEAD_OF_HEAD_TAIL = 128
+"""As in `transferlab.tasks.tokenization`, which imports torch."""
+CUT = -1
+
+
+class Texts(NamedTuple):
+    """Tokenised texts.
+
+    Attributes:
+        ids: Token ids of the sequences of each text; several for windows.
+        types: Segment numbers beside the ids.
+        words: For tagging, the position of the first piece of each word, -1 where it was cut.
+    """
+
+    ids: list[list[list[int]]]
+    types: list[list[int]]
+    words: list[list[int]]
+
+
+class Exported(Answering[Texts]):
+    """Answers new texts with an exported ONNX model.
+
+    Args:
+        folder: What ``transferlab export --format onnx`` wrote.
+        calibrated: Whether probabilities are scaled by the temperature of the run.
+        batch_size: Texts of a batch, at most.
+        threads: Threads of one batch.
+        model: The file in the folder; a quantised one lies beside.
+
+    Raises:
+        TransferlabError: No such folder, or one of another format.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        calibrated: bool = False,
+        batch_size: int = 64,
+        threads: int | None = None,
+        model: str = "model.onnx",
+    ) -> None:
+        try:
+            import onnxruntime
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise TransferlabError(f"{error.name} is missing: pip install 'transferlab[export]'.") from error
+        folder = Path(folder)
+        self.facts: Facts = facts_of.read(folder)
+        if self.facts.format != "onnx":
+            raise TransferlabError(f"{folder} was exported as {self.facts.format}; this needs --format onnx.")
+        super().__init__(self.facts.task, self.facts.text, batch_size)
+        self.temperature = self.facts.temperature if calibrated else None
+        if calibrated and self.temperature is None:
+            raise TransferlabError(f"--calibrated: {folder} has no temperature that is to be trusted.")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads:
+            options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(str(folder / model), options, providers=["CPUExecutionProvider"])
+
+    def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[Texts, "np.ndarray[Any, Any]"]:
+        """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
+        facts = self.facts
+        if facts.truncation != "head":
+            found = Texts([self._parts(text) for text in columns[self.text[0]]], [], [])
+        else:
+            self._tokenizer.enable_truncation(facts.max_length, strategy="longest_first")
+            tagging = self.task.kind == "tagging"
+            if tagging:
+                given: Any = [[facts.blank + word for word in words] for words in columns[self.text[0]]]
+            else:
+                given = columns[self.text[0]] if len(self.text) == 1 else list(zip(*columns.values(), strict=True))
+            encoded = self._tokenizer.encode_batch(list(given), is_pretokenized=tagging)
+            words = [_first(one.word_ids, len(row)) for one, row in zip(encoded, given, strict=True)] if tagging else []
+            found = Texts([[one.ids] for one in encoded], [one.type_ids for one in encoded], words)
+        return found, np.array([sum(map(len, sequences)) for sequences in found.ids])
+
+    def _parts(self, text: str) -> list[list[int]]:
+        """Sequences of a text of which the start alone is not what counts."""
+        self._tokenizer.no_truncation()
+        before, after = self.facts.prefix
+        body = self._tokenizer.encode(text, add_special_tokens=False).ids
+        room = self.facts.max_length - len(before) - len(after)
+        return [[*before, *part, *after] for part in _split(body, room, self.facts)]
+
+    def answer(self, encoded: Texts, rows: list[int]) -> list[Record]:
+        """``id`` (row), ``prediction`` and where there are any ``scores`` of some rows."""
+        logits = self.logits(encoded, rows)
+        kind = self.task.kind
+        if kind == "tagging":
+            pairs = zip(rows, logits, strict=True)
+            return [{"id": row, "prediction": self._tags(encoded.words[row], scores)} for row, scores in pairs]
+        if kind == "regression":
+            return [{"id": row, "prediction": float(value)} for row, value in zip(rows, logits, strict=True)]
+        logits = logits.astype(np.float64) / (self.temperature or 1)
+        if kind == "multilabel":
+            scores = 1 / (1 + np.exp(-logits))
+            given = scores >= np.asarray(self.facts.thresholds)
+            found: list[Any] = [[n for n, flag in zip(self.task.labels, row, strict=True) if flag] for row in given]
+        else:
+            raised = np.exp(logits - logits.max(1, keepdims=True))
+            scores = raised / raised.sum(1, keepdims=True)
+            found = [self.task.labels[number] for number in logits.argmax(1)]
+        rounded = [[float(f"{value:.6g}") for value in row] for row in scores]
+        triples = zip(rows, found, rounded, strict=True)
+        return [{"id": row, "prediction": answer, "scores": scored} for row, answer, scored in triples]
+
+    def logits(self, encoded: Texts, rows: list[int], length: int = 0) -> "np.ndarray[Any, Any]":
+        """What the graph gives for some rows, padded to `length` or to the longest of them."""
+        sequences = [sequence for row in rows for sequence in encoded.ids[row]]
+        length = max(length, *map(len, sequences))
+        ids = np.full((len(sequences), length), self.facts.pad_id, dtype=np.int64)
+        mask, types = np.zeros_like(ids), np.zeros_like(ids)
+        for number, sequence in enumerate(sequences):
+            ids[number, : len(sequence)] = sequence
+            mask[number, : len(sequence)] = 1
+        feed = {"input_ids": ids, "attention_mask": mask}
+        if "token_type_ids" in self.facts.inputs:
+            for number, row in enumerate(rows):
+                types[number, : len(encoded.types[row])] = encoded.types[row]
+            feed["token_type_ids"] = types
+        if "words" in self.facts.inputs:
+            widest = max(len(encoded.words[row]) for row in rows)
+            feed["words"] = np.zeros((len(rows), widest), dtype=np.int64)
+            for number, row in enumerate(rows):
+                feed["words"][number, : len(encoded.words[row])] = np.maximum(encoded.words[row], 0)
+        if "share" in self.facts.inputs:
+            feed["share"] = self._share([encoded.ids[row] for row in rows])
+        return np.asarray(self._session.run(None, feed)[0])
+
+    def _share(self, texts: list[list[list[int]]]) -> "np.ndarray[Any, Any]":
+        share = np.zeros((len(texts), sum(map(len, texts))), dtype=np.float32)
+        start = 0
+        for number, sequences in enumerate(texts):
+            even = self.facts.windows == "even"
+            weights = np.array([len(sequence) if even else 1 for sequence in sequences], dtype=np.float32)
+            share[number, start : start + len(sequences)] = weights / weights.sum()
+            start += len(sequences)
+        return share
+
+    def _tags(self, words: list[int], logits: "np.ndarray[Any, Any]") -> list[str]:
+        seen = [place for place, position in enumerate(words) if position >= 0]
+        scores = logits[seen]
+        if self.facts.decoding == "constrained":
+            best = constrained_decode(scores, self.task.labels, self.task.spelling.name != "IO")
+        else:
+            best = scores.argmax(-1).tolist() if seen else []
+        numbers = [self.task.outside] * len(words)
+        for place, number in zip(seen, best, strict=True):
+            numbers[place] = int(number)
+        return written_tags(self.task, numbers)
+
+
+def _first(word_ids: Sequence[int | None], words: int) -> list[int]:
+    first = [CUT] * words
+    for position, word in reversed(list(enumerate(word_ids))):
+        if word is not None:
+            first[word] = position
+    return first
+
+
+def _split(body: list[int], room: int, facts: Facts) -> list[list[int]]:
+    """As `transferlab.tasks.tokenization.split_body`."""
+    if facts.truncation == "windows" and facts.windows == "even":
+        count = max(-(-len(body) // room), 1)
+        return [body[a:b] for a, b in pairwise([number * len(body) // count for number in range(count + 1)])]
+    if facts.truncation == "windows":
+        return [body[start : start + room] for start in range(0, max(len(body), 1), room)]
+    if len(body) <= room:
+        return [body]
+    if facts.truncation == "tail":
+        return [body[-room:]]
+    head = min(HEAD_OF_HEAD_TAIL, room // 2)
+    return [body[:head] + body[len(body) - (room - head) :]]

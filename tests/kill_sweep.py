@@ -14,6 +14,7 @@ import time
 from multiprocessing import forkserver
 from pathlib import Path
 
+import kill_commands
 import torch
 from conftest import build_bert
 from kills import (
@@ -163,6 +164,7 @@ def signals(root, encoder, quick):
 
 
 SECTIONS = {function.__name__: function for function in (cases, moments, writes, damage, signals)}
+SECTIONS |= kill_commands.SECTIONS
 
 
 def spent():

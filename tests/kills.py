@@ -127,8 +127,9 @@ class Hook(NamedTuple):
     Attributes:
         batch: Number of the batch, counted over all epochs, from 0.
         number: The signal.
-        moment: Method of `Resumable` that is about to be called, or ``write`` for a time within the writing of the
-            first checkpoint after `batch`.
+        moment: Method of `Resumable` that is about to be called; ``write`` for a time within the writing of the
+            first checkpoint after `batch`; ``features`` or ``tokens`` for the writing of cached features or token ids,
+            where `batch` counts the parts that are written before.
         rank: Which process.
         delay: Seconds after that moment.
     """
@@ -142,9 +143,6 @@ class Hook(NamedTuple):
 
 def act(hook):
     """Installs a hook in this process; it acts once."""
-    from transferlab.training.checkpoints import AtomicCheckpointIO
-    from transferlab.training.resume import Resumable
-
     sent = []
 
     def send():
@@ -158,16 +156,14 @@ def act(hook):
             else:
                 send()
 
-    if hook.moment == "write":
-        usual_write = AtomicCheckpointIO.save_checkpoint
+    special = {"write": within_checkpoint, "features": within_features, "tokens": within_tokens}
+    special.get(hook.moment, before_method)(hook, fire)
 
-        def write(self, checkpoint, path, storage_options=None):
-            if os.path.basename(path) == "last.ckpt" and checkpoint["global_step"] > hook.batch:
-                fire()
-            usual_write(self, checkpoint, path, storage_options)
 
-        AtomicCheckpointIO.save_checkpoint = write
-        return
+def before_method(hook, fire):
+    """Acts as a method of `Resumable` is called."""
+    from transferlab.training.resume import Resumable
+
     usual = getattr(Resumable, hook.moment)
 
     def patched(self, trainer, *arguments):
@@ -176,6 +172,53 @@ def act(hook):
         usual(self, trainer, *arguments)
 
     setattr(Resumable, hook.moment, patched)
+
+
+def within_checkpoint(hook, fire):
+    """Acts as a checkpoint is about to be written."""
+    from transferlab.training.checkpoints import AtomicCheckpointIO
+
+    usual = AtomicCheckpointIO.save_checkpoint
+
+    def write(self, checkpoint, path, storage_options=None):
+        if os.path.basename(path) == "last.ckpt" and checkpoint["global_step"] > hook.batch:
+            fire()
+        usual(self, checkpoint, path, storage_options)
+
+    AtomicCheckpointIO.save_checkpoint = write
+
+
+def within_features(hook, fire):
+    """Acts when some parts of the cached features of a split are written."""
+    from transferlab.learning import cache
+
+    usual = cache._write
+
+    def write(path, precision, place, offsets, parts, count):
+        def counted():
+            for number, part in enumerate(parts()):
+                if number >= hook.batch:
+                    fire()
+                yield part
+
+        usual(path, precision, place, offsets, counted, count)
+
+    cache._write = write
+
+
+def within_tokens(hook, fire):
+    """Acts when some arrays of a tokenised split are written."""
+    from transferlab.tasks import kept
+
+    usual, saved = kept.np.save, []
+
+    def save(path, values):
+        saved.append(path)
+        if len(saved) > hook.batch:
+            fire()
+        usual(path, values)
+
+    kept.np.save = save
 
 
 def note_batches(path):

@@ -126,6 +126,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
         "primary": task.primary,
         "encoder": "-",
         "protocol": data.protocol_name,
+        "fold": data.protocol.fold if data.protocol.folds else None,
         "data": {
             "origin": data.origin,
             "version": data.version,

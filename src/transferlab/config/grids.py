@@ -27,6 +27,7 @@ class Sweep:
         encoders: Files of ``configs/encoder``; the experiments keep their own.
         baselines: Methods without an encoder, run on every task.
         seeds: Their number (5 means 0 to 4), or a list.
+        folds: Number of folds of a cross-validation, each of which is a run for each seed; None without.
         train_examples: Numbers of training examples; ``all`` for all of them.
         train_fraction: Parts of the training examples, instead of numbers.
         set: Keys of all runs; baselines take those under ``data`` only.
@@ -41,6 +42,7 @@ class Sweep:
     encoders: tuple[str, ...] = ("minilm_l6",)
     baselines: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    folds: int | None = None
     train_examples: tuple[int | str, ...] = ()
     train_fraction: tuple[float | str, ...] = ()
     set: Overrides = field(default_factory=dict)
@@ -110,6 +112,7 @@ def parse(tree: dict[str, Any], name: str, origin: str, root: Path | None = None
     sweep = Sweep(
         name,
         seeds=_seeds(tree.get("seeds", 1), origin),
+        folds=_folds(tree.get("folds"), origin),
         train_examples=_sizes(tree.get("train_examples", ()), "train_examples", origin),
         train_fraction=_sizes(tree.get("train_fraction", ()), "train_fraction", origin),
         set=_overrides(tree.get("set"), f"{origin}: set"),
@@ -139,6 +142,12 @@ def _seeds(value: Any, origin: str) -> tuple[int, ...]:
     if not right or not seeds or len(set(seeds)) < len(seeds):
         raise TransferlabError(f"{origin}: seeds must be a number (5 means 0 to 4) or a list of seeds, not {value!r}.")
     return tuple(seeds)
+
+
+def _folds(value: Any, origin: str) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 2):
+        raise TransferlabError(f"{origin}: folds must be a number of folds, 2 or more, not {value!r}.")
+    return value
 
 
 def _sizes(value: Any, key: str, origin: str) -> tuple[Any, ...]:

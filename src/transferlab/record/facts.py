@@ -42,6 +42,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "primary": model.task.primary,
         "encoder": model.encoder_config.label,
         "protocol": data.protocol_name,
+        "fold": data.protocol.fold if data.protocol.folds else None,
         "data": examples(data),
         "inspection": data.inspection,
         "weights": _weights(model),

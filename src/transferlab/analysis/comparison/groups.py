@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from transferlab.analysis.comparison import folds
 from transferlab.analysis.comparison.distributions import t_quantile
 from transferlab.record import setting
 from transferlab.tasks.schemes import of_summary
@@ -66,8 +67,8 @@ class Group(NamedTuple):
     Attributes:
         key: What they agree in.
         runs: All of them, in the order of their names, unfinished and failed ones too.
-        counted: Those with a test result, one for each seed: of several with the same seed the one named last, since
-            two runs of one seed say nothing about the spread over seeds.
+        counted: Those with a test result, one for each seed, or for each seed and fold: of several with the same the
+            one named last, since two runs of one seed say nothing about the spread over seeds.
         seeds: Seeds of the counted runs, ascending.
         score: The leading metric on the test over the counted runs; None where there are none.
         sound: The same without runs that collapsed; equal to `score` where none did.
@@ -95,6 +96,19 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     std = statistics.stdev(values)
     half = t_quantile(n - 1) * std / math.sqrt(n)
     return Estimate(mean, std, mean - half, mean + half, n)
+
+
+def fold_of(summary: Summary) -> int | None:
+    """The fold that a run was tested on; None where it is none of a cross-validation."""
+    found = summary.get("fold")
+    return found if isinstance(found, int) else None
+
+
+def fold_ratio(runs: Sequence[Summary]) -> float:
+    """Test examples divided by training examples, over the folds of a setting; those that select are in neither."""
+    pairs = [(value(run, "test", "examples"), value(run, "data", "train_examples")) for run in runs]
+    known = [test / train for test, train in pairs if test and train]
+    return statistics.fmean(known) if known else 0.0
 
 
 def group(summaries: Sequence[Summary]) -> list[Group]:
@@ -130,14 +144,16 @@ def key_of(summary: Summary) -> Key:
     data = data if isinstance(data, dict) else {}
     examples = data.get("train_examples")
     tests = data.get("test")
+    # folds differ in size by an example or two
+    in_folds = fold_of(summary) is not None
     place = " ".join([str(data.get("origin", "")), *map(str, tests if isinstance(tests, list) else [])])
     return Key(
         task=_text(summary, "task"),
         metric=_text(summary, "primary"),
         protocol=_text(summary, "protocol"),
         data=str(data.get("version") or place.strip()),
-        tested=_test_examples(summary),
-        train_examples=examples if isinstance(examples, int) else None,
+        tested="" if in_folds else _test_examples(summary),
+        train_examples=examples if isinstance(examples, int) and not in_folds else None,
         encoder=_text(summary, "encoder"),
         strategy=_text(summary, "strategy"),
         setting=_setting(summary),
@@ -185,16 +201,31 @@ def is_baseline(summary: Summary) -> bool:
 
 def _group(key: Key, runs: list[Summary]) -> Group:
     ordered = sorted(runs, key=lambda run: str(run.get("run", "")))
-    by_seed: dict[int, Summary] = {}
+    by_seed: dict[tuple[int, int], Summary] = {}
     for run in ordered:
         if run.get("status") == "finished" and score_of(run) is not None and not _is_nan(run):
-            seed = run.get("seed")
-            by_seed[seed if isinstance(seed, int) else 0] = run
-    seeds = tuple(sorted(by_seed))
-    counted = tuple(by_seed[seed] for seed in seeds)
+            by_seed[drawn(run)] = run
+    places = sorted(by_seed)
+    counted = tuple(by_seed[place] for place in places)
+    seeds = tuple(dict.fromkeys(seed for seed, _ in places))
     scores = [(run, score) for run in counted if (score := score_of(run)) is not None]
     sound = [score for run, score in scores if not faults(run)]
-    return Group(key, tuple(ordered), counted, seeds, estimate([score for _, score in scores]), estimate(sound))
+    both = [_estimate(counted, values) for values in ([score for _, score in scores], sound)]
+    return Group(key, tuple(ordered), counted, seeds, *both)
+
+
+def drawn(summary: Summary) -> tuple[int, int]:
+    """Seed and fold of a run; without folds the fold is -1."""
+    seed, fold = summary.get("seed"), fold_of(summary)
+    return seed if isinstance(seed, int) else 0, -1 if fold is None else fold
+
+
+def _estimate(counted: Sequence[Summary], values: Sequence[float]) -> Estimate | None:
+    plain = estimate(values)
+    if plain is None or plain.std is None or fold_of(counted[0]) is None:
+        return plain
+    half = folds.half_of_interval(values, fold_ratio(counted))
+    return plain._replace(low=plain.mean - half, high=plain.mean + half)
 
 
 def _is_nan(summary: Summary) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transferlab.analysis.comparison import software
 from transferlab.analysis.comparison.columns import ASSUMED
-from transferlab.analysis.comparison.groups import UNDER_WAY, Summary, faults
+from transferlab.analysis.comparison.groups import UNDER_WAY, Summary, drawn, faults
 from transferlab.analysis.comparison.standing import Row, block_of
 from transferlab.record import folder as run_folder
 from transferlab.record import history
@@ -113,8 +113,8 @@ def _failed(rows: Sequence[Row]) -> list[str]:
 def _repeated(rows: Sequence[Row]) -> list[str]:
     found = []
     for row in rows:
-        seeds = [run.get("seed") for run in row.group.runs if run.get("status") == "finished"]
-        if again := sorted({seed for seed in seeds if seeds.count(seed) > 1 and isinstance(seed, int)}):
+        places = [drawn(run) for run in row.group.runs if run.get("status") == "finished"]
+        if again := sorted({place[0] for place in places if places.count(place) > 1}):
             found.append(
                 f"{row.group.key.task}: {row.label} has several runs with seed {', '.join(map(str, again))}; "
                 "of each the last one counts."

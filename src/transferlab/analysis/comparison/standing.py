@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from transferlab.analysis.comparison import naming, software
-from transferlab.analysis.comparison.groups import Group, Key, faults, is_baseline
+from transferlab.analysis.comparison import folds, naming, software
+from transferlab.analysis.comparison.groups import Group, Key, drawn, faults, fold_of, fold_ratio, is_baseline, score_of
 from transferlab.ground.errors import TransferlabError, near
 
 LOWER_IS_BETTER = ("mse",)
@@ -162,6 +162,8 @@ class _Result(NamedTuple):
 
 def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     """Tests all rows of a block against one of them; those without usable predictions are left out."""
+    if any(fold_of(run) is not None for run in reference.group.counted):
+        return _tested_in_folds(rows, reference)
     if sum(_predicted(row.group) for row in rows) < 2:
         return {}
     # numpy takes longer to import than all else here
@@ -197,6 +199,26 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
             result.assumed,
         )
         for (row, _), result in zip(others, against, strict=True)
+    }
+
+
+def _tested_in_folds(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
+    """Tests on the folds that both have, of the same seeds; those with fewer than two in common are left out."""
+    from transferlab.analysis.comparison.significance import holm
+
+    base = {drawn(run): score_of(run) for run in reference.group.counted}
+    ratio = fold_ratio(reference.group.counted)
+    found: dict[Key, folds.Tested] = {}
+    for row in rows:
+        own = {drawn(run): score_of(run) for run in row.group.counted}
+        pairs = [(own[place], base[place]) for place in sorted(own.keys() & base.keys())]
+        gains = [one - other for one, other in pairs if one is not None and other is not None]
+        if row is not reference and len(gains) > 1:
+            found[row.group.key] = folds.corrected_t(gains, ratio)
+    corrected = holm([result.p for result in found.values()])
+    return {
+        key: _Result(reference.label, result.difference, p, result.p, folds.METHOD, result.half, False)
+        for (key, result), p in zip(found.items(), corrected, strict=True)
     }
 
 

@@ -15,6 +15,10 @@ RECORD = "sweep.json"
 """File in the run directory of a cell: the arguments that it was started with."""
 
 
+Draw = tuple[int, int | None]
+"""A seed, and the fold that is tested on; None without folds."""
+
+
 class Cell(NamedTuple):
     """One run of a sweep, as plain data.
 
@@ -59,42 +63,51 @@ class _Plan(NamedTuple):
     experiment: str
     encoder: str
     size: tuple[str, int | float | str]
-    seed: int
+    draw: Draw
     command: tuple[str, ...]
     overrides: Overrides
     teacher: tuple[Any, ...] | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return self.experiment, self.encoder, self.size, self.seed
+        return self.experiment, self.encoder, self.size, self.draw
+
+    @property
+    def seed(self) -> int:
+        return self.draw[0]
 
     @property
     def id(self) -> str:
         kind, size = self.size
         rows = f"{'n' if kind == 'train_examples' else 'f'}{size}" if kind else ""
-        return "-".join(part for part in (self.encoder, rows, f"s{self.seed}") if part)
+        fold = "" if self.draw[1] is None else f"k{self.draw[1]}"
+        return "-".join(part for part in (self.encoder, rows, f"s{self.seed}", fold) if part)
 
 
 def _plans(sweep: Sweep, root: Path) -> Iterator[_Plan]:
     composed: dict[str, trees.Tree] = {}
     subjects = [(task, strategy) for task in sweep.tasks for strategy in sweep.strategies]
-    for seed in sweep.seeds:
+    # a draw of the examples: a seed, with folds each of them
+    parts: tuple[int | None, ...] = (None,) if sweep.folds is None else tuple(range(sweep.folds))
+    for draw in ((seed, fold) for seed in sweep.seeds for fold in parts):
         for size in sweep.sizes:
             for task in sweep.tasks:
                 for method in sweep.baselines:
-                    yield _baseline(sweep, task, method, size, seed)
+                    yield _baseline(sweep, task, method, size, draw)
             for task, strategy in subjects:
                 name = f"{strategy}_{task}"
                 tree = composed.setdefault(name, experiments.compose(name, root))
                 for encoder in sweep.encoders:
-                    yield _run(sweep, name, tree, (task, strategy), encoder, size, seed, root)
+                    yield _run(sweep, name, tree, (task, strategy), encoder, size, draw, root)
             for name in sweep.experiments:
                 tree = composed.setdefault(name, experiments.compose(name, root))
-                yield _run(sweep, name, tree, (), "", size, seed, root)
+                yield _run(sweep, name, tree, (), "", size, draw, root)
 
 
-def _overrides(sweep: Sweep, names: tuple[str, ...], size: tuple[str, Any]) -> Overrides:
+def _overrides(sweep: Sweep, names: tuple[str, ...], size: tuple[str, Any], draw: Draw) -> Overrides:
     found = dict(sweep.set)
+    if sweep.folds is not None:
+        found |= {"data.folds": sweep.folds, "data.fold": draw[1]}
     for name in (*names, str(size[1])):
         found |= sweep.set_for.get(name, {})
     if size[0] and size[1] != ALL:
@@ -102,11 +115,11 @@ def _overrides(sweep: Sweep, names: tuple[str, ...], size: tuple[str, Any]) -> O
     return found
 
 
-def _baseline(sweep: Sweep, task: str, method: str, size: tuple[str, Any], seed: int) -> _Plan:
-    found = _overrides(sweep, (task, method), size)
+def _baseline(sweep: Sweep, task: str, method: str, size: tuple[str, Any], draw: Draw) -> _Plan:
+    found = _overrides(sweep, (task, method), size, draw)
     command = ("baseline", "--config", f"configs/task/{task}.yaml", "--method", method)
     data = {key: value for key, value in found.items() if key.startswith("data.")}
-    return _Plan(f"baseline_{method}_{task}", "", size, seed, command, data)
+    return _Plan(f"baseline_{method}_{task}", "", size, draw, command, data)
 
 
 def _run(
@@ -116,11 +129,11 @@ def _run(
     pair: tuple[str, ...],
     encoder: str,
     size: tuple[str, Any],
-    seed: int,
+    draw: Draw,
     root: Path,
 ) -> _Plan:
     task, strategy = pair or ("", "")
-    found = _overrides(sweep, (task, encoder, strategy, name), size)
+    found = _overrides(sweep, (task, encoder, strategy, name), size, draw)
     command: tuple[str, ...] = ("fit", "--experiment", name)
     file = f"configs/encoder/{encoder}.yaml"
     # the encoder of a composed experiment need not be laid over itself; its recipe may have changed the pooling
@@ -133,8 +146,8 @@ def _run(
     if teacher and not taught:
         # its name would depend on whether that run is there already, and a configuration must not change
         found["model.teacher"] = ""
-    key = (teacher.replace("{task}", task), encoder, size, seed) if teacher and taught else None
-    return _Plan(name, encoder, size, seed, command, found, key)
+    key = (teacher.replace("{task}", task), encoder, size, draw) if teacher and taught else None
+    return _Plan(name, encoder, size, draw, command, found, key)
 
 
 def _encoder_of(file: str, root: Path) -> Any:

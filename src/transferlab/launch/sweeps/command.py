@@ -43,12 +43,15 @@ def seeds(arguments: list[str]) -> None:
         "transferlab seeds", "An experiment with several seeds; further --key value pairs are handed to every run."
     )
     parser.add_argument("name", metavar="NAME", help="an experiment, as in `transferlab list`")
-    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on [5]")
+    parser.add_argument("--seeds", type=int, help="how many, from 0 on [5; with folds 1]")
+    parser.add_argument("--folds", type=int, help="cross-validation: as many runs for each seed, a fold each")
     parser.add_argument("--name", dest="sweep", default="seeds", help="begins the names of the run directories [seeds]")
     mine, cluster = split(arguments)
     asked, rest = parser.parse_known_args(mine)
-    tree = {"experiments": [asked.name], "seeds": asked.seeds, "set": _pairs(parser, rest)}
-    again = ["seeds", asked.name, "--seeds", str(asked.seeds), "--name", asked.sweep, *rest]
+    count = asked.seeds if asked.seeds is not None else 1 if asked.folds else 5
+    tree = {"experiments": [asked.name], "seeds": count, "folds": asked.folds, "set": _pairs(parser, rest)}
+    folds = ["--folds", str(asked.folds)] if asked.folds else []
+    again = ["seeds", asked.name, "--seeds", str(count), *folds, "--name", asked.sweep, *rest]
     _go(spec.parse(tree, asked.sweep, parser.prog), asked, again, cluster)
 
 

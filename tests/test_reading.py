@@ -305,7 +305,7 @@ def test_a_number_is_a_class_only_where_the_order_was_given(tmp_path, tiny_encod
         (["0", "1", ""], r"test\.csv, line 4: there is no label in column 'label'\. .*data\.source\.predict"),
         (["0", "2"], r"test\.csv, line 3: unknown label 2 in column 'label'.*\. Known labels: 0, 1\."),
         (["0", " 1"], r"test\.csv, line 3: unknown label ' 1' .*did you mean '1'"),
-        (["", ""], r"test\.csv: the rows of split 'test' carry no labels"),
+        (["", ""], r"test\.csv: the examples of split .test. carry no labels"),
     ],
 )
 def test_the_test_file_is_looked_at_before_training(labels, message, tmp_path, tiny_encoder):

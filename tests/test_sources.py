@@ -319,7 +319,7 @@ def test_regression(tmp_path, tiny_encoder):
     assert data.encoded("train").labels.tolist() == [-1.0, 0.25, 4.0, 5.0]
 
 
-@pytest.mark.parametrize("value", ["much", "", "nan", "inf"])
+@pytest.mark.parametrize("value", ["much", "nan", "inf"])
 def test_target_that_is_no_number(tmp_path, tiny_encoder, value):
     path = written(tmp_path, "own.csv", f"text,label\na,1\nb,{value}\nc,2\nd,3\n")
     with pytest.raises(TransferlabError, match=r"own\.csv, line 3: column 'label' must hold a number"):

@@ -220,7 +220,11 @@ def _targets(values: list[Any], rows: Rows, column: str) -> np.ndarray[Any, Any]
         except (TypeError, ValueError):
             targets[row] = np.nan
         if not np.isfinite(targets[row]):
-            raise TransferlabError(f"{rows.place(row)}: column {column!r} must hold a number, not {value!r}.")
+            if is_empty(value):
+                raise TransferlabError(f"{rows.place(row)}: there is no number in column {column!r}.")
+            comma = isinstance(value, str) and re.fullmatch(r"-?\d+,\d+", value.strip())
+            remedy = " Write decimals with a point." if comma else ""
+            raise TransferlabError(f"{rows.place(row)}: column {column!r} must hold a number, not {value!r}.{remedy}")
     return targets
 
 

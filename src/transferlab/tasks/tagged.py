@@ -106,6 +106,13 @@ def tags_of(rows: Rows, source: Source) -> list[list[str | None]]:
         named = 0 <= number < len(names)
         known[value] = None if is_empty(value) else names[number] if named else label_text(value)
     cells: list[list[Any]] = rows.rows[source.label][:]
+    beyond = [value for value in known if names and label_text(value).isdecimal() and known[value] not in names]
+    if beyond:
+        row, word = next((r, w) for r, cell in enumerate(cells) for w, tag in enumerate(cell) if tag == beyond[0])
+        raise TransferlabError(
+            f"{rows.place(row, word)}: the class number {beyond[0]} has no name; there are {len(names)}: "
+            f"{', '.join(names)} (data.source.labels)."
+        )
     return [[known[value] for value in cell] for cell in cells]
 
 

@@ -205,5 +205,7 @@ def _against(source: Source, seen: _Seen, other: Examples) -> Facts:
 def _right(seen: _Seen, numbers: Sequence[int], labels: Sequence[Any] | None) -> int | None:
     if labels is None:
         return None
-    pairs = [(seen.labels[number], label) for number, label in zip(numbers, labels, strict=True) if number >= 0]
+    pairs = [
+        (seen.labels[number], label) for number, label in zip(numbers, labels, strict=True) if number in seen.labels
+    ]
     return sum(bool(counts.most_common(1)[0][0] == label) for counts, label in pairs)

@@ -99,7 +99,7 @@ def _labels(source: Source, rows: Rows) -> list[Any] | None:
         # the Hub hides targets as it hides classes
         return None if set(cells) == {-1} else _numbers(cells)
     names = stored or source.labels
-    if -1 in cells and "-1" not in names:
+    if "-1" not in names and all(cell == -1 for cell in cells):
         # the Hub's way to hide labels
         return None
     known: dict[Any, str] = {}

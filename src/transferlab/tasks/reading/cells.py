@@ -62,7 +62,8 @@ def check_texts(cells: list[Any], column: str, tagging: bool, place: Place) -> N
         if tagging:
             good = isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
         if not good:
-            raise TransferlabError(f"{place(row)}: column {column!r} must hold {want}, not {shown(value)}.")
+            remedy = " Split it into words, and give a tag for each." if tagging and isinstance(value, str) else ""
+            raise TransferlabError(f"{place(row)}: column {column!r} must hold {want}, not {shown(value)}.{remedy}")
 
 
 def check_single(cells: list[Any], column: str, kind: str, place: Place) -> None:

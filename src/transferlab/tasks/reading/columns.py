@@ -103,6 +103,9 @@ def read_columns(
         raise TransferlabError(f"{path} has no rows.")
     places = {text: layout.word, **({label: layout.tag} if labelled else {})}
     columns = {name: [[line.cells[at] for line in sentence] for sentence in sentences] for name, at in places.items()}
+    if labelled and layout.tag != layout.word:
+        # a blank belongs to a word, maybe, and to no tag
+        columns[label] = [[tag.strip(" ") for tag in sentence] for sentence in columns[label]]
     numbers = [[line.number for line in sentence] for sentence in sentences]
     longest = max(sentences, key=len)
     note = f"{path}, line {longest[0].number}: a sentence of {len(longest):,} words; an empty line ends a sentence"

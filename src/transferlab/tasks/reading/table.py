@@ -1,8 +1,10 @@
 """CSV and TSV: no column is an index, no row has more or fewer fields than the header, and how it was read is told."""
 
 import csv
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,7 +85,8 @@ def read_table(path: Path, wanted: Sequence[str], options: Options, suffix: str 
     if numbered:
         # from the end
         places |= {name: len(first) + int(name) for name in wanted if -len(first) <= int(name) < 0}
-    columns = {name: [fields[place] or None for _, fields in body] for name, place in places.items()}
+    # a cell of blanks is an empty one
+    columns = {name: [fields[at] if fields[at].strip() else None for _, fields in body] for name, at in places.items()}
     said = [f"{DELIMITERS.get(delimiter, repr(delimiter))}-separated", "quoted" if quoted else "", encoding]
     said += ["" if header else "without a header"]
     return Read(columns, [line for line, _ in body], ", ".join(filter(None, said)))
@@ -152,12 +155,24 @@ def _records(
     try:
         return _even(list(_quoted(lines, skip, delimiter))), True
     except Fault as fault:
+        for written in _other_quotes(lines, delimiter):
+            with suppress(Fault):
+                return _even(list(_quoted(written, skip, delimiter))), True
         if quoted:
             raise
         try:
             return _even(list(_plain(lines, skip, delimiter))), False
         except Fault:
             raise fault from None
+
+
+def _other_quotes(lines: list[str], delimiter: str) -> Iterator[list[str]]:
+    """The lines as they would be with doubled quotes: of backslashes before them, of blanks behind closing ones."""
+    if any('\\"' in line for line in lines):
+        yield [line.replace('\\"', '""') for line in lines]
+    blanks = re.compile(rf'" +(?={re.escape(delimiter)}|\r?\n|$)')
+    if delimiter != " " and any(blanks.search(line) for line in lines):
+        yield [blanks.sub('"', line) for line in lines]
 
 
 def has_quotes(lines: list[str], skip: int, delimiter: str, raw_first: bool) -> bool:

@@ -14,6 +14,17 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 # letters with their accents, the two ligatures of French, and marks: dashes, quotes, dots, units
+OTHERS = (
+    (b"PK\x03\x04", "an Excel workbook or another zip archive; save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save it as CSV"),
+    (b"\x1f\x8b", "compressed; unpack it"),
+    (b"PAR1", "a Parquet file; give it the suffix .parquet"),
+    (b"%PDF", "a PDF; take the text out of it"),
+    (b"version https://git-lfs.github.com", "a pointer of Git LFS; fetch the file itself (git lfs pull)"),
+    (b"<!DOCTYPE html", "a web page; download the file itself"),
+    (b"<html", "a web page; download the file itself"),
+)
+"""How files begin that are no text of rows, and what they are."""
 WESTERN = {
     *map(chr, (*range(0xC0, 0xD0), *range(0xD1, 0xD7), *range(0xD8, 0xDD), 0xDF, *range(0xE0, 0xF0))),
     *map(chr, (*range(0xF1, 0xF7), *range(0xF8, 0xFD), 0xFF, 0x152, 0x153)),
@@ -34,13 +45,17 @@ def decode(path: Path, encoding: str | None) -> tuple[str, str]:
         encoding: Its encoding; None: to be found out.
 
     Raises:
-        TransferlabError: The bytes are in another encoding; names the line.
+        TransferlabError: The bytes are in another encoding, of which it names the line, or no text of rows.
     """
     return decode_bytes(path.read_bytes(), encoding, path)
 
 
 def decode_bytes(content: bytes, encoding: str | None, path: Path | str) -> tuple[str, str]:
     """The same for what was read already; `path` names it."""
+    begin = content.lstrip()[:40].lower()
+    for mark, what in OTHERS:
+        if begin.startswith(mark.lower()):
+            raise TransferlabError(f"{path} is {what}.")
     if encoding is not None:
         return _as_given(path, content, encoding), encoding
     for mark, name in MARKS:

@@ -396,6 +396,15 @@ def test_a_tagger_of_the_hub(hub, data, tiny_encoder):
     assert torch.isfinite(batch.teacher).all()
 
 
+def test_a_multilabel_model_of_the_hub(hub, data, tiny_encoder):
+    module = data("multilabel")
+    name = hub(problem_type="multi_label_classification", **names(*reversed(module.spec.labels)))
+    student(module, tiny_encoder, teacher=name).wrap_data(module)
+    assert next(iter(module.train_dataloader())).teacher.shape == (4, 3)
+    with pytest.raises(TransferlabError, match="was trained for classification, this task is multilabel"):
+        student(module, tiny_encoder, teacher=hub(**names(*module.spec.labels))).wrap_data(module)
+
+
 def test_a_regression_model_of_the_hub(hub, data, tiny_encoder):
     module = data("regression")
     student(module, tiny_encoder, teacher=hub(num_labels=1)).wrap_data(module)

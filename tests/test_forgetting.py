@@ -229,3 +229,8 @@ def test_a_probe_that_gives_one_answer_says_so_and_has_no_interval(capsys):
     shown = capsys.readouterr().out
     assert "no interval" in shown
     assert "2 of 2 probes of the tuned encoder give one answer" in shown
+
+
+def test_a_task_of_several_labels_is_no_probe(tiny_encoder):
+    with pytest.raises(TransferlabError, match="--probe: demo_topics has several labels an example"):
+        measure.open_task("demo_topics", tiny_encoder)

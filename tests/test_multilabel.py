@@ -285,6 +285,23 @@ def test_thresholds_are_fitted_in_training_kept_and_used_by_test_and_predict(dat
         )
 
 
+@pytest.mark.parametrize("form", ["packed", "windows"])
+def test_packed_batches_and_windows(form, tiny_encoder, fit):
+    from transferlab.encoders.packing import enable_packing
+
+    options = {"packed": True, "max_tokens": 256, "max_length": 32} if form == "packed" else {}
+    options = options or {"truncation": "windows", "max_length": 8}
+    module = TaskDataModule("demo_topics", tiny_encoder, train_examples=60, test_examples=20, **options)
+    model = FullFineTuning(task=module.spec, encoder=tiny_encoder)
+    if form == "packed":
+        enable_packing(model.encoder.backbone)
+    trainer = fit(model, module, limit_val_batches=1.0, limit_predict_batches=1.0)
+    # 150 examples select, so every label has enough of them
+    assert (model.thresholds != 0.5).all()
+    outputs = trainer.predict(model, module.test_dataloader())
+    assert sum(len(part["classes"]) for part in outputs) == 20
+
+
 # baselines -------------------------------------------------------------------------------------------------------
 
 

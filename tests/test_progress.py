@@ -144,9 +144,7 @@ def test_a_start_says_which_processes_it_waits_for(capsys, monkeypatch):
     strategy = SimpleNamespace(setup_environment=gather)
     inside.tell_of_waiting(SimpleNamespace(world_size=4, num_nodes=2, strategy=strategy))
     strategy.setup_environment()
-    assert lines == [
-        "waiting for all 4 processes on 2 nodes (trainer.num_nodes); each node must run this command ...\n"
-    ]
+    assert lines == ["waiting for all 4 processes; each of 2 nodes must run this command ...\n"]
     inside.tell_of_waiting(SimpleNamespace(world_size=1, num_nodes=1))
 
 
@@ -161,12 +159,28 @@ def test_tokenising_tells_how_far_it_is_on_a_pipe(capsys, monkeypatch):
     ]
 
 
+# a lock that its own thread asks for once more: no signal interrupts that
+IN_C = """import ctypes
+lock, library = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+library.pthread_mutex_lock(lock)
+print('here', flush=True)
+library.pthread_mutex_lock(lock)
+"""
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        # an import that swallows what comes up in it, as libraries do
+        "import signal\ntry:\n    print('here', flush=True)\n    signal.pause()\nexcept BaseException:\n    pass\n",
+        # a library that waits in C, as torch does for other processes
+        IN_C,
+    ],
+    ids=["swallows", "in C"],
+)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, signals.STOPPED)])
-def test_a_signal_during_slow_imports_ends_with_one_line(number, code, tmp_path):
-    # an import that swallows what comes up in it, as libraries do
-    (tmp_path / "slow.py").write_text(
-        "import signal\ntry:\n    print('here', flush=True)\n    signal.pause()\nexcept BaseException:\n    pass\n"
-    )
+def test_a_signal_during_slow_imports_ends_with_one_line(number, code, waits, tmp_path):
+    (tmp_path / "slow.py").write_text(waits)
     code_text = "from transferlab.ground import signals\nwith signals.ending():\n    import slow\nprint('went on')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(tmp_path)])}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,24 +49,46 @@ def handled() -> Iterator[None]:
 
 
 @contextmanager
-def ending(numbers: tuple[int, ...] = SIGNALS) -> Iterator[None]:
-    """Lets a signal end the process at once, for the while of imports, before which nothing has begun.
+def ending(
+    numbers: tuple[int, ...] = SIGNALS, line: str = "stopped before anything began; the same command starts it."
+) -> Iterator[None]:
+    """Lets a signal end the process at once, for the while of imports and of waiting for other processes.
 
-    An exception would come up within the import of a library, which may swallow it or go on with half of its modules.
+    An exception would come up within the import of a library, which may swallow it or continue with half of its
+    modules; and Python runs no handler while a library waits in C. So a thread reads which signals have come.
+
+    Args:
+        numbers: The signals.
+        line: What is said then.
     """
-    before = {number: signal.signal(number, _end) for number in numbers}
+    if threading.current_thread() is not threading.main_thread():
+        # only the main one may set handlers
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    watching = threading.Thread(target=_watch, args=(reading, numbers, line), name="signals", daemon=True)
+    # the number is written only where there is a handler of Python's
+    before = {number: signal.signal(number, lambda number, frame: None) for number in numbers}
+    other = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    watching.start()
     try:
         yield
     finally:
+        signal.set_wakeup_fd(other)
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(writing)
+        watching.join()
+        os.close(reading)
 
 
-def _end(number: int, frame: Any) -> None:
-    # not print: the signal may have come within one
-    if all(os.environ.get(name, "0") == "0" for name in RANKS):
-        os.write(2, b"\nstopped before anything began; the same command starts it.\n")
-    os._exit(130 if number == signal.SIGINT else STOPPED)
+def _watch(reading: int, numbers: tuple[int, ...], line: str) -> None:
+    while came := os.read(reading, 1):
+        if came[0] in numbers:
+            if all(os.environ.get(name, "0") == "0" for name in RANKS):
+                os.write(2, f"\n{line}\n".encode())
+            os._exit(130 if came[0] == signal.SIGINT else STOPPED)
 
 
 def install() -> None:

@@ -12,6 +12,7 @@ import lightning as L
 import torch
 from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
+from transferlab.ground import signals
 from transferlab.ground.progress import is_first_process, waiting
 
 
@@ -63,10 +64,13 @@ def tell_of_waiting(trainer: L.Trainer) -> None:
     gather = strategy.setup_environment
     what = f"waiting for all {trainer.world_size} processes"
     if trainer.num_nodes > 1:
-        what += f" on {trainer.num_nodes} nodes (trainer.num_nodes); each node must run this command"
+        what += f"; each of {trainer.num_nodes} nodes must run this command"
 
     def setup_environment() -> None:
-        with waiting(what) if is_first_process() else nullcontext():
+        # later calls find all of them there
+        strategy.setup_environment = gather
+        line = "stopped while waiting for the other processes; the same command starts again."
+        with waiting(what) if is_first_process() else nullcontext(), signals.ending(line=line):
             gather()
 
     strategy.setup_environment = setup_environment

@@ -134,6 +134,8 @@ def test_options_are_those_that_the_commands_take(known):
     assert set(METHODS) <= set(re.split(r"\W+", pages.BASELINE))
     assert {"--data.", "--run."} <= set(words("baseline", "--"))
     assert not {"--trainer.", "--model."} & set(words("baseline", "--"))
+    assert {"--output", "--calibrated", "--data."} <= set(words("predict", "--run", "x", "--"))
+    assert words("predict", "--run", "x", "new") == [":files"]
     assert {"--seeds", "--trainer."} <= set(words("seeds", "lora_sst2", "--"))
     assert "--experiment" not in words("seeds", "lora_sst2", "--")
 

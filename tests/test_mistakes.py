@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import lightning as L
 import pytest
 import yaml
 from datasets import Dataset
@@ -102,6 +104,37 @@ def test_interval_longer_than_an_epoch_is_refused_once_the_data_are_there(fit_fa
         },
     )
     assert "trainer.val_check_interval: 5 is more than the 3 training batches" in message
+
+
+def test_steps_that_end_before_the_first_validation_are_refused_once_the_data_are_there(fit_fails, tiny_folder):
+    given = {"encoder.name": str(tiny_folder), "model": LORA_SPEC, "trainer.limit_train_batches": 5}
+    options = {**given, "data.init_args.train_examples": 200, "trainer.accumulate_grad_batches": 2}
+    message = fit_fails("--trainer.max_steps", "2", **options)
+    assert "trainer.max_steps: 2 end before the first validation, after 3 steps" in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        ({}, 10),
+        ({"accumulate_grad_batches": 3}, 4),
+        ({"val_check_interval": 0.5}, 5),
+        ({"val_check_interval": 3}, 3),
+        ({"check_val_every_n_epoch": 2}, 20),
+        ({"check_val_every_n_epoch": None, "val_check_interval": 15}, 15),
+        ({"limit_train_batches": 4}, 4),
+    ],
+)
+def test_the_fewest_steps_that_hold_a_validation(settings, needed):
+    def trainer(steps):
+        options = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        return L.Trainer(max_steps=steps, enable_checkpointing=False, **{**options, **settings})
+
+    data = SimpleNamespace(train_dataloader=lambda: range(10))
+    bounds.check_interval(trainer(needed), data)
+    bounds.check_interval(trainer(-1), data)
+    with pytest.raises(TransferlabError, match=rf"trainer\.max_steps: {needed - 1} end before .* after {needed} steps"):
+        bounds.check_interval(trainer(needed - 1), data)
 
 
 # every bound -----------------------------------------------------------------------------------------------------------

@@ -107,6 +107,6 @@ def test_an_installed_wheel_trains_from_an_empty_folder(tmp_path):
         "import transferlab; assert 'site' in transferlab.__file__\n"
         "from transferlab.__main__ import main; main()"
     )
-    keys = ["--trainer.max_steps", "2", "--trainer.logger", "false"]
+    keys = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.logger", "false"]
     for command in (["list"], ["fit", "--experiment", "lora_demo_sentences", *keys], ["sweep", "demo", "--dry"]):
         subprocess.run([sys.executable, "-c", run, *command], cwd=tmp_path / "empty", check=True)

@@ -5,6 +5,7 @@ directory exists.
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -198,19 +199,29 @@ def check_monitors(callbacks: list[Any], model: Any, settings: Any) -> None:
 
 
 def check_interval(trainer: Any, data: Any) -> None:
-    """Checks that an epoch is long enough for ``trainer.val_check_interval``, once the data are there.
+    """Checks that an epoch is long enough for ``trainer.val_check_interval``, and the training for one validation.
 
     Raises:
-        TransferlabError: Fewer batches than that.
+        TransferlabError: Fewer batches than that; or ``trainer.max_steps`` ends before a checkpoint can be selected.
     """
-    interval = trainer.val_check_interval
-    if isinstance(interval, bool) or not isinstance(interval, int) or trainer.check_val_every_n_epoch is None:
+    interval, every = trainer.val_check_interval, trainer.check_val_every_n_epoch
+    whole = isinstance(interval, int) and not isinstance(interval, bool)
+    if not whole and (trainer.max_steps < 1 or not isinstance(interval, float)):
         return
     data.trainer = trainer
     batches, limit = len(data.train_dataloader()), trainer.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    if interval > batches:
+    if whole and every is not None and interval > batches:
         raise TransferlabError(
             f"trainer.val_check_interval: {interval} is more than the {batches} training batches of an epoch. Use at "
             "most that many, a part such as 0.5, or check_val_every_n_epoch: null to count batches over epochs."
+        )
+    first, steps = interval if whole else max(int(batches * interval), 1), trainer.accumulate_grad_batches
+    # an epoch ends with a step, be it over fewer batches
+    needed = ((every or 1) - 1) * math.ceil(batches / steps) + math.ceil(first / steps)
+    if 0 < trainer.max_steps < needed:
+        raise TransferlabError(
+            f"trainer.max_steps: {trainer.max_steps} end before the first validation, after {needed} steps, and the "
+            "best checkpoint is selected there. Use more, or a smaller trainer.val_check_interval; for a short trial "
+            "trainer.limit_train_batches."
         )

@@ -131,7 +131,7 @@ def of(command: str, before: Sequence[str]) -> dict[str, Option]:
     found = {"--help": Option("what can be given", None), "--debug": Option("a mistake shows the traceback", None)}
     if known.keys or command in {"seeds", "submit"}:
         found |= _keyed(command, before)
-    if known.target and not known.keys:
+    if _has_parser(command):
         found |= {
             option: Option(action.help or "", _of(command, before, action), _many(action))
             for action in _actions(command)
@@ -143,7 +143,7 @@ def of(command: str, before: Sequence[str]) -> dict[str, Option]:
 
 def alone(command: str, before: Sequence[str], place: int) -> Iterable[Candidate]:
     """What can stand on its own, behind so many other words of that kind."""
-    if not table.COMMANDS[command].target or table.COMMANDS[command].keys:
+    if not _has_parser(command):
         return ()
     actions = [action for action in _actions(command) if not action.option_strings]
     if actions and place >= len(actions) and _many(actions[-1]):
@@ -152,7 +152,14 @@ def alone(command: str, before: Sequence[str], place: int) -> Iterable[Candidate
     return values() if values else ()
 
 
+def _has_parser(command: str) -> bool:
+    return command == "predict" or bool(table.COMMANDS[command].target and not table.COMMANDS[command].keys)
+
+
 def _actions(command: str) -> list[Action]:
+    if command == "predict":
+        # keys of the run where splits of its data set are predicted, options of its own where a file is
+        return list(import_module("transferlab.use.prediction.options").parser().actions)
     module, _, function = table.COMMANDS[command].target.partition(":")
     return parser_of(getattr(import_module(module), function)).actions
 
@@ -172,6 +179,7 @@ def _of(command: str, before: Sequence[str], action: Action) -> Values | None:
         ("search", "file"): configs("search"),
         ("seeds", "name"): names_of_experiments,
         ("configs", "name"): configs(""),
+        ("predict", "input"): files,
         ("inspect", "what"): lambda: [*configs("task")(), *names_of_experiments()],
         ("demo", "task"): plain(task for task in experiments.tasks() if task.startswith("demo_")),
         ("claims", "claim"): _claims,

@@ -47,7 +47,7 @@ def of_texts(columns: Sequence[Sequence[str]], encodings: Sequence["Encoding"], 
         max_length: Tokens that a sequence may have.
     """
     return [
-        _of_text(texts, encoding) if len(encoding.ids) >= max_length else NOTHING
+        _of_text(texts, encoding) if len(encoding) >= max_length else NOTHING
         for texts, encoding in zip(zip(*columns, strict=True), encodings, strict=True)
     ]
 
@@ -72,7 +72,7 @@ def of_parts(texts: Sequence[str], encodings: Sequence["Encoding"], head: int, t
     """
     cuts = []
     for text, encoding in zip(texts, encodings, strict=True):
-        offsets = encoding.offsets if head + tail < len(encoding.ids) else []
+        offsets = encoding.offsets if head + tail < len(encoding) else []
         if not offsets:
             cuts.append(NOTHING)
             continue

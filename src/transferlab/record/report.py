@@ -63,6 +63,8 @@ def protocol(summary: dict[str, Any]) -> str:
     tested = (
         f"tested on {', '.join(data['test'])}" if data["test"] else "not tested, since no split is named or called test"
     )
+    if summary.get("fold") is not None:
+        tested = f"tested on fold {summary['fold']} of {data['test'][0]}"
     unused = f"; not used: {', '.join(data['unused'])}" if data.get("unused") else ""
     return f"{summary['protocol']}: selected on {data['validation']}, {tested}{unused}"
 

@@ -54,6 +54,9 @@ def runs_of(setting: Setting) -> str:
     seeds = setting.group.seeds
     if not seeds:
         return "none finished"
+    count = len(setting.group.counted)
+    if count > len(seeds):
+        return f"{count} folds, {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
     if len(seeds) == 1:
         return f"1 run, seed {seeds[0]}"
     whole = len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[-1] + 1))

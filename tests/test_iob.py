@@ -6,7 +6,8 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks.iob import constrained_decode, is_valid_transition, spans
+from transferlab.tasks.decoding import constrained_decode
+from transferlab.tasks.iob import is_valid_transition, spans
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 

@@ -10,7 +10,8 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import Source, TaskDataModule
-from transferlab.tasks.iob import constrained_decode, spans
+from transferlab.tasks.decoding import constrained_decode
+from transferlab.tasks.iob import spans
 from transferlab.tasks.schemes import IOB2, Scheme, of_summary
 
 GOLD = [["B-PER", "O", "B-LOC", "I-LOC", "B-LOC", "O"], ["O", "B-LOC", "I-LOC", "I-LOC"], ["B-PER", "B-LOC"]]

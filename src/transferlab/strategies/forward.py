@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from transferlab.tasks import Batch
-from transferlab.tasks.iob import constrained_decode
+from transferlab.tasks.decoding import constrained_decode
 
 
 def encoder_inputs(batch: Batch) -> dict[str, Any]:

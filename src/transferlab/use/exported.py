@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks.iob import constrained_decode
+from transferlab.tasks.decoding import constrained_decode
 from transferlab.tasks.spec import written_tags
 from transferlab.use.answering import Answering, Record
 from transferlab.use.export import facts as facts_of

@@ -12,7 +12,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.tasks.batch import EncodedSplit
-from transferlab.tasks.iob import constrained_decode
+from transferlab.tasks.decoding import constrained_decode
 from transferlab.tasks.tokenization import encode_texts, special_affixes
 from transferlab.tasks.words import word_prefix
 from transferlab.use.export import facts as facts_of

@@ -59,7 +59,7 @@ def transferlab(place, *arguments):
         cwd=place,
         env={
             **os.environ,
-            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{place}",
             "HF_HUB_OFFLINE": "1",
             "HF_DATASETS_CACHE": str(place / "datasets"),
             "OMP_NUM_THREADS": "1",

@@ -140,6 +140,7 @@ def test_the_fewest_steps_that_hold_a_validation(settings, needed):
 # every bound -----------------------------------------------------------------------------------------------------------
 
 WRONG = {
+    "run.experiment": ("../../esc", "/abs", "a/b", "a\nb", "a'b", "$(x)", "-rf", ".", "..", "a;b", "x" * 200),
     "seed_everything": (-1, 2**32),
     "trainer.max_epochs": (0, -2),
     "trainer.min_epochs": (-1,),
@@ -174,6 +175,7 @@ WRONG = {
     "ckpt_path": ("other.ckpt",),
 }
 RIGHT = {
+    "run.experiment": ("lora_sst2", "größe-2", "a=1,b", "v1.5+x", ""),
     "seed_everything": (0, True, 2**32 - 1),
     "trainer.max_epochs": (1, -1, None),
     "trainer.max_steps": (-1, 1),

@@ -2,13 +2,143 @@
 
 import csv
 import io
+import os
+import subprocess
+import sys
+import tarfile
 
 import pytest
 import yaml
 
-from transferlab.config import plain, trees
+from tests.mistakes import ROOT, experiment
+from transferlab.analysis.claims import evidence
+from transferlab.config import experiments, plain, trees
+from transferlab.config import received as received_runs
 from transferlab.ground import escapes, screen
 from transferlab.ground.errors import TransferlabError
+
+pytest_plugins = ["tests.mistakes"]
+
+# a run directory ------------------------------------------------------------------------------------------------------
+
+
+def received(folder, **changes):
+    """A run directory as someone else may have made it; what it would run leaves a marker."""
+    folder.mkdir(parents=True)
+    (folder / "evil.py").write_text(
+        f"from pathlib import Path\nPath({str(folder / 'ran')!r}).touch()\nclass Evil: ...\n"
+    )
+    (folder / "summary.json").write_text('{"status": "finished"}')
+    (folder / "config.yaml").write_text(yaml.safe_dump(experiment(**changes)))
+    return folder
+
+
+EVIL = {
+    "trainer.callbacks": [{"class_path": "sent.evil.Evil"}],
+    "trainer.logger": {"class_path": "sent.evil.Evil"},
+    "trainer.strategy": "sent.evil.Evil",
+    "model.init_args.optimizer": "sent.evil.Evil",
+    "data.class_path": "sent.evil.Evil",
+    "model": {"class_path": "sent.evil.Evil"},
+}
+
+
+@pytest.mark.parametrize("key", EVIL)
+@pytest.mark.parametrize(
+    "command", [["test", "--run"], ["validate", "--run"], ["predict", "--run"], ["fit", "--resume"]]
+)
+def test_a_run_names_no_code_of_its_own(fails, place, command, key):
+    received(place / "sent", **{key: EVIL[key]})
+    (place / "checkpoints").mkdir()
+    assert "sent.evil.Evil, which is neither this package's" in (message := fails(*command, "sent"))
+    assert key in message
+    assert "--trust" in message
+    assert not (place / "sent" / "ran").exists()
+
+
+def test_started_as_a_module_nothing_of_the_working_directory_is_imported(tmp_path):
+    received(tmp_path / "sent", **{"trainer.callbacks": EVIL["trainer.callbacks"]})
+    for name in ("json", "yaml", "argparse"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    line = [sys.executable, "-m", "transferlab", "test", "--run", "sent"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "--trust" in done.stderr
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "sent" / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "lightning.pytorch.callbacks.LambdaCallback",
+        "lightning.pytorch.callbacks.StochasticWeightAveraging",
+        "transferlab.launch.fetch.subprocess.Popen",
+        "transferlab.ground.errors.os.system",
+        "transferlab.system",
+        "torch.optim.adamw.os.system",
+        "torch.load",
+        "os.system",
+        "builtins.eval",
+        "Evil",
+        "",
+    ],
+)
+def test_class_that_is_not_known(path, tmp_path):
+    with pytest.raises(TransferlabError, match="--trust"):
+        received_runs.check({"trainer": {"callbacks": [{"class_path": path}]}}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "transferlab.strategies.FullFineTuning",
+        "transferlab.FeatureExtraction",
+        "transferlab.tracking.wandb_logger.WandbLogger",
+        "torch.optim.AdamW",
+        "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "lightning.pytorch.callbacks.EarlyStopping",
+        "lightning.pytorch.callbacks.early_stopping.EarlyStopping",
+        "lightning.pytorch.loggers.CSVLogger",
+        "lightning.pytorch.strategies.DDPStrategy",
+    ],
+)
+def test_class_that_is_known(path, tmp_path):
+    received_runs.check({"trainer": {"callbacks": [{"class_path": path}]}}, tmp_path)
+
+
+def test_a_function_by_name_and_a_place_outside(tmp_path, monkeypatch):
+    hook = {"class_path": "lightning.pytorch.strategies.DDPStrategy", "init_args": {"ddp_comm_hook": "os.system"}}
+    with pytest.raises(TransferlabError, match=r"trainer\.strategy\.init_args\.ddp_comm_hook names os\.system"):
+        received_runs.check({"trainer": {"strategy": hook}}, tmp_path)
+    for place in ("/tmp/elsewhere", "../elsewhere"):
+        profiler = {"class_path": "lightning.pytorch.profilers.SimpleProfiler", "init_args": {"dirpath": place}}
+        with pytest.raises(TransferlabError, match="outside of the run directory"):
+            received_runs.check({"trainer": {"profiler": profiler}}, tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "retests").symlink_to(tmp_path)
+    with pytest.raises(TransferlabError, match="leads out of the run directory"):
+        received_runs.check({}, tmp_path / "run")
+    monkeypatch.setenv(received_runs.TRUST, "1")
+    received_runs.check({"trainer": {"profiler": profiler}}, tmp_path / "run")
+
+
+def test_every_shipped_experiment_names_known_classes_only(tmp_path):
+    for name in experiments.names():
+        received_runs.check(experiments.compose(name), tmp_path)
+
+
+def test_an_archive_writes_nowhere_else(tmp_path):
+    (tmp_path / "from").mkdir()
+    with tarfile.open(tmp_path / "from" / f"runs{evidence.SUFFIX}", "w:xz") as archive:
+        member = tarfile.TarInfo("../outside.txt")
+        member.size = 1
+        archive.addfile(member, io.BytesIO(b"x"))
+    with pytest.raises(TransferlabError, match="is damaged"):
+        evidence.unpack(tmp_path / "from", tmp_path / "into")
+    assert not (tmp_path / "outside.txt").exists()
+
 
 # YAML -----------------------------------------------------------------------------------------------------------------
 
@@ -100,12 +230,12 @@ def test_a_hostile_name_in_every_form_of_compare(tmp_path, capsys):
     from transferlab.record.folder import write_json
 
     name = "=cmd|'\x1b[31m<b>"
-    for number, experiment in enumerate([name, "lora"]):
+    for number, title in enumerate([name, "lora"]):
         folder = tmp_path / f"e{number}" / f"20260101-00000{number}-s0-abcd"
         folder.mkdir(parents=True)
         write_json(
             folder / "summary.json",
-            {"experiment": experiment, "strategy": experiment, "encoder": "bert", "task": "t", "primary": "accuracy"}
+            {"experiment": title, "strategy": title, "encoder": "bert", "task": "t", "primary": "accuracy"}
             | {"kind": "classification", "metrics": {"test/accuracy": 0.5}, "status": "finished", "seed": 0},
         )
     shown = {}

@@ -4,8 +4,13 @@ The names here are what a script needs; see `docs/python.md`. Each is imported w
 ``import transferlab`` takes no time.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    # started as a module: what lies in the working directory, a received run maybe, is no code to import
+    del sys.path[0]
 
 if TYPE_CHECKING:
     from transferlab.adapters import IA3 as IA3

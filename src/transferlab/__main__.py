@@ -13,7 +13,7 @@ from transferlab.ground.quiet import no_bars_on_pipes
 def main() -> None:
     """Runs a command; a mistake of the user ends with one message and exit code 2."""
     # `sys.argv` itself is changed: the parser reads it, and so do the processes of a DDP run
-    sys.argv[1:] = boundary.take_debug(sys.argv[1:])
+    sys.argv[1:] = boundary.take_flags(sys.argv[1:])
     boundary.run(lambda: _run(sys.argv[1:]))
 
 

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from transferlab.config.received import TRUST
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.escapes import visible
 
@@ -22,12 +23,13 @@ MISTAKE = 2
 """Exit code of a message; 1 is that of a traceback, 130 that of Ctrl-C."""
 
 
-def take_debug(arguments: list[str]) -> list[str]:
-    """Takes ``--debug`` out of a command line and remembers it in the environment."""
-    if "--debug" not in arguments:
-        return arguments
-    os.environ[DEBUG] = "1"
-    return [argument for argument in arguments if argument != "--debug"]
+def take_flags(arguments: list[str]) -> list[str]:
+    """Takes ``--debug`` and ``--trust`` out of a command line and remembers them in the environment."""
+    flags = {"--debug": DEBUG, "--trust": TRUST}
+    for argument in arguments:
+        if argument in flags:
+            os.environ[flags[argument]] = "1"
+    return [argument for argument in arguments if argument not in flags]
 
 
 def run(command: Callable[[], None]) -> None:

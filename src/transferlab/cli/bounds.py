@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from transferlab.cli.keys.words import shown
+from transferlab.config.places import NAME, NAMES
 from transferlab.ground.errors import TransferlabError, near
 
 FIT_ONLY = ("fit",)
@@ -67,6 +68,7 @@ def _is_duration(value: Any) -> bool:
 PART = "must be a number of batches (1 or more) or a part of them (above 0, at most 1.0)"
 DURATION = "a time written DD:HH:MM:SS, as in 00:01:30:00 for an hour and a half"
 BOUNDS = (
+    Bound("run.experiment", lambda v: v == "" or bool(NAME.fullmatch(str(v))), f"is no name; {NAMES}", EVERY),
     Bound("seed_everything", lambda v: isinstance(v, bool) or 0 <= v < 2**32, "must be from 0 to 4294967295", EVERY),
     Bound("trainer.max_epochs", lambda v: v == -1 or v >= 1, "must be 1 or more, or -1 for no limit"),
     Bound("trainer.min_epochs", _number(0), "must be 0 or more"),

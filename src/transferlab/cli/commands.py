@@ -208,6 +208,7 @@ def overview() -> str:
     lines += [
         "`transferlab COMMAND --help` shows what a command takes, `--version` the",
         "releases. RUN is an experiment (its newest run), a run ID or a run directory;",
-        "RUNS a folder, `runs` if left out. With --debug a mistake shows the traceback.",
+        "RUNS a folder, `runs` if left out. With --debug a mistake shows the traceback;",
+        "--trust lets a run that someone else made name code of its own.",
     ]
     return "\n".join(lines) + "\n"

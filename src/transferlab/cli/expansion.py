@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from transferlab.config import experiments
+from transferlab.config import experiments, received
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
@@ -61,6 +61,7 @@ def _experiment(value: str, chosen: Mapping[str, str] | None = None) -> list[str
 
 def _saved(folder: Path) -> list[str]:
     tree = experiments.of_file(folder / "config.yaml")
+    received.check(tree, folder)
     if isinstance(tree.get("trainer"), dict):
         # runs of earlier versions kept the kind of output that their first start had
         tree["trainer"].pop("enable_progress_bar", None)

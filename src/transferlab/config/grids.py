@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlab.config import experiments, shipped, trees
+from transferlab.config.places import NAME, NAMES
 from transferlab.ground.errors import TransferlabError, near
 
 Overrides = dict[str, Any]
@@ -92,6 +93,8 @@ def read(path: Path, root: Path | None = None) -> Sweep:
 
 def parse(tree: dict[str, Any], name: str, origin: str, root: Path | None = None) -> Sweep:
     """Checks what a sweep file holds; see `read`."""
+    if not NAME.fullmatch(name):
+        raise TransferlabError(f"{origin}: {name!r} is no name of a sweep; {NAMES}.")
     for key in tree:
         if key not in KEYS:
             raise TransferlabError(f"{origin}: no key {key!r}{near(str(key), KEYS)}. Known: {', '.join(KEYS)}.")

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ def files_state(folder: Path, suffixes: tuple[str, ...] = ()) -> list[tuple[str,
             facts = path.stat()
             found.append((str(path.relative_to(folder)), facts.st_size, facts.st_mtime_ns))
     return found
+
+
+NAME = re.compile(r"[^\W_][\w.+=,@ -]{0,150}")
+"""Of an experiment, a sweep or a search: one plain part of a path, which no shell takes for more."""
+NAMES = "use letters, digits and . _ - + = , @ only, with a letter or digit first"
 
 
 def local_folder(name: str, variable: str) -> Path | None:

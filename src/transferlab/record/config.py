@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from transferlab.config.places import NAME, NAMES
 from transferlab.ground.errors import TransferlabError
 
 
@@ -40,6 +41,8 @@ class RunConfig:
     accept_changed_data: bool = False
 
     def __post_init__(self) -> None:
+        if self.experiment and not NAME.fullmatch(self.experiment):
+            raise TransferlabError(f"run.experiment: {self.experiment!r} is no name; {NAMES}.")
         if not self.root:
             raise TransferlabError("run.root: name the folder that holds all runs, such as runs.")
         for key in ("checkpoint_every_steps", "checkpoint_every_minutes"):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transferlab.config.places import find_run
+from transferlab.config.places import NAME, NAMES, find_run
 from transferlab.ground.errors import TransferlabError, closest, did_you_mean
 from transferlab.record.shape import fault
 
@@ -26,9 +26,14 @@ def choose(root: Path, experiment: str, seed: int) -> Path:
     """Names the folder of a new run; every process of the run gets the same name.
 
     Nothing is created yet, so a mistake in the input leaves nothing behind.
+
+    Raises:
+        TransferlabError: The name of the experiment is not one plain part of a path.
     """
     if given := os.environ.get(VARIABLE):
         return Path(given)
+    if not NAME.fullmatch(experiment):
+        raise TransferlabError(f"run.experiment: {experiment!r} is no name; {NAMES}.")
     job = os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
     folder = root / experiment / (f"job{job}-s{seed}" if job else new_id(seed))
     os.environ[VARIABLE] = str(folder.absolute())

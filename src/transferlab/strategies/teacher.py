@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from transferlab.config import hashes
+from transferlab.config import hashes, received
 from transferlab.config.places import find_run
 from transferlab.config.trees import read_yaml
 from transferlab.encoders import EncoderConfig
@@ -97,6 +97,7 @@ def restore(run: Path, beside_base: bool = False) -> Strategy:
     if not checkpoint.is_file():
         raise TransferlabError(f"{run} holds no checkpoint (checkpoints/best.ckpt); did the run finish?")
     tree = read_yaml(run / "config.yaml")
+    received.check(tree, run)
     spec = json.loads((run / "summary.json").read_text(encoding="utf-8"))["spec"]
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
     if fields.get("scheme"):

@@ -129,6 +129,7 @@ def of(command: str, before: Sequence[str]) -> dict[str, Option]:
     """
     known = table.COMMANDS[command]
     found = {"--help": Option("what can be given", None), "--debug": Option("a mistake shows the traceback", None)}
+    found["--trust"] = Option("a run may name code of its own", None)
     if known.keys or command in {"seeds", "submit"}:
         found |= _keyed(command, before)
     if _has_parser(command):

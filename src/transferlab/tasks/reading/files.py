@@ -99,6 +99,10 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, tagging: bool
     elif label in columns and not tagging:
         check_single(columns[label], label, source.kind, located.place)
         columns[label] = _typed(columns[label]) if table else columns[label]
+    if broken := next((name for name in columns if "\0" in name), None):
+        raise TransferlabError(
+            f"{origin}: the column name {broken!r} holds a NUL character: the file is damaged. Write the name anew."
+        )
     rows = Dataset.from_dict({name: _storable(cells) for name, cells in columns.items()})
     return Rows(rows, origin, read.lines, read.form, read.notes)
 

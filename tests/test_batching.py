@@ -66,7 +66,7 @@ def test_evaluation_takes_each_example_once_over_all_ranks():
 
 
 def test_evaluation_of_fewer_rows_than_processes_is_refused():
-    with pytest.raises(TransferlabError, match=r"3 rows .* 4 processes.*trainer\.devices"):
+    with pytest.raises(TransferlabError, match=r"3 examples .* 4 processes.*trainer\.devices"):
         samplers(3, 4, shuffle=False)
 
 

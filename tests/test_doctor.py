@@ -165,7 +165,9 @@ def test_data_and_encoders_are_found_in_folders_and_in_caches(tmp_path, monkeypa
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
     monkeypatch.chdir(tmp_path)
     (only,) = supply.data(online=False)
-    assert only.text.startswith("3 of 14 on this machine: demo_entities, demo_pairs, demo_sentences; not here: cola")
+    assert only.text.startswith(
+        "4 of 15 on this machine: demo_entities, demo_pairs, demo_sentences, demo_topics; not here: cola"
+    )
     assert (only.state, "TRANSFERLAB_DATA" in only.remedy) == (NOTE, True)
     assert next(supply.data(online=True)).state == OK
     (tmp_path / "data" / "glue").mkdir(parents=True)
@@ -173,7 +175,7 @@ def test_data_and_encoders_are_found_in_folders_and_in_caches(tmp_path, monkeypa
     (tmp_path / "home" / "hub" / "datasets--lhoestq--conll2003" / "snapshots").mkdir(parents=True)
     monkeypatch.setenv("TRANSFERLAB_DATA", str(tmp_path / "data"))
     (every,) = supply.data(online=False)
-    assert (every.state, every.text[:8]) == (OK, "14 of 14")
+    assert (every.state, every.text[:8]) == (OK, "15 of 15")
     (before,) = supply.encoders(online=False)
     assert "bert_base" in before.text.split("not here:")[1]
     (tmp_path / "models" / "bert-base-uncased").mkdir(parents=True)

@@ -11,7 +11,7 @@ from test_predictor import file_of, run_of, test_rows
 
 import transferlab as tl
 from transferlab.ground.errors import TransferlabError
-from transferlab.use.export import command, facts, parity
+from transferlab.use.export import command, facts, options, parity
 from transferlab.use.exported import Exported
 
 LORA = (tl.ParameterEfficient, {"method": tl.LoRA(r=2)}, {})
@@ -32,7 +32,7 @@ ONNX = {
     "dora": ("classification", (tl.ParameterEfficient, {"method": tl.LoRA(r=2, variant="dora")}, {})),
     "adalora": ("classification", (tl.ParameterEfficient, {"method": tl.AdaLoRA(r=3, target_r=2)}, {})),
 }
-FAST = ("lora", "tagging")
+FAST = ("lora",)
 
 
 def export(tmp_path, files, encoder, kind, way, form):
@@ -84,6 +84,7 @@ def test_an_exported_folder_is_asked_without_torch(files, tiny_encoder, tmp_path
     assert found == [answer["prediction"] for answer in tl.Predictor.load(run, device="cpu").predict(texts)]
 
 
+@pytest.mark.slow
 def test_onnxruntime_alone(files, tiny_encoder, tmp_path):
     run, folder, _ = export(tmp_path, files, tiny_encoder, "classification", FULL, "onnx")
     text = test_rows(files, "classification")[0]["text"]
@@ -115,6 +116,7 @@ print(json.dumps(bool(program)))
     assert consumer(code, folder)
 
 
+@pytest.mark.slow
 def test_sentence_transformers(files, tiny_encoder, tmp_path):
     pytest.importorskip("sentence_transformers")
     run, folder, checks = export(tmp_path, files, tiny_encoder, "classification", LORA, "sentence-transformers")
@@ -132,7 +134,7 @@ print(json.dumps(SentenceTransformer(sys.argv[1], device="cpu").encode([sys.argv
     assert consumer(code, folder, text) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["lora", "dora"])
+@pytest.mark.parametrize("variant", ["lora", pytest.param("dora", marks=pytest.mark.slow)])
 def test_peft(variant, files, tiny_encoder, tmp_path):
     way = (tl.ParameterEfficient, {"method": tl.LoRA(r=2, variant=variant)}, {})
     run, folder, checks = export(tmp_path, files, tiny_encoder, "classification", way, "peft")
@@ -171,6 +173,7 @@ print(json.dumps({one["label"]: one["score"] for one in found}))
     assert consumer(code, folder, text) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_transformers_tags_words(files, tiny_encoder, tmp_path):
     run, folder, checks = export(tmp_path, files, tiny_encoder, "tagging", FULL, "hf")
     assert all(check.passed and check.changed == 0 for check in checks)
@@ -236,7 +239,7 @@ def test_a_folder_that_is_no_export_stays(tmp_path, monkeypatch):
         (tmp_path / "runs" / "a" / "b" / name).write_text("{}")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TransferlabError, match="mine is there already; it is no export"):
-        command.main(["--run", "runs/a/b", "--output", "mine", "--overwrite"])
+        options.main(["--run", "runs/a/b", "--output", "mine", "--overwrite"])
     assert (tmp_path / "mine" / "file").read_text() == "x"
 
 

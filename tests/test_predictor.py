@@ -189,9 +189,10 @@ def test_tags_are_those_of_the_training_files(scheme, tiny_encoder, tmp_path):
         "BIOES": "Ada S-PER\nsaid O\nNew B-LOC\nYork E-LOC\n\nin O\nRio S-LOC\n\n",
         "tags": "Ada NOUN\nsaid VERB\n\nshe PRON\nwas VERB\n\n",
     }[scheme]
-    for split in ("train", "test"):
+    # a sentence that stands on one side of a hold-out stands on no other
+    for split in ("train", "validation", "test"):
         (tmp_path / f"{split}.conll").write_text(text * 8, encoding="utf-8")
-    paths = {split: str(tmp_path / f"{split}.conll") for split in ("train", "test")}
+    paths = {split: str(tmp_path / f"{split}.conll") for split in ("train", "validation", "test")}
     source = tl.Source(files=paths, text=("words",), label="tags", kind="tagging")
     folder = tmp_path / "runs" / "py" / "one"
     data = tl.TaskDataModule("tiny", tiny_encoder, source=source, batch_size=4, max_length=32)

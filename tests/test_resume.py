@@ -227,7 +227,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(TransferlabError, match=r"last\.ckpt: No space left on device\. The one before"):
+        with pytest.raises(TransferlabError, match=r"last\.ckpt: the disk is full\. The one before"):
             io.save_checkpoint({"step": 4}, folder / "last.ckpt")
     assert sorted(path.name for path in folder.iterdir()) == ["last.ckpt", "previous.ckpt"]
     assert torch.load(folder / "last.ckpt")["step"] == 3

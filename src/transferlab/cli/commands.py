@@ -58,9 +58,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("validate", "--run RUN", "its metrics on the validation set", keys=True),
         Command(
             "export",
-            "--run RUN --format onnx",
-            "a folder that others load, compared with the run",
-            "transferlab.use.export.command:main",
+            "--run RUN",
+            "a folder that others load: ONNX, peft ...",
+            "transferlab.use.export.options:main",
             loads=True,
         ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),

@@ -89,6 +89,7 @@ def _sweep(catalog: Catalog) -> Schema:
         "encoders": _several(named(shipped.listed("configs/encoder"))),
         "baselines": _several({"enum": list(grids.METHODS)}),
         "seeds": {"anyOf": [number, seeds]},
+        "folds": {"type": "integer", "minimum": 2},
         "train_examples": _several(size),
         "train_fraction": _several(part),
         "set": overrides,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from transferlab.encoders.recurrent import run_lstm
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.numbers import above, at_least, probability
+from transferlab.ground.numbers import at_least, probability
 from transferlab.learning.kinds import KINDS
 from transferlab.tasks.spec import TaskSpec
 
@@ -38,7 +38,7 @@ class HeadConfig:
         at_least(0, model__head__hidden=self.hidden)
         at_least(1, model__head__layers=self.layers)
         probability(model__head__dropout=self.dropout)
-        above(0, model__head__lr=self.lr)
+        at_least(0, model__head__lr=self.lr)
 
 
 class Head(nn.Module):

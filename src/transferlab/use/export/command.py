@@ -21,27 +21,25 @@ from transferlab.use.export.card import write_card
 from transferlab.use.export.facts import Facts
 from transferlab.use.export.formats import FORMATS
 from transferlab.use.export.graph import Form, form_of, inputs_of
-from transferlab.use.export.options import parser
 from transferlab.use.prediction import words
 from transferlab.use.predictor import Predictor, fitted_temperature
 
 LIBRARIES = ("transferlab", "torch", "transformers", "tokenizers", "peft", "onnx", "onnxscript", "onnxruntime")
 
 
-def main(arguments: list[str]) -> None:
-    """Runs ``transferlab export``.
+def run(name: str, form: str, output: Path | None, overwrite: bool, root: Path) -> None:
+    """Exports a run by its name, and prints what was compared.
 
     Raises:
         TransferlabError: No such run, a format that cannot hold it, or an export that differs from the run.
     """
-    asked = parser().parse_args(arguments)
     quiet()
-    run = run_folder.find(asked.run, asked.root)
-    folder = asked.output or Path("exports") / f"{run.parent.name}-{asked.format}"
-    if folder.exists() and not (asked.overwrite and (facts_of.is_export(folder) or not any(folder.iterdir()))):
+    found = run_folder.find(name, root)
+    folder = output or Path("exports") / f"{found.parent.name}-{form}"
+    if folder.exists() and not (overwrite and (facts_of.is_export(folder) or not any(folder.iterdir()))):
         why = "--overwrite replaces an export" if facts_of.is_export(folder) else "it is no export"
         raise TransferlabError(f"--output: {folder} is there already; {why}.")
-    checks = export(run, asked.format, folder)
+    checks = export(found, form, folder)
     print(parity.table(checks))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 2**20:,.1f} MB")

@@ -9,6 +9,19 @@ from transferlab.ground.arguments import Parser
 FORMATS = ("onnx", "torch", "hf", "sentence-transformers", "peft")
 
 
+def main(arguments: list[str]) -> None:
+    """Runs ``transferlab export``.
+
+    Raises:
+        TransferlabError: No such run, a format that cannot hold it, or an export that differs from the run.
+    """
+    asked = parser().parse_args(arguments)
+    # only now: torch takes seconds
+    from transferlab.use.export.command import run
+
+    run(asked.run, asked.format, asked.output, asked.overwrite, asked.root)
+
+
 def parser() -> Parser:
     """The options of ``transferlab export``."""
     options = Parser(

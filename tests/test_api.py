@@ -229,6 +229,9 @@ def test_what_a_configuration_cannot_hold_is_said(files, tiny_encoder, tmp_path,
     model = yaml.safe_load((folder / "config.yaml").read_text())["model"]
     assert model["class_path"].endswith("test_api.Mine")
     assert model["init_args"] == {"strength": 0.25}
+    with pytest.raises(tl.TransferlabError, match=r"names .*Mine, which is neither .* add --trust"):
+        command(monkeypatch, "fit", "--resume", str(folder))
+    monkeypatch.setenv("TRANSFERLAB_TRUST", "1")
     with pytest.raises(tl.TransferlabError, match="resume it with the same script"):
         command(monkeypatch, "fit", "--resume", str(folder))
 

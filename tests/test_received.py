@@ -247,3 +247,17 @@ def test_a_hostile_name_in_every_form_of_compare(tmp_path, capsys):
     assert any(row["strategy"].startswith("'=cmd|") for row in rows)
     assert r"=cmd\|" in shown["markdown"]
     assert r"\<b>" in shown["markdown"]
+
+
+def test_the_optimizer_of_a_strategy_that_names_none_is_known(tmp_path):
+    import inspect
+
+    from transferlab import strategies
+
+    kinds = [getattr(strategies, name) for name in strategies.__all__]
+    defaults = {inspect.signature(kind).parameters["optimizer"].default for kind in kinds}
+    paths = [f"{function.__module__}.{function.__qualname__}" for function in defaults]
+    for path in (*paths, "transferlab.strategies.base.adamw"):
+        received_runs.check({"model": {"init_args": {"optimizer": path}}}, tmp_path)
+    with pytest.raises(TransferlabError, match="names transferlab.ground.progress.loading"):
+        received_runs.check({"model": {"init_args": {"optimizer": "transferlab.ground.progress.loading"}}}, tmp_path)

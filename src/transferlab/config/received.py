@@ -30,6 +30,8 @@ KNOWN = tuple(
     re.compile(pattern)
     for pattern in (
         r"torch\.optim\.(lr_scheduler\.)?[A-Z]\w*",
+        # the optimizers of strategies for which none was named
+        r"transferlab\.(learning\.optim|strategies\.base)\.adamw(_\de\d)?",
         rf"{LIGHTNING}\.callbacks\.(\w+\.)?({'|'.join(CALLBACKS)})",
         rf"{LIGHTNING}\.cli\.ReduceLROnPlateau",
         rf"{LIGHTNING}\.loggers\.(\w+\.)?(CSV|TensorBoard|MLFlow|Comet|Wandb)Logger",
@@ -39,7 +41,7 @@ KNOWN = tuple(
         rf"{LIGHTNING}\.accelerators\.(\w+\.)?\w+Accelerator",
     )
 )
-"""Class paths outside of this package."""
+"""Class paths outside of this package, and functions of it."""
 POSITIONS = ("accelerator", "callbacks", "logger", "plugins", "profiler", "strategy")
 """Keys of the Trainer whose text may be the path of a class."""
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")

@@ -295,6 +295,8 @@ def fault(folder, words, code, output, reference):
 
 
 def _is_wrong(folder, words, output, reference):
+    if not words:
+        return False
     if words[0] == "compare" and (folder / "runs").is_dir() and "csv" in words:
         return f"{reference}" not in output
     if words[0] == "test" and (folder / "runs" / "mine" / "damaged").is_dir():

@@ -403,6 +403,13 @@ def test_the_record_stays(runs, files, place):
     assert {path: path.read_bytes() for path in runs().rglob("*") if path.is_file()} == before
 
 
+def test_a_name_that_no_file_can_have(place):
+    with pytest.raises(TransferlabError, match="no run"):
+        predict("x" * 300, "in.csv")
+    with pytest.raises(TransferlabError, match="no such file"):
+        _input("x" * 300)
+
+
 @pytest.mark.parametrize(
     ("line", "file"),
     [

@@ -1,6 +1,7 @@
 """What an exported folder says of itself, in ``transferlab.json``; imports no torch."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,7 +84,8 @@ def read(folder: Path) -> Facts:
 
 def is_export(folder: Path) -> bool:
     """Whether a folder was exported."""
-    return (folder / NAME).is_file()
+    # unlike pathlib's, it takes any name, one that no file can have too
+    return os.path.isfile(folder / NAME)
 
 
 def _fixed(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> None:
     """
     asked = parser().parse_args(arguments)
     run = Path(asked.run) if is_export(Path(asked.run)) else run_folder.find(asked.run, asked.root)
-    if asked.output and asked.output.exists() and not asked.overwrite:
+    if asked.output and os.path.exists(asked.output) and not asked.overwrite:
         raise TransferlabError(f"--output: {asked.output} is there already; --overwrite replaces it.")
     predictor = _load(run, asked)
     if asked.text:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from io import BufferedReader, RawIOBase, TextIOWrapper
@@ -88,7 +89,7 @@ class Input:
         if path == "-":
             self._file = sys.stdin.buffer
         else:
-            if not Path(path).is_file():
+            if not os.path.isfile(path):
                 raise TransferlabError(f"{path}: no such file.")
             self.size = Path(path).stat().st_size
             if not self.size:

@@ -449,3 +449,10 @@ def test_command(tmp_path):
     assert done.returncode == 2
     assert "did you mean 'sst2'" in only_message(done.stderr)
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_no_path_of_a_class_is_one_line(tmp_path):
+    tree = experiment(model={"class_path": "../x", "init_args": {"head": {"dropout": 0.0}}})
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(TransferlabError, match=r"model: no module '\.'"):
+        check(["fit", "--config", str(tmp_path / "mine.yaml")])

@@ -51,12 +51,16 @@ def no_such_root(variable: str) -> str:
 
 def find_run(run: str, root: Path = Path("runs")) -> Path | None:
     """The folder of a run: a path, ``experiment`` (its newest run), ``experiment/id`` or the bare id; None without."""
-    for candidate in (Path(run), root / run, *root.glob(f"*/{run}")):
-        if (candidate / "summary.json").is_file():
-            return candidate
-        inside = sorted(candidate.glob("*/summary.json"), key=lambda path: path.stat().st_mtime)
-        if inside:
-            return inside[-1].parent
+    try:
+        for candidate in (Path(run), root / run, *root.glob(f"*/{run}")):
+            if (candidate / "summary.json").is_file():
+                return candidate
+            inside = sorted(candidate.glob("*/summary.json"), key=lambda path: path.stat().st_mtime)
+            if inside:
+                return inside[-1].parent
+    except (OSError, ValueError):
+        # a name that no file can have: too long, or with a NUL character
+        return None
     return None
 
 

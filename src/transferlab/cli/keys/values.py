@@ -97,7 +97,8 @@ def unknown_class(checker: Checker, key: Key, named: str) -> str:
         return f"no class {shown(named)}{near(named, names) or f'; there are {_listed(checker, key)}'}"
     try:
         found = importlib.import_module(module)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
+        # the latter two for what is no path of a module at all
         paths = list(checker.catalog.kinds)
         return f"no module {module!r} ({error}){near(named, paths)}"
     if not hasattr(found, name):

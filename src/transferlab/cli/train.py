@@ -42,6 +42,10 @@ class TransferCLI(ExperimentCLI):
     def before_instantiate_classes(self) -> None:
         """Names the run directory and points loggers and checkpoints at it."""
         settings = self.settings
+        for group in ("encoder", "run", "cache"):
+            if not hasattr(settings.get(group), "as_dict"):
+                # the parser of some releases lets a single value pass
+                raise TransferlabError(f"{group}: keys belong here, not {settings.get(group)!r}.")
         settings.run.experiment = settings.run.experiment or "unnamed"
         # of this start only: in the saved configuration they would accept whatever changes later
         self.accepts = {key: bool(settings.run[key]) for key in ("accept_changed_base", "accept_changed_data")}

@@ -456,3 +456,15 @@ def test_what_is_no_path_of_a_class_is_one_line(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree))
     with pytest.raises(TransferlabError, match=r"model: no module '\.'"):
         check(["fit", "--config", str(tmp_path / "mine.yaml")])
+
+
+@pytest.mark.parametrize("group", ["trainer", "encoder", "run", "cache", "checkpoint", "early_stopping"])
+@pytest.mark.parametrize("value", [[], 0.3])
+def test_a_value_in_place_of_the_keys_of_a_group(group, value, tmp_path, monkeypatch):
+    from transferlab.cli.train import TransferCLI
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(experiment() | {group: value}))
+    with pytest.raises(TransferlabError, match=group):
+        TransferCLI(["fit", "--config", "mine.yaml"])
+    assert not (tmp_path / "runs").exists()

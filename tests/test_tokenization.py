@@ -16,6 +16,7 @@ from transferlab.strategies import Strategy
 from transferlab.tasks import Source, TaskSpec
 from transferlab.tasks.batch import CUT, IGNORE
 from transferlab.tasks.labels import Labels
+from transferlab.tasks.parts import split_body
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.starts import encode_starts, whole_words
 from transferlab.tasks.tokenization import (
@@ -23,7 +24,6 @@ from transferlab.tasks.tokenization import (
     encode_split,
     fingerprint,
     special_affixes,
-    split_body,
 )
 
 NUMBERS = [f"n{letter}" for letter in "abcdefghijklmnopqrst"]

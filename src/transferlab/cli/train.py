@@ -42,8 +42,8 @@ class TransferCLI(ExperimentCLI):
     def before_instantiate_classes(self) -> None:
         """Names the run directory and points loggers and checkpoints at it."""
         settings = self.settings
-        for group in ("encoder", "run", "cache"):
-            if not hasattr(settings.get(group), "as_dict"):
+        for group in ("trainer", "encoder", "run", "cache", "checkpoint", "early_stopping"):
+            if group in settings and not hasattr(settings.get(group), "as_dict"):
                 # the parser of some releases lets a single value pass
                 raise TransferlabError(f"{group}: keys belong here, not {settings.get(group)!r}.")
         settings.run.experiment = settings.run.experiment or "unnamed"

@@ -18,11 +18,12 @@ from transferlab.tasks import splits
 from transferlab.tasks.batch import Attached, Batch, Examples, Shape
 from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.parts import Truncation, Windows
 from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.selection import Protocol, Selection
 from transferlab.tasks.spec import Source
 from transferlab.tasks.table import lookup
-from transferlab.tasks.tokenization import Settings, Truncation, Windows
+from transferlab.tasks.tokenization import Settings
 
 Part = Literal["train", "validation"]
 

@@ -3,8 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from transferlab.ground.progress import told
 from transferlab.tasks import cuts
 from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
 from transferlab.tasks.labels import Labels, encode_labels
+from transferlab.tasks.parts import HEAD_OF_HEAD_TAIL, Truncation, Windows, split_body
 from transferlab.tasks.reading.cells import check_texts
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import version
@@ -24,12 +24,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
-Truncation = Literal["head", "tail", "head_tail", "windows"]
-Windows = Literal["even", "full"]
 Columns = dict[str, list[Any]]
-HEAD_OF_HEAD_TAIL = 128
-"""Tokens that head_tail keeps from the start; the rest of the length goes to the end (Sun et al. 2019, section 5.3.1,
-https://arxiv.org/abs/1905.05583)."""
 
 
 class Settings(NamedTuple):
@@ -208,30 +203,6 @@ def _encode_parts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", settin
     head = 0 if settings.truncation == "tail" else min(HEAD_OF_HEAD_TAIL, room // 2)
     columns["cut"] = cuts.of_parts(texts, encoded.encodings, head, room - head)
     return columns
-
-
-def split_body(body: list[int], room: int, truncation: Truncation, windows: Windows = "even") -> list[list[int]]:
-    """The parts of a token list that are kept, each of at most `room` tokens.
-
-    Args:
-        body: Token ids without special tokens.
-        room: Tokens that a part may have.
-        truncation: Which part is kept.
-        windows: ``even``: as few windows as the text needs, whose lengths differ by one token at most; ``full``: full
-            windows, and a last one with the rest.
-    """
-    if truncation == "windows" and windows == "even":
-        count = max(-(-len(body) // room), 1)
-        ends = [number * len(body) // count for number in range(count + 1)]
-        return [body[start:end] for start, end in pairwise(ends)]
-    if truncation == "windows":
-        return [body[start : start + room] for start in range(0, max(len(body), 1), room)]
-    if len(body) <= room or truncation == "head":
-        return [body[:room]]
-    if truncation == "tail":
-        return [body[-room:]]
-    head = min(HEAD_OF_HEAD_TAIL, room // 2)
-    return [body[:head] + body[len(body) - (room - head) :]]
 
 
 def special_affixes(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:

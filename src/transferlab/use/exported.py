@@ -1,21 +1,19 @@
 """An exported ONNX folder as a function of new texts; imports no torch, only onnxruntime, tokenizers and numpy."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.decoding import constrained_decode
+from transferlab.tasks.parts import Truncation, Windows, split_body
 from transferlab.tasks.spec import written_tags
 from transferlab.use.answering import Answering, Record
 from transferlab.use.export import facts as facts_of
 from transferlab.use.export.facts import Facts
 
-HEAD_OF_HEAD_TAIL = 128
-"""As in `transferlab.tasks.tokenization`, which imports torch."""
 CUT = -1
 
 
@@ -99,7 +97,9 @@ class Exported(Answering[Texts]):
         before, after = self.facts.prefix
         body = self._tokenizer.encode(text, add_special_tokens=False).ids
         room = self.facts.max_length - len(before) - len(after)
-        return [[*before, *part, *after] for part in _split(body, room, self.facts)]
+        truncation, windows = cast(Truncation, self.facts.truncation), cast(Windows, self.facts.windows)
+        parts = split_body(body, room, truncation, windows)
+        return [[*before, *part, *after] for part in parts]
 
     def answer(self, encoded: Texts, rows: list[int]) -> list[Record]:
         """``id`` (row), ``prediction`` and where there are any ``scores`` of some rows."""
@@ -175,18 +175,3 @@ def _first(word_ids: Sequence[int | None], words: int) -> list[int]:
         if word is not None:
             first[word] = position
     return first
-
-
-def _split(body: list[int], room: int, facts: Facts) -> list[list[int]]:
-    """As `transferlab.tasks.tokenization.split_body`."""
-    if facts.truncation == "windows" and facts.windows == "even":
-        count = max(-(-len(body) // room), 1)
-        return [body[a:b] for a, b in pairwise([number * len(body) // count for number in range(count + 1)])]
-    if facts.truncation == "windows":
-        return [body[start : start + room] for start in range(0, max(len(body), 1), room)]
-    if len(body) <= room:
-        return [body]
-    if facts.truncation == "tail":
-        return [body[-room:]]
-    head = min(HEAD_OF_HEAD_TAIL, room // 2)
-    return [body[:head] + body[len(body) - (room - head) :]]

@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
+from transferlab.ground.intact import is_whole
 from transferlab.record.config import RunConfig
 from transferlab.record.folder import LAST
-from transferlab.training.checkpoints import AtomicCheckpointIO, is_whole
+from transferlab.training.checkpoints import AtomicCheckpointIO
 
 
 def state(parameters: int) -> dict[str, Any]:

@@ -218,11 +218,11 @@ def line_input(folder, draw, encoder):
 KINDS = {"config": config_input, "data": data_input, "run": run_input, "line": line_input}
 
 
-def prepare(root, encoder):
+def prepare(root, encoder, **changes):
     """Fits the run that others are damaged copies of; returns its accuracy."""
     folder = root / "reference"
     place(folder)
-    (folder / "mine.yaml").write_text(yaml.safe_dump(small(encoder)))
+    (folder / "mine.yaml").write_text(yaml.safe_dump({**small(encoder), **changes}))
     code, output = run(folder, ["fit", "--config", "mine.yaml"])
     assert code == 0, output
     (summary,) = folder.glob("runs/*/*/summary.json")
@@ -259,7 +259,7 @@ def run(folder, words):
 def _child(folder, words):
     code = 1
     try:
-        output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT)
+        output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
         sys.stdin = open(os.devnull)  # noqa: SIM115

@@ -32,7 +32,7 @@ from kills import (
     write_experiment,
 )
 
-from transferlab.ground import signals
+from transferlab.ground import intact, signals
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.tasks.batching import BucketBatchSampler
@@ -314,7 +314,7 @@ def test_checkpoints_that_are_folders(tmp_path):
     for damaged in (b"", whole[:-1], whole[:100] + b"x" + whole[101:]):
         part.write_bytes(damaged)
         assert checkpoints.newest(tmp_path) == (previous, [last])
-    (last / checkpoints.FILES).unlink()
+    (last / intact.FILES).unlink()
     assert checkpoints.newest(tmp_path) == (previous, [last])
     checkpoints.set_aside(last)
     assert checkpoints.newest(tmp_path) == (previous, [])

@@ -116,10 +116,10 @@ class RunDirectory(Callback):
         evaluated_again = stage != TrainerFn.FITTING and not self._opened and (self.folder / "config.yaml").exists()
         if self.metrics not in trainer.loggers and not evaluated_again:
             trainer.loggers = [*trainer.loggers, self.metrics]
+        if not isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO):
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         if stage == TrainerFn.FITTING:
             inside.install_no_signal_handlers(trainer)
-            if not isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO):
-                trainer.strategy.checkpoint_io = AtomicCheckpointIO()
             self.resumable.seed = data.protocol.seed
             if not signals.request.installed and threading.current_thread() is threading.main_thread():
                 self._signals.enter_context(signals.handled())

@@ -11,6 +11,7 @@ from torch import Tensor
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.content import Content
 from transferlab.encoders.loading import locate
+from transferlab.ground import intact
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import TaskSpec
 
@@ -35,12 +36,13 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         TransferlabError: It is damaged, or no checkpoint.
     """
+    intact.check(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    # a file cut off, one of other content, an older format: each has an exception of its own
+    # content of another kind, or of an older format: each has an exception of its own
     except Exception as error:
         raise TransferlabError(
-            f"{path} is damaged or no checkpoint ({type(error).__name__}). Copy it again, or train the run again."
+            f"{path} is no checkpoint of a run ({type(error).__name__}). Name another file, or train the run again."
         ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise TransferlabError(f"{path} is no checkpoint of a run: it holds no state_dict.")

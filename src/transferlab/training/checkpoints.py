@@ -5,8 +5,6 @@ import errno
 import json
 import os
 import shutil
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,15 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from transferlab.ground import intact
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.intact import FILES, size_and_sum
 from transferlab.record.folder import LAST, PREVIOUS, remove
 
 FULL = 2**20
 """Bytes; a disk with less room is full."""
-REST, FILES = "rest.pt", "files.json"
-"""In a checkpoint that is a folder: all but weights and optimizer; length and CRC-32 of every file."""
+REST = "rest.pt"
+"""In a checkpoint that is a folder: all but weights and optimizer."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -46,6 +46,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         # a full disk comes as either, depending on where torch's writer meets it
         except (OSError, RuntimeError) as error:
             raise unwritten(target, temporary, error) from error
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any = lambda storage, location: storage,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Reads a checkpoint, if it is as it was written.
+
+        Raises:
+            TransferlabError: It is damaged.
+        """
+        if os.path.exists(path):
+            intact.check(Path(path))
+        return super().load_checkpoint(Path(path), map_location, weights_only)
 
 
 def unwritten(target: Path, temporary: Path, error: BaseException) -> TransferlabError:
@@ -89,15 +104,7 @@ def set_aside(path: Path) -> None:
 
 def sums(paths: Iterable[Path]) -> dict[str, list[int]]:
     """Length in bytes and CRC-32 of files, by name."""
-    return {path.name: _sum(path) for path in paths}
-
-
-def _sum(path: Path) -> list[int]:
-    size = value = 0
-    with path.open("rb") as file:
-        while block := file.read(2**22):
-            size, value = size + len(block), zlib.crc32(block, value)
-    return [size, value]
+    return {path.name: size_and_sum(path) for path in paths}
 
 
 def seal(folder: Path, files: dict[str, list[int]]) -> None:
@@ -129,18 +136,6 @@ def sweep(folder: Path) -> None:
         remove(path)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a checkpoint can be read to its end; unlike `torch.load` this notices a single flipped bit."""
-    try:
-        if path.is_dir():
-            files = json.loads((path / FILES).read_text(encoding="utf-8"))
-            return bool(files) and all(_sum(path / name) == expected for name, expected in files.items())
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
-        return False
-
-
 def peek(path: Path) -> dict[str, Any]:
     """What a whole checkpoint holds; tensors are left on disk until they are read."""
     rest = path / REST if path.is_dir() else path
@@ -161,7 +156,7 @@ def newest(folder: Path) -> tuple[Path | None, list[Path]]:
     """
     damaged: list[Path] = []
     for path in (folder / LAST, folder / PREVIOUS):
-        if path.exists() and is_whole(path):
+        if path.exists() and intact.is_whole(path):
             return path, damaged
         damaged += [path] * path.exists()
     if damaged:

@@ -20,6 +20,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 
+from transferlab.ground import intact
 from transferlab.ground.remembered import Remembered
 from transferlab.training import checkpoints
 
@@ -113,8 +114,13 @@ class Sharded(Remembered, ModelParallelStrategy):
     def load_checkpoint(
         self, checkpoint_path: str | os.PathLike[str], weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Reads a checkpoint of either kind; that of a folder is in place when this returns."""
+        """Reads a checkpoint of either kind; that of a folder is in place when this returns.
+
+        Raises:
+            TransferlabError: It is damaged.
+        """
         path = Path(self.broadcast(checkpoint_path))
+        intact.check(path)
         if path.is_file():
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             return loaded

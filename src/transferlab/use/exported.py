@@ -42,7 +42,7 @@ class Exported(Answering[Texts]):
         model: The file in the folder; a quantised one lies beside.
 
     Raises:
-        TransferlabError: No such folder, or one of another format.
+        TransferlabError: No such folder, one of another format, or a damaged one.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Exported(Answering[Texts]):
         self.facts: Facts = facts_of.read(folder)
         if self.facts.format != "onnx":
             raise TransferlabError(f"{folder} was exported as {self.facts.format}; this needs --format onnx.")
+        facts_of.check(folder, model, "tokenizer.json")
         super().__init__(self.facts.task, self.facts.text, batch_size)
         self.temperature = self.facts.temperature if calibrated else None
         if calibrated and self.temperature is None:

@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -84,7 +85,8 @@ def _read(path: Path) -> Outcomes | None:
     try:
         with np.load(path) as kept:
             return Outcomes(str(kept["examples"]), kept["counts"].astype(float), kept["texts"])
-    except (OSError, ValueError, KeyError):
+    # what is damaged is counted anew
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, BadZipFile):
         return None
 
 

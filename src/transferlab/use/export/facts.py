@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.intact import size_and_sum
 from transferlab.tasks.schemes import Scheme
 from transferlab.tasks.spec import TaskSpec
 
@@ -56,9 +57,10 @@ class Facts(NamedTuple):
     versions: dict[str, str]
 
     def write(self, folder: Path) -> None:
-        """Writes the file."""
+        """Writes the file, with length and CRC-32 of the others in the folder."""
         content = {"form": FORM, **self._asdict(), "task": self.task._asdict()}
         content["task"]["scheme"] = self.task.scheme._asdict() if self.task.scheme else None
+        content["files"] = {path.name: size_and_sum(path) for path in sorted(folder.iterdir()) if path.is_file()}
         (folder / NAME).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -73,6 +75,8 @@ def read(folder: Path) -> Facts:
         form = content.pop("form")
         if form != FORM:
             raise TransferlabError(f"{folder / NAME} has form {form}, this release reads {FORM}: update transferlab.")
+        # for `check`; folders of before have none
+        content.pop("files", None)
         task = content.pop("task")
         scheme = task.pop("scheme", None)
         fields: dict[str, Any] = {key: _fixed(value) for key, value in task.items()}
@@ -80,6 +84,23 @@ def read(folder: Path) -> Facts:
         return Facts(task=spec, **{key: _fixed(value) for key, value in content.items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TransferlabError(f"{folder / NAME} cannot be read: {error}; export the run again.") from error
+
+
+def check(folder: Path, *names: str) -> None:
+    """Refuses an exported folder of which files are not as they were written.
+
+    Args:
+        folder: The folder.
+        names: Files, or how their names begin; one that was not there when the folder was written is taken as it is.
+
+    Raises:
+        TransferlabError: One of them is damaged.
+    """
+    written = json.loads((folder / NAME).read_text(encoding="utf-8")).get("files", {})
+    for name, expected in written.items():
+        path = folder / name
+        if name.startswith(names) and path.is_file() and size_and_sum(path) != expected:
+            raise TransferlabError(f"{path} is damaged: its content is not what was exported. Export the run again.")
 
 
 def is_export(folder: Path) -> bool:

@@ -63,6 +63,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.use.export.options:main",
             loads=True,
         ),
+        Command(
+            "explain",
+            "--run RUN INPUT",
+            "which words an answer comes from: page and JSON",
+            "transferlab.use.explanation.options:main",
+            loads=True,
+        ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",

@@ -68,7 +68,7 @@ class Answering(ABC, Generic[Encoded]):
         columns: dict[str, list[Any]] = {name: [row[at] for row in cells] for at, name in enumerate(self.text)}
         split: list[Words] = []
         if self.task.kind == "tagging":
-            split = [_split(cell) for cell in columns[self.text[0]]]
+            split = [of_words.of_cell(cell) for cell in columns[self.text[0]]]
             columns[self.text[0]] = [each.words for each in split]
         encoded, lengths = self.encode(columns)
         answers: list[Record] = [{}] * len(examples)
@@ -138,8 +138,3 @@ class Answering(ABC, Generic[Encoded]):
                 f"--text: {self.task.name} reads {len(self.text)} column(s), {', '.join(self.text)}; {len(text)} given."
             )
         self.text = tuple(text)
-
-
-def _split(cell: str | Sequence[str]) -> Words:
-    found = of_words.of_text(cell) if isinstance(cell, str) else of_words.of_words(cell)
-    return found if found.words else of_words.of_words([str(cell)])

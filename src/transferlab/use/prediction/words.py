@@ -39,6 +39,12 @@ def of_words(words: Sequence[str]) -> Words:
     return Words(" ".join(words), list(words), places)
 
 
+def of_cell(cell: str | Sequence[str]) -> Words:
+    """Words of a text or words that were given; a text without a word is one."""
+    found = of_text(cell) if isinstance(cell, str) else of_words(cell)
+    return found if found.words else of_words([str(cell)])
+
+
 def entities(words: Words, tags: Sequence[str]) -> list[dict[str, Any]]:
     """Entities in the order of the text.
 

@@ -1,0 +1,1 @@
+"""What in a text speaks for a prediction: integrated gradients, summed to words and put to the test."""

@@ -70,6 +70,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.use.explanation.options:main",
             loads=True,
         ),
+        Command(
+            "drift",
+            "--run RUN INPUT",
+            "whether new texts are like those of validation",
+            "transferlab.use.drift.options:main",
+            loads=True,
+        ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",

@@ -72,7 +72,7 @@ class Answering(ABC, Generic[Encoded]):
             columns[self.text[0]] = [each.words for each in split]
         encoded, lengths = self.encode(columns)
         answers: list[Record] = [{}] * len(examples)
-        for rows in self._batches(lengths):
+        for rows in self.batches(lengths):
             for record in self.answer(encoded, rows):
                 answers[record["id"]] = self._told(record)
         if split:
@@ -101,7 +101,7 @@ class Answering(ABC, Generic[Encoded]):
             raise TransferlabError(f"example {number}: {want} (not empty) is wanted, not {str(example)[:60]!r}.")
         return values
 
-    def _batches(self, lengths: "np.ndarray[Any, Any]") -> list[list[int]]:
+    def batches(self, lengths: "np.ndarray[Any, Any]") -> list[list[int]]:
         """Rows of like length together, the longest first; no batch has more than `TOKENS` unless a single row has."""
         batches: list[list[int]] = []
         longest = 0

@@ -1,0 +1,1 @@
+"""Whether new texts are like those that a run was validated on."""

@@ -1,0 +1,123 @@
+"""The texts that are compared: some rows of a file, and the validation examples of a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.record import predictions
+from transferlab.record.predictions import Record
+from transferlab.tasks.labels import Labels, encode_labels
+from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.spec import Source, TaskSpec
+from transferlab.use.prediction.inputs import Input, Row
+from transferlab.use.predictor import Predictor
+from transferlab.use.reread import data_of
+
+FEWEST = 20
+"""Rows of either side, below which nothing can be said."""
+
+
+class Drawn(NamedTuple):
+    """Rows of a file.
+
+    Attributes:
+        cells: Column name to cell, of each row that was drawn.
+        lines: The line of each in the file.
+        read: Rows with text in the whole file.
+    """
+
+    cells: list[dict[str, Any]]
+    lines: list[int]
+    read: int
+
+
+def draw(given: Input, text: Sequence[str], rows: int, seed: int) -> Drawn:
+    """Draws rows of a file, each with the same chance, in one pass (algorithm R, Vitter 1985).
+
+    Raises:
+        TransferlabError: A row that cannot be read or has no such column, or too few rows.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: list[Row] = []
+    read = 0
+    for row in given.rows:
+        if missing := [name for name in text if name not in row.cells]:
+            raise TransferlabError(f"{given.name}, line {row.line}: no {missing[0]!r}; choose with --text.")
+        if not all(_is_text(row.cells[name]) for name in text):
+            continue
+        place = len(drawn) if len(drawn) < rows else int(generator.integers(read + 1))
+        if place < rows:
+            drawn[place : place + 1] = [row]
+        read += 1
+    if len(drawn) < FEWEST:
+        raise TransferlabError(f"{given.name}: {len(drawn)} row(s) with text; {FEWEST} are needed to say anything.")
+    drawn.sort(key=lambda row: row.line)
+    return Drawn([row.cells for row in drawn], [row.line for row in drawn], read)
+
+
+def _is_text(cell: Any) -> bool:
+    words = isinstance(cell, list) and bool(cell) and all(isinstance(word, str) for word in cell)
+    return words or (isinstance(cell, str) and bool(cell.strip()))
+
+
+def validation_records(run: Path) -> list[Record]:
+    """What the run answered to its validation examples.
+
+    Raises:
+        TransferlabError: It is not kept, or there are too few.
+    """
+    path = predictions.place(run, "validation")
+    try:
+        lines = predictions.read(path)
+    except (OSError, ValueError) as error:
+        raise TransferlabError(
+            f"{path} is missing or damaged, which new texts are compared with; train the run again."
+        ) from error
+    if len(lines) < FEWEST:
+        raise TransferlabError(f"{run} has {len(lines)} validation example(s); {FEWEST} are needed to say anything.")
+    return lines
+
+
+def validation_texts(run: Path, predictor: Predictor, rows: int, seed: int) -> dict[str, list[Any]]:
+    """Texts of some validation examples of a run, by column.
+
+    Raises:
+        TransferlabError: They are out of reach, or others than the run had.
+    """
+    data = data_of(run, predictor.model.encoder_config)
+    split, numbers = data.part_rows("validation")
+    chosen = np.sort(np.random.default_rng(seed).permutation(numbers)[:rows])
+    read = data.rows(split).rows.select(chosen)
+    return {name: list(read[own][:]) for name, own in zip(predictor.text, data.source.text, strict=True)}
+
+
+def right_answers(drawn: Drawn, source: Source, task: TaskSpec, name: str) -> list[Any] | None:
+    """The labels of rows in the form of predictions; None where the label column is empty or not there.
+
+    Raises:
+        TransferlabError: A label that the run does not know, or a row without one.
+    """
+    from datasets import Dataset
+
+    cells = [row.get(source.label) for row in drawn.cells]
+    if not any(cell not in (None, "") for cell in cells):
+        return None
+    if task.kind == "tagging":
+        return _tags(cells, task, name)
+    rows = Rows(Dataset.from_dict({source.label: cells}), name, drawn.lines)
+    numbers = encode_labels(rows, source, Labels(task.labels, bool(source.labels)))
+    if task.kind == "regression":
+        return [float(number) for number in numbers]
+    if task.kind == "multilabel":
+        return [[n for n, flag in zip(task.labels, row, strict=True) if flag] for row in numbers]
+    return [task.labels[number] for number in numbers]
+
+
+def _tags(cells: list[Any], task: TaskSpec, name: str) -> list[Any]:
+    for tags in cells:
+        if unknown := set(task.spelling.read(tags)) - set(task.labels) if isinstance(tags, list) else {str(tags)}:
+            raise TransferlabError(f"{name}: {sorted(unknown)[0]!r} is no tag of the run: {', '.join(task.labels)}.")
+    return cells

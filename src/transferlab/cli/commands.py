@@ -77,6 +77,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.use.drift.options:main",
             loads=True,
         ),
+        Command("serve", "EXPORT|RUN", "answer new texts over HTTP", "transferlab.use.serving.options:main"),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",

@@ -1,0 +1,1 @@
+"""An exported model as an HTTP service: questions, batches, limits, figures, exchange; imports no torch."""

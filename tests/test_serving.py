@@ -371,7 +371,7 @@ def test_tokens(tmp_path, monkeypatch):
         (["--max-texts", "0"], "--max-texts: 0 is no limit"),
         (["--max-texts", "999"], "would never find room"),
         (["--threads", "0"], "above 0"),
-        (["--port", "99999"], "another --port"),
+        (["--port", "99999"], "0 to 65535"),
         (["--tokens", "absent"], "absent cannot be read"),
         (["--calibrated"], "no temperature that is to be trusted"),
     ],

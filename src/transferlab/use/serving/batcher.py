@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from transferlab.use.answering import Example, Record
+from transferlab.use.serving.logs import LOG
 from transferlab.use.serving.served import Served
 
 PADDED = 1.5
@@ -126,9 +127,13 @@ class Batcher:
             for job in batch:
                 self._answer([job])
             return
+        try:
+            # before they are sent: whoever has an answer finds it counted
+            self._told(batch, answers, time.perf_counter() - started)
+        except Exception:
+            LOG.exception("not counted")
         for job, answer in zip(batch, answers, strict=True):
             job.answer.set_result(answer)
-        self._told(batch, answers, time.perf_counter() - started)
 
 
 def _alike(waiting: Sequence[Job], size: int) -> list[Job]:

@@ -58,6 +58,8 @@ def main(arguments: list[str]) -> None:
         raise TransferlabError(f"--max-texts: {limits.texts} texts would never find room; --max-waiting is the less.")
     if (asked.threads is not None and asked.threads < 1) or asked.batch_size < 1:
         raise TransferlabError("--threads and --batch-size: give a number above 0.")
+    if not 0 <= asked.port < 65536:
+        raise TransferlabError(f"--port: {asked.port} is none; give 0 to 65535.")
     from transferlab.use.serving import command
 
     command.run(asked, limits, Keep(asked.keep_counts, asked.keep_texts, asked.log_texts))

@@ -45,7 +45,7 @@ class Metrics:
 
     def __init__(self, task: TaskSpec, waiting: Callable[[], int]) -> None:
         # a time beside each counter, which nobody asks for
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.task = task
         self.registry = own = CollectorRegistry()
         for standard in (ProcessCollector, PlatformCollector, GCCollector):

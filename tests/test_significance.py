@@ -6,9 +6,9 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from transferlab.analysis.comparison import outcomes, significance
+from transferlab.analysis.comparison import outcomes, over_seeds, significance
 from transferlab.analysis.comparison.groups import estimate
-from transferlab.analysis.comparison.significance import Errors, Sample
+from transferlab.analysis.comparison.over_seeds import Errors, Sample, errors_of
 from transferlab.tasks.kinds import KINDS, SUMS
 
 accuracy = SUMS["classification", "accuracy"]
@@ -122,7 +122,7 @@ def test_with_endless_examples_it_is_welchs_t_test():
     one, other = generator.normal(0.8, 0.02, 4), generator.normal(0.83, 0.05, 6)
     still = [Errors(scores, np.zeros((len(scores), 5)), False) for scores in (one, other)]
     wanted = scipy.stats.ttest_ind(one, other, equal_var=False)
-    found = significance.seeds_and_examples(*still)
+    found = over_seeds.seeds_and_examples(*still)
     assert found.p == pytest.approx(wanted.pvalue)
     ends = wanted.confidence_interval(0.95)
     assert (found.difference - found.half, found.difference + found.half) == pytest.approx((ends.low, ends.high))
@@ -227,7 +227,7 @@ def test_the_jackknife_knows_the_spread_over_examples(metric):
             found = np.where(generator.random(150) < 0.8, gold, 1 - gold)
             counts = KINDS["classification"].counts(found, gold, metric, (0, 1))
             function = SUMS["classification", metric]
-        errors = significance._errors(Sample(counts[None]), function)
+        errors = errors_of([Sample(counts[None])], function)[0]
         scores.append(errors.scores[0])
         told.append((errors.influence**2).sum())
     assert np.sqrt(np.mean(told)) == pytest.approx(np.std(scores), rel=0.15)
@@ -290,9 +290,9 @@ def test_a_single_run_that_varies_more_is_called_different_too_often():
     for _ in range(1000):
         for others, values in found.items():
             one, several = settings(generator, (1, others), (0.17, 0.0), examples=5000)
-            errors = [significance._errors(Sample(table), accuracy) for table in (one, several)]
+            errors = [errors_of([Sample(table)], accuracy)[0] for table in (one, several)]
             # what is not offered for two is computed here all the same
-            values.append(significance.seeds_and_examples(*errors).p)
+            values.append(over_seeds.seeds_and_examples(*errors).p)
     rates = {others: rate(values, f"1 run of 3 points' spread against {others}") for others, values in found.items()}
     assert rates[3] > 0.15
     assert rates[2] > 0.08
@@ -346,7 +346,7 @@ def test_with_endless_examples_shared_seeds_give_the_paired_t_test():
     generator = np.random.default_rng(15)
     one, other = generator.normal(0.8, 0.02, (2, 5))
     still = [Errors(scores, np.zeros((5, 7)), False) for scores in (one, other)]
-    found = significance.paired(*still)
+    found = over_seeds.paired(*still)
     wanted = scipy.stats.ttest_rel(one, other)
     assert found.p == pytest.approx(wanted.pvalue)
     ends = wanted.confidence_interval(0.95)

@@ -50,7 +50,7 @@ def note_start(folder: Path, resumed: bool = False) -> dict[str, Any]:
 def starts(folder: Path) -> list[dict[str, Any]]:
     """The facts of all starts of a run, oldest first; of a run from before they were kept those of the first."""
     try:
-        known = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        known = json.loads((folder / NAME).read_bytes().decode("utf-8"))
     except (OSError, ValueError):
         return []
     if not isinstance(known, dict):

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from statistics import NormalDist
 
 
 def t_tail(t: float, df: float) -> float:
@@ -22,11 +23,45 @@ def t_tail(t: float, df: float) -> float:
 @functools.cache
 def t_quantile(df: float, level: float = 0.95) -> float:
     """The t that `level` of the distribution with `df` degrees of freedom lies within on both sides."""
+    guess = _near(df, 1 - level)
     low, high = 0.0, 1e4
     while high - low > 1e-10 * high:
         middle = (low + high) / 2
-        low, high = (middle, high) if t_tail(middle, df) > 1 - level else (low, middle)
+        # most steps are far from the end, where the guess knows the side
+        far = abs(middle - guess) > 1e-8 * guess
+        beyond = middle > guess if far else t_tail(middle, df) <= 1 - level
+        low, high = (low, middle) if beyond else (middle, high)
     return high
+
+
+def _near(df: float, tail: float) -> float:
+    """The t of a two-sided tail, by Newton's method on its logarithm; NaN where it finds none.
+
+    The steps are in log t, with ``d log P / dt = -2 f(t) / P`` and f the density.
+    """
+    t = _start(df, tail) if df < 1e5 or math.isinf(df) else math.nan
+    for _ in range(60):
+        known = t_tail(t, df)
+        if not known > 0:
+            return math.nan
+        step = (math.log(known) - math.log(tail)) * known / (2 * _density(t, df) * t)
+        t *= math.exp(max(min(step, 2.0), -2.0))
+        if abs(step) < 1e-5:
+            return t
+    return math.nan
+
+
+def _start(df: float, tail: float) -> float:
+    """The quantile for many degrees of freedom (Abramowitz and Stegun 1964, 26.7.5)."""
+    z = NormalDist().inv_cdf(1 - tail / 2)
+    return z if math.isinf(df) else z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
+
+
+def _density(t: float, df: float) -> float:
+    if math.isinf(df):
+        return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    log = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - (df + 1) / 2 * math.log1p(t * t / df)
+    return math.exp(log) / math.sqrt(df * math.pi)
 
 
 def sign_test(wins: int, losses: int) -> float:

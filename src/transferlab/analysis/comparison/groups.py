@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab.analysis.comparison import folds
+from transferlab.analysis.comparison import configs, folds
 from transferlab.analysis.comparison.distributions import t_quantile
 from transferlab.record import setting
 from transferlab.tasks.schemes import of_summary
@@ -284,7 +284,7 @@ def _setting(summary: Summary) -> str:
     if known := summary.get("setting"):
         return str(known)
     if folder := summary.get("folder"):
-        tree = setting.of_folder(Path(folder))
+        tree = configs.of_folder(str(folder))
         return setting.fingerprint(tree) if tree else ""
     return ""
 

@@ -1,15 +1,13 @@
 """What to call settings of one strategy: as little as tells them apart."""
 
-import functools
 import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from transferlab.analysis.comparison import configs
 from transferlab.analysis.comparison.groups import Group, faults
-from transferlab.record import setting
 
 MISSING = "-"
 SHORT = 32
@@ -104,9 +102,4 @@ def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
 def deciding(one: Group) -> dict[str, Any]:
     """The keys that decide the result of a setting, from the configuration of one of its runs."""
     folder = (one.counted or one.runs)[-1].get("folder")
-    return _of_folder(str(folder)) if folder else {}
-
-
-@functools.cache
-def _of_folder(folder: str) -> dict[str, Any]:
-    return setting.deciding(setting.of_folder(Path(folder)))
+    return configs.deciding(str(folder)) if folder else {}

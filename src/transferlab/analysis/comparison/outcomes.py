@@ -5,23 +5,23 @@ exchanges them.
 """
 
 import hashlib
+import io
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple, cast
-from zipfile import BadZipFile
 
 import numpy as np
 
+from transferlab.analysis.comparison import kept
 from transferlab.analysis.comparison.groups import Group, Summary, score_of
-from transferlab.config.places import cache_folder
 from transferlab.tasks.kinds import KINDS, SUMS
 from transferlab.tasks.schemes import of_summary
 from transferlab.tasks.spec import Kind
 
 Array = np.ndarray[Any, Any]
-VERSION = "2"
-"""Part of the name of kept outcomes; to be raised when they are computed otherwise."""
+VERSION = 3
+"""Of kept outcomes; to be raised when they are computed otherwise."""
+TEST = "predictions/test.jsonl"
 
 
 class Outcomes(NamedTuple):
@@ -30,44 +30,41 @@ class Outcomes(NamedTuple):
     Attributes:
         examples: Names ids and gold labels; two runs are paired only if they agree in it.
         counts: ``[examples, counts]``; what they are depends on the metric, see `transferlab.tasks.kinds`.
-        texts: ``[examples]``, for each the number of the first example with the same text, as far as the run says so.
+        texts: ``[examples]``, for each the number of the first example with the same text; None where none is known to
+            stand there twice.
     """
 
     examples: str
     counts: Array
-    texts: Array
-
-    @property
-    def repeats(self) -> bool:
-        """Whether a text is known to stand there twice."""
-        return len(np.unique(self.texts)) < len(self.texts)
+    texts: Array | None
 
 
 def outcomes(summary: Summary) -> Outcomes | None:
     """What a run made of the examples of its main test split.
 
-    They are kept in the folder of caches, named by file, size and time of change. None where there are no predictions
-    with gold labels, or where these do not give the metric that the summary names.
+    They are kept, see `transferlab.analysis.comparison.kept`. None where there are no predictions with gold labels, or
+    where these do not give the metric that the summary names.
     """
     kind, metric = str(summary.get("kind")), str(summary.get("primary"))
-    path = Path(str(summary.get("folder"))) / "predictions" / "test.jsonl"
-    score = score_of(summary)
+    folder, score = Path(str(summary.get("folder"))), score_of(summary)
     if (kind, metric) not in SUMS or score is None:
         return None
+    key = json.dumps([VERSION, kind, metric, summary.get("labels"), summary.get("scheme")])
     try:
-        state = path.stat()
-        key = [VERSION, str(path.absolute()), state.st_size, state.st_mtime_ns, kind, metric, summary.get("labels")]
-        key += [summary["scheme"]] if summary.get("scheme") else []
-        kept = cache_folder() / "outcomes" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.npz"
-        found = _read(kept) or _keep(kept, _count(path, kind, metric, summary))
+        payload = kept.kept(folder, "outcomes", [TEST], key, lambda sources: _count(sources, summary))
+        examples, arrays = kept.unpack(payload)
+        found = Outcomes(examples, arrays["counts"].astype(float), arrays["texts"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     recomputed = float(SUMS[kind, metric](found.counts.sum(0)))
     return found if abs(recomputed - score) < 1e-3 * max(1.0, abs(score)) else None
 
 
-def _count(path: Path, kind: str, metric: str, summary: Summary) -> Outcomes:
-    with path.open(encoding="utf-8") as file:
+def _count(sources: kept.Sources, summary: Summary) -> bytes:
+    kind, metric = str(summary.get("kind")), str(summary.get("primary"))
+    if sources[0] is None:
+        raise FileNotFoundError(TEST)
+    with io.StringIO(sources[0].decode("utf-8")) as file:
         lines = json.loads("[" + ",".join(file) + "]")
     gold, found = [line["label"] for line in lines], [line["prediction"] for line in lines]
     if kind == "tagging":
@@ -76,32 +73,11 @@ def _count(path: Path, kind: str, metric: str, summary: Summary) -> Outcomes:
         gold, found = list(map(read, gold)), list(map(read, found))
     examples = hashlib.sha256(json.dumps([[line["id"] for line in lines], gold]).encode()).hexdigest()[:16]
     counts = KINDS[cast(Kind, kind)].counts(found, gold, metric, summary.get("labels") or [])
-    return Outcomes(examples, counts, np.array([int(line.get("repeats", line["id"])) for line in lines]))
-
-
-def _read(path: Path) -> Outcomes | None:
-    if not path.is_file():
-        return None
-    try:
-        with np.load(path) as kept:
-            return Outcomes(str(kept["examples"]), kept["counts"].astype(float), kept["texts"])
-    # what is damaged is counted anew
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, BadZipFile):
-        return None
-
-
-def _keep(path: Path, found: Outcomes) -> Outcomes:
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # counts are small whole numbers, moments are not
-        whole = bool((found.counts == found.counts.astype(np.uint8)).all())
-        counts = found.counts.astype(np.uint8) if whole else found.counts
-        np.savez(temporary, examples=found.examples, counts=counts, texts=found.texts)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-    return found
+    texts = np.array([int(line.get("repeats", line["id"])) for line in lines])
+    # counts are small whole numbers, moments are not
+    whole = bool((counts == counts.astype(np.uint8)).all())
+    repeats = len(np.unique(texts)) < len(texts)
+    return kept.pack(examples, counts=counts.astype(np.uint8) if whole else counts, texts=texts if repeats else None)
 
 
 def sample(group: Group) -> Outcomes | None:
@@ -114,5 +90,5 @@ def sample(group: Group) -> Outcomes | None:
     known = [one for one in found if one is not None]
     if not known or len(known) < len(found) or len({one.examples for one in known}) > 1:
         return None
-    told = next((one for one in known if one.repeats), known[0])
+    told = next((one for one in known if one.texts is not None), known[0])
     return told._replace(counts=np.stack([one.counts for one in known]))

@@ -122,7 +122,8 @@ def _names(one: Group, label: str) -> set[str]:
 
 def _block(block: list[tuple[Group, str]], wanted: str | None, tests: bool) -> list[Row]:
     ranked = sorted(block, key=lambda pair: (-goodness(pair[0]), pair[1]))
-    rows = [_row(one, label, ranked) for one, label in ranked]
+    baselines = [pair for pair in ranked if _classical(pair[0]) and pair[0].score is not None]
+    rows = [_row(one, label, baselines) for one, label in ranked]
     scored = [row for row in rows if row.group.score is not None]
     if not scored:
         return rows
@@ -168,6 +169,7 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
         return {}
     # numpy takes longer to import than all else here
     from transferlab.analysis.comparison import outcomes, significance
+    from transferlab.analysis.comparison.over_seeds import Sample
     from transferlab.tasks.kinds import SUMS
 
     one = reference.group.counted[0]
@@ -180,11 +182,10 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     ]
     metric = SUMS[str(one.get("kind")), reference.group.key.metric]
     first, *samples = [
-        significance.Sample(found.counts, _classical(row.group), row.group.seeds)
-        for row, found in [(reference, base), *others]
+        Sample(found.counts, _classical(row.group), row.group.seeds) for row, found in [(reference, base), *others]
     ]
     # the examples are the same; a run of before does not say which texts stand there twice
-    texts = next((found.texts for found in (base, *(found for _, found in others)) if found.repeats), None)
+    texts = next((found.texts for found in (base, *(found for _, found in others)) if found.texts is not None), None)
     accuracy = reference.group.key.metric == "accuracy"
     against = significance.against(first, samples, metric, accuracy, texts)
     corrected = iter(significance.holm([result.p for result in against if result.p is not None]))
@@ -227,13 +228,12 @@ def _predicted(one: Group) -> bool:
     return bool(folders) and all((folder / "predictions" / "test.jsonl").is_file() for folder in folders)
 
 
-def _row(one: Group, label: str, block: Sequence[tuple[Group, str]]) -> Row:
-    return Row(one, label, below="" if _classical(one) else _better_baseline(one, block), flags=_flags(one))
+def _row(one: Group, label: str, baselines: Sequence[tuple[Group, str]]) -> Row:
+    return Row(one, label, below="" if _classical(one) else _better_baseline(one, baselines), flags=_flags(one))
 
 
-def _better_baseline(one: Group, block: Sequence[tuple[Group, str]]) -> str:
+def _better_baseline(one: Group, baselines: Sequence[tuple[Group, str]]) -> str:
     """The best baseline, if it is better: of those on as many training examples where there is one, else of all."""
-    baselines = [pair for pair in block if _classical(pair[0]) and pair[0].score is not None]
     alike = [pair for pair in baselines if pair[0].key.train_examples == one.key.train_examples]
     best = max(alike or baselines, key=lambda pair: goodness(pair[0]), default=None)
     if best is None or one.score is None or goodness(one) >= goodness(best[0]):

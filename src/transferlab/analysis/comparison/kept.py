@@ -1,0 +1,149 @@
+"""What `compare` and `report` work out of the files of a run, kept in its folder so that it is worked out once.
+
+An entry names its sources by size and times, and by their content. It is used where these are the same; where only the
+times differ (a copied folder) the content decides. So an entry is never older than its sources. It is written whole or
+not at all, whoever else reads at the time.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transferlab.config.places import cache_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+FOLDER = ".read"
+"""In a run directory; it can be removed at any time. Of one that cannot be written, in the folder of caches."""
+VERSION = 1
+"""Of the form of an entry."""
+SETTLED = 2_000_000_000
+"""Nanoseconds: a file that changed so shortly before it was read might change again and keep its times."""
+CHUNK = 2**24
+Sources = Sequence[bytes | None]
+
+
+def kept(folder: Path, name: str, files: Sequence[str], key: str, make: Callable[[Sources], bytes]) -> bytes:
+    """An entry of a run, made where there is none that fits.
+
+    Args:
+        folder: The run directory.
+        name: Of the entry.
+        files: What it is made from, relative to the folder.
+        key: What else it depends on, such as the version of the code that makes it.
+        make: From the contents of the files, None for one that is not there; what it raises passes through.
+    """
+    places = [f"{folder}{os.sep}{file}" for file in files]
+    state = _head(key, [_state(place) for place in places])
+    path = f"{folder}{os.sep}{FOLDER}{os.sep}{name}"
+    found = _open(path) or _open(_elsewhere(folder, name))
+    if found and found[0] == state:
+        return found[2]
+    began = time.time_ns()
+    states = [_state(place) for place in places]
+    sources = [_content(place) for place in places]
+    digests = [None if source is None else hashlib.sha256(source).hexdigest() for source in sources]
+    same = json.dumps([key, digests]).encode()
+    payload = found[2] if found and found[1] == same else make(sources)
+    # times of just now may stay what they are at the next change: the content is asked again then
+    settled = all(state is None or began - max(state[1:3]) > SETTLED for state in states)
+    lines = [_head(key, states if settled else None), same, b"%d" % zlib.crc32(payload)]
+    _write((path, _elsewhere(folder, name)), b"\n".join([*lines, payload]))
+    return payload
+
+
+def _head(key: str, states: Any) -> bytes:
+    return json.dumps([VERSION, key, states]).encode()
+
+
+def _state(place: str) -> tuple[int, int, int, int] | None:
+    try:
+        facts = os.stat(place)
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
+
+
+def _content(place: str) -> bytes | None:
+    # three calls of the system, where a file object makes eight: there are thousands of files
+    try:
+        handle = os.open(place, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        parts = []
+        while part := os.read(handle, CHUNK):
+            parts.append(part)
+            if len(part) < CHUNK:
+                break
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return b"".join(parts)
+
+
+def _elsewhere(folder: Path, name: str) -> str:
+    digest = hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:32]
+    return os.path.join(cache_folder(), "read", f"{digest}.{name}")
+
+
+def _open(path: str) -> tuple[bytes, bytes, bytes] | None:
+    """State, content and payload of an entry; None where there is none, or one that is damaged."""
+    text = _content(path)
+    parts = text.split(b"\n", 3) if text else []
+    if len(parts) != 4 or parts[2] != b"%d" % zlib.crc32(parts[3]):
+        return None
+    return parts[0], parts[1], parts[3]
+
+
+def _write(places: tuple[str, str], text: bytes) -> None:
+    for place in places:
+        temporary = f"{place}.{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            # no run directory comes into being by being looked for
+            Path(place).parent.mkdir(parents=place == places[1], exist_ok=True)
+            with open(temporary, "wb") as file:
+                file.write(text)
+            os.replace(temporary, place)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        else:
+            return
+
+
+def pack(facts: Any, **arrays: "Array | None") -> bytes:
+    """Facts that JSON knows, and arrays of numbers; None stays None."""
+    shapes = {name: None if one is None else [one.dtype.str, one.shape] for name, one in arrays.items()}
+    parts = [one.tobytes() for one in arrays.values() if one is not None]
+    return b"".join([json.dumps([facts, shapes]).encode(), b"\n", *parts])
+
+
+def unpack(payload: bytes) -> tuple[Any, dict[str, Any]]:
+    """What `pack` put together; the arrays are read-only."""
+    import numpy as np
+
+    head, _, rest = payload.partition(b"\n")
+    facts, shapes = json.loads(head)
+    arrays: dict[str, Any] = {}
+    start = 0
+    for name, form in shapes.items():
+        if form is None:
+            arrays[name] = None
+            continue
+        kind = np.dtype(form[0])
+        count = int(np.prod(form[1]))
+        arrays[name] = np.frombuffer(rest, kind, count, start).reshape(form[1])
+        start += count * kind.itemsize
+    return facts, arrays

@@ -37,10 +37,8 @@ def _run(arguments: list[str]) -> None:
         from transferlab.cli.pages import print_help
 
         print_help(command, *rest[asked : asked + 1])
-    elif command == "predict" and commands.names_a_file(rest):
-        with signals.ending():
-            from transferlab.use.prediction.command import main as predict
-        predict(rest)
+    elif commands.on_files(command, rest):
+        _on_files(command, rest)
     elif command in commands.TRAINING:
         _train(command, rest)
     else:
@@ -54,6 +52,14 @@ def _run(arguments: list[str]) -> None:
         with signals.ending():
             loaded = import_module(module)
         getattr(loaded, function)(rest)
+
+
+def _on_files(command: str, rest: list[str]) -> None:
+    """Predicts or tests files that are not of the run's data set."""
+    predicts = command == "predict"
+    with signals.ending():
+        loaded = import_module(f"transferlab.use.{'prediction.command' if predicts else 'elsewhere.options'}")
+    loaded.main(*([] if predicts else [command]), rest)
 
 
 def _train(command: str, rest: list[str]) -> None:

@@ -78,6 +78,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             loads=True,
         ),
         Command("serve", "EXPORT|RUN", "answer new texts over HTTP", "transferlab.use.serving.options:main"),
+        Command(
+            "robustness",
+            "--run RUN",
+            "typos, case, synonyms, names: what changes",
+            "transferlab.use.robustness.options:main",
+            loads=True,
+        ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",
@@ -208,6 +215,13 @@ def names_a_file(rest: Sequence[str]) -> bool:
         else:
             value = False
     return False
+
+
+def on_files(command: str, rest: Sequence[str]) -> bool:
+    """Whether a command line is about files that are not of the run's data set."""
+    if command == "predict":
+        return names_a_file(rest)
+    return command in {"test", "validate"} and any(word.partition("=")[0] == "--files" for word in rest)
 
 
 def overview() -> str:

@@ -69,10 +69,14 @@ FINISHED = """transferlab {command}: {title}
                      directory
   --config FILE --ckpt_path FILE
                      instead of a run: an experiment file and a checkpoint
-
+{files}
 Examples
   transferlab {command} --run lora_sst2
   transferlab {command} --run lora_sst2 --data.eval_batch_size 256
+"""
+FILES = """  --files FILE ...   other labelled files, their labels matched by name; with
+                     --text, --label COLUMN and --map OLD=NEW if called
+                     otherwise than in training
 """
 BASELINE = """transferlab baseline: methods without an encoder, on the same examples
 
@@ -140,7 +144,7 @@ def first_page(command: str) -> str:
     elif command in {"baseline", "fetch"}:
         top = BASELINE if command == "baseline" else FETCH
     else:
-        top = FINISHED.format(command=command, title=TITLES[command])
+        top = FINISHED.format(command=command, title=TITLES[command], files="" if command == "predict" else FILES)
     return top + REST.format(command=command, sections=_columns(SECTIONS, "  "))
 
 

@@ -108,6 +108,13 @@ class Predictor(Answering[EncodedSplit]):
 
 def _reading(run: Path) -> tuple[Source, Settings]:
     """Columns, kind and length of a run's texts, from its configuration; its data are not looked at."""
+    data = _arguments(run)
+    settings = Settings(data.max_length, data.truncation, data.windows or "even")
+    return data.source or TASKS[data.task], settings
+
+
+def _arguments(run: Path) -> Any:
+    """The arguments of a run's data module, as its configuration has them."""
     # only here, so that a predictor that is put together by hand needs no parser
     from jsonargparse import ArgumentParser
 
@@ -115,9 +122,13 @@ def _reading(run: Path) -> tuple[Source, Settings]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TaskDataModule, "data", skip={"encoder", "seed"}, instantiate=False)
     known = {key: value for key, value in given.items() if key in signature(TaskDataModule).parameters}
-    data = parser.instantiate_classes(parser.parse_object({"data": known})).data
-    settings = Settings(data.max_length, data.truncation, data.windows or "even")
-    return data.source or TASKS[data.task], settings
+    return parser.instantiate_classes(parser.parse_object({"data": known})).data
+
+
+def data_of(run: Path, model: Strategy) -> TaskDataModule:
+    """The data of a run, as its configuration names them; nothing is read yet."""
+    seed = as_meant(read_yaml(run / "config.yaml")).get("seed_everything") or 0
+    return TaskDataModule(encoder=model.encoder_config, seed=int(seed), **_arguments(run).as_dict())
 
 
 def fitted_temperature(run: Path, task: TaskSpec) -> float:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from transferlab.analysis.comparison import software
+from transferlab.analysis.comparison import elsewhere, software
 from transferlab.analysis.comparison.columns import ASSUMED
 from transferlab.analysis.comparison.groups import UNDER_WAY, Summary, drawn, faults
 from transferlab.analysis.comparison.standing import Row, block_of
@@ -31,6 +31,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *_mixed(rows),
         *_contradicted(runs),
         *equal_histories(runs),
+        *elsewhere.notes(rows),
     ]
 
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from transferlab.analysis.comparison.groups import Summary
-from transferlab.analysis.page import confidence, gather, overview, predicted, settings
+from transferlab.analysis.page import confidence, gather, overview, predicted, robust, settings
 from transferlab.analysis.page.gather import Task
 from transferlab.analysis.page.markup import Html, join, note, table, tag
 from transferlab.analysis.page.verdict import RULE, verdict
@@ -68,6 +68,8 @@ def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
         ),
         ("lengths", "By length", lambda: predicted.long_ones(task, read)),
         ("layers", "Layer mix", lambda: predicted.layer_mix(task, read)),
+        *([("robustness", "Changed texts", lambda: robust.changed_texts(task))] if robust.is_measured(task) else []),
+        *([("elsewhere", "Other test sets", lambda: robust.other_files(task))] if robust.is_elsewhere(task) else []),
         ("hardest", "Hardest examples", lambda: predicted.hardest(task, read)),
         ("configuration", "Configuration", lambda: overview.configuration(task)),
     ]

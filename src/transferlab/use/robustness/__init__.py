@@ -1,0 +1,1 @@
+"""How a finished run bears small changes of its test texts: typos, case, marks, synonyms, names ..."""

@@ -1,0 +1,115 @@
+"""``transferlab robustness``: several runs side by side, and what is kept of each."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from transferlab.analysis.comparison.elsewhere import FILE
+from transferlab.config import hashes
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.quiet import quiet
+from transferlab.ground.screen import console
+from transferlab.record import folder as run_folder
+from transferlab.use.labelled import judge, own_test
+from transferlab.use.predictor import Predictor, data_of
+from transferlab.use.robustness import perturbations, wordnet
+from transferlab.use.robustness.measure import measure
+from transferlab.use.robustness.perturbations import Perturbation
+
+NO_WORDNET = (
+    "synonyms: skipped, there is no WordNet: pip install 'transferlab[robustness]', or name the folder with its files "
+    f"in {wordnet.VARIABLE}"
+)
+
+
+def run(asked: argparse.Namespace) -> None:
+    """Measures, keeps and prints.
+
+    Raises:
+        TransferlabError: See `transferlab.use.robustness.options.main`.
+    """
+    quiet()
+    place = wordnet.folder()
+    wanted = set(asked.change or ())
+    table = wordnet.synonyms(place) if place and (not wanted or "synonyms" in wanted) else None
+    changes = [change for change in perturbations.known(table) if not wanted or change.name in wanted]
+    found = []
+    for name in asked.run:
+        folder = run_folder.find(name, asked.root)
+        result = of_run(folder, changes, asked)
+        # a file of its own: the record stays as it is
+        run_folder.write_json(folder / FILE, result)
+        found.append((f"{folder.parent.name}/{folder.name}", result))
+    show(found)
+    if table is None and (not wanted or "synonyms" in wanted):
+        console().print(NO_WORDNET, markup=False)
+
+
+def of_run(folder: Path, changes: Sequence[Perturbation], asked: argparse.Namespace) -> dict[str, Any]:
+    """What all perturbations do to a run."""
+    predictor = Predictor.load(folder, False, asked.device, asked.batch_size, asked.root)
+    examples = own_test(predictor, data_of(folder, predictor.model), asked.examples)
+    tagging = predictor.task.kind == "tagging"
+    fitting = [change for change in changes if not tagging or change.of_words is not None]
+    if not fitting:
+        left = ", ".join(change.name for change in changes) or "nothing"
+        raise TransferlabError(f"--change: {left} is left, which would part words and tags; use typos, say.")
+    plain = judge(predictor, examples, "texts as they are")
+    return {
+        "run": folder.name,
+        "time": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "checkpoint": hashes.of_path(folder / "checkpoints" / "best.ckpt"),
+        "test": examples.version,
+        "examples": len(examples.ids),
+        "seed": asked.seed,
+        "rate": perturbations.RATE,
+        "metric": predictor.task.primary,
+        "kind": predictor.task.kind,
+        "metrics": plain.metrics,
+        "left_out": [change.name for change in changes if change not in fitting],
+        "changes": {change.name: measure(predictor, examples, plain, change, asked.seed) for change in fitting},
+    }
+
+
+def show(found: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Prints a table of the perturbations for each run."""
+    screen = console()
+    for name, result in found:
+        metric = result["metric"]
+        title = f"{name}: {result['examples']:,} test examples, {metric} {result['metrics'][metric]:.4f}"
+        table = Table(title=title, title_justify="left", box=None, title_style="bold")
+        table.min_width = len(title)
+        table.add_column("change")
+        for column in ("texts changed", metric, RIGHT[result["kind"]], "predictions changed"):
+            table.add_column(column, justify="right")
+        for change, row in result["changes"].items():
+            table.add_row(change, *cells(row, metric))
+        screen.print(table)
+        if result["left_out"]:
+            screen.print(f"left out, as they part words and tags: {', '.join(result['left_out'])}", markup=False)
+
+
+RIGHT = {
+    "classification": "difference of accuracy",
+    "multilabel": "difference of all right",
+    "tagging": "difference of words right",
+    "regression": "difference of -|error|",
+}
+"""What ``difference`` is of, by kind."""
+
+
+def cells(row: dict[str, Any], metric: str) -> list[str]:
+    """The cells of a perturbation in a table."""
+    share, apart = row["changed_predictions"], row["difference"]
+    interval = "" if apart["low"] is None else f" [{apart['low']:+.3f}, {apart['high']:+.3f}]"
+    moved = f"{100 * share['value']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
+    return [
+        f"{row['changed_texts']:,}",
+        f"{row['metrics'][metric]:.4f}",
+        f"{apart['mean']:+.4f}{interval}",
+        moved if row["changed_texts"] else "-",
+    ]

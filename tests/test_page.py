@@ -18,6 +18,7 @@ from conftest import HANGS
 from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 
+from transferlab.analysis.page import answers as kept_answers
 from transferlab.analysis.page import calibration, gather, overview, placing
 from transferlab.analysis.page.command import main as report
 from transferlab.analysis.page.entities import KINDS, classify, errors
@@ -542,7 +543,7 @@ def test_all_sections_of_real_runs(runs):
 def test_the_temperature_in_the_page_is_that_of_the_predictions(runs):
     (task,) = [t for t in gather.tasks(summaries(runs)) if t.name == "demo_sentences"]
     (setting,) = [s for s in task.settings if s.group.key.strategy == "nbsvm"]
-    found = [gather.tested(run) for run in setting.runs]
+    found = [kept_answers.tested(run) for run in setting.runs]
     fits = [calibration.temperature(f.selection, (f.scores, f.gold)) for f in found]
     assert len(fits) == 2
     told = [fit.doubt or f"no remedy: {fit.value:.2f} raises" for fit in fits if not fit.is_remedy]
@@ -724,3 +725,19 @@ def check_in_browser(page, address, width, scheme):
     # texts are scaled with the drawing, which is 400 wide
     assert min(wide for wide, _, _ in boxes) / 400 * size >= 9
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) > 380) == (scheme == "light")
+
+
+def test_a_report_from_what_is_kept_is_the_same(runs, tmp_path):
+    shutil.copytree(runs, tmp_path / "runs")
+    for kept in (tmp_path / "runs").rglob(".read"):
+        shutil.rmtree(kept)
+
+    def text():
+        return re.sub(r"written [\d: -]+", "", page_of(tmp_path / "runs"))
+
+    fresh = text()
+    assert len(list((tmp_path / "runs").rglob(".read/answers"))) == len(list((tmp_path / "runs").rglob("test.jsonl")))
+    assert text() == fresh
+    (path, *_) = (tmp_path / "runs").glob("baseline_nbsvm_demo_sentences/*/predictions/test.jsonl")
+    path.write_text(path.read_text().replace('"negative", "label": "positive"', '"positive", "label": "positive"'))
+    assert text() != fresh

@@ -13,11 +13,15 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     A line that cannot be read is passed over: the last one of a run that is being trained or was killed.
     """
     try:
-        lines = (folder / NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+        return parse((folder / NAME).read_bytes())
     except OSError:
         return []
+
+
+def parse(content: bytes) -> list[dict[str, Any]]:
+    """The rows in the content of such a file."""
     found = []
-    for line in lines:
+    for line in content.decode("utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except ValueError:

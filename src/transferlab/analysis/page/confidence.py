@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from transferlab.analysis.comparison.groups import estimate
 from transferlab.analysis.page import calibration, charts
+from transferlab.analysis.page.answers import Confidence
 from transferlab.analysis.page.calibration import Temperature
 from transferlab.analysis.page.gather import Task
 from transferlab.analysis.page.markup import Html, join, note, table
@@ -30,17 +30,18 @@ def calibrated(task: Task, found: Found) -> Html:
     rows: list[list[Html | str]] = []
     figures: list[Html] = []
     for setting, seeds in found:
-        judged = [(t.scores, t.gold, t.selection) for t in seeds if t.scores is not None and t.gold is not None]
+        judged = [(t.scores, t.gold) for t in seeds if t.scores is not None and t.gold is not None]
         if not judged:
             continue
-        fits = [calibration.temperature(held, (s, g)) for s, g, held in judged if held is not None]
+        fits = [t.temperature for t in seeds if t.temperature is not None]
         remedy = len(fits) == len(judged) and all(one.is_remedy for one in fits)
-        rows.append([named(setting), *_numbers(judged), *_scaled(fits, len(judged), remedy)])
+        known = [t.confidence for t in seeds if t.confidence is not None]
+        rows.append([named(setting), *_numbers(known), *_scaled(fits, len(judged), remedy)])
         if len(figures) < MOST:
-            pooled = np.concatenate([s for s, _, _ in judged]), np.concatenate([g for _, g, _ in judged])
+            pooled = np.concatenate([s for s, _ in judged]), np.concatenate([g for _, g in judged])
             after = None
             if remedy:
-                parts = [calibration.scaled(s, f.value) for (s, _, _), f in zip(judged, fits, strict=True)]
+                parts = [calibration.scaled(s, f.value) for (s, _), f in zip(judged, fits, strict=True)]
                 after = calibration.bins(np.concatenate(parts), pooled[1])
             figures.append(charts.figure(named(setting), charts.reliability(calibration.bins(*pooled), after)))
     if not rows:
@@ -58,11 +59,9 @@ def _text(values: Sequence[float]) -> str:
     return f"{found.mean:.4f}" + (f" ± {found.high - found.mean:.4f}" if found.high is not None else "")
 
 
-def _numbers(judged: Sequence[Any]) -> list[str]:
-    accuracy = np.mean([(s.argmax(1) == g).mean() for s, g, _ in judged])
-    sure = np.mean([s.max(1).mean() for s, _, _ in judged])
-    before = [(calibration.ece(s, g), calibration.nll(s, g)) for s, g, _ in judged]
-    return [f"{accuracy:.4f}", f"{sure:.4f}", _text([e for e, _ in before]), _text([n for _, n in before])]
+def _numbers(known: Sequence[Confidence]) -> list[str]:
+    accuracy, sure = np.mean([one.accuracy for one in known]), np.mean([one.sure for one in known])
+    return [f"{accuracy:.4f}", f"{sure:.4f}", _text([one.ece for one in known]), _text([one.nll for one in known])]
 
 
 def _scaled(fits: Sequence[Temperature], runs: int, remedy: bool) -> list[str]:

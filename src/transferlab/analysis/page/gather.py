@@ -1,28 +1,25 @@
 """What a report reads from the run directories, each file once."""
 
 import csv
+import io
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from transferlab.analysis.comparison import naming
+from transferlab.analysis.comparison import kept, naming
 from transferlab.analysis.comparison.groups import Group, Summary, group, value
 from transferlab.analysis.comparison.standing import Row, block_of, standing
-from transferlab.analysis.page.calibration import Array
-from transferlab.analysis.page.entities import Errors, errors
 from transferlab.record import history
 from transferlab.tasks.schemes import IOB2, Scheme, of_summary
 
-Line = dict[str, Any]
 Curve = list[tuple[float, float]]
 MAJORITY = ("majority", "token_majority")
 LONGEST = 50
 """Points of a curve that are drawn."""
+LOGS = (history.NAME, "metrics.csv")
 
 
 class Setting(NamedTuple):
@@ -83,33 +80,6 @@ class Task(NamedTuple):
         kinds = self.known("kind") == "tagging" and self.scheme.name != "tags"
         named = [IOB2.kind(label) if kinds else label for label in self.labels]
         return list(dict.fromkeys(self.scheme.outside if kinds and name == "O" else name for name in named))
-
-
-class Tested(NamedTuple):
-    """What the test predictions of a run say.
-
-    Attributes:
-        ids: Row numbers.
-        right: Whether the prediction is right, for tagging in every word, of several labels in all; empty for
-            regression.
-        lengths: Tokens, for tagging without them words; empty where not known.
-        unit: ``tokens`` or ``words``.
-        confusion: (gold, predicted) to examples, for tagging words without the B and I of the tags.
-        scores: Probabilities ``[examples, classes]``, None without.
-        gold: Class numbers ``[examples]`` of those.
-        selection: Scores and class numbers on the validation set, None without.
-        errors: Of entities, None for other tasks.
-    """
-
-    ids: list[int]
-    right: list[bool]
-    lengths: list[int]
-    unit: str
-    confusion: Counter[tuple[str, str]]
-    scores: Array | None
-    gold: Array | None
-    selection: tuple[Array, Array] | None
-    errors: Errors | None
 
 
 def _reach(settings: Sequence[Setting]) -> float:
@@ -186,83 +156,26 @@ def _unusual(one: Group, groups: Sequence[Group], usual: str) -> bool:
     return len(rivals) > 1 or not one.key.encoder.startswith(f"{usual}-")
 
 
-def lines(folder: Path, name: str) -> list[Line]:
-    """A file of predictions; empty where there is none that can be read."""
-    try:
-        with (folder / "predictions" / f"{name}.jsonl").open(encoding="utf-8") as file:
-            found = [json.loads(line) for line in file]
-    except (OSError, ValueError):
-        return []
-    return found if all(isinstance(line, dict) for line in found) else []
-
-
-def tested(run: Summary) -> Tested | None:
-    """Reads the predictions of a run; None where there are none with gold labels."""
-    folder, labels = Path(str(run.get("folder"))), [str(label) for label in run.get("labels") or []]
-    found = [line for line in lines(folder, "test") if {"id", "prediction", "label"} <= line.keys()]
-    if not found:
-        return None
-    several = run.get("kind") == "multilabel"
-    tagging = isinstance(found[0]["label"], list) and not several
-    regression = isinstance(found[0]["label"], int | float)
-    scheme = of_summary(run)
-    unit = "tokens" if all("tokens" in line for line in found) else "words" if tagging else ""
-    scores, gold = _scores(found, labels)
-    selection = _scores(lines(folder, "validation"), labels) if scores is not None else (None, None)
-    return Tested(
-        ids=[int(line["id"]) for line in found],
-        right=[] if regression else [line["prediction"] == line["label"] for line in found],
-        lengths=[line["tokens"] if unit == "tokens" else len(line["label"]) for line in found] if unit else [],
-        unit=unit,
-        confusion=Counter() if regression or several else Counter(_pairs(found, tagging, scheme)),
-        scores=scores,
-        gold=gold,
-        selection=None if selection[0] is None or selection[1] is None else (selection[0], selection[1]),
-        errors=errors(found, scheme) if tagging and scheme.name != "tags" else None,
-    )
-
-
-def _pairs(found: list[Line], tagging: bool, scheme: Scheme) -> Iterator[tuple[str, str]]:
-    for line in found:
-        if not tagging:
-            yield line["label"], line["prediction"]
-            continue
-        for gold, guess in zip(line["label"], line["prediction"], strict=False):
-            yield scheme.kind(gold), scheme.kind(guess)
-
-
-def _scores(found: list[Line], labels: list[str]) -> tuple[Array | None, Array | None]:
-    number = {label: position for position, label in enumerate(labels)}
-    rows = (
-        [
-            (line["scores"], number[line["label"]])
-            for line in found
-            if line.get("label") in number
-            and len(line.get("scores") or []) == len(labels)
-            and None not in line["scores"]
-        ]
-        if labels and found and isinstance(found[0].get("label"), str)
-        else []
-    )
-    if not rows:
-        return None, None
-    return np.array([scores for scores, _ in rows], dtype=np.float64), np.array([gold for _, gold in rows])
-
-
 def curves(run: Summary) -> dict[str, Curve]:
     """Logged values by name, over steps: from ``metrics.jsonl``, of older runs from ``metrics.csv``.
 
     What is validated behind the last step is the selected checkpoint, which is no point of a curve over steps.
     """
-    found: dict[str, Curve] = defaultdict(list)
+    folder = Path(str(run.get("folder")))
     total = value(run, "perf", "steps") or math.inf
-    for row in _logged(Path(str(run.get("folder")))):
+    payload = kept.kept(folder, "curves", LOGS, json.dumps([1, total]), lambda sources: _curves(sources, total))
+    return {name: [(step, number) for step, number in curve] for name, curve in json.loads(payload).items()}
+
+
+def _curves(sources: kept.Sources, total: float) -> bytes:
+    found: dict[str, Curve] = defaultdict(list)
+    for row in _logged(*sources):
         step = _number(row.pop("step", None))
         for name, given in row.items():
             number = _number(given)
             if step is not None and number is not None and not (name.startswith("val/") and step >= total):
                 found[name].append((step, number))
-    return {name: _thin(curve) for name, curve in found.items()}
+    return json.dumps({name: _thin(curve) for name, curve in found.items()}).encode()
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
@@ -272,13 +185,12 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     return [(step, sum(curve[step] for curve in values) / len(values)) for step in steps] if len(steps) > 1 else []
 
 
-def _logged(folder: Path) -> list[Line]:
-    if (folder / history.NAME).is_file():
-        return history.rows(folder)
+def _logged(lines: bytes | None, table: bytes | None) -> list[dict[str, Any]]:
+    if lines is not None:
+        return history.parse(lines)
     try:
-        with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
+        return list(csv.DictReader(io.StringIO((table or b"").decode("utf-8"), newline="")))
+    except (ValueError, csv.Error):
         return []
 
 

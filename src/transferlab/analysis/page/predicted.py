@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transferlab.analysis.page import charts, gather, lengths
+from transferlab.analysis.page import answers, charts, lengths
+from transferlab.analysis.page.answers import Tested
 from transferlab.analysis.page.entities import KINDS
-from transferlab.analysis.page.gather import Setting, Task, Tested
+from transferlab.analysis.page.gather import Setting, Task
 from transferlab.analysis.page.markup import Html, details, join, note, table, tag
 from transferlab.analysis.page.overview import legend
 from transferlab.analysis.page.settings import named
@@ -23,7 +24,7 @@ CLASSES = 25
 
 def read(task: Task) -> Found:
     """The test predictions of every setting that has some, a list of its seeds."""
-    found = [(s, [t for run in s.runs if (t := gather.tested(run)) is not None]) for s in task.settings]
+    found = [(s, [t for run in s.runs if (t := answers.tested(run)) is not None]) for s in task.settings]
     return [(setting, seeds) for setting, seeds in found if seeds]
 
 
@@ -68,16 +69,18 @@ def _matrix(counts: Counter[tuple[str, str]], classes: Sequence[str]) -> Html:
 
 def long_ones(task: Task, found: Found) -> Html:
     """Accuracy by length; the buckets are the same for all settings."""
-    with_lengths = [t for _, seeds in found for t in seeds if t.lengths and t.right]
+    with_lengths = [t for _, seeds in found for t in seeds if len(t.lengths) and len(t.right)]
     if not with_lengths:
         return note("No accuracy by length: no run says how long its test examples are, or this is a regression.")
     reference = min(with_lengths, key=lambda t: t.unit != "tokens")
-    known = dict(zip(reference.ids, reference.lengths, strict=True))
-    ranges = lengths.cuts(reference.lengths)
+    known = dict(zip(reference.ids.tolist(), reference.lengths.tolist(), strict=True))
+    ranges = lengths.cuts(reference.lengths.tolist())
     series = []
     for setting, seeds in found[:MOST]:
         first = seeds[0]
-        pairs = [(known[i], good) for i, good in zip(first.ids, first.right, strict=True) if i in known]
+        pairs = [
+            (known[i], good) for i, good in zip(first.ids.tolist(), first.right.tolist(), strict=True) if i in known
+        ]
         if pairs:
             series.append((setting, lengths.by_length([n for n, _ in pairs], [good for _, good in pairs], ranges)))
     names = [f"{low}-{high}" if low < high else str(low) for low, high in ranges]
@@ -151,19 +154,19 @@ def hardest(task: Task, found: Found) -> Html:
     setting_of = {}
     for setting in task.settings:
         for run in setting.runs[:1]:
-            for line in gather.lines(Path(str(run.get("folder"))), "hardest"):
+            for line in answers.lines(Path(str(run.get("folder"))), "hardest"):
                 if "text" in line and isinstance(line.get("id"), int):
                     seen[line["id"]][setting.number] = line
                     setting_of[setting.number] = setting
     if not seen:
         return note("No hardest.jsonl in these folders: older runs did not keep texts.")
     ranked = sorted(seen, key=lambda i: (-len(seen[i]), -_mean_loss(seen[i].values()), i))[:HARD]
-    rows = []
+    rows, scheme = [], task.scheme
     for number in ranked:
         lines = seen[number]
         one = next(iter(lines.values()))
-        guesses = [_guess(n, line, task.scheme) for n, line in sorted(lines.items())]
-        rows.append([str(number), _text(one["text"]), _said(one, "label", task.scheme), join(*guesses)])
+        guesses = [_guess(n, line, scheme) for n, line in sorted(lines.items())]
+        rows.append([str(number), _text(one["text"]), _said(one, "label", scheme), join(*guesses)])
     listed = ", ".join(f"{n} {s.name}" for n, s in sorted(setting_of.items()))
     head = ["row", "text", "gold", "predicted (loss)"]
     text = f"Of the 50 of largest loss of each setting ({listed}; first seed), those that are among them most often."

@@ -1,0 +1,171 @@
+"""What the test predictions of a run say, worked out once and kept in its folder."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from transferlab.analysis.comparison import kept
+from transferlab.analysis.comparison.groups import Summary
+from transferlab.analysis.page import calibration
+from transferlab.analysis.page.calibration import Array, Temperature
+from transferlab.analysis.page.entities import Errors, errors
+from transferlab.analysis.page.lengths import Share
+from transferlab.tasks.schemes import Scheme, of_summary
+
+Line = dict[str, Any]
+VERSION = 1
+"""Of what is kept; to be raised when it is worked out otherwise."""
+FILES = ("predictions/test.jsonl", "predictions/validation.jsonl")
+
+
+class Confidence(NamedTuple):
+    """How sure a run is of its test predictions: accuracy, mean confidence, ECE, and NLL in nats."""
+
+    accuracy: float
+    sure: float
+    ece: float
+    nll: float
+
+
+class Tested(NamedTuple):
+    """What the test predictions of a run say.
+
+    Attributes:
+        ids: Row numbers ``[examples]``.
+        right: Whether the prediction is right ``[examples]``, for tagging in every word, of several labels in all;
+            empty for regression.
+        lengths: Tokens ``[examples]``, for tagging without them words; empty where not known.
+        unit: ``tokens`` or ``words``.
+        confusion: (gold, predicted) to examples, for tagging words without the B and I of the tags.
+        scores: Probabilities ``[examples, classes]``, None without.
+        gold: Class numbers ``[examples]`` of those.
+        selection: Scores and class numbers on the validation set, None without.
+        confidence: What the scores say; None without.
+        temperature: What scaling by the best one on the validation set does; None without.
+        errors: Of entities, None for other tasks.
+    """
+
+    ids: Array
+    right: Array
+    lengths: Array
+    unit: str
+    confusion: Counter[tuple[str, str]]
+    scores: Array | None
+    gold: Array | None
+    selection: tuple[Array, Array] | None
+    confidence: Confidence | None
+    temperature: Temperature | None
+    errors: Errors | None
+
+
+def tested(run: Summary) -> Tested | None:
+    """What the predictions of a run say; None where there are none with gold labels."""
+    key = json.dumps([VERSION, run.get("labels"), run.get("kind"), run.get("scheme")])
+    payload = kept.kept(Path(str(run.get("folder"))), "answers", FILES, key, lambda sources: _work_out(sources, run))
+    facts, arrays = kept.unpack(payload)
+    if facts is None:
+        return None
+    held = arrays["held"], arrays["held_gold"]
+    fit, wrong = facts["temperature"], facts["errors"]
+    return Tested(
+        ids=arrays["ids"],
+        right=arrays["right"],
+        lengths=arrays["lengths"],
+        unit=facts["unit"],
+        confusion=Counter({(gold, guess): count for gold, guess, count in facts["confusion"]}),
+        scores=arrays["scores"],
+        gold=arrays["gold"],
+        selection=None if held[0] is None or held[1] is None else held,
+        confidence=Confidence(*facts["confidence"]) if facts["confidence"] else None,
+        temperature=Temperature(fit[0], tuple(fit[1]), tuple(fit[2]), fit[3]) if fit else None,
+        errors=Errors(wrong[0], *(share and Share(*share) for share in wrong[1:])) if wrong else None,
+    )
+
+
+def _work_out(sources: kept.Sources, run: Summary) -> bytes:
+    labels = [str(label) for label in run.get("labels") or []]
+    found = [line for line in _parse(sources[0]) if {"id", "prediction", "label"} <= line.keys()]
+    if not found:
+        return kept.pack(None)
+    several = run.get("kind") == "multilabel"
+    tagging = isinstance(found[0]["label"], list) and not several
+    regression = isinstance(found[0]["label"], int | float)
+    scheme = of_summary(run)
+    unit = "tokens" if all("tokens" in line for line in found) else "words" if tagging else ""
+    lengths = [line["tokens"] if unit == "tokens" else len(line["label"]) for line in found] if unit else []
+    scores, gold = _scores(found, labels)
+    held, held_gold = _scores(_parse(sources[1]), labels) if scores is not None else (None, None)
+    fit = confidence = None
+    if scores is not None and gold is not None:
+        sure, hits = float(scores.max(1).mean()), float((scores.argmax(1) == gold).mean())
+        confidence = Confidence(hits, sure, calibration.ece(scores, gold), calibration.nll(scores, gold))
+        if held is not None and held_gold is not None:
+            fit = calibration.temperature((held, held_gold), (scores, gold))
+    confusion = Counter() if regression or several else Counter(_pairs(found, tagging, scheme))
+    facts = {
+        "unit": unit,
+        "confusion": [[*pair, count] for pair, count in confusion.items()],
+        "confidence": confidence,
+        "temperature": fit,
+        "errors": errors(found, scheme) if tagging and scheme.name != "tags" else None,
+    }
+    return kept.pack(
+        facts,
+        ids=np.array([int(line["id"]) for line in found], dtype=np.int64),
+        right=np.array([] if regression else [line["prediction"] == line["label"] for line in found], dtype=bool),
+        lengths=np.array(lengths, dtype=np.int64),
+        scores=scores,
+        gold=gold,
+        held=held,
+        held_gold=held_gold,
+    )
+
+
+def lines(folder: Path, name: str) -> list[Line]:
+    """A file of predictions; empty where there is none that can be read."""
+    try:
+        return _parse((folder / "predictions" / f"{name}.jsonl").read_bytes())
+    except OSError:
+        return []
+
+
+def _parse(source: bytes | None) -> list[Line]:
+    if source is None:
+        return []
+    try:
+        rows = source.decode("utf-8").removesuffix("\n").split("\n")
+        found = json.loads(f"[{','.join(rows)}]")
+    except (ValueError, RecursionError):
+        return []
+    return found if len(found) == len(rows) and all(isinstance(line, dict) for line in found) else []
+
+
+def _pairs(found: list[Line], tagging: bool, scheme: Scheme) -> Iterator[tuple[str, str]]:
+    for line in found:
+        if not tagging:
+            yield line["label"], line["prediction"]
+            continue
+        for gold, guess in zip(line["label"], line["prediction"], strict=False):
+            yield scheme.kind(gold), scheme.kind(guess)
+
+
+def _scores(found: list[Line], labels: list[str]) -> tuple[Array | None, Array | None]:
+    number = {label: position for position, label in enumerate(labels)}
+    rows = (
+        [
+            (line["scores"], number[line["label"]])
+            for line in found
+            if line.get("label") in number
+            and len(line.get("scores") or []) == len(labels)
+            and None not in line["scores"]
+        ]
+        if labels and found and isinstance(found[0].get("label"), str)
+        else []
+    )
+    if not rows:
+        return None, None
+    return np.array([scores for scores, _ in rows], dtype=np.float64), np.array([gold for _, gold in rows])

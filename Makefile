@@ -95,6 +95,12 @@ export: ## Use a finished run | a folder that others load: ONNX, peft, ...
 	$(RUNNER) export --run '$(call given,RUN)' $(if $(call given,FORMAT),--format '$(call given,FORMAT)') \
 		$(call given,ARGS)
 
+serve: ## Use a finished run | answer new texts over HTTP
+#: RUN=lora_sst2 (or an exported folder)
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) serve '$(call given,RUN)' $(call given,ARGS)
+
 baseline: ## Compare | methods without an encoder on the same examples
 #: NAME=lora_sst2 [METHOD=all]
 	$(call need,NAME,lora_sst2)

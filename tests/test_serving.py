@@ -33,11 +33,12 @@ TOKEN = "a-token-of-some-length"
 class Server:
     """`transferlab serve` in a process of its own."""
 
-    def __init__(self, *arguments, **environment):
+    def __init__(self, *arguments, package=False, **environment):
         code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
         code += "sys.argv[0] = 'transferlab'\nfrom transferlab.__main__ import main\nmain()"
+        start = ["-m", "transferlab"] if package else ["-c", code]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, "serve", *map(str, arguments), "--port", "0"],
+            [sys.executable, *start, "serve", *map(str, arguments), "--port", "0"],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **environment},

@@ -13,16 +13,20 @@ from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.use.export.facts import is_export
+from transferlab.use.serving import manifests
 from transferlab.use.serving.options import Keep, Limits
 from transferlab.use.serving.tokens import VARIABLE, Tokens
 
 
 def run(asked: argparse.Namespace, limits: Limits, keep: Keep) -> None:
-    """Serves a model until a signal comes.
+    """Serves a model until a signal comes, or writes what serves it elsewhere.
 
     Raises:
         TransferlabError: No such run or export, no tokens where others can reach the service, or a port that is taken.
     """
+    if asked.manifests:
+        manifests.write(asked.manifests, exported(asked.model, asked.root))
+        return
     # the threads are those of the batches
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:

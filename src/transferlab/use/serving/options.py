@@ -96,5 +96,8 @@ def parser() -> Parser:
     kept.add_argument("--keep-counts", type=Path, metavar="FILE", help="labels, confidence, length: a line a minute")
     kept.add_argument("--keep-texts", type=Path, metavar="FILE", help="texts with their answers, 100 MB at most")
     kept.add_argument("--log-texts", action="store_true", help="the log on standard error holds texts too")
+    options.add_argument(
+        "--manifests", type=Path, metavar="DIR", help="write image, Compose file, Kubernetes manifests; serve nothing"
+    )
     options.add_argument("--root", type=Path, default=Path("runs"), help="folder of runs [runs]")
     return options

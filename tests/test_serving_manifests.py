@@ -32,9 +32,9 @@ def documents(folder):
 
 def test_the_folder_is_complete(written):
     names = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
-    assert names >= {"Dockerfile", "compose.yaml", "requirements.txt", "tokens", ".gitignore", ".dockerignore"}
-    assert (written / "tokens").stat().st_mode & 0o777 == 0o600
-    assert "tokens" in (written / ".gitignore").read_text().split()
+    assert names >= {"Dockerfile", "compose.yaml", "requirements.txt", "tokens.env", ".gitignore", ".dockerignore"}
+    assert (written / "tokens.env").stat().st_mode & 0o777 == 0o600
+    assert "tokens.env" in (written / ".gitignore").read_text().split()
     for source in re.findall(r"^COPY (\S+)", (written / "Dockerfile").read_text(), re.M):
         assert (written / source).exists()
     compose = yaml.safe_load((written / "compose.yaml").read_text())
@@ -59,8 +59,8 @@ def test_the_image_holds_all_that_is_imported(written):
 
 def test_a_service_runs_from_the_folder(written, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(written / "package"))
-    with Server(written / "model", "--tokens", written / "tokens", package=True) as server:
-        token = (written / "tokens").read_text().strip()
+    variable, _, token = (written / "tokens.env").read_text().strip().partition("=")
+    with Server(written / "model", package=True, **{variable: token}) as server:
         assert server.ask(body={"text": "it was"}, token=token)[0] == 200
         assert server.ask(body={"text": "it was"})[0] == 401
         page = server.ask("/metrics")[1]
@@ -87,16 +87,12 @@ def test_the_manifests_agree(written):
     assert set(by_kind["Kustomization"]["resources"]) | {"kustomization.yaml"} == {
         path.name for path in (written / "kubernetes").iterdir()
     }
-    options.parser().parse_args(["/model", "--host", "0.0.0.0", *container["args"]])
     user = re.search(r"--uid (\d+)", (written / "Dockerfile").read_text())[1]
     assert pod["spec"]["securityContext"]["runAsUser"] == int(user)
     docker = (written / "Dockerfile").read_text()
-    for name in ("ENTRYPOINT", "CMD"):
-        words = ast.literal_eval(re.search(rf"^{name} (\[.*\])", docker, re.M)[1])
-        if name == "ENTRYPOINT":
-            assert words[:3] == ["python", "-m", "transferlab"]
-            entry = words[4:]
-    options.parser().parse_args([*entry, *words])
+    words = ast.literal_eval(re.search(r"^ENTRYPOINT (\[.*\])", docker, re.M)[1])
+    assert words[:4] == ["python", "-m", "transferlab", "serve"]
+    options.parser().parse_args([*words[4:], *container["args"]])
 
 
 @pytest.mark.slow

@@ -229,5 +229,6 @@ def _about(service: Service) -> str:
 
 
 def _schema(service: Service) -> dict[str, Any]:
-    schema = service.form.model_json_schema()
-    return schema | {"examples": [{"text": "Great service."}]} if len(service.place.current.facts.text) == 1 else schema
+    several = len(service.place.current.facts.text) > 1
+    example = ["A man plays a guitar.", "Someone makes music."] if several else "Great service."
+    return service.form.model_json_schema() | {"examples": [{"text": example}]}

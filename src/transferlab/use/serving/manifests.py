@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transferlab.config.shipped import SHIPPED
 from transferlab.ground.errors import TransferlabError
+from transferlab.use.serving.tokens import VARIABLE
 
 TEMPLATE = SHIPPED / "serving"
 RENAMED = {"dockerignore": ".dockerignore", "gitignore": ".gitignore"}
@@ -57,12 +58,12 @@ def write(folder: Path, export: Path) -> None:
         pins = [f"{name}=={version(name)}" for name in NEEDED if _is_there(name)]
         (folder / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
         # for its owner alone
-        with os.fdopen(os.open(folder / "tokens", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(f"{secrets.token_urlsafe(32)}\n")
+        with os.fdopen(os.open(folder / "tokens.env", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(f"{VARIABLE}={secrets.token_urlsafe(32)}\n")
     except OSError as error:
         raise TransferlabError(f"--manifests: {error.filename or folder}: {error.strerror}.") from error
     print(
-        f"{folder}: the service with its model, and one token in {folder / 'tokens'}\n"
+        f"{folder}: the service with its model, and one token in {folder / 'tokens.env'}\n"
         f"  cd {folder} && docker compose up --build      on this machine, with Prometheus and Grafana\n"
         f"  {folder / 'kubernetes'}                        kustomization.yaml says how",
         file=sys.stderr,

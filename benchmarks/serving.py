@@ -178,6 +178,7 @@ def kills(asked: argparse.Namespace, texts: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / "served"
         link.symlink_to(exports[0])
+        process = start(ours(link, port), port)
 
         async def disturb() -> None:
             nonlocal process
@@ -203,7 +204,6 @@ def kills(asked: argparse.Namespace, texts: list[str]) -> None:
             await asyncio.gather(disturbing, return_exceptions=True)
             return seen
 
-        process = start(ours(link, port), port)
         seen = asyncio.run(run())
         process.terminate()
         process.wait()

@@ -24,7 +24,9 @@ from transferlab.ground.progress import on_terminal
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.record import history, setting, stopping
+from transferlab.record.progress import RunProgress
 from transferlab.record.recorder import RunRecorder
+from transferlab.record.validated import BestValidation
 from transferlab.strategies import content
 from transferlab.tracking import files, loggers
 from transferlab.tracking.best import BestValues
@@ -34,6 +36,9 @@ from transferlab.training import bound, checkpoints, inside, lock, resume
 from transferlab.training.frozen_work import work_of
 from transferlab.training.parallel import Sharded
 from transferlab.training.resume import Resumable
+
+UNTRAINED = 256
+"""Examples of the validation set that the untrained model is evaluated on; nothing is selected by it."""
 
 
 class TransferCLI(ExperimentCLI):
@@ -151,6 +156,9 @@ class TransferCLI(ExperimentCLI):
             if self.checkpoint is not None:
                 files.remove_events(self.folder)
                 trainer.callbacks.append(files.Replay(self.folder, self.metrics))
+            self.validated = BestValidation()
+            # before the one that writes the best checkpoint, whose score it compares with
+            trainer.callbacks.insert(0, self.validated)
             trainer.callbacks += [
                 LearningRateMonitor("step"),
                 BestValues(str(settings.checkpoint.monitor), str(settings.checkpoint.mode)),
@@ -190,8 +198,9 @@ class TransferCLI(ExperimentCLI):
         self.datamodule = self.model.wrap_data(self.datamodule, work_of(self.trainer, self.settings.cache))
         self._open(training=True)
         if self.checkpoint is None:
-            before = self.trainer.validate(self.model, self.datamodule, verbose=False)
-            self.recorder.before(dict(before[0]))
+            some = self.datamodule.validating_on(UNTRAINED)
+            before = self.trainer.validate(self.model, some, verbose=False)
+            self.recorder.before(dict(before[0]), some.validated)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Says how to continue where a signal ends the run outside of its training steps."""
@@ -268,9 +277,9 @@ class TransferCLI(ExperimentCLI):
             return
         tested = bool(self.datamodule.source.test) and self.settings.run.test
         with endings.keeping(self.folder):
-            self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
+            self._record_validation(Path(best))
             if tested:
-                self.trainer.test(self.model, self.datamodule, verbose=False)
+                self.trainer.test(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         if not tested and self.trainer.is_global_zero:
             self.recorder.close()
         self.metrics.close()
@@ -280,6 +289,18 @@ class TransferCLI(ExperimentCLI):
         if not self.settings.run.keep_last:
             run_folder.drop_last(self.folder)
         endings.show_next(self.folder, Path(self.settings.run.root))
+
+    def _record_validation(self, best: Path) -> None:
+        """Takes the validation that the best checkpoint was written after, and only otherwise validates it again."""
+        known = self.validated.of(best)
+        if known is None:
+            self.trainer.validate(self.model, self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
+            return
+        bar = self.trainer.progress_bar_callback
+        if isinstance(bar, RunProgress) and self.trainer.is_global_zero:
+            bar.selected(known.metrics, self.model.task.primary)
+        inside.log_evaluation(self.trainer, known.metrics)
+        self.recorder.selected(self.trainer, self.model, known, best)
 
     def after_test(self) -> None:
         """Ends the view of the test."""

@@ -43,10 +43,12 @@ class Evaluations:
         self._due = set(COMMANDS) if all_of_record else set()
         self._weights = None
 
-    def facts(self, command: str, trainer: Any, data: TaskDataModule, lines: Lines) -> Evaluated:
-        """What was just evaluated."""
-        if trainer.ckpt_path:
-            self._weights = hashes.of_path(Path(trainer.ckpt_path))
+    def facts(
+        self, command: str, trainer: Any, data: TaskDataModule, lines: Lines, checkpoint: Path | None = None
+    ) -> Evaluated:
+        """What was just evaluated, or while training just before `checkpoint` was written."""
+        if path := checkpoint or trainer.ckpt_path:
+            self._weights = hashes.of_path(Path(path))
         return Evaluated(command, retest.evaluated(command, trainer, data, lines, self._weights))
 
     def of_record(self, command: str, now: Evaluated, folder: Path, summary: Facts) -> bool:

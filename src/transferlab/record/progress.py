@@ -4,13 +4,14 @@ import time
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from transferlab.ground.progress import EVERY, clock
 from transferlab.record.pace import Pace, length
+from transferlab.record.validated import improves
 from transferlab.strategies.base import Strategy
 
 
@@ -92,12 +93,19 @@ class RunProgress(ProgressBar):
         if trainer.sanity_checking or not self.enabled:
             return
         assert isinstance(pl_module, Strategy)
-        found = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        values = [f"{name} {found[name]:.4f}" for name in _order(found, pl_module.task.primary)]
         label = self._name(trainer)
-        if _fitting(trainer) and _improves(trainer):
+        if _fitting(trainer) and improves(trainer):
             self.best = label
-        end = self._times(trainer) if _fitting(trainer) else ""
+        found = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self._add(label, found, pl_module.task.primary, self._times(trainer) if _fitting(trainer) else "")
+
+    def selected(self, metrics: dict[str, float], primary: str) -> None:
+        """Adds the line of the best checkpoint, whose validation is known from training."""
+        if self.enabled:
+            self._add(self._best_name, metrics, primary, "")
+
+    def _add(self, label: str, found: dict[str, float], primary: str, end: str) -> None:
+        values = [f"{name} {found[name]:.4f}" for name in _order(found, primary)]
         print(_fitted(label, values, end, Console().width if self.bars else None), flush=True)
         self._told = time.monotonic()
 
@@ -107,7 +115,12 @@ class RunProgress(ProgressBar):
             inside = f", batch {batch}" if batch < trainer.num_training_batches else ""
             return f"{_epoch(trainer)}{inside}"
         if not trainer.ckpt_path:
-            return "untrained model"
+            some = getattr(getattr(trainer, "datamodule", None), "validated", None)
+            return "untrained model" + (f" ({some} examples)" if some else "")
+        return self._best_name
+
+    @property
+    def _best_name(self) -> str:
         return f"best checkpoint ({self.best})" if self.best else "best checkpoint"
 
     def _times(self, trainer: L.Trainer) -> str:
@@ -261,12 +274,3 @@ def _order(found: dict[str, float], primary: str) -> list[str]:
     first, losses = f"val/{primary}", [name for name in ("val/loss", "train/loss") if name in found]
     others = [name for name in found if name.startswith("val/") and name not in {first, "val/primary", *losses}]
     return [*([first] if first in found else []), *others, *losses]
-
-
-def _improves(trainer: L.Trainer) -> bool:
-    """Whether this validation gives the best checkpoint so far; the callback that keeps it comes later."""
-    keeper = trainer.checkpoint_callback
-    if not isinstance(keeper, ModelCheckpoint) or keeper.monitor not in trainer.callback_metrics:
-        return False
-    value, best = trainer.callback_metrics[keeper.monitor], keeper.best_model_score
-    return best is None or bool(value > best if keeper.mode == "max" else value < best)

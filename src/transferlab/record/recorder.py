@@ -11,10 +11,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.ground import screen
 from transferlab.ground.progress import is_part
-from transferlab.record import environment, predictions, report, stopping, texts, thresholds
+from transferlab.record import environment, predictions, report, retest, stopping, texts, thresholds, validated
 from transferlab.record import folder as run_folder
 from transferlab.record.costs import CostCounter
-from transferlab.record.evaluations import Evaluations
+from transferlab.record.evaluations import Evaluated, Evaluations
 from transferlab.record.facts import describe, moved
 from transferlab.record.latency import latency_ms
 from transferlab.strategies.base import Strategy
@@ -94,11 +94,13 @@ class RunRecorder(CostCounter):
         title = f"{self.summary['experiment']} (seed {self.summary['seed']})"
         self._show(screen.facts(report.header_rows(self.summary, self.folder), title))
 
-    def before(self, metrics: dict[str, float]) -> None:
-        """Notes the validation metrics of the untrained head."""
+    def before(self, metrics: dict[str, float], examples: int | None = None) -> None:
+        """Notes the validation metrics of the untrained head, and of how many examples where not of all."""
         if rank_zero_only.rank:  # type: ignore[attr-defined]
             return
         self.summary["before"] = metrics
+        if examples is not None:
+            self.summary["before_examples"] = examples
         self._write("running")
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -141,17 +143,35 @@ class RunRecorder(CostCounter):
             return
         assert isinstance(pl_module, Strategy)
         lines = self._gathered(trainer)
-        if not trainer.is_global_zero or self._beside("validate", trainer, lines):
-            return
-        self.after(_metrics(trainer, "val/"))
-        predictions.write(predictions.place(self.folder, "validation"), lines.get("validation", []))
-        if pl_module.thresholds is not None:
-            values = pl_module.thresholds.tolist()
-            self.summary["thresholds"] = thresholds.facts(pl_module.task.labels, values, lines.get("validation", []))
-        if findings := pl_module.findings():
-            self.summary["findings"] = findings
-        if (mix := pl_module.encoder.mix) is not None:
-            self.summary["layer_mix"] = {"weights": mix.weights.tolist(), "gamma": float(mix.gamma)}
+        if trainer.is_global_zero and not self._beside("validate", trainer, lines):
+            self._validated(lines, _metrics(trainer, "val/"), validated.learned(pl_module), pl_module)
+
+    def selected(self, trainer: L.Trainer, model: Strategy, known: validated.Validation, checkpoint: Path) -> None:
+        """Takes the validation that a checkpoint was written after as the one of record.
+
+        Args:
+            trainer: It has trained the model.
+            model: The model, whose weights may be later ones.
+            known: What that validation gave in this process.
+            checkpoint: The checkpoint.
+        """
+        self._lines = {"validation": known.lines}
+        lines = self._gathered(trainer)
+        if trainer.is_global_zero:
+            now = self.evaluations.facts("validate", trainer, self._data_of(trainer), lines, checkpoint)
+            self.evaluations.of_record("validate", now, self.folder, self.summary)
+            self._note("validate", now)
+            self._validated(lines, known.metrics, known.learned, model)
+
+    def _validated(
+        self, lines: retest.Lines, metrics: dict[str, float], learned: validated.Learned, model: Strategy
+    ) -> None:
+        found = lines.get("validation", [])
+        self.after(metrics)
+        predictions.write(predictions.place(self.folder, "validation"), found)
+        if learned.thresholds is not None:
+            self.summary["thresholds"] = thresholds.facts(model.task.labels, learned.thresholds, found)
+        self.summary |= learned.found
 
     def on_test_batch_end(
         self,
@@ -240,7 +260,7 @@ class RunRecorder(CostCounter):
         """Writes a result that is not of record into an entry of its own; returns whether it was one."""
         now = self.evaluations.facts(command, trainer, self._data_of(trainer), lines)
         if self.evaluations.of_record(command, now, self.folder, self.summary):
-            self.summary["evaluated"] = {**(self.summary.get("evaluated") or {}), command: now.facts}
+            self._note(command, now)
             return False
         prefix = {"validate": "val/", "test": "test"}.get(command)
         found["metrics"] = _metrics(trainer, prefix) if prefix else {}
@@ -252,6 +272,9 @@ class RunRecorder(CostCounter):
             self._show(report.class_table(found["per_class"], "test, per class"))
         self._show(screen.facts(rows, f"{command} beside the record"))
         return True
+
+    def _note(self, command: str, now: Evaluated) -> None:
+        self.summary["evaluated"] = {**(self.summary.get("evaluated") or {}), command: now.facts}
 
     def _data_of(self, trainer: L.Trainer) -> TaskDataModule:
         """What is evaluated, which from Python need not be what the run was opened with."""

@@ -101,7 +101,8 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     before, after = summary.get("before", {}), summary.get("after", {})
     primary = f"val/{summary['primary']}"
     if primary in before and primary in after:
-        rows[f"{primary}, untrained -> trained"] = f"{before[primary]:.4f} -> {after[primary]:.4f}"
+        sample = f" ({some} examples)" if (some := summary.get("before_examples")) else ""
+        rows[f"{primary}, untrained -> trained"] = f"{before[primary]:.4f}{sample} -> {after[primary]:.4f}"
     rows |= {name: f"{value:.4f}" for name, value in metrics.items() if name.startswith("test")}
     if known := summary.get("thresholds"):
         rows["thresholds"] = thresholds.in_words(known)

@@ -47,6 +47,7 @@ SHAPE: dict[str, Check] = {
     **dict.fromkeys(("spec", "data", "params", "metrics", "perf", "before", "after", "test", "per_class"), _mapping),
     **dict.fromkeys(("early_stopping", "without_effect", "layer_mix", "evaluated", "thresholds"), _mapping),
     "seed": _whole,
+    "before_examples": _whole,
     "checkpoint_mb": _number,
     "data.train_examples": _whole,
     "data.test": _texts,

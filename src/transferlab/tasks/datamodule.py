@@ -127,6 +127,8 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         self.num_workers = num_workers
         self.sampling = sampling
         self.attached: dict[str, dict[str, Attached]] = {}
+        self.validated: int | None = None
+        """Examples of the validation set that are validated on; None: all."""
         self._begun = (0, 0)
         self._order: BucketBatchSampler | None = None
         self._check_batches()
@@ -160,6 +162,17 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         other.encoder, other._encoded, other.attached = encoder, {}, {}
         # a teacher need not be one that reads packed rows, and it reads them once
         other.packed = False
+        return other
+
+    def validating_on(self, most: int) -> "TaskDataModule":
+        """The same, but with a sample of the validation set, spread evenly over its rows, where it is larger.
+
+        Args:
+            most: Examples of the sample.
+        """
+        other = copy.copy(self)
+        if len(self.part_rows("validation")[1]) > most:
+            other.validated = most
         return other
 
     def attach(self, field: str, split: str, values: Attached) -> None:
@@ -212,8 +225,11 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             self._order.resume(*self._begun)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the validation set."""
-        return self.loader(*self.part_rows("validation"))
+        """Batches of the validation set, or of a sample of it."""
+        split, rows = self.part_rows("validation")
+        if self.validated is not None:
+            rows = rows[np.arange(self.validated) * len(rows) // self.validated]
+        return self.loader(split, rows)
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
         """One loader per labelled test split, the main one first.

@@ -28,6 +28,11 @@ def log_step_now(trainer: L.Trainer) -> None:
     trainer._logger_connector.update_train_step_metrics()
 
 
+def log_evaluation(trainer: L.Trainer, values: dict[str, float]) -> None:
+    """Logs what an evaluation after the training would."""
+    trainer._logger_connector.log_metrics({name: torch.tensor(value) for name, value in values.items()})
+
+
 def restore_validation(trainer: L.Trainer, values: dict[str, float]) -> None:
     """Puts back the last validation's metrics, which a run that ends within an epoch looks at once more."""
     trainer._logger_connector._callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 from transferlab.record import predictions
+from transferlab.strategies import content
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskSpec
 
@@ -64,7 +65,7 @@ class BestValidation(Callback):
     """Keeps the validation of the best checkpoint that this start has written."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[dict[str, torch.Tensor], torch.Tensor | None]] = []
+        self._parts: list[tuple[dict[str, Tensor], Tensor | None]] = []
         self._best: Validation | None = None
 
     def of(self, checkpoint: Path) -> Validation | None:
@@ -72,11 +73,13 @@ class BestValidation(Callback):
 
         Args:
             checkpoint: A file that this run wrote.
+
+        Raises:
+            TransferlabError: It is damaged.
         """
         if self._best is None:
             return None
-        step = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).get("global_step")
-        return self._best if step == self._best.step else None
+        return self._best if content.read(checkpoint).get("global_step") == self._best.step else None
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts without any example."""

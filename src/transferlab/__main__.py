@@ -6,6 +6,7 @@ from importlib import import_module
 from transferlab.cli import boundary, commands
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.lean import import_torchmetrics
 from transferlab.ground.progress import loading
 from transferlab.ground.quiet import no_bars_on_pipes
 
@@ -42,16 +43,22 @@ def _run(arguments: list[str]) -> None:
     elif command in commands.TRAINING:
         _train(command, rest)
     else:
-        if commands.COMMANDS[command].loads and not asked:
-            from transferlab.cli import early
+        _call(command, rest, commands.COMMANDS[command].loads and not asked)
 
-            early.check_names(command, rest)
-            no_bars_on_pipes()
-            loading()
-        module, _, function = commands.COMMANDS[command].target.partition(":")
-        with signals.ending():
-            loaded = import_module(module)
-        getattr(loaded, function)(rest)
+
+def _call(command: str, rest: list[str], loads: bool) -> None:
+    if loads:
+        from transferlab.cli import early
+
+        early.check_names(command, rest)
+        no_bars_on_pipes()
+        loading()
+    module, _, function = commands.COMMANDS[command].target.partition(":")
+    with signals.ending():
+        if loads:
+            import_torchmetrics()
+        loaded = import_module(module)
+    getattr(loaded, function)(rest)
 
 
 def _on_files(command: str, rest: list[str]) -> None:
@@ -71,6 +78,7 @@ def _train(command: str, rest: list[str]) -> None:
         no_bars_on_pipes()
         loading()
         with signals.ending():
+            import_torchmetrics()
             from transferlab.cli.train import main as train
         train()
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassMatthewsCorrCoef
@@ -237,5 +236,7 @@ class Spearman(SpearmanCorrCoef):
         if len(self.preds):
             pair = [dim_zero_cat(state).cpu().double().numpy() for state in (self.preds, self.target)]
             if not any(len(values) < 2 or (values == values[0]).all() for values in pair):
+                from scipy.stats import spearmanr
+
                 value = float(spearmanr(*pair).statistic)
         return torch.tensor(value, device=self.device)

@@ -73,7 +73,10 @@ def _load(run: Path, asked: argparse.Namespace) -> Answering[Any]:
         from transferlab.use.exported import Exported
 
         return Exported(run, asked.calibrated, asked.batch_size)
+    from transferlab.ground.lean import import_torchmetrics
     from transferlab.ground.quiet import quiet
+
+    import_torchmetrics()
     from transferlab.use.predictor import Predictor
 
     quiet()

@@ -101,6 +101,13 @@ serve: ## Use a finished run | answer new texts over HTTP
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) serve '$(call given,RUN)' $(call given,ARGS)
 
+quantise: ## Use a finished run | int8 or float16, with what it costs
+#: RUN=lora_sst2 [FORM=int8-dynamic]
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) quantise --run '$(call given,RUN)' $(if $(call given,FORM),--form '$(call given,FORM)') \
+		$(call given,ARGS)
+
 baseline: ## Compare | methods without an encoder on the same examples
 #: NAME=lora_sst2 [METHOD=all]
 	$(call need,NAME,lora_sst2)

@@ -108,6 +108,7 @@ def test_csv_has_all_columns_in_full(runs, capsys):
             "samples_s": "107.62",
             "peak_mem_mb": "1168.5",
             "checkpoint_mb": "0.295",
+            "model_mb": "",
             "latency_ms": "7.25",
             "train_examples": "2000",
             "status": "finished",

@@ -85,6 +85,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.use.robustness.options:main",
             loads=True,
         ),
+        Command(
+            "quantise",
+            "--run RUN",
+            "int8 or float16, with what it costs",
+            "transferlab.use.quantising.options:main",
+            loads=True,
+        ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",

@@ -47,7 +47,7 @@ POSITIONS = ("accelerator", "callbacks", "logger", "plugins", "profiler", "strat
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 FUNCTIONS = re.compile(r"(fn|func|function|hook|wrapper|policy)$")
 PLACES = re.compile(r"(^|_)(dir|dirpath|path|root|folder|filename)$")
-WRITTEN = ("retests", "predictions")
+WRITTEN = ("retests", "predictions", "forms")
 """What commands on a finished run write into."""
 
 

@@ -18,6 +18,8 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 """In the folder of checkpoints: what a run resumes from, and the one before."""
 RETESTS, RESULT = "retests", "result.json"
 """``retests/<time>-<command>/result.json``, beside it ``predictions/``: what was evaluated beside the record."""
+FORMS = "forms"
+"""``forms/<run>-<form>/``: what was made of a finished run, such as a quantised model, as a setting of its own."""
 VARIABLE = "TRANSFERLAB_RUN_DIR"
 """Tells the further processes of a DDP run the folder that the first one chose."""
 
@@ -146,11 +148,23 @@ def find(run: str, root: Path = Path("runs")) -> Path:
     raise TransferlabError(f"no run {run!r} under {root}/{hint}. `transferlab compare` lists the runs.")
 
 
-def summaries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """All run directories below `root` with their summaries; unreadable ones come with status ``unreadable``."""
+def is_form(folder: Path) -> bool:
+    """Whether a folder holds what was made of a run; an experiment may have the same name as the folder of forms."""
+    return folder.parent.name == FORMS and (folder.parent.parent / "summary.json").is_file()
+
+
+def summaries(root: Path, forms: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """All run directories below `root` with their summaries; unreadable ones come with status ``unreadable``.
+
+    Args:
+        root: A folder of runs, or a run directory.
+        forms: Whether what was made of a run, see `FORMS`, stands beside the runs.
+    """
     # much faster than a pattern of pathlib, which asks of every file what it is
     folders = [Path(place) for place, _, files in os.walk(root) if "summary.json" in files]
     for folder in sorted(folders):
+        if not forms and is_form(folder):
+            continue
         try:
             summary = whole_summary(folder)
         except TransferlabError as error:

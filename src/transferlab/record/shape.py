@@ -49,6 +49,8 @@ SHAPE: dict[str, Check] = {
     "seed": _whole,
     "before_examples": _whole,
     "checkpoint_mb": _number,
+    "model_mb": _number,
+    "form": _text,
     "data.train_examples": _whole,
     "data.test": _texts,
     **dict.fromkeys(("data.version", "data.origin", "data.validation", "data.fingerprint"), _text),

@@ -15,6 +15,7 @@ from transferlab.use.export import facts as facts_of
 from transferlab.use.export.facts import Facts
 
 CUT = -1
+MODEL = "model.onnx"
 
 
 class Texts(NamedTuple):
@@ -35,11 +36,10 @@ class Exported(Answering[Texts]):
     """Answers new texts with an exported ONNX model.
 
     Args:
-        folder: What ``transferlab export --format onnx`` wrote.
+        folder: What ``transferlab export --format onnx`` or ``transferlab quantise`` wrote.
         calibrated: Whether probabilities are scaled by the temperature of the run.
-        batch_size: Texts of a batch, at most.
+        batch_size: Texts of a batch, at most; 1 where the folder says that each is to be asked alone.
         threads: Threads of one batch.
-        model: The file in the folder; a quantised one lies beside.
 
     Raises:
         TransferlabError: No such folder, one of another format, or a damaged one.
@@ -51,7 +51,6 @@ class Exported(Answering[Texts]):
         calibrated: bool = False,
         batch_size: int = 64,
         threads: int | None = None,
-        model: str = "model.onnx",
     ) -> None:
         try:
             import onnxruntime
@@ -62,8 +61,8 @@ class Exported(Answering[Texts]):
         self.facts: Facts = facts_of.read(folder)
         if self.facts.format != "onnx":
             raise TransferlabError(f"{folder} was exported as {self.facts.format}; this needs --format onnx.")
-        facts_of.check(folder, model, "tokenizer.json")
-        super().__init__(self.facts.task, self.facts.text, batch_size)
+        facts_of.check(folder, MODEL, "tokenizer.json")
+        super().__init__(self.facts.task, self.facts.text, 1 if self.facts.alone else batch_size)
         self.temperature = self.facts.temperature if calibrated else None
         if calibrated and self.temperature is None:
             raise TransferlabError(f"--calibrated: {folder} has no temperature that is to be trusted.")
@@ -81,7 +80,8 @@ class Exported(Answering[Texts]):
         # gives back what a batch of long texts took, at equal speed
         self._run = onnxruntime.RunOptions()
         self._run.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._session = onnxruntime.InferenceSession(str(folder / model), options, providers=["CPUExecutionProvider"])
+        self.model = folder / MODEL
+        self._session = onnxruntime.InferenceSession(str(self.model), options, providers=["CPUExecutionProvider"])
 
     def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[Texts, "np.ndarray[Any, Any]"]:
         """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
@@ -130,8 +130,17 @@ class Exported(Answering[Texts]):
         triples = zip(rows, found, rounded, strict=True)
         return [{"id": row, "prediction": answer, "scores": scored} for row, answer, scored in triples]
 
+    @property
+    def size_mb(self) -> float:
+        """Size of the graph with its weights, in MB of 2**20 bytes."""
+        return self.model.stat().st_size / 2**20
+
     def logits(self, encoded: Texts, rows: list[int], length: int = 0) -> "np.ndarray[Any, Any]":
         """What the graph gives for some rows, padded to `length` or to the longest of them."""
+        return np.asarray(self._session.run(None, self.feed(encoded, rows, length), self._run)[0])
+
+    def feed(self, encoded: Texts, rows: list[int], length: int = 0) -> dict[str, "np.ndarray[Any, Any]"]:
+        """What the graph reads for some rows, by the names of its inputs."""
         sequences = [sequence for row in rows for sequence in encoded.ids[row]]
         length = max(length, *map(len, sequences))
         ids = np.full((len(sequences), length), self.facts.pad_id, dtype=np.int64)
@@ -151,7 +160,7 @@ class Exported(Answering[Texts]):
                 feed["words"][number, : len(encoded.words[row])] = np.maximum(encoded.words[row], 0)
         if "share" in self.facts.inputs:
             feed["share"] = self._share([encoded.ids[row] for row in rows])
-        return np.asarray(self._session.run(None, feed, self._run)[0])
+        return feed
 
     def _share(self, texts: list[list[list[int]]]) -> "np.ndarray[Any, Any]":
         share = np.zeros((len(texts), sum(map(len, texts))), dtype=np.float32)

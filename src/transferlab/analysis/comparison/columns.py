@@ -114,6 +114,7 @@ def _costs(reader: Callable[..., Callable[[T], Cell]]) -> tuple[Column[T], ...]:
         Column("samples_s", "samples/s", reader("perf", "samples_s"), ".0f", -1),
         Column("peak_mem_mb", "peak MB", reader("perf", "peak_mem_mb"), ".0f"),
         Column("checkpoint_mb", "ckpt MB", reader("checkpoint_mb"), ".2f"),
+        Column("model_mb", "", reader("model_mb"), ".2f"),
         Column("latency_ms", "latency ms", reader("test", "latency_ms"), ".1f"),
     )
 

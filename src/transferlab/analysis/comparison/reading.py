@@ -3,22 +3,27 @@
 from collections import Counter
 from pathlib import Path
 
-from transferlab.analysis.comparison.groups import Summary, is_baseline
+from transferlab.analysis.comparison.groups import Summary, is_baseline, value
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.record import folder as run_folder
 
+FLOAT32 = 4
+"""Bytes of a number in a run's model."""
 FILTERS = ("task", "strategy", "encoder", "tag")
 
 
 def read(root: Path) -> list[Summary]:
     """The summaries of all runs below `root`, each with its folder as ``folder`` and that one's name as ``run``.
 
+    Quantised forms of a run stand beside it. ``model_mb`` is the size of the whole model, in MB of 2**20 bytes.
+
     Raises:
         TransferlabError: There are none.
     """
     found: list[Summary] = []
-    for path, summary in run_folder.summaries(root):
-        found.append({"status": "unknown", **summary, "run": path.name, "folder": str(path)})
+    for path, summary in run_folder.summaries(root, forms=True):
+        size = {"model_mb": None if (total := value(summary, "params", "total")) is None else total * FLOAT32 / 2**20}
+        found.append({"status": "unknown", **size, **summary, "run": path.name, "folder": str(path)})
     if not found:
         siblings = [other.name for other in root.absolute().parent.glob("*") if other.is_dir()]
         hint = "" if root.is_dir() else near(root.name, siblings)

@@ -19,6 +19,7 @@ COSTS = (
     ("wall time, s", ("perf", "wall_s")),
     ("peak memory, MB", ("perf", "peak_mem_mb")),
     ("checkpoint, MB", ("checkpoint_mb",)),
+    ("whole model, MB", ("model_mb",)),
     ("latency of one example, ms", ("test", "latency_ms")),
 )
 NARROW = "\N{NO-BREAK SPACE}"
@@ -114,7 +115,7 @@ def results(task: Task) -> Html:
         table(head, rows, numeric=(2, 3, 4, 6, 7), class_="stack"),
         [note(text) for text in told],
         tag("h4", "Cost, means over the runs"),
-        table(["setting", *(name for name, _ in costs)], paid, numeric=range(1, 8), class_="stack"),
+        table(["setting", *(name for name, _ in costs)], paid, numeric=range(1, len(costs) + 1), class_="stack"),
     )
 
 

@@ -149,6 +149,7 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
         base=model.encoder.content._asdict(),
         run={key: summary.get(key) for key in ("experiment", "run", "strategy", "seed", "metrics", "setting")},
         versions=_versions(),
+        labelled={key: getattr(predictor.source, key) for key in ("label", "label_delimiter", "label_columns")},
     )
 
 

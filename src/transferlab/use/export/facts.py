@@ -13,6 +13,8 @@ from transferlab.tasks.spec import TaskSpec
 NAME = "transferlab.json"
 FORM = 1
 """Version of the file."""
+ANY, ALONE = "any", "one text at a time"
+"""How texts may be asked together."""
 
 
 class Facts(NamedTuple):
@@ -36,6 +38,9 @@ class Facts(NamedTuple):
         base: Content hashes of the base weights and the tokenizer.
         run: Experiment, run and test results.
         versions: Of the libraries that wrote the folder.
+        labelled: How rows with labels are read, arguments of `Source`; None in folders of earlier releases.
+        quantised: ``int8-dynamic``, ``int8-static`` or ``fp16``; empty for weights in float32.
+        batching: `ANY`, or `ALONE` where an answer depends on the other texts of its batch.
     """
 
     format: str
@@ -55,12 +60,21 @@ class Facts(NamedTuple):
     base: dict[str, Any]
     run: dict[str, Any]
     versions: dict[str, str]
+    labelled: dict[str, Any] | None = None
+    quantised: str = ""
+    batching: str = ANY
+
+    @property
+    def alone(self) -> bool:
+        """Whether each text is to be asked alone."""
+        return self.batching == ALONE
 
     def write(self, folder: Path) -> None:
         """Writes the file, with length and CRC-32 of the others in the folder."""
         content = {"form": FORM, **self._asdict(), "task": self.task._asdict()}
         content["task"]["scheme"] = self.task.scheme._asdict() if self.task.scheme else None
-        content["files"] = {path.name: size_and_sum(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        others = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != NAME]
+        content["files"] = {path.name: size_and_sum(path) for path in others}
         (folder / NAME).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

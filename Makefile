@@ -108,6 +108,13 @@ quantise: ## Use a finished run | int8 or float16, with what it costs
 	$(RUNNER) quantise --run '$(call given,RUN)' $(if $(call given,FORM),--form '$(call given,FORM)') \
 		$(call given,ARGS)
 
+prune: ## Use a finished run | drop the attention heads that matter least
+#: RUN=full_finetuning_sst2 [HEADS=25%]
+	$(call need,RUN,full_finetuning_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) prune --run '$(call given,RUN)' $(if $(call given,HEADS),--heads '$(call given,HEADS)') \
+		$(call given,ARGS)
+
 baseline: ## Compare | methods without an encoder on the same examples
 #: NAME=lora_sst2 [METHOD=all]
 	$(call need,NAME,lora_sst2)

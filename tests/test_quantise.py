@@ -181,10 +181,10 @@ def test_labels_of_a_file_are_those_of_the_run(kind, made, files):
 
 
 def test_shares():
-    assert (options.share("3%"), options.share("0.03"), options.share("0")) == (0.03, 0.03, 0.0)
+    assert (*(options.share(text, "--heads") for text in ("3%", "0.03", "0")),) == (0.03, 0.03, 0.0)
     for wrong in ("3", "three", "-1%", "101%"):
-        with pytest.raises(TransferlabError, match="--max-changed: .* is no share"):
-            options.share(wrong)
+        with pytest.raises(TransferlabError, match="--heads: .* is no share"):
+            options.share(wrong, "--heads")
 
 
 def test_changed_predictions_of_each_kind():

@@ -92,6 +92,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.use.quantising.options:main",
             loads=True,
         ),
+        Command(
+            "prune",
+            "--run RUN --heads 25%",
+            "drop the attention heads that matter least",
+            "transferlab.use.pruning.options:main",
+            loads=True,
+        ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",

@@ -29,6 +29,8 @@ class EncoderConfig:
             rate of the optimizer, or of the head, at which a mix hardly leaves the mean of all layers.
         keep_layers: Numbers (from 0) of the layers to keep, for a shallower copy; all where empty. ``half``: every
             second one, the top one among them; all where layers cannot be told apart, as in ALBERT or a ``bilstm``.
+        keep_heads: For each layer that is kept, the numbers (from 0) of its attention heads to keep; null: all.
+            ``transferlab prune`` finds out which.
         dropout: Dropout probability inside the encoder; the one of its configuration where null.
         attention_dropout: Dropout probability of attention weights where it is to be another; with 0 packed rows use
             flash attention in training too, whose kernel for them knows no dropout.
@@ -44,6 +46,7 @@ class EncoderConfig:
     layers: Layers = "last"
     mix_lr: float | None = None
     keep_layers: tuple[int, ...] | Literal["half"] = ()
+    keep_heads: tuple[tuple[int, ...], ...] | None = None
     dropout: float | None = None
     attention_dropout: float | None = None
     lstm_size: int = 256
@@ -64,4 +67,6 @@ class EncoderConfig:
             return f"bilstm-{self.lstm_size}"
         suffix = f"-{len(self.keep_layers)}layers" if self.keep_layers else ""
         suffix = "-half" if self.keep_layers == "half" else suffix
+        if self.keep_heads is not None:
+            suffix += f"-{sum(map(len, self.keep_heads))}heads"
         return base + suffix + ("-random" if self.architecture == "random" else "")

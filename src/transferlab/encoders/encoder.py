@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transferlab.encoders import boundary
 from transferlab.encoders.config import EncoderConfig, Pooling
 from transferlab.encoders.content import Content, content_of
+from transferlab.encoders.heads import keep_heads
 from transferlab.encoders.layers import drop_top_layer, keep_layers
 from transferlab.encoders.packing import Packing, enable_packing, packed_inputs, pool_packed
 from transferlab.encoders.recurrent import RecurrentBackbone
@@ -152,6 +153,8 @@ def build_encoder(config: EncoderConfig) -> Encoder:
         backbone.pooler = None
     if isinstance(config.keep_layers, tuple) and config.keep_layers:
         keep_layers(backbone, config.keep_layers)
+    if config.keep_heads is not None:
+        keep_heads(backbone, config.keep_heads)
     if config.layers == "second_to_last" and drop_top_layer(backbone):
         config = replace(config, layers="last")
     if config.compile:

@@ -19,6 +19,7 @@ def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> 
         "lstm_size": (not recurrent, "the encoder is no BiLSTM"),
         "mix_lr": (encoder.layers != "mix", "no layer mix is trained"),
         "keep_layers": transformers_only,
+        "keep_heads": transformers_only,
         "dropout": transformers_only,
         "attention_dropout": transformers_only,
         "compile": (recurrent, "a BiLSTM is not compiled"),

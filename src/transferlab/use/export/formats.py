@@ -94,6 +94,8 @@ def plain_backbone(model: Strategy) -> Any:
         raise TransferlabError("a BiLSTM is no class of transformers; `transferlab predict` uses the run itself.")
     if isinstance(model, ParameterEfficient):
         model.method.merge(model.encoder.backbone)
+    if model.encoder_config.keep_heads is not None:
+        raise TransferlabError("no class of transformers holds layers with fewer heads; use --format onnx or torch.")
     backbone: Any = copy.deepcopy(model.encoder.backbone)
     for name, module in list(backbone.named_modules()):
         if isinstance(module, BaseTunerLayer):
@@ -158,7 +160,7 @@ def peft(model: Strategy, form: Form, example: tuple[torch.Tensor, ...], folder:
 
     backbone: Any = model.encoder.backbone
     config = (getattr(backbone, "peft_config", None) or {}).get("default")
-    if type(config) is not LoraConfig or config.init_lora_weights == "pissa" or model.encoder_config.keep_layers:
+    if type(config) is not LoraConfig or config.init_lora_weights == "pissa" or _smaller(model):
         raise TransferlabError(
             "--format peft: only LoRA, rsLoRA and DoRA on the whole pretrained encoder are an update that PeftModel "
             "can load; use --format onnx or torch."
@@ -173,6 +175,10 @@ def peft(model: Strategy, form: Form, example: tuple[torch.Tensor, ...], folder:
     wrapped.save_pretrained(folder)
     loaded = PeftModel.from_pretrained(_base(model), str(folder))
     return Made(_pooled(loaded, "mean"), _pooled(backbone, "mean"), False)
+
+
+def _smaller(model: Strategy) -> bool:
+    return bool(model.encoder_config.keep_layers) or model.encoder_config.keep_heads is not None
 
 
 def _base(model: Strategy) -> Any:

@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> None:
         TransferlabError: No such run or export, no labelled examples, or more changed predictions than are allowed.
     """
     asked = parser().parse_args(arguments)
-    limit = share(asked.max_changed)
+    limit = share(asked.max_changed, "--max-changed")
     # only now: torch takes seconds
     from transferlab.use.quantising.command import Asked, run
 
@@ -37,8 +37,8 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def share(text: str) -> float:
-    """A share such as ``3%`` or ``0.03``.
+def share(text: str, option: str) -> float:
+    """A share such as ``3%`` or ``0.03``, which an option takes.
 
     Raises:
         TransferlabError: It is none between 0 and 1.
@@ -48,7 +48,7 @@ def share(text: str) -> float:
     except ValueError:
         found = -1.0
     if not 0 <= found <= 1:
-        raise TransferlabError(f"--max-changed: {text!r} is no share; write 3% or 0.03.")
+        raise TransferlabError(f"{option}: {text!r} is no share; write 3% or 0.03.")
     return found
 
 

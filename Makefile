@@ -123,7 +123,7 @@ baseline: ## Compare | methods without an encoder on the same examples
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
 sweep: ## Train | a grid of runs; finished ones are left alone
-#: SWEEP=sst2 (configs/sweep/) [DRY=1] [JOBS=1] [LAUNCHER=slurm]
+#: SWEEP=sst2 (configs/sweep/) [DRY=1] [JOBS=2] [LAUNCHER=slurm]
 	$(call need,SWEEP,sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) sweep '$(call given,SWEEP)' $(if $(call given,DRY),--dry) \
@@ -131,7 +131,7 @@ sweep: ## Train | a grid of runs; finished ones are left alone
 		$(if $(call given,LAUNCHER),--launcher '$(call given,LAUNCHER)') $(call given,ARGS)
 
 seeds: ## Train | an experiment with several seeds
-#: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JOBS=1] [LAUNCHER=slurm]
+#: NAME=lora_sst2 [SEEDS=5] [DRY=1] [JOBS=2] [LAUNCHER=slurm]
 	$(call need,NAME,lora_sst2)
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) seeds '$(call given,NAME)' $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)') \

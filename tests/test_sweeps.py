@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from transferlab.config import grids as spec
+from transferlab.ground import room
 from transferlab.ground.errors import TransferlabError
+from transferlab.launch import demo
 from transferlab.launch.sweeps import cells, command, run, view, worker
 
 HERE = Path(__file__).parent.parent
@@ -173,6 +175,100 @@ def test_time_left_goes_by_the_experiment(tmp_path):
     assert [view.clock(s) for s in (59, 61, 7260)] == ["59 s", "1 min", "2 h 01 min"]
 
 
+def test_a_baseline_says_nothing_of_how_long_a_training_takes(tmp_path):
+    made = [
+        cells.Cell(n, f"{n}", (what,), tmp_path / f"{n}" / "s0") for n, what in enumerate(("baseline", "fit", "fit"))
+    ]
+    board = run.Board(made, {0: "finished", 1: "to do", 2: "to do"})
+    board.seconds = {0: 1.0}
+    assert view.left(board) is None
+    board.states[1], board.seconds[1] = "finished", 50.0
+    assert view.left(board) == 50
+
+
+def test_runs_at_a_time_go_by_cores_and_memory(monkeypatch, tmp_path):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(room, "ACCELERATORS", ())
+    monkeypatch.setattr(room.sys, "platform", "linux")
+    monkeypatch.setattr(room, "cores", lambda: 4)
+    monkeypatch.setattr(room, "free_memory_mb", lambda: 8000.0)
+    made = [cells.Cell(n, f"{n}", (), tmp_path / f"{n}") for n in range(9)]
+    assert command.jobs_of(None, made) == 3
+    # what one of them has needed counts
+    made[0].folder.mkdir()
+    (made[0].folder / "summary.json").write_text(json.dumps({"perf": {"peak_mem_mb": 1000.0}}))
+    assert command.jobs_of(None, made) == 4
+    assert command.jobs_of(None, made[:2]) == 2
+    (made[0].folder / "summary.json").write_text(json.dumps({"perf": {"peak_mem_mb": 9000.0}}))
+    assert command.jobs_of(None, made) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert command.jobs_of(None, made[1:]) == 2
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert command.jobs_of(None, made[1:]) == 1
+    assert command.jobs_of(5, made) == 5
+    with pytest.raises(TransferlabError, match="--jobs: 0"):
+        command.jobs_of(0, made)
+
+
+def test_a_container_has_the_cores_and_the_memory_that_it_is_given(monkeypatch, tmp_path):
+    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    whole = room.cores()
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert room.cores() == whole
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    assert room.cores() == 1
+    (tmp_path / "memory.max").write_text(f"{300 * 2**20}\n")
+    (tmp_path / "memory.current").write_text(f"{100 * 2**20}\n")
+    assert room.free_memory_mb() <= 200
+
+
+def test_the_demo_is_a_sweep_that_goes_on(monkeypatch, tmp_path):
+    monkeypatch.chdir(HERE)
+    made = demo.cells("demo_entities", tmp_path, ["--trainer.max_epochs", "1", "--data.train_examples=50"])
+    labels = [cell.folder.parent.name for cell in made]
+    assert {f"{name}_demo_entities" for name in demo.STRATEGIES} < set(labels)
+    assert {"baseline_majority_demo_entities", "baseline_token_majority_demo_entities"} < set(labels)
+    student = made[labels.index("distillation_demo_entities")]
+    assert [labels[number] for number in student.after] == ["full_finetuning_demo_entities"]
+    assert option(student, "trainer.max_epochs") == "1"
+    assert option(student, "data.train_examples") == "50"
+    assert not any(
+        word.startswith("--trainer") for cell in made if cell.arguments[0] != "fit" for word in cell.arguments
+    )
+    assert demo.cells("demo_entities", tmp_path, []) == demo.cells("demo_entities", tmp_path, [])
+    for wrong in (["--trainer.max_epochs"], ["once", "more"]):
+        with pytest.raises(TransferlabError, match="--key value pairs"):
+            demo.cells("demo_entities", tmp_path, wrong)
+
+
+def test_a_student_without_its_teacher_says_which_run_to_train_first(monkeypatch, tmp_path):
+    from jsonargparse import Namespace
+
+    from transferlab.cli import chosen
+
+    monkeypatch.chdir(HERE)
+
+    def settings(teacher, **arguments):
+        model = Namespace(init_args=Namespace(teacher=teacher, **arguments))
+        data = Namespace(init_args=Namespace(task="sst2"))
+        return Namespace(model=model, data=data, run=Namespace(root=str(tmp_path)))
+
+    first = "no run of full_finetuning_sst2 .*transferlab fit --experiment full_finetuning_sst2$"
+    with pytest.raises(TransferlabError, match=first):
+        chosen.teacher(settings("full_finetuning_{task}", alpha=0.5), training=True)
+    # neither a model on the Hub, nor a control that asks no teacher, nor a run that is only tested
+    chosen.teacher(settings("textattack/bert-base-uncased-SST-2", alpha=0.5), training=True)
+    chosen.teacher(settings("full_finetuning_{task}", alpha=1), training=True)
+    chosen.teacher(settings("full_finetuning_{task}", alpha=0.5), training=False)
+    run_of = tmp_path / "full_finetuning_sst2" / "one"
+    run_of.mkdir(parents=True)
+    (run_of / "summary.json").write_text("{}")
+    found = settings("full_finetuning_{task}", alpha=0.5)
+    chosen.teacher(found, training=True)
+    assert found.model.init_args.teacher == str(run_of)
+
+
 def test_a_dry_list_estimates_the_time_from_finished_runs_only(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(HERE)
     asked = ["lora_sst2", "--seeds", "4", "--dry", "--jobs", "2", "--root", str(tmp_path)]
@@ -235,3 +331,22 @@ def test_a_stopped_sweep_goes_on_and_gives_the_bits_of_the_command(tmp_path):
     assert all(torch.equal(one[key], other[key]) for key in one)
     again = subprocess.run(sweep, cwd=HERE, check=False, capture_output=True, text=True)
     assert (again.returncode, "2 of them finished" in again.stdout) == (0, True)
+
+
+@pytest.mark.slow
+def test_two_at_a_time_give_what_one_after_another_gives(tmp_path):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(
+        "tasks: [demo_sentences]\nstrategies: [distillation, full_finetuning, feature_extraction]\nbaselines: [tfidf]\n"
+        "train_examples: [80]\nset: {trainer.max_epochs: 1, trainer.logger: false}\n"
+    )
+    found = []
+    for jobs in ("1", "2"):
+        environment = {**os.environ, "TRANSFERLAB_CACHE": str(tmp_path / f"cache{jobs}")}
+        root = tmp_path / f"runs{jobs}"
+        sweep = [sys.executable, "-m", "transferlab", "sweep", str(file), "--root", str(root), "--jobs", jobs]
+        subprocess.run(sweep, cwd=HERE, env=environment, check=True)
+        files = sorted(root.rglob("predictions/test.jsonl"))
+        found.append([(path.relative_to(root), path.read_bytes()) for path in files])
+    assert len(found[0]) == 4
+    assert found[0] == found[1]

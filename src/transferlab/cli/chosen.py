@@ -3,19 +3,36 @@
 from pathlib import Path
 from typing import Any
 
-from transferlab.config import trees
+from transferlab.config import experiments, trees
 from transferlab.config.places import find_run
 from transferlab.config.renamed import as_meant
 from transferlab.encoders.config import MIX_LR, EncoderConfig
 from transferlab.encoders.loading import resolved
+from transferlab.ground.errors import TransferlabError
 
 
-def teacher(settings: Any) -> None:
-    """Names the very run that teaches, not the newest one of that name."""
+def teacher(settings: Any, training: bool) -> None:
+    """Names the very run that teaches, not the newest one of that name.
+
+    Raises:
+        TransferlabError: The run is to be trained, and its teacher is an experiment of which there is no run.
+    """
     model, task = settings.model.init_args, settings.data.init_args.task
     name = str(model.get("teacher") or "").replace("{task}", task)
-    if name and (run := find_run(name, Path(settings.run.root))):
+    if not name:
+        return
+    if run := find_run(name, Path(settings.run.root)):
         model.teacher = str(run)
+    elif training and _is_asked(model) and not Path(name).exists() and name in experiments.names():
+        raise TransferlabError(
+            f"model.teacher: there is no run of {name} under {settings.run.root}/ yet. Train the teacher first: "
+            f"transferlab fit --experiment {name}"
+        )
+
+
+def _is_asked(model: Any) -> bool:
+    """Whether the teacher is asked: not in the control of a distillation, which names it all the same."""
+    return bool(model.get("alpha", 0) != 1 or model.get("beta") or model.get("from_teacher"))
 
 
 def encoder(settings: Any, folder: Path) -> None:

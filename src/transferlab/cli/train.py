@@ -60,7 +60,7 @@ class TransferCLI(ExperimentCLI):
         settings.trainer.default_root_dir = str(self.folder)
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
         settle(settings.trainer, training=self.subcommand == "fit")
-        chosen.teacher(settings)
+        chosen.teacher(settings, training=self.subcommand == "fit")
         chosen.encoder(settings, self.folder)
         chosen.windows(settings)
         chosen.holdout_by(settings, self.folder)

@@ -1,5 +1,6 @@
 """``transferlab sweep`` and ``transferlab seeds``."""
 
+import os
 import re
 import sys
 from argparse import Namespace
@@ -8,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from transferlab.config import grids as spec
+from transferlab.ground import room
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import clock
@@ -16,6 +18,11 @@ from transferlab.launch.cluster.command import split
 from transferlab.launch.cluster.settings import Slurm, read
 from transferlab.launch.sweeps import run, view, worker
 from transferlab.launch.sweeps.cells import Cell, build, state, tracks
+from transferlab.record import folder as run_folder
+
+JOBS = "runs at a time [as many as there are cores and memory for; 1 with a GPU]"
+MEMORY = 2500.0
+"""MB that a run is taken to need before one of them has shown it."""
 
 
 def main(arguments: list[str]) -> None:
@@ -59,7 +66,7 @@ def _parser(name: str, description: str) -> Parser:
     parser = Parser(name, description=description, allow_abbrev=False)
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder that holds all runs [runs]")
     parser.add_argument("--dry", action="store_true", help="only list the cells and what has become of them")
-    parser.add_argument("--jobs", type=int, default=1, help="cells at a time [1]")
+    parser.add_argument("--jobs", type=int, help=JOBS)
     parser.add_argument(
         "--launcher", choices=("local", "slurm"), default="local", help="slurm: an array of jobs [local]"
     )
@@ -92,14 +99,13 @@ def _pairs(parser: Parser, rest: list[str]) -> dict[str, object]:
 
 
 def _go(sweep: spec.Sweep, asked: Namespace, again: list[str], cluster: dict[str, str]) -> None:
-    if asked.jobs < 1:
-        raise TransferlabError(f"--jobs: {asked.jobs} is not 1 or more.")
     if cluster and asked.launcher != "slurm":
         raise TransferlabError(f"--cluster.{next(iter(cluster))}: is for --launcher slurm (LAUNCHER=slurm).")
     cells = build(sweep, asked.root)
     states = {cell.number: state(cell) for cell in cells}
+    jobs = jobs_of(asked.jobs, cells)
     if asked.dry and asked.launcher == "local":
-        _list(cells, states, asked.jobs)
+        _list(cells, states, jobs)
         return
     cells = _chosen(cells, asked.cell)
     todo = [cell for cell in cells if states[cell.number] != "finished"]
@@ -110,15 +116,36 @@ def _go(sweep: spec.Sweep, asked: Namespace, again: list[str], cluster: dict[str
             run.check(todo)
         _submit(sweep.name, cells, asked, again, settings)
         return
-    print(f"{sweep.name}: {len(cells)} cells, {len(cells) - len(todo)} of them finished", flush=True)
+    at_once = f"; {jobs} at a time" if len(todo) > 1 and jobs > 1 else ""
+    print(f"{sweep.name}: {len(cells)} cells, {len(cells) - len(todo)} of them finished{at_once}", flush=True)
     board = run.Board(cells, {c.number: "to do" if c in todo else "finished" for c in cells})
     if todo:
         run.prepare()
         run.check(todo)
         with view.progress(board) as show:
-            code = run.run(board, asked.jobs, show)
-        _report(board, code)
+            code = run.run(board, jobs, show)
+        report(board, code)
         sys.exit(code)
+
+
+def jobs_of(asked: int | None, cells: list[Cell]) -> int:
+    """How many cells run at a time: what was asked for, else what the machine has cores and memory for.
+
+    Args:
+        asked: What was asked for.
+        cells: All of them; the largest peak memory of those that are finished is what another one is taken to need.
+
+    Raises:
+        TransferlabError: Less than one.
+    """
+    if asked is not None:
+        if asked < 1:
+            raise TransferlabError(f"--jobs: {asked} is not 1 or more.")
+        return asked
+    known = [(run_folder.read_summary(cell.folder).get("perf") or {}).get("peak_mem_mb") for cell in cells]
+    peak = max((1.2 * found for found in known if isinstance(found, int | float)), default=MEMORY)
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    return min(room.processes(peak, int(threads) if threads.isdigit() else 1), len(cells))
 
 
 def _submit(name: str, cells: list[Cell], asked: Namespace, again: list[str], settings: Slurm) -> None:
@@ -162,8 +189,8 @@ def _list(cells: list[Cell], states: dict[int, str], jobs: int) -> None:
         )
 
 
-def _report(board: run.Board, code: int) -> None:
-    """What did not finish, and why."""
+def report(board: run.Board, code: int) -> None:
+    """Prints what did not finish, and why."""
     for cell in board.cells:
         known = board.states[cell.number]
         if known == "failed":

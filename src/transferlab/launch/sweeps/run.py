@@ -38,6 +38,7 @@ class Board:
             teacher failed) or ``elsewhere`` (another process trains there).
         seconds: How long those took that ended in this start.
         running: Those at work.
+        jobs: Cells at a time.
     """
 
     def __init__(self, cells: list[Cell], states: dict[int, str]) -> None:
@@ -45,6 +46,7 @@ class Board:
         self.states = states
         self.seconds: dict[int, float] = {}
         self.running: dict[int, Running] = {}
+        self.jobs = 1
 
     def count(self, state: str) -> int:
         """Number of cells in a state."""
@@ -128,6 +130,7 @@ def run(board: Board, jobs: int, show: Callable[[Board, str], None]) -> int:
     Returns:
         Exit status: 0 all finished, 1 some failed, 75 stopped.
     """
+    board.jobs = jobs
     with signals.handled():
         signals.request.deferred = True
         try:

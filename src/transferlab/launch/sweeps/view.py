@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from transferlab.ground.progress import clock
+from transferlab.launch.sweeps.cells import Cell
 from transferlab.launch.sweeps.run import Board
 from transferlab.record import folder as run_folder
 
@@ -73,22 +74,31 @@ def _picture(board: Board) -> "Group":
 
 
 def left(board: Board) -> float | None:
-    """Seconds that the rest takes if cells go on taking what those of their experiment took; None without any."""
-    took: dict[str, list[float]] = {}
+    """Seconds that the rest takes if cells go on taking what those of their experiment took; None without any.
+
+    One of an experiment that none has finished of is taken for the mean of all; a baseline says nothing of a training.
+    """
+    took: dict[tuple[str, ...], list[float]] = {}
+    every: dict[tuple[str, ...], list[float]] = {}
     for cell in board.cells:
         if board.states[cell.number] == "finished":
             seconds = board.seconds.get(cell.number)
             if seconds is None:
                 seconds = (run_folder.read_summary(cell.folder).get("perf") or {}).get("wall_s")
             if isinstance(seconds, int | float):
-                took.setdefault(cell.folder.parent.name, []).append(seconds)
-    known = [seconds for times in took.values() for seconds in times]
-    if not known:
-        return None
-    rest, at_once = 0.0, max(len(board.running), 1)
+                took.setdefault(_kind(cell, cell.folder.parent.name), []).append(seconds)
+                every.setdefault(_kind(cell), []).append(seconds)
+    rest, cells = 0.0, 0
     for cell in board.cells:
         if board.states[cell.number] in {"to do", "running"}:
-            times = took.get(cell.folder.parent.name, known)
+            times = took.get(_kind(cell, cell.folder.parent.name)) or every.get(_kind(cell))
+            if times is None:
+                return None
             one = board.running.get(cell.number)
+            cells += 1
             rest += max(sum(times) / len(times) - (time.monotonic() - one.started if one else 0), 0)
-    return rest / at_once
+    return rest / max(min(board.jobs, cells), 1)
+
+
+def _kind(cell: Cell, *further: str) -> tuple[str, ...]:
+    return (*cell.arguments[:1], *further)

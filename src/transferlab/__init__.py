@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "adapters": ("IA3", "AdaLoRA", "BitFit", "Bottleneck", "LoRA", "Method", "NormTuning", "PromptTuning"),
+    "adapters": ("IA3", "AdaLoRA", "BitFit", "Bottleneck", "LoRA", "Method", "NormTuning", "PromptTuning", "Tuner"),
     "api.callbacks": ("run_callbacks",),
     "encoders.config": ("EncoderConfig",),
     "ground.errors": ("TransferlabError",),

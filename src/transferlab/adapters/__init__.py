@@ -6,5 +6,6 @@ from transferlab.adapters.bottleneck import Bottleneck
 from transferlab.adapters.low_rank import IA3, LoRA
 from transferlab.adapters.prompt import PromptTuning
 from transferlab.adapters.sparse import BitFit, NormTuning
+from transferlab.adapters.tuner import Tuner
 
-__all__ = ["IA3", "AdaLoRA", "BitFit", "Bottleneck", "LoRA", "Method", "NormTuning", "PromptTuning"]
+__all__ = ["IA3", "AdaLoRA", "BitFit", "Bottleneck", "LoRA", "Method", "NormTuning", "PromptTuning", "Tuner"]

@@ -24,6 +24,7 @@ from transferlab.ground.progress import on_terminal
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.record import history, setting, stopping
+from transferlab.record.facts import strategy_name
 from transferlab.record.progress import RunProgress
 from transferlab.record.recorder import RunRecorder
 from transferlab.record.validated import BestValidation
@@ -129,11 +130,10 @@ class TransferCLI(ExperimentCLI):
         )
         inside.install_no_signal_handlers(trainer)
         inside.tell_of_waiting(trainer)
-        strategy = settings.model.class_path.rsplit(".", 1)[-1]
         identity = {
             "experiment": settings.run.experiment,
             "run": self.folder.name,
-            "strategy": settings.run.strategy or strategy,
+            "strategy": settings.run.strategy or strategy_name(self._tree()["model"]),
             "seed": settings.seed_everything,
             "tags": list(settings.run.tags),
             "precision": str(trainer.precision),

@@ -14,11 +14,11 @@ from transferlab.tasks import TaskDataModule
 
 def identity(tree: dict[str, Any], folder: Path, trainer: Any) -> dict[str, Any]:
     """What a run is, by its configuration: names, seed, hardware, setting, early stopping."""
-    run, strategy = tree["run"], tree["model"]["class_path"].rsplit(".", 1)[-1]
+    run = tree["run"]
     return {
         "experiment": run["experiment"],
         "run": folder.name,
-        "strategy": run.get("strategy") or strategy,
+        "strategy": run.get("strategy") or strategy_name(tree["model"]),
         "seed": tree["seed_everything"],
         "tags": list(run.get("tags") or []),
         "precision": str(trainer.precision),
@@ -26,6 +26,13 @@ def identity(tree: dict[str, Any], folder: Path, trainer: Any) -> dict[str, Any]
         "setting": fingerprint(tree),
         "early_stopping": stopping.rule(trainer.callbacks),
     }
+
+
+def strategy_name(model: dict[str, Any]) -> str:
+    """What tables call a strategy that has no name: its class, or the method of peft that it tunes with."""
+    method = (model.get("init_args") or {}).get("method") or {}
+    name: str = (method.get("init_args") or {}).get("name") or model["class_path"].rsplit(".", 1)[-1]
+    return name
 
 
 def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class ParameterEfficient(Strategy):
     Args:
         task: Facts about the task; linked from the data.
         encoder: What is transferred; linked from the top-level key.
-        method: LoRA and its variants, AdaLoRA, IA3, Bottleneck, BitFit, NormTuning or PromptTuning; null: LoRA.
+        method: LoRA and its variants, AdaLoRA, IA3, Bottleneck, BitFit, NormTuning, PromptTuning, or Tuner for any
+            other method of peft; null: LoRA.
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.

@@ -4,6 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+import yaml
+
+from transferlab.cli import early
+from transferlab.ground.errors import TransferlabError
+
 PROGRAM = """
 import json, sys
 from transferlab.ground.lean import import_torchmetrics
@@ -27,3 +33,44 @@ def test_torchmetrics_leaves_out_what_its_other_metrics_read():
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert "torchmetrics" in loaded
     assert not loaded & {"matplotlib", "scipy", "transformers", "pandas", "sklearn"}
+
+
+def experiment(folder, **source):
+    path = folder / "mine.yaml"
+    data = {"class_path": "transferlab.tasks.TaskDataModule", "init_args": {"task": "mine", "source": source}}
+    path.write_text(yaml.safe_dump({"data": data, "model": {"class_path": "transferlab.strategies.FullFineTuning"}}))
+    return str(path)
+
+
+def test_missing_file_is_told_without_torch(tmp_path):
+    arguments = ["fit", "--config", experiment(tmp_path, files={"train": "gone.csv"})]
+    program = f"import sys; sys.argv[1:] = {arguments}\nfrom transferlab.__main__ import main\n"
+    program += "try:\n    main()\nfinally:\n    print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "data.source.files.train: no such file: gone.csv" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"files": {"train": "full.csv", "validation": "empty.csv"}}, r"files\.validation: .*empty\.csv is empty"),
+        ({"files": {"train": "full.csv", "dev": "gone.csv"}, "validation": "dev"}, r"files\.dev: no such file"),
+        (
+            {"files": {"train": "full.csv", "a": "full.csv", "b": "gone.csv"}, "test": ["a", "b"]},
+            r"files\.b: no such file",
+        ),
+        # whether those are read depends on the command
+        ({"files": {"train": "full.csv", "later": "gone.csv"}, "predict": ["later"]}, None),
+    ],
+)
+def test_files_that_training_reads(tmp_path, monkeypatch, given, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full.csv").write_text("text,label\na,b\n")
+    (tmp_path / "empty.csv").touch()
+    tree = yaml.safe_load((tmp_path / experiment(tmp_path, **given)).read_text())
+    if message is None:
+        early.check_files(tree)
+        return
+    with pytest.raises(TransferlabError, match=message):
+        early.check_files(tree)

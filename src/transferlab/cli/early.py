@@ -17,6 +17,7 @@ from transferlab.config import experiments
 from transferlab.config.trees import Tree, merge
 from transferlab.ground.errors import TransferlabError, closest, did_you_mean
 from transferlab.record import folder as run_folder
+from transferlab.tasks.reading.files import path_of
 
 TOP_LEVEL = (*SECTIONS, "seed_everything", "ckpt_path", "weights_only", "verbose", "return_predictions")
 RUN = "an experiment (its newest run), a run ID or a run directory; `transferlab compare` lists the runs"
@@ -42,6 +43,8 @@ def check(arguments: Sequence[str]) -> None:
     bounds.check_raw(tree, command)
     if tasks := known.tasks if known else experiments.tasks():
         check_task(tree, tasks)
+    if command == "fit":
+        check_files(tree)
 
 
 def check_names(command: str, rest: Sequence[str]) -> None:
@@ -121,6 +124,25 @@ def check_task(tree: Tree, tasks: Sequence[str]) -> None:
     task = data.get("task") if isinstance(data, dict) else None
     if isinstance(data, dict) and isinstance(task, str) and task not in ("", *tasks) and not data.get("source"):
         raise TransferlabError(experiments.no_task(task, tasks))
+
+
+def check_files(tree: Tree) -> None:
+    """Checks that the user's files are there which a training reads.
+
+    Raises:
+        TransferlabError: One is missing or empty.
+    """
+    data: Any = tree["data"]
+    source: Any = data.get("init_args", {}).get("source") if isinstance(data, dict) else None
+    files: Any = source.get("files") if isinstance(source, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
+        # the parser has the words for it
+        return
+    tests = source.get("test") or ["test"]
+    wanted = (source.get("train") or "train", source.get("validation") or "validation", *tests)
+    for split in wanted if isinstance(tests, list) else ():
+        if split in files:
+            path_of(files, split)
 
 
 def _top_level(given: Sequence[str]) -> Tree:

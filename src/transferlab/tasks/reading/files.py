@@ -1,6 +1,7 @@
 """The user's files as rows."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,19 +30,29 @@ def read_file(source: Source, split: str) -> Rows:
     Raises:
         TransferlabError: No such file, an unknown suffix, or a file that cannot be read; names file and line.
     """
-    if split not in source.files:
-        raise TransferlabError(f"data.source.files: no file for split {split!r}; there are {sorted(source.files)}.")
-    path = Path(source.files[split])
-    if not path.is_file():
-        raise TransferlabError(f"data.source.files.{split}: no such file: {path}")
-    if path.stat().st_size == 0:
-        raise TransferlabError(f"data.source.files.{split}: {path} is empty.")
+    path = path_of(source.files, split)
     try:
         return read_path(source, path, labelled=split not in source.predict)
     except TransferlabError as error:
         # a line of the file says enough
         named = str(error).startswith(f"{path}, ")
         raise error if named else TransferlabError(f"data.source.files.{split}: {error}") from error
+
+
+def path_of(files: Mapping[str, str], split: str) -> Path:
+    """The file of a split.
+
+    Raises:
+        TransferlabError: There is none, or it is empty.
+    """
+    if split not in files:
+        raise TransferlabError(f"data.source.files: no file for split {split!r}; there are {sorted(files)}.")
+    path = Path(files[split])
+    if not path.is_file():
+        raise TransferlabError(f"data.source.files.{split}: no such file: {path}")
+    if path.stat().st_size == 0:
+        raise TransferlabError(f"data.source.files.{split}: {path} is empty.")
+    return path
 
 
 def read_path(source: Source, path: Path, labelled: bool = True, suffix: str | None = None) -> Rows:

@@ -9,6 +9,7 @@ from transferlab.config.renamed import as_meant
 from transferlab.encoders.config import MIX_LR, EncoderConfig
 from transferlab.encoders.loading import resolved
 from transferlab.ground.errors import TransferlabError
+from transferlab.record import folder as run_folder
 
 
 def teacher(settings: Any, training: bool) -> None:
@@ -33,6 +34,18 @@ def teacher(settings: Any, training: bool) -> None:
 def _is_asked(model: Any) -> bool:
     """Whether the teacher is asked: not in the control of a distillation, which names it all the same."""
     return bool(model.get("alpha", 0) != 1 or model.get("beta") or model.get("from_teacher"))
+
+
+def start(settings: Any, folder: Path, training: bool) -> None:
+    """Names the very run that training starts from, not the newest one of that name.
+
+    A run that is resumed or tested has what it needs of it, so that it may be gone by then.
+
+    Raises:
+        TransferlabError: There is no such run.
+    """
+    if settings.run.start and training and not (folder / "config.yaml").is_file():
+        settings.run.start = str(run_folder.find(settings.run.start, Path(settings.run.root)))
 
 
 def encoder(settings: Any, folder: Path) -> None:

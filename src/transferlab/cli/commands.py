@@ -99,6 +99,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.use.pruning.options:main",
             loads=True,
         ),
+        Command(
+            "update",
+            "--run RUN --data NEW",
+            "train on with new examples and replayed ones",
+            "transferlab.use.update.options:main",
+            loads=True,
+        ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",

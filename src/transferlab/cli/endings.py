@@ -9,10 +9,12 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferlab.analysis.comparison import gained
 from transferlab.ground import hints, screen, signals
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import is_part
 from transferlab.record import folder as run_folder
+from transferlab.record.config import RunConfig
 from transferlab.record.recorder import RunRecorder
 from transferlab.training import lock, network
 
@@ -45,6 +47,21 @@ def finished(folder: Path, trainer: dict[str, Any]) -> str:
     key = next((key for key in ("max_epochs", "max_steps") if (trainer.get(key) or 0) > 0), "max_epochs")
     longer = f"--trainer.{key} {2 * max(trainer.get(key) or 0, 1)}"
     return f"{folder} is finished. To train it further: {hints.resume(folder, longer)}"
+
+
+def conclude(folder: Path, run: RunConfig, tested: bool) -> None:
+    """What is left of a training: drops what is not kept, tells what an update gained, and what to do next.
+
+    Args:
+        folder: The run directory.
+        run: The group of keys.
+        tested: Whether the best checkpoint was tested.
+    """
+    if not run.keep_last:
+        run_folder.drop_last(folder)
+    if run.start and tested:
+        gained.show(folder)
+    show_next(folder, Path(run.root))
 
 
 def show_next(folder: Path, root: Path) -> None:

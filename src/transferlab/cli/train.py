@@ -33,7 +33,7 @@ from transferlab.tracking import files, loggers
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.metrics_log import MetricsLog
 from transferlab.tracking.wandb_logger import WandbLogger, has_key
-from transferlab.training import bound, checkpoints, inside, lock, resume
+from transferlab.training import bound, checkpoints, inside, lock, resume, start
 from transferlab.training.frozen_work import work_of
 from transferlab.training.parallel import Sharded
 from transferlab.training.resume import Resumable
@@ -62,6 +62,7 @@ class TransferCLI(ExperimentCLI):
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
         settle(settings.trainer, training=self.subcommand == "fit")
         chosen.teacher(settings, training=self.subcommand == "fit")
+        chosen.start(settings, self.folder, training=self.subcommand == "fit")
         chosen.encoder(settings, self.folder)
         chosen.windows(settings)
         chosen.holdout_by(settings, self.folder)
@@ -191,12 +192,17 @@ class TransferCLI(ExperimentCLI):
         if self.checkpoint:
             world, accept = self.trainer.world_size, self.accepts["accept_changed_data"]
             bound.check(self.folder, self.checkpoint, self.model, self.datamodule, accept, world)
+        begins = Path(self.settings.run.start) if self.settings.run.start and self.checkpoint is None else None
+        if begins:
+            self.recorder.summary["start"] = start.load(self.model, begins)
         check_interval(self.trainer, self.datamodule)
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)
         self.model.weigh(self.datamodule)
         self.datamodule = self.model.wrap_data(self.datamodule, work_of(self.trainer, self.settings.cache))
         self._open(training=True)
+        if begins and self.trainer.is_global_zero:
+            start.answer_before(begins, self.trainer, self.datamodule, self.folder)
         if self.checkpoint is None:
             some = self.datamodule.validating_on(UNTRAINED)
             before = self.trainer.validate(self.model, some, verbose=False)
@@ -284,11 +290,8 @@ class TransferCLI(ExperimentCLI):
             self.recorder.close()
         self.metrics.close()
         self._close()
-        if not self.trainer.is_global_zero:
-            return
-        if not self.settings.run.keep_last:
-            run_folder.drop_last(self.folder)
-        endings.show_next(self.folder, Path(self.settings.run.root))
+        if self.trainer.is_global_zero:
+            endings.conclude(self.folder, self.settings.run, tested)
 
     def _record_validation(self, best: Path) -> None:
         """Takes the validation that the best checkpoint was written after, and only otherwise validates it again."""

@@ -23,6 +23,8 @@ class RunConfig:
         checkpoint_every_steps: Optimizer steps between two writings of ``last.ckpt``, which a killed run resumes from;
             null: by time only. At the end of each epoch it is always written.
         checkpoint_every_minutes: Minutes between two writings; null: by steps only.
+        start: Run whose best weights training starts from, of the same labels, encoder and strategy; null: from the
+            pretrained weights and a new head. `transferlab update` sets it.
         accept_changed_base: Load a checkpoint though its base weights or its tokenizer are other ones by content; this
             is noted in the summary.
         accept_changed_data: Resume though the examples changed since the run was started; this is noted in the summary.
@@ -37,6 +39,7 @@ class RunConfig:
     test: bool = True
     checkpoint_every_steps: int | None = None
     checkpoint_every_minutes: float | None = 10.0
+    start: str | None = None
     accept_changed_base: bool = False
     accept_changed_data: bool = False
 

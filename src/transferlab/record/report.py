@@ -32,6 +32,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "words": words.in_words(data.get("words") or {}),
         "tags": schemes.of_summary(summary).in_words() if summary["kind"] == "tagging" else "",
         "weights from": summary["weights"],
+        "starts from": (summary.get("start") or {}).get("run", ""),
         "protocol": protocol(summary),
         "early stopping": stopping.in_words(summary["early_stopping"], summary["primary"])
         if "early_stopping" in summary

@@ -48,6 +48,8 @@ INDIFFERENT = (
 """Keys that change no result, with all that is below them: seed, names, places, what is shown, and links."""
 
 WINDOWS = "data.init_args.windows"
+START = "run.start"
+"""The only key of `run` that changes a result."""
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -75,7 +77,7 @@ def deciding(tree: Tree) -> dict[str, Any]:
         for key, value in keys.items()
         if value is not None
         and value != FIRST_MEANT.get(key)
-        and not any(key == free or key.startswith(f"{free}.") for free in INDIFFERENT)
+        and (key == START or not any(key == free or key.startswith(f"{free}.") for free in INDIFFERENT))
     }
     return {key: _as_hashed(key, value) if isinstance(value, str) else value for key, value in kept.items()}
 

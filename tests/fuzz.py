@@ -5,20 +5,14 @@ A command runs in a process that is forked from one with all imports behind it, 
 
 import copy
 import json
-import os
 import random
 import shutil
-import signal
-import sys
-import time
-import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
-HANGS = 20
-"""Seconds of processor time after which a command hangs; on a busy machine the clock says nothing."""
+from tests.forked import run
+
 VALUES = [
     None,
     True,
@@ -234,50 +228,6 @@ def place(folder):
     folder.mkdir(parents=True)
     (folder / "train.csv").write_text(rows(40))
     (folder / "test.csv").write_text(rows(20))
-
-
-def run(folder, words):
-    """Runs a command in a forked process; returns exit code (None: it hangs) and what was printed."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        _child(folder, words)
-    start = time.monotonic()
-    while True:
-        done, status, _ = os.wait4(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status), (folder / "output").read_text(errors="replace")
-        ticks = sum(map(int, Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
-        if ticks / os.sysconf("SC_CLK_TCK") > HANGS or time.monotonic() - start > 30 * HANGS:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return None, (folder / "output").read_text(errors="replace")
-        time.sleep(0.02)
-
-
-def _child(folder, words):
-    code = 1
-    try:
-        output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        sys.stdin = open(os.devnull)  # noqa: SIM115
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-        os.chdir(folder)
-        sys.argv = ["transferlab", *words]
-        from transferlab.__main__ import main
-
-        main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def fault(folder, words, code, output, reference):

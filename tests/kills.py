@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import datetime
 import json
 import multiprocessing
 import os
@@ -156,8 +157,28 @@ def act(hook):
             else:
                 send()
 
+    if hook.number == signal.SIGSTOP:
+        lose_patience(hook)
     special = {"write": within_checkpoint, "features": within_features, "tokens": within_tokens}
     special.get(hook.moment, before_method)(hook, fire)
+
+
+def lose_patience(hook):
+    """Tells how long the others wait for a process, and makes it a second once that one is stopped for good."""
+    from torch.distributed import distributed_c10d
+
+    from transferlab.training.resume import Resumable
+
+    usual = Resumable.on_train_batch_start
+
+    def patched(self, trainer, *arguments):
+        if trainer.fit_loop.total_batch_idx == hook.batch and trainer.global_rank != hook.rank:
+            group = distributed_c10d._get_default_group()
+            print("waits", group._get_backend(torch.device("cpu")).options._timeout)
+            distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=1), group)
+        usual(self, trainer, *arguments)
+
+    Resumable.on_train_batch_start = patched
 
 
 def before_method(hook, fire):

@@ -13,12 +13,20 @@ from transferlab.record import environment
 RUN = "runs/one"
 
 
-@pytest.fixture
-def place(tmp_path, tiny_folder):
+@pytest.fixture(scope="module")
+def original(session_environment, tmp_path_factory, tiny_folder):
     """A run of LoRA on an encoder of its own, killed at its sixth batch."""
-    encoder = shutil.copytree(tiny_folder, tmp_path / "encoder")
-    write_experiment(tmp_path, encoder, "ParameterEfficient", LORA)
-    return tmp_path
+    place = tmp_path_factory.mktemp("bound") / "place"
+    shutil.copytree(tiny_folder, place / "encoder")
+    write_experiment(place, "encoder", "ParameterEfficient", LORA)
+    killed(place)
+    return place
+
+
+@pytest.fixture
+def place(original, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(original, tmp_path / "place")
 
 
 def killed(place, batch=6):
@@ -37,7 +45,7 @@ def turn_labels(path, keep=None):
 
 
 def test_changed_training_labels(place):
-    run = killed(place)
+    run = place / RUN
     before = summary(run)
     turn_labels(place / "train.csv")
     assert transferlab(place, "fit", "--resume", RUN) == 2
@@ -66,7 +74,7 @@ def test_changed_training_labels(place):
 
 
 def test_fewer_training_rows_than_were_seen(place):
-    run = killed(place)
+    run = place / RUN
     before, rows = summary(run), (place / "train.csv").read_text()
     turn_labels(place / "train.csv", keep=20)
     assert transferlab(place, "fit", "--resume", RUN, "--run.accept_changed_data", "true") == 2, output(place)
@@ -78,7 +86,7 @@ def test_fewer_training_rows_than_were_seen(place):
 
 
 def test_changed_test_rows(place):
-    run = killed(place)
+    run = place / RUN
     before = summary(run)
     turn_labels(place / "test.csv")
     assert transferlab(place, "fit", "--resume", RUN) == 2
@@ -89,6 +97,7 @@ def test_changed_test_rows(place):
 
 
 def test_nothing_counts_before_the_first_checkpoint(place):
+    shutil.rmtree(place / "runs")
     run = killed(place, batch=1)
     before = summary(run)
     turn_labels(place / "train.csv")
@@ -100,7 +109,7 @@ def test_nothing_counts_before_the_first_checkpoint(place):
 
 
 def test_a_run_of_before_knows_one_version_and_one_start(place):
-    run = killed(place)
+    run = place / RUN
     old = summary(run)
     del old["data"]["versions"]
     (run / "summary.json").write_text(json.dumps(old))
@@ -122,7 +131,7 @@ def test_a_run_of_before_knows_one_version_and_one_start(place):
 
 
 def test_replaced_base_weights(place):
-    run = killed(place)
+    run = place / RUN
     before = summary(run)
     weights = place / "encoder" / "model.safetensors"
     content = bytearray(weights.read_bytes())

@@ -1,13 +1,13 @@
 import os
-import subprocess
-import sys
+import signal
+import time
 
 import numpy as np
 import pytest
 import torch
-from conftest import HANGS
 from torch import nn
 
+from tests import forked
 from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning import cache
@@ -79,18 +79,13 @@ def test_a_computation_that_stops_half_way_leaves_nothing_behind():
     assert keep("half", split_of([1, 1]), np.arange(2), None, lambda: one_column(2)).of(batch_of(1)).tolist() == [[1]]
 
 
-def test_what_a_killed_process_left_is_never_read():
-    code = """
-import os, signal, sys, numpy as np, torch
-sys.path.insert(0, "tests")
-from test_cache import cache, keep, one_column, split_of
-def killed():
-    yield one_column(2)[0]
-    os.kill(os.getpid(), signal.SIGKILL)
-keep("killed", split_of([1, 1, 1]), np.arange(3), None, killed)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == -9, done.stderr
+def test_what_a_killed_process_left_is_never_read(tmp_path):
+    def killed():
+        yield one_column(2)[0]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = forked.call(tmp_path, lambda: keep("killed", split_of([1, 1, 1]), np.arange(3), None, killed))
+    assert forked.ended(child) == -signal.SIGKILL, (tmp_path / "output").read_text()
     assert [name for name in os.listdir(cache_folder()) if name.startswith("killed") and name.endswith(".tmp")]
     array = keep("killed", split_of([1, 1, 1]), np.arange(3), None, lambda: one_column(3))
     assert array.of(batch_of(2, 0)).tolist() == [[2], [0]]
@@ -109,25 +104,20 @@ def test_precision_on_disk(precision, error):
 
 
 def test_of_two_processes_one_computes_and_both_read(tmp_path):
-    code = """
-import sys, time
-sys.path.insert(0, "tests")
-from pathlib import Path
-from test_cache import batch_of, keep, np, one_column, split_of
-def slow():
-    with open(sys.argv[1], "a") as file:
-        file.write("computed ")
-    yield one_column(3)[0]
-    time.sleep(1)
-array = keep("shared", split_of([1, 1, 1]), np.arange(3), None, slow)
-assert array.of(batch_of(2, 0)).tolist() == [[2], [0]]
-"""
     log = tmp_path / "log"
-    command = [sys.executable, "-c", code, str(log)]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for process in both:
-        assert process.wait(timeout=HANGS) == 0, process.stderr.read()
-        process.stderr.close()
+
+    def slow():
+        with log.open("a") as file:
+            file.write("computed ")
+        yield one_column(3)[0]
+        time.sleep(1)
+
+    def ask():
+        array = keep("shared", split_of([1, 1, 1]), np.arange(3), None, slow)
+        assert array.of(batch_of(2, 0)).tolist() == [[2], [0]]
+
+    both = [forked.call(tmp_path, ask) for _ in range(2)]
+    assert [forked.ended(child) for child in both] == [0, 0], (tmp_path / "output").read_text()
     assert log.read_text() == "computed "
 
 

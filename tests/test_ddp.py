@@ -13,6 +13,8 @@ import pytest
 import yaml
 from conftest import HANGS
 
+from tests import forked
+
 ROOT = Path(__file__).parents[1]
 ROWS = {"train": 61, "validation": 5, "test": 333}
 DDP = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
@@ -105,7 +107,7 @@ def test_two_processes_record_what_one_process_finds(place):
     transferlab(place, "fit", "--config", "mine.yaml", *DDP)
     folder = check_run(place)
     two, lines = metrics(folder), predictions(folder)
-    transferlab(place, "test", "--run", str(folder), *ONE)
+    forked.transferlab(place, "test", "--run", str(folder), *ONE)
     assert metrics(check_run(place)) == pytest.approx(two)
     for one, other in zip(predictions(folder), lines, strict=True):
         assert one["prediction"] == other["prediction"]

@@ -1,15 +1,19 @@
 """What is exported gives what the run gives, asked by those who load it, in processes without this package."""
 
+import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from test_predictor import file_of, run_of, test_rows
 
 import transferlab as tl
+from tests import forked
 from transferlab.ground.errors import TransferlabError
 from transferlab.use.export import command, facts, options, parity
 from transferlab.use.exported import Exported
@@ -43,10 +47,18 @@ def export(tmp_path, files, encoder, kind, way, form):
 
 def consumer(code, *arguments):
     """Runs code in a process that cannot import this package."""
-    guard = "import sys; sys.modules['transferlab'] = None\n"
-    found = subprocess.run([sys.executable, "-c", guard + code, *map(str, arguments)], capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-    return json.loads(found.stdout.splitlines()[-1])
+
+    def run():
+        for name in ["transferlab", *(name for name in sys.modules if name.startswith("transferlab."))]:
+            sys.modules[name] = None
+        sys.argv = ["-c", *map(str, arguments)]
+        with open("answer", "w") as answer, contextlib.redirect_stdout(answer):
+            exec(code, {"sys": sys})
+
+    with tempfile.TemporaryDirectory() as folder:
+        status = forked.ended(forked.call(Path(folder), run))
+        assert status == 0, (Path(folder) / "output").read_text()
+        return json.loads((Path(folder) / "answer").read_text().splitlines()[-1])
 
 
 @pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in ONNX])

@@ -153,6 +153,7 @@ def test_every_row_is_tokenised(task, tiny_encoder):
         assert encoded.ids.lengths.min() >= 3
 
 
+@pytest.mark.slow
 def test_predictions_of_real_mnli_and_its_diagnostics_are_in_the_form_of_the_server(tmp_path, tiny_encoder, capsys):
     from transferlab.cli.train import TransferCLI
 

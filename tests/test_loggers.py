@@ -2,39 +2,21 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import yaml
 from jsonargparse import Namespace
 
+from tests.forked import transferlab
 from transferlab.config import experiments
 from transferlab.ground.errors import TransferlabError
 from transferlab.record.setting import fingerprint
 from transferlab.tracking import loggers
 
-ROOT = Path(__file__).parents[1]
 SHORT = ["--data.train_examples", "40", "--data.test_examples", "20", "--data.batch_size", "8"]
 PLACE = ["--resume", "runs/x/mine"]
-
-
-def transferlab(place, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "transferlab", *arguments],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 def test_tensorboard_holds_one_series_over_two_starts_and_settings_with_results(tmp_path, tiny_folder):

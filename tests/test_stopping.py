@@ -1,10 +1,6 @@
 """Early stopping is told wherever it acts, and the validation loss is there to be watched."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import lightning as L
 import pytest
@@ -12,20 +8,9 @@ import torch
 import yaml
 from test_strategies import build
 
-ROOT = Path(__file__).parents[1]
+from tests import forked
+
 LONG = {"max_epochs": 5, "limit_train_batches": 1}
-
-
-def command(place, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "transferlab", *arguments],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -62,15 +47,13 @@ def test_a_users_early_stopping_replaces_the_built_in_one_and_tells_that_it_ende
         {"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": stopping},
     ]
     (place / "mine.yaml").write_text(yaml.safe_dump(tree))
-    done = command(place, "fit", "--config", "mine.yaml")
-    assert done.returncode == 0, done.stderr
-    assert "after 1 validations without a better val/loss" in done.stdout
-    assert "in epoch 2 of 5: Monitored metric val/loss did not improve in the last 1 records" in done.stdout
+    said = forked.transferlab(place, "fit", "--config", "mine.yaml")
+    assert "after 1 validations without a better val/loss" in said
+    assert "in epoch 2 of 5: Monitored metric val/loss did not improve in the last 1 records" in said
     (path,) = (place / "runs").glob("*/*/summary.json")
     told = json.loads(path.read_text())["early_stopping"]
     assert {**stopping, "epoch": 2, "max_epochs": 5}.items() <= told.items()
-    compared = command(place, "compare")
-    assert "early stopping ended 1 of 1 runs of" in compared.stdout, compared
+    assert "early stopping ended 1 of 1 runs of" in forked.transferlab(place, "compare")
 
 
 def test_a_second_checkpoint_on_the_same_metric_is_refused_in_one_line(place):
@@ -80,9 +63,9 @@ def test_a_second_checkpoint_on_the_same_metric_is_refused_in_one_line(place):
         {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": settings},
     ]
     (place / "mine.yaml").write_text(yaml.safe_dump(tree))
-    done = command(place, "fit", "--config", "mine.yaml")
-    assert done.returncode == 2
-    assert "change that one under `checkpoint:`" in done.stderr
+    code, said = forked.run(place, ["fit", "--config", "mine.yaml"])
+    assert code == 2
+    assert "change that one under `checkpoint:`" in said
     assert not (place / "runs").exists()
 
 

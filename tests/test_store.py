@@ -1,12 +1,12 @@
 import os
-import subprocess
-import sys
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import forked
 from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import TaskDataModule, rows, store
@@ -72,16 +72,13 @@ def test_whatever_decides_the_tokens_makes_them_anew(change, files, tiny_encoder
         start(source, encoder, max_length=32 if change == "length" else 64)
 
 
-def test_a_folder_that_was_not_finished_is_not_read():
-    code = """
-import os, signal, sys
-sys.path.insert(0, "tests")
-from test_store import split_of, store
-os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-store.stored("x", split_of)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == -9, done.stderr
+def test_a_folder_that_was_not_finished_is_not_read(tmp_path):
+    def killed():
+        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        store.stored("x", split_of)
+
+    child = forked.call(tmp_path, killed)
+    assert forked.ended(child) == -signal.SIGKILL, (tmp_path / "output").read_text()
     assert "x.tmp" in os.listdir(cache_folder() / "tokens")
     assert store.read("x") is None
     kept = store.stored("x", lambda: split_of(origin="here", names=("a", "b")))

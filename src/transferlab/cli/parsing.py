@@ -26,7 +26,6 @@ from transferlab.tasks import TaskDataModule
 from transferlab.tasks.table import TASKS
 from transferlab.training import selection
 
-COMMANDS = ("fit", "validate", "test", "predict")
 # a shortened key would be taken for the whole one; which of the two parsers decides depends on jsonargparse's release
 STRICT = {"exit_on_error": False, "allow_abbrev": False}
 LINKS = (
@@ -51,6 +50,7 @@ class ExperimentCLI(LightningCLI):
 
     def __init__(self, args: ArgsType = None) -> None:
         keep_freed_memory()
+        self._given = sys.argv[1:2] if args is None else [*args][:1]
         super().__init__(
             Strategy,
             TaskDataModule,
@@ -63,11 +63,16 @@ class ExperimentCLI(LightningCLI):
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
             },
-            parser_kwargs={"prog": "transferlab", **STRICT, **{name: dict(STRICT) for name in COMMANDS}},
+            parser_kwargs={"prog": "transferlab", **STRICT, **{name: dict(STRICT) for name in self.subcommands()}},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
         )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's needs no line
+        """The command of this line alone, where it names one: the parsers of the others are a tenth of a start."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in self._given if name in known} or known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds groups, forced callbacks and links."""
@@ -169,6 +174,10 @@ def check(arguments: list[str]) -> None:
 
 class _Whole(_Parsed):
     """Takes the text of a whole configuration."""
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # as above
+        """Only the one that such a configuration is of."""
+        return {"fit": LightningCLI.subcommands()["fit"]}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Reads it."""

@@ -31,39 +31,43 @@ def changed_texts(task: Task) -> Html:
     """For each perturbation and setting what becomes of the right answers, and how many predictions change."""
     known = [(setting, found) for setting in task.settings if (found := _found(setting))]
     names = list(dict.fromkeys(name for _, found in known for one in found for name in one["changes"]))
-    rows = []
-    for setting, found in known:
-        cells = [_cell([one["changes"][name] for one in found if name in one["changes"]]) for name in names]
-        rows.append([named(setting), str(found[0].get("examples", "")), *cells])
+    rows = [
+        [name, named(setting), *_cells([one["changes"][name] for one in found if name in one["changes"]])]
+        for name in names
+        for setting, found in known
+    ]
     kind = str(task.known("kind"))
     text = note(
-        f"By transferlab robustness, on test examples whose texts were changed. First the difference of "
-        f"{OF.get(kind, 'accuracy')}, paired, with its 95 % interval (of one run over its examples, of several over "
-        "seeds); then the share of the changed texts whose prediction changes, with Wilson's 95 % interval over all "
-        "runs; n counts the texts that a change alters. It enters no rank."
+        f"By transferlab robustness, on test examples with their texts as they are and changed. The difference is that "
+        f"of {OF.get(kind, 'accuracy')}, over all examples and paired, with its 95 % interval (of one run over its "
+        "examples, of several over seeds). Predictions changed: of the texts that a change alters, with Wilson's 95 % "
+        "interval over all runs. It enters no rank."
     )
     shown = [_shown(setting, found[0]) for setting, found in known]
-    return join(table(["setting", "examples", *names], rows, numeric=(1,), class_="stack"), text, shown)
+    head = ["change", "setting", "runs", "examples", "texts changed", "difference", "predictions changed"]
+    return join(table(head, rows, numeric=(2, 3, 4, 5, 6), class_="stack"), text, shown)
 
 
 def _found(setting: Setting) -> list[dict[str, Any]]:
     return [found for run in setting.runs if (found := elsewhere.changes(run))]
 
 
-def _cell(rows: Sequence[dict[str, Any]]) -> str:
+def _cells(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Runs, examples, changed texts, difference and changed predictions of a change and a setting."""
     if not rows:
-        return "-"
+        return ["-"] * 5
     share = [row["changed_predictions"] for row in rows]
     trials = sum(one["trials"] for one in share)
+    counts = [str(len(rows)), f"{sum(row['examples'] for row in rows):,}", f"{trials:,}"]
     if not trials:
-        return "no text changed"
+        return [*counts, "-", "-"]
     moved = wilson(round(sum(one["value"] * one["trials"] for one in share)), trials)
     apart = estimate([row["difference"]["mean"] for row in rows])
     assert apart is not None
     low, high = (rows[0]["difference"][end] for end in ("low", "high")) if len(rows) == 1 else (apart.low, apart.high)
     interval = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
-    percent = f"{100 * moved.value:.1f} % ({100 * moved.low:.1f}-{100 * moved.high:.1f}), n = {trials}"
-    return f"{apart.mean:+.3f}{interval}; {percent}"
+    percent = f"{100 * moved.value:.1f} % ({100 * moved.low:.1f}-{100 * moved.high:.1f})"
+    return [*counts, f"{apart.mean:+.3f}{interval}", percent]
 
 
 def _shown(setting: Setting, found: dict[str, Any]) -> Html:
@@ -73,7 +77,7 @@ def _shown(setting: Setting, found: dict[str, Any]) -> Html:
         for one in change.get("shown", ())
     ]
     what = f"texts that changed a prediction of {setting.name}"
-    return details(what, table(["change", "text", "before", "after"], rows)) if rows else Html("")
+    return details(what, table(["change", "text", "before", "after"], rows, class_="stack")) if rows else Html("")
 
 
 def _prediction(value: Any) -> str:

@@ -181,6 +181,7 @@ def _of(command: str, before: Sequence[str], action: Action) -> Values | None:
         ("seeds", "name"): names_of_experiments,
         ("configs", "name"): configs(""),
         ("predict", "input"): files,
+        ("explain", "input"): files,
         ("inspect", "what"): lambda: [*configs("task")(), *names_of_experiments()],
         ("demo", "task"): plain(task for task in experiments.tasks() if task.startswith("demo_")),
         ("claims", "claim"): _claims,

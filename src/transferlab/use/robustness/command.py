@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from transferlab.analysis.comparison.elsewhere import FILE
+from transferlab.analysis.comparison.elsewhere import changes as changes_of
 from transferlab.config import hashes
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
@@ -42,11 +43,22 @@ def run(asked: argparse.Namespace) -> None:
         folder = run_folder.find(name, asked.root)
         result = of_run(folder, changes, asked)
         # a file of its own: the record stays as it is
-        run_folder.write_json(folder / FILE, result)
+        run_folder.write_json(folder / FILE, added(changes_of({"folder": str(folder)}), result))
         found.append((f"{folder.parent.name}/{folder.name}", result))
     show(found)
     if table is None and (not wanted or "synonyms" in wanted):
         console().print(NO_WORDNET, markup=False)
+
+
+SAME = ("checkpoint", "test", "examples", "seed", "rate")
+"""What two measurements must share to stand in one table."""
+
+
+def added(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A measurement, with the changes of an older one of the same weights, examples and seed that it lacks."""
+    if any(old.get(key) != new[key] for key in SAME):
+        return new
+    return new | {"changes": {**old["changes"], **new["changes"]}}
 
 
 def of_run(folder: Path, changes: Sequence[Perturbation], asked: argparse.Namespace) -> dict[str, Any]:
@@ -105,11 +117,13 @@ RIGHT = {
 def cells(row: dict[str, Any], metric: str) -> list[str]:
     """The cells of a perturbation in a table."""
     share, apart = row["changed_predictions"], row["difference"]
+    if not row["changed_texts"]:
+        return ["0", "-", "-", "-"]
     interval = "" if apart["low"] is None else f" [{apart['low']:+.3f}, {apart['high']:+.3f}]"
     moved = f"{100 * share['value']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
     return [
         f"{row['changed_texts']:,}",
         f"{row['metrics'][metric]:.4f}",
         f"{apart['mean']:+.4f}{interval}",
-        moved if row["changed_texts"] else "-",
+        moved,
     ]

@@ -46,7 +46,7 @@ def measure(predictor: Predictor, examples: Labelled, plain: Judged, change: Per
 
     Returns:
         ``changed_texts`` of ``examples``; ``metrics``; ``difference`` (``mean``, ``low``, ``high``) of the share of
-        right answers over all examples, paired, by Student's t (for tagging of words, for regression of the negative
+        right answers over all examples, paired, by Student's t, None where no answer is gained or lost (for tagging of words, for regression of the negative
         absolute error); ``changed_predictions`` (``value``, ``low``, ``high``, ``trials``) among the changed texts, by
         Wilson; and for up to three of them ``shown``.
     """
@@ -57,6 +57,8 @@ def measure(predictor: Predictor, examples: Labelled, plain: Judged, change: Per
     moved = _moved(plain.records, found.records) & texts
     difference = estimate((found.right - plain.right).tolist())
     assert difference is not None
+    # without any gain or loss Student's interval would be a point, as if the run were known to bear everything
+    ends = (difference.low, difference.high) if difference.std else (None, None)
     share = wilson(int(moved.sum()), int(texts.sum()))
     places = np.flatnonzero(moved)[:3]
     return {
@@ -65,7 +67,7 @@ def measure(predictor: Predictor, examples: Labelled, plain: Judged, change: Per
         "examples": len(texts),
         "changed_texts": int(texts.sum()),
         "metrics": found.metrics,
-        "difference": {"mean": difference.mean, "low": difference.low, "high": difference.high},
+        "difference": {"mean": difference.mean, "low": ends[0], "high": ends[1]},
         "changed_predictions": share._asdict(),
         "shown": [
             {

@@ -5,7 +5,7 @@ WOMEN = tuple(
 Alice Amanda Amy Andrea Angela Anna Anne Barbara Betty Carol Caroline Catherine Christine Claire Deborah Diana
 Donna Elizabeth Emily Emma Eva Grace Hannah Helen Isabel Jane Jennifer Jessica Julia Karen Kate Laura Linda Lisa
 Lucy Margaret Maria Martha Mary Melissa Michelle Nancy Nicole Olivia Patricia Rachel Rebecca Ruth Samantha Sandra
-Sarah Sharon Sophia Stephanie Susan Teresa Vanessa Victoria Virginia
+Sarah Sharon Sophia Stephanie Sue Susan Teresa Vanessa Victoria Virginia
 """.split()  # noqa: SIM905
 )
 MEN = tuple(
@@ -13,9 +13,11 @@ MEN = tuple(
 Adam Alan Alexander Andrew Anthony Arthur Benjamin Brian Charles Christopher Daniel David Dennis Donald Edward
 Eric Frank Gary George Gregory Harold Henry Jack Jacob James Jason Jeffrey Jerry John Jonathan Joseph Joshua Keith
 Kenneth Kevin Larry Lawrence Matthew Michael Nicholas Oliver Oscar Patrick Paul Peter Philip Raymond Richard Robert
-Ronald Samuel Scott Simon Stephen Steven Thomas Timothy Walter William
+Ronald Samuel Scott Simon Stephen Steven Thomas Timothy Tom Walter William
 """.split()  # noqa: SIM905
 )
+ALSO_WORDS = frozenset({"frank", "grace", "jack", "oscar", "sue", "victoria", "virginia"})
+"""Names that are something else, mostly, where a text has no capitals."""
 PAIRS = (
     "he she",
     "himself herself",

@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from transferlab.use.prediction.words import WORD
-from transferlab.use.robustness.people import BEHIND, MEN, SWAPPED, WOMEN
+from transferlab.use.robustness.people import ALSO_WORDS, BEHIND, MEN, SWAPPED, WOMEN
 
 Words = list[str]
 OfWords = Callable[[Words, Random], Words]
@@ -143,12 +143,18 @@ def synonyms(words: Words, random: Random, table: Mapping[str, tuple[str, ...]])
 
 
 def names(words: Words, random: Random) -> Words:
-    """First names of women as those of men and the other way round; a name is the same one throughout a text."""
+    """First names of women as those of men and the other way round; a name is the same one throughout a text.
+
+    In a text without any capital, a name is one in small letters too.
+    """
+    small = all(word == word.lower() for word in words)
     own: dict[str, str] = {}
     for word in words:
-        others = MEN if word in WOMEN else WOMEN if word in MEN else ()
+        name = word.capitalize() if small and word not in ALSO_WORDS else word
+        others = MEN if name in WOMEN else WOMEN if name in MEN else ()
         if others and word not in own:
-            own[word] = random.choice([name for name in others if name not in own.values()])
+            new = random.choice([other for other in others if other not in own.values()])
+            own[word] = new.lower() if small else new
     return [own.get(word, word) for word in words]
 
 

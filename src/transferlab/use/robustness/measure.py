@@ -46,9 +46,9 @@ def measure(predictor: Predictor, examples: Labelled, plain: Judged, change: Per
 
     Returns:
         ``changed_texts`` of ``examples``; ``metrics``; ``difference`` (``mean``, ``low``, ``high``) of the share of
-        right answers over all examples, paired, by Student's t, None where no answer is gained or lost (for tagging of words, for regression of the negative
-        absolute error); ``changed_predictions`` (``value``, ``low``, ``high``, ``trials``) among the changed texts, by
-        Wilson; and for up to three of them ``shown``.
+        right answers over all examples, paired, by Student's t, without an interval where no answer is gained or lost
+        (for tagging of words, for regression of the negative absolute error); ``changed_predictions`` (``value``,
+        ``low``, ``high``, ``trials``) among the changed texts, by Wilson; and for up to three of them ``shown``.
     """
     new = perturbed(examples, change, seed)
     cells, others = (list(zip(*one.columns.values(), strict=True)) for one in (examples, new))

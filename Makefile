@@ -205,7 +205,7 @@ dashboard: $(STAMP) ## Watch | curves of all runs on this machine, without an ac
 	@$(RUNNER) dashboard $(call given,ARGS)
 
 bench: $(STAMP) ## Develop | speed, memory and accuracy against the usual tools
-#: [QUICK=1]
+#: [QUICK=1] [ARGS='--suite commands']
 	$(PY) -m benchmarks.bench $(if $(call given,QUICK),--quick) $(call given,ARGS)
 
 kill-sweep: $(STAMP) ## Develop | kill runs everywhere, compare them with runs left alone

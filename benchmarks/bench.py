@@ -164,7 +164,11 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if "--accelerator" in sys.argv and sys.argv[sys.argv.index("--accelerator") + 1 :][:1] == ["gpu"]:
+    if "--suite" in sys.argv:
+        from benchmarks.commands import main as on_commands
+
+        on_commands([argument for argument in sys.argv[1:] if argument])
+    elif "--accelerator" in sys.argv and sys.argv[sys.argv.index("--accelerator") + 1 :][:1] == ["gpu"]:
         from benchmarks.gpu import main as on_gpu
 
         on_gpu(sys.argv[1:])

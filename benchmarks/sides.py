@@ -1,0 +1,283 @@
+"""The works of ``make bench ARGS='--suite commands'``: each side of each as a command line."""
+
+import csv
+import glob
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from benchmarks.measure import ROOT
+
+SHORT_TEXTS = 20_000
+
+
+class Side(NamedTuple):
+    """One side of a comparison.
+
+    Attributes:
+        name: ``ours``, ``today``, or what the other is called.
+        command: Program and arguments; ``{out}`` is a fresh folder of this measurement.
+        folder: Working directory.
+        variables: Added to the environment.
+        keeps: Whether its result is a folder of runs with summaries; else JSON in the last line.
+        until_step: Whether only the time to the first logged training step counts.
+        fresh: Folders that are emptied before.
+        rest: Further commands that belong to it, one after another.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    folder: Path
+    variables: dict[str, str]
+    keeps: bool = False
+    until_step: bool = False
+    fresh: tuple[str, ...] = ()
+    rest: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A work of the table.
+
+    Attributes:
+        title: What is done.
+        peer: Name of the other side, see `Sides.peer`; ``today`` for an older checkout.
+        least: Ratio theirs / ours to be reached.
+        aim: Ratio that is aimed at.
+        wall: Whether wall time is compared, not CPU time; ``memory`` peak memory.
+    """
+
+    title: str
+    peer: str
+    least: float
+    aim: float
+    by: str = "cpu_s"
+
+
+CONTESTS = {
+    "fit_full": Contest("fit, full fine-tuning SST-2", "run_glue's procedure, length-grouped", 1.1, 1.4),
+    "fit_full_today": Contest("fit, full fine-tuning SST-2", "today", 1.5, 2),
+    "fit_memory": Contest(
+        "fit, full fine-tuning SST-2, peak memory", "run_glue's procedure, length-grouped", 1, 1.25, "peak_mem_mb"
+    ),
+    "fit_lora": Contest("fit, LoRA SST-2", "Trainer + peft", 1.2, 1.5),
+    "fit_frozen": Contest("fit, frozen features SST-2", "sentence vectors + LogisticRegressionCV", 1.1, 1.5),
+    "fit_ner": Contest("fit, NER CoNLL-2003", "run_ner's procedure", 1.6, 2),
+    "baseline": Contest("baseline, all methods, SST-2", "today", 5, 10),
+    "ten_heads": Contest("ten seeds of frozen features, one command", "the same, ten commands", 10, 25),
+    "demo": Contest("demo, wall time", "today", 2.5, 4, "wall_s"),
+    "predict_pipeline": Contest("predict, short texts", "transformers.pipeline at its best batch", 1.8, 3),
+    "predict_onnx": Contest("predict, short texts", "onnxruntime fp32", 1.2, 3),
+    "compare_first": Contest("compare, the first time", "today", 5, 10),
+    "compare": Contest("compare, again", "today", 5, 10),
+    "report_first": Contest("report, the first time", "today", 8, 15),
+    "report": Contest("report, again", "today", 8, 15),
+    "first_step": Contest("fit to the first step, second start", "today", 1.7, 2.5),
+}
+EXPERIMENTS = {
+    "bench_full": ("sst2", "full_finetuning", {"trainer": {"max_epochs": 1}}),
+    "bench_lora": ("sst2", "lora", {"trainer": {"max_epochs": 1}}),
+    "bench_frozen": ("sst2", "feature_extraction", {}),
+    "bench_ner": ("conll2003", "full_finetuning", {"trainer": {"max_epochs": 1}}),
+}
+
+
+@dataclass
+class Sides:
+    """Makes the sides; everything that they need lies in a scratch folder.
+
+    Attributes:
+        scratch: The folder.
+        examples: Training examples.
+        evaluate: Test examples, at most; a fourth as many select.
+        texts: Texts to predict.
+        runs: Run directories to compare, five seeds to a setting.
+        today: An older checkout; None without.
+        scripts: Genuine scripts of the peers, by the name of ours.
+        encoder: Folder of the encoder.
+    """
+
+    scratch: Path
+    examples: int
+    evaluate: int
+    texts: int
+    runs: int
+    today: Path | None
+    scripts: dict[str, Path]
+    encoder: str
+    batch: int = 32
+    notes: list[str] = field(default_factory=list)
+
+    def data(self, task: str) -> Path:
+        """The rows of a task, as files that both sides read."""
+        from benchmarks.rows import write_rows
+
+        folder = self.scratch / f"rows-{task}"
+        if not (folder / "task.json").is_file():
+            write_rows(task, folder, self.examples, self.evaluate)
+        return folder
+
+    def project(self, root: Path) -> Path:
+        """A working directory with the configs of a checkout and the experiments of this suite."""
+        folder = self.scratch / ("today" if root == self.today else "ours")
+        if not folder.is_dir():
+            (folder / "experiments").mkdir(parents=True)
+            (folder / "configs").symlink_to(root / "configs")
+            for name, (task, strategy, settings) in EXPERIMENTS.items():
+                facts = json.loads((self.data(task) / "task.json").read_text(encoding="utf-8"))
+                files = {split: str(self.data(task) / f"{split}.parquet") for split in ("train", "validation", "test")}
+                source = {key: facts[key] for key in ("text", "label", "kind", "labels")}
+                source |= {"files": files, "metrics": [facts["metric"]], "test": ["test"], "validation": "validation"}
+                bases = ["trainer/cpu", f"task/{task}", "encoder/minilm_l6", f"strategy/{strategy}"]
+                tree: dict[str, Any] = {"bases": bases, "data": {"init_args": {"task": "bench", "source": source}}}
+                trainer = {**settings.get("trainer", {}), "precision": "32-true", "logger": False}
+                tree |= {"trainer": trainer}
+                (folder / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+        return folder
+
+    def ours(self, name: str, *arguments: str, today: bool = False, **further: Any) -> Side:
+        """A command of this checkout, or of the older one."""
+        root = self.today if today and self.today else ROOT
+        python = root / ".venv" / "bin" / "python"
+        variables = {
+            "PYTHONPATH": str(root / "src"),
+            "TRANSFERLAB_CACHE": str(self.scratch / f"cache-{'today' if today else 'ours'}"),
+            "WANDB_MODE": "disabled",
+        }
+        command = (str(python if python.is_file() else sys.executable), "-m", "transferlab", *arguments)
+        return Side(name, command, self.project(root), variables, **further)
+
+    def fit(self, experiment: str, today: bool = False, **further: Any) -> Side:
+        """A training of an experiment of this suite; nothing is cached from an earlier measurement."""
+        name = "today" if today else "ours"
+        fresh = () if further.get("until_step") else (str(self.scratch / f"cache-{name}"),)
+        further = {"fresh": fresh, **further}
+        words = ("fit", "--experiment", experiment, "--run.root", "{out}", "--seed_everything", "{seed}")
+        more = further.pop("more", ())
+        return self.ours(name, *words, *more, today=today, keeps=True, **further)
+
+    def script(self, name: str, task: str, *arguments: str, model: str = "") -> Side:
+        """A script of a peer: ours in its place, or a genuine one whose path was given."""
+        start = (
+            (sys.executable, str(self.scripts[name]))
+            if name in self.scripts
+            else (sys.executable, "-m", f"benchmarks.scripts.{name}")
+        )
+        words = ("--data", str(self.data(task)), "--model", model or self.encoder, "--output", "{out}")
+        variables = {
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+            "HF_DATASETS_CACHE": "{out}/datasets",
+        }
+        return Side(name, (*start, *words, *arguments), ROOT, variables)
+
+    def pair(self, row: str) -> tuple[Side, Side]:
+        """Ours and theirs."""
+        if row in {"fit_full", "fit_memory"}:
+            return self.fit("bench_full"), self.script("trainer_text", "sst2", "--seed", "{seed}")
+        if row == "fit_full_today":
+            return self.fit("bench_full"), self.fit("bench_full", today=True)
+        if row == "fit_lora":
+            return self.fit("bench_lora"), self.script(
+                "trainer_text", "sst2", "--seed", "{seed}", "--lora", "--lr", "1e-3"
+            )
+        if row == "fit_frozen":
+            return self.fit("bench_frozen"), self.script("features", "sst2", "--seed", "{seed}")
+        if row == "fit_ner":
+            return self.fit("bench_ner"), self.script("trainer_ner", "conll2003", "--seed", "{seed}")
+        if row == "first_step":
+            more = ("--trainer.log_every_n_steps", "1")
+            both = [self.fit("bench_full", today=today, until_step=True, more=more) for today in (False, True)]
+            return both[0], both[1]
+        if row == "ten_heads":
+            return self._ten_heads()
+        if row.startswith("predict_"):
+            return self._predict(row.removeprefix("predict_"))
+        return self._against_today(row)
+
+    def _against_today(self, row: str) -> tuple[Side, Side]:
+        words: dict[str, tuple[str, ...]] = {
+            "baseline": ("baseline", "--experiment", "bench_full", "--run.root", "{out}"),
+            "demo": ("demo", "--root", "{out}"),
+            "compare": ("compare", "{runs}", "--format", "csv"),
+            "report": ("report", "{runs}", "--output", "{out}.html"),
+        }
+        words |= {f"{name}_first": words[name] for name in ("compare", "report")}
+        sides = []
+        for today in (False, True):
+            name = "today" if today else "ours"
+            line = [word.replace("{runs}", str(self.scratch / f"many-{name}")) for word in words[row]]
+            many = f"{self.scratch}/many-{name}"
+            cache = f"{self.scratch}/cache-{name}{'-many' if '{runs}' in words[row] else ''}"
+            fresh: tuple[str, ...] = (cache,) if row in {"baseline", "demo"} else ()
+            if "{runs}" in words[row]:
+                self._many(Path(many))
+                fresh = (cache, f"{many}/*/*/.read") if row.endswith("_first") else ()
+            side = self.ours(name, *line, today=today, keeps=row == "baseline", fresh=fresh)
+            sides.append(side._replace(variables={**side.variables, "TRANSFERLAB_CACHE": cache}))
+        return sides[0], sides[1]
+
+    def _many(self, folder: Path) -> None:
+        from benchmarks.many_runs import write
+
+        if not folder.is_dir():
+            write(folder, max(self.runs // 5, 1))
+
+    def _ten_heads(self) -> tuple[Side, Side]:
+        fresh = (str(self.scratch / "cache-ours"),)
+        one = self.ours("ours", "seeds", "bench_frozen", "--seeds", "10", "--root", "{out}", keeps=True, fresh=fresh)
+        words = ("fit", "--experiment", "bench_frozen", "--run.root", "{out}", "--seed_everything")
+        ten = [self.ours("ten commands", *words, str(seed), keeps=True, fresh=fresh) for seed in range(10)]
+        return one, ten[0]._replace(rest=tuple(side.command for side in ten[1:]))
+
+    def _predict(self, library: str) -> tuple[Side, Side]:
+        rows = self.data("sst2")
+        if not (rows / "texts.csv").is_file():
+            write_texts(rows / "texts.csv", self.texts)
+        run, tuned = self.scratch / "predict-run", self.scratch / "predict-peer"
+        self.notes += self._prepare(run, tuned)
+        folder = next(run.glob("*/*/summary.json")).parent
+        words = ("predict", "--run", str(folder), str(rows / "texts.csv"), "--output", "{out}.csv")
+        batch = str(self.batch if library == "pipeline" else 32)
+        return self.ours("ours", *words), self.script(
+            "predict", "sst2", "--with", library, "--batch", batch, model=str(tuned)
+        )
+
+    def _prepare(self, run: Path, tuned: Path) -> list[str]:
+        """Trains a run and a peer's model to predict with, and finds the pipeline's best batch."""
+        from benchmarks.commands import once
+
+        if (tuned / "model.onnx").is_file():
+            return []
+        once(self.fit("bench_full"), run, 0)
+        once(self.script("trainer_text", "sst2"), tuned, 0)
+        once(self.script("predict", "sst2", "--export", model=str(tuned)), tuned / "export", 0)
+        most = ("--most", str(min(self.texts, 1000)))
+        took = {}
+        for batch in (1, 8, 32, 128):
+            side = self.script("predict", "sst2", "--batch", str(batch), *most, model=str(tuned))
+            took[batch] = once(side, self.scratch / "try", 0)["cpu_s"]
+        self.batch = min(took, key=lambda batch: took[batch])
+        told = ", ".join(f"{batch}: {seconds:.1f} s" for batch, seconds in took.items())
+        return [f"transformers.pipeline is at its best with batches of {self.batch} ({most[1]} texts; {told})"]
+
+
+def write_texts(path: Path, count: int) -> None:
+    """Short texts: the training sentences of SST-2, as many as are wanted."""
+    from transferlab.tasks.sources import read_split
+    from transferlab.tasks.table import lookup
+
+    found = read_split(lookup("sst2"), "train").rows["sentence"][:count]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["sentence"], *([text] for text in found)])
+
+
+def empty(pattern: str) -> None:
+    """Removes the folders that a pattern names: what an earlier measurement cached."""
+    for folder in glob.glob(pattern, include_hidden=True):
+        shutil.rmtree(folder, ignore_errors=True)

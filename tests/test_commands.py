@@ -1,0 +1,71 @@
+"""The suite of whole commands: that the processes of a command are all counted, and what is said of its results."""
+
+import sys
+
+import pytest
+
+from benchmarks import commands, sides, tree
+
+BUSY = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
+
+
+def python(tmp_path, code, until=""):
+    return tree.measure([sys.executable, "-S", "-c", code], tmp_path, {"WORD": "said"}, tmp_path / "log", until)
+
+
+def test_the_time_of_a_process_that_outlives_its_command_counts(tmp_path):
+    left = f"import subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', {BUSY!r}], start_new_session=True)"
+    found = python(tmp_path, f"{left}; import os; print(os.environ['WORD'])")
+    assert found["last"] == "said"
+    if sys.platform == "linux":
+        assert found["cpu_s"] >= 0.4
+
+
+def test_memory_is_that_of_the_command_and_not_of_who_starts_it(tmp_path):
+    held = bytearray(300 * 2**20)
+    assert python(tmp_path, "print(1)")["peak_mem_mb"] < 150
+    assert python(tmp_path, "x = bytearray(b'1') * (200 * 2**20)")["peak_mem_mb"] > 200
+    assert len(held) > 0
+
+
+def test_a_command_ends_when_what_is_waited_for_is_there(tmp_path):
+    code = "import time; open('first', 'w').write('x'); time.sleep(600)"
+    assert python(tmp_path, code, f"{tmp_path}/fir*")["wall_s"] < 300
+
+
+def test_a_command_that_fails_says_why(tmp_path):
+    with pytest.raises(tree.Failed, match="no such thing"):
+        python(tmp_path, "raise SystemExit('no such thing')")
+
+
+def test_a_row_tells_median_range_and_scores():
+    ours = [{"cpu_s": 10.0, "peak_mem_mb": 500.0, "score": 0.8}, {"cpu_s": 20.0, "peak_mem_mb": 500.0, "score": 0.9}]
+    peer = [{"cpu_s": 15.0, "peak_mem_mb": 900.0}, {"cpu_s": 20.0, "peak_mem_mb": 900.0}]
+    row = commands.cells("fit_full", {"ours": ours, "peer": peer})
+    assert row[2:] == ["1.25×", "1.00–1.50", "15.0 s CPU", "17.5 s CPU", "500 / 900", "85.0 (80.0–90.0)", "–", *row[9:]]
+    assert row[-1] == "met"
+    assert commands.cells("fit_memory", {"ours": ours, "peer": peer})[2] == "1.80×"
+    assert commands.cells("baseline", {"ours": ours, "peer": peer})[-1] == "missed"
+    assert commands.cells("baseline", {"ours": [], "peer": []})[-1] == "failed: not measured"
+
+
+def test_rows_against_today_need_a_checkout(capsys):
+    asked = commands.parse(["--rows", "fit_full,compare"])
+    assert asked.rows == ["fit_full"]
+    assert "--today" in capsys.readouterr().out
+    assert commands.parse(["--rows", "fit_full,compare", "--today", "."]).rows == ["fit_full", "compare"]
+    with pytest.raises(SystemExit):
+        commands.parse(["--rows", "fit_ful"])
+
+
+def test_every_row_has_two_sides(tmp_path, monkeypatch):
+    made = sides.Sides(tmp_path, 8, 4, 4, 5, tmp_path, {"features": tmp_path / "theirs.py"}, "encoder")
+    monkeypatch.setattr(sides.Sides, "project", lambda self, root: tmp_path)
+    monkeypatch.setattr(sides.Sides, "data", lambda self, task: tmp_path)
+    for row in sides.CONTESTS:
+        if not row.startswith("predict_"):
+            ours, peer = made.pair(row)
+            assert ours.name == "ours"
+            assert peer.command != ours.command or peer.variables != ours.variables
+    # a genuine script in the place of ours
+    assert str(tmp_path / "theirs.py") in made.pair("fit_frozen")[1].command

@@ -9,9 +9,9 @@ machine does.
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
-import random
 import signal
 import socket
 import statistics
@@ -182,10 +182,8 @@ def kills(asked: argparse.Namespace, texts: list[str]) -> None:
 
         async def disturb() -> None:
             nonlocal process
-            draw = random.Random(0)
-            while True:
-                await asyncio.sleep(draw.uniform(0.5, 1) * asked.every)
-                what = draw.choices(list(events), (1, 1, 3))[0]
+            for what in itertools.cycle(("exchange", "kill -9", "exchange", "SIGTERM")):
+                await asyncio.sleep(asked.every)
                 events[what] += 1
                 if what == "exchange":
                     fresh = link.with_name("fresh")
@@ -229,7 +227,7 @@ def main() -> None:
     parser.add_argument("--encoder", help="folder of the encoder, for the pipeline")
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
     parser.add_argument("--requests", type=int, default=1000)
-    parser.add_argument("--every", type=float, default=10.0, help="seconds between two disturbances, at most")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between two disturbances")
     asked = parser.parse_args()
     if (asked.what == "speed" and not asked.encoder) or (asked.what == "kills" and not asked.other):
         parser.error("speed needs --encoder, kills needs OTHER")

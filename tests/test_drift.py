@@ -2,6 +2,8 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -316,9 +318,67 @@ def test_validation_texts_out_of_reach_leave_the_features_out(runs, tmp_path, ca
     assert "predicted labels" in said
 
 
+def counted(path, task, answers):
+    """What the service keeps of answers."""
+    from transferlab.use.serving.batcher import Job
+    from transferlab.use.serving.keeping import Kept
+    from transferlab.use.serving.options import Keep
+
+    kept = Kept(task, ("text",), Keep(counts=path))
+    job = SimpleNamespace(model=SimpleNamespace(version="one"), characters=7)
+    half = len(answers) // 2
+    for part in (answers[:half], answers[half:]):
+        kept.batch([cast(Job, job)] * len(part), part, 0.1)
+        kept.flush()
+
+
+@pytest.mark.parametrize("kind", ["classification", "multilabel", "regression"])
+def test_counts_of_a_service(kind, tmp_path, capsys):
+    labels = () if kind == "regression" else ("a", "b")
+    task = TaskSpec("topics", kind, labels, ("accuracy",))
+    run = tmp_path / "runs" / "x" / "one"
+    (run / "predictions").mkdir(parents=True)
+    summary = {"experiment": "x", "status": "finished", "kind": kind, "spec": task._asdict()}
+    (run / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    if kind == "regression":
+        lines = [{"id": n, "prediction": n % 5, "label": n % 5} for n in range(100)]
+        answers = [{"prediction": float(n % 5 + 2)} for n in range(200)]
+    else:
+        pairs = [("a", "a")] * 40 + [("a", "b")] * 10 + [("b", "b")] * 45 + [("b", "a")] * 5
+        lines = [{"id": n, "label": g, "prediction": f, "scores": [0.85, 0.15]} for n, (g, f) in enumerate(pairs)]
+        answers = [{"prediction": "ab"[n >= 132], "probability": 0.95} for n in range(200)]
+    if kind == "multilabel":
+        lines = [{**line, "label": [line["label"]], "prediction": [line["prediction"]]} for line in lines]
+        answers = [{"prediction": [answer["prediction"]]} for answer in answers]
+    (run / "predictions" / "validation.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    counted(tmp_path / "counts.jsonl", task, answers)
+    arguments = ["--run", str(run), "--counts", str(tmp_path / "counts.jsonl"), "--output", str(tmp_path / "out.json")]
+    main(arguments)
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["rows"]["new"] == 200
+    assert "drifted" in found["verdict"][0]
+    if kind == "regression":
+        one, other = np.arange(100) % 5, np.arange(200) % 5 + 2.0
+        interval = stats.ttest_ind(other, one, equal_var=False).confidence_interval()
+        assert [found["checks"][0][key] for key in ("low", "high")] == pytest.approx(list(interval))
+        return
+    # as by hand above: 66 % answers a come from 80 % texts of a
+    assert found["labels"]["a"]["estimated"] == pytest.approx(0.8)
+    assert found["labels"]["a"]["low"] < 0.8 < found["labels"]["a"]["high"]
+    chi = stats.chi2_contingency([[45, 55], [132, 68]], correction=False).pvalue
+    if kind == "classification":
+        assert found["checks"][0]["p"] == pytest.approx(chi)
+        assert found["checks"][1]["value"] == 1
+    else:
+        # two labels, so twice the p-value
+        assert found["checks"][0]["p"] == pytest.approx(2 * chi)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "give either INPUT, a file of texts, or --counts FILE"),
+        (["--counts", "few.txt"], "few.txt holds no counts"),
         (["few.txt"], r"few.txt: 2 row\(s\) with text; 20 are needed"),
         (["--rows", "3", "few.txt"], "--rows: 3 rows say nothing"),
         (["many.csv"], "there is no column 'text'"),

@@ -57,13 +57,7 @@ def run(asked: argparse.Namespace) -> None:
     except TransferlabError as error:
         left_out["features"] = str(error)
     result |= _summed(predictor, lines, new.records, checks, left_out | doubt)
-    report.show(result)
-    if asked.output:
-        run_folder.write_json(asked.output, result)
-    if asked.picture:
-        report.draw(result, asked.picture)
-    if asked.fail and any(each["drift"] for each in result["checks"]):
-        raise SystemExit(1)
+    report.conclude(result, asked)
 
 
 def _labels(

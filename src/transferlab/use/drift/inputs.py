@@ -1,8 +1,8 @@
-"""The texts that are compared: some rows of a file, and the validation examples of a run."""
+"""The texts that are compared: some rows of a file, and the validation examples of a run; imports no torch itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from transferlab.tasks.labels import Labels, encode_labels
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.use.prediction.inputs import Input, Row
-from transferlab.use.predictor import Predictor
-from transferlab.use.reread import data_of
+
+if TYPE_CHECKING:
+    from transferlab.use.predictor import Predictor
 
 FEWEST = 20
 """Rows of either side, below which nothing can be said."""
@@ -81,12 +82,15 @@ def validation_records(run: Path) -> list[Record]:
     return lines
 
 
-def validation_texts(run: Path, predictor: Predictor, rows: int, seed: int) -> dict[str, list[Any]]:
+def validation_texts(run: Path, predictor: "Predictor", rows: int, seed: int) -> dict[str, list[Any]]:
     """Texts of some validation examples of a run, by column.
 
     Raises:
         TransferlabError: They are out of reach, or others than the run had.
     """
+    # it imports torch, which counts need not
+    from transferlab.use.reread import data_of
+
     data = data_of(run, predictor.model.encoder_config)
     split, numbers = data.part_rows("validation")
     chosen = np.sort(np.random.default_rng(seed).permutation(numbers)[:rows])

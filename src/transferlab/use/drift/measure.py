@@ -95,10 +95,19 @@ def _numbers(task: TaskSpec, found: Sequence[Any], names: list[str]) -> list[Arr
     return [np.array([places.get(_type(task, tag), -1) for tag in read(tags)], dtype=int) for tags in found]
 
 
-def label_shares(task: TaskSpec, validation: Records, new: Records, seed: int = 0) -> tuple[dict[str, Result], str]:
+def label_shares(
+    task: TaskSpec, validation: Records, new: Records | Array, seed: int = 0
+) -> tuple[dict[str, Result], str]:
     """Shares of the right labels among the new texts, see `transferlab.use.drift.shift`.
 
     With several labels each is a question of its own, yes or no.
+
+    Args:
+        task: Kind and labels.
+        validation: Records of the validation examples.
+        new: Records of the new texts, or how many of them were given each label ``[labels]``; with several labels
+            how many were not, and were, ``[labels, 2]``.
+        seed: Seed of the bootstrap.
 
     Returns:
         For each label ``validation``, ``predicted``, ``estimated``, ``low``, ``high``, ``weight``; and why there is
@@ -106,14 +115,17 @@ def label_shares(task: TaskSpec, validation: Records, new: Records, seed: int = 
     """
     if task.kind == "regression":
         return {}, "regression has no labels; the predicted values are compared"
-    gold, guess, given = ([line[key] for line in side] for side, key in _columns(validation, new))
+    gold, guess = ([line[key] for line in validation] for key in ("label", "prediction"))
+    counted = isinstance(new, np.ndarray)
+    given: Any = new if counted else [line["prediction"] for line in new]
     try:
         if task.kind == "multilabel":
-            tables = [flags(column, task.labels).astype(int) for column in (gold, guess, given)]
+            tables = [flags(column, task.labels).astype(int) for column in (gold, guess)]
+            now = given if counted else [np.eye(2)[row] for row in flags(given, task.labels).astype(int).T]
             found = {}
             for number, name in enumerate(task.labels):
-                truth, answer, now = (table[:, number : number + 1] for table in tables)
-                yes = shift.estimate(shift.cells(list(truth), list(answer), 2), np.eye(2)[now[:, 0]], seed=seed)
+                truth, answer = (table[:, number : number + 1] for table in tables)
+                yes = shift.estimate(shift.cells(list(truth), list(answer), 2), now[number], seed=seed)
                 found[name] = _row(yes, 1)
             return found, ""
         names = classes(task)
@@ -123,14 +135,10 @@ def label_shares(task: TaskSpec, validation: Records, new: Records, seed: int = 
             if (both := (truth >= 0) & (answer >= 0)).any()
         ]
         cells = shift.cells([pair[0] for pair in pairs], [pair[1] for pair in pairs], len(names))
-        whole = shift.estimate(cells, answers(task, given), seed=seed)
+        whole = shift.estimate(cells, given if counted else answers(task, given), seed=seed)
         return {name: _row(whole, number) for number, name in enumerate(names)}, ""
     except TransferlabError as error:
         return {}, str(error)
-
-
-def _columns(validation: Records, new: Records) -> tuple[tuple[Records, str], ...]:
-    return (validation, "label"), (validation, "prediction"), (new, "prediction")
 
 
 def _row(found: shift.Shift, number: int) -> Result:

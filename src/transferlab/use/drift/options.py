@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
+from transferlab.ground.errors import TransferlabError
 from transferlab.use.prediction.inputs import FORMATS
 
 
@@ -15,6 +16,13 @@ def main(arguments: list[str]) -> None:
         TransferlabError: No such run or file, a row that cannot be read, or too few rows.
     """
     asked = parser().parse_args(arguments)
+    if (asked.input is None) == (asked.counts is None):
+        raise TransferlabError("drift: give either INPUT, a file of texts, or --counts FILE.")
+    if asked.counts:
+        from transferlab.use.drift import counts
+
+        counts.run(asked)
+        return
     # only now: torch takes seconds
     from transferlab.use.drift.command import run
 
@@ -25,14 +33,17 @@ def parser() -> Parser:
     """The options of ``transferlab drift``."""
     options = Parser(
         "transferlab drift",
-        usage="transferlab drift --run RUN INPUT [--output FILE.json] [OPTION ...]",
+        usage="transferlab drift --run RUN INPUT|--counts FILE [OPTION ...]",
         description="Whether new texts are like those that a run was validated on: predicted labels, confidence, "
         "length, features; and the shares of the right labels among them, which need not be known.",
         formatter_class=partial(HelpFormatter, width=79),
         allow_abbrev=False,
     )
-    options.add_argument("input", metavar="INPUT", help="CSV, TSV, JSONL, Parquet, CoNLL or plain lines; - for stdin")
+    options.add_argument(
+        "input", metavar="INPUT", nargs="?", help="CSV, TSV, JSONL, Parquet, CoNLL or plain lines; - for stdin"
+    )
     options.add_argument("--run", required=True, help="experiment (its newest run), run ID or run directory")
+    options.add_argument("--counts", type=Path, metavar="FILE", help="instead of INPUT: counts that a service kept")
     options.add_argument("--rows", type=int, default=2000, help="rows that are looked at, drawn from all [2000]")
     options.add_argument("--output", type=Path, metavar="FILE", help="JSON file to write as well")
     options.add_argument("--picture", type=Path, metavar="FILE", help="draws it: a PNG, SVG or PDF file")

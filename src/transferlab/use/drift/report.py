@@ -1,5 +1,6 @@
 """A comparison of new texts with the validation set: tables for the terminal, and a picture."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,28 @@ from rich.text import Text
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.escapes import visible
 from transferlab.ground.screen import console
+from transferlab.record.folder import write_json
 
 Result = dict[str, Any]
+
+
+def conclude(result: Result, asked: argparse.Namespace) -> None:
+    """Prints a comparison and writes what was asked for.
+
+    Raises:
+        TransferlabError: A file cannot be written.
+        SystemExit: Exit code 1 where something drifted and ``--fail`` is given.
+    """
+    show(result)
+    if asked.output:
+        try:
+            write_json(asked.output, result)
+        except OSError as error:
+            raise TransferlabError(f"--output: cannot write {asked.output}: {error.strerror}.") from error
+    if asked.picture:
+        draw(result, asked.picture)
+    if asked.fail and any(each["drift"] for each in result["checks"]):
+        raise SystemExit(1)
 
 
 def show(result: Result) -> None:
@@ -43,7 +64,7 @@ def _p(p: float) -> str:
 
 
 def _value(each: Result, value: float) -> str:
-    if each["name"] == "features (classifier)" or each["what"] == "share that moved":
+    if each["name"] == "features (classifier)" or "moved" in each["what"]:
         return f"{value:.1%}"
     return f"{value:+.4g}"
 

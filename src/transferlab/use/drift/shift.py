@@ -90,15 +90,15 @@ def estimate(validation: Any, new: Array, resamples: int = RESAMPLES, seed: int 
 
     Args:
         validation: The confusion matrix of each validation example, see `cells`.
-        new: Answers of each new example ``[examples, labels]``.
+        new: Answers of each new example ``[examples, labels]``; or of all of them together ``[labels]``.
         resamples: Resamples of the bootstrap.
         seed: Seed of the bootstrap.
 
     Raises:
         TransferlabError: See `weights`.
     """
-    labels = new.shape[1]
-    counts, answered = validation.sum(0).reshape(labels, labels), new.sum(0) / new.sum()
+    labels = new.shape[-1]
+    counts, answered = validation.sum(0).reshape(labels, labels), np.atleast_2d(new).sum(0) / new.sum()
     known = counts.sum(0) / counts.sum()
     found = weights(counts, answered)
     generator = np.random.default_rng(seed)
@@ -109,7 +109,10 @@ def estimate(validation: Any, new: Array, resamples: int = RESAMPLES, seed: int 
 
 def _resampled(generator: np.random.Generator, validation: Any, new: Array, whole: Array) -> Array:
     counts = (_times(generator, validation.shape[0]) @ validation).reshape(whole.shape)
-    given = _times(generator, len(new)) @ new
+    if new.ndim == 1:
+        given = generator.multinomial(int(new.sum()), new / new.sum())
+    else:
+        given = _times(generator, len(new)) @ new
     counts = np.where(counts.sum(0) > 0, counts, whole)
     shares, *_ = np.linalg.lstsq(counts / counts.sum(0), given / given.sum())
     return _shares(shares)

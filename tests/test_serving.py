@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 
 import pytest
 from conftest import HANGS
@@ -19,9 +20,11 @@ from tiny_export import tiny_export
 
 import transferlab as tl
 from transferlab.ground.errors import TransferlabError
+from transferlab.use.export.facts import ALONE
 from transferlab.use.exported import Exported
 from transferlab.use.serving import options
 from transferlab.use.serving.app import Service
+from transferlab.use.serving.batcher import Batcher, Full, Job, _alike
 from transferlab.use.serving.command import exported
 from transferlab.use.serving.options import Keep, Limits
 from transferlab.use.serving.served import Place, Served
@@ -267,6 +270,44 @@ def test_what_takes_too_long_or_is_too_much_is_refused(folder, monkeypatch):
     asyncio.run(busy())
     monkeypatch.undo()
     asyncio.run(late())
+
+
+def test_a_batch_holds_texts_of_like_length(folder, tmp_path):
+    class Jobs(list):
+        def add(self, model, *lengths):
+            self.extend(Job(model, "x" * long, long, Future()) for long in lengths)
+
+    model, other = Served(folder), Served(folder)
+    jobs = Jobs()
+    jobs.add(model, 100, 2000, 90)
+    jobs.add(other, 100)
+    jobs.add(model, 130, *[100] * 9)
+    first = _alike(jobs, 8)
+    assert first[0] is jobs[0]
+    assert len(first) == 8
+    assert {job.characters for job in first} == {100}
+    assert all(job.model is model for job in first)
+    assert [job.characters for job in _alike(jobs[:3], 8)] == [100, 90]
+    assert [job.characters for job in _alike(jobs[1:], 8)] == [2000]
+    # an answer of this form would depend on the others
+    alone = Served(tiny_export(tmp_path / "alone", batching=ALONE))
+    jobs = Jobs()
+    jobs.add(alone, 100, 100)
+    assert len(_alike(jobs, 8)) == 1
+
+
+def test_one_that_cannot_be_answered_does_not_refuse_the_others(folder):
+    model, told = Served(folder), []
+    batcher = Batcher(1, 8, 16, lambda jobs, answers, seconds: told.extend(answers))
+    good, bad = "he was", {"other": "x"}
+    answers = batcher.submit(model, [good, bad, good], [6, 6, 6])
+    assert answers[0].result(HANGS) == answers[2].result(HANGS) == model.answer([good])[0]
+    with pytest.raises(TransferlabError, match="there is no 'text'"):
+        answers[1].result(HANGS)
+    with pytest.raises(Full):
+        batcher.submit(model, [good] * 17, [6] * 17)
+    batcher.close()
+    assert len(told) == 2
 
 
 class Clients:

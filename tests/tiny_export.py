@@ -10,7 +10,7 @@ from transferlab.use.export.facts import Facts
 LABELS = {"classification": ("bad", "good"), "tagging": ("O", "B-PER", "I-PER"), "regression": ()}
 
 
-def tiny_export(folder, kind="classification", text=("text",), seed=0, labels=None):
+def tiny_export(folder, kind="classification", text=("text",), seed=0, labels=None, **facts):
     """Writes a folder as `transferlab export` does; other seeds give other answers."""
     labels = LABELS[kind] if labels is None else labels
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,6 +36,7 @@ def tiny_export(folder, kind="classification", text=("text",), seed=0, labels=No
         base={},
         run={"experiment": "tiny"},
         versions={},
+        **facts,
     ).write(folder)
     return folder
 

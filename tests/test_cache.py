@@ -181,3 +181,26 @@ def test_half_precision_comes_back_as_float32():
         "half", split_of([1, 1]), np.array([0, 1]), None, lambda: [(np.array([0, 1]), torch.ones(2, 3).bfloat16())]
     )
     assert array.of(batch_of(0)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_values_of_other_rows_are_found_by_how_their_names_begin(ragged):
+    split = split_of([2, 1, 2])
+    lengths = split.ids.lengths if ragged else None
+    flat = torch.arange(5.0).view(-1, 1)
+    padded = torch.tensor([[[0.0], [1.0]], [[3.0], [4.0]]])
+
+    def batches():
+        return [(np.array([0, 2]), padded if ragged else flat[[0, 2]])]
+
+    config = cache.CacheConfig(precision="32")
+    store = cache.place("alike-one", config, ragged)
+    cache.row_array(store, split, np.array([0, 2]), lengths, batches)
+    wanted = cache.place("alike-two", config, ragged)
+    (found,) = cache.others(wanted, "alike-", split, lengths)
+    assert found.place.tolist() == [0, -1, 1]
+    assert found.take(np.array([2])).flatten().tolist() == ([3, 4] if ragged else [2])
+    assert not list(cache.others(wanted, "unlike", split, lengths))
+    assert not list(cache.others(wanted._replace(precision="16"), "alike-", split, lengths))
+    store.path.write_bytes(b"cut off")
+    assert not list(cache.others(wanted, "alike-", split, lengths))

@@ -3,6 +3,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from conftest import logits_of
@@ -194,6 +195,30 @@ def test_features_are_computed_once(data, tiny_encoder, monkeypatch):
     model = build("linear", data(), tiny_encoder)
     model.wrap_data(data())
     assert "read from disk" in model.frozen_work[0]
+
+
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+def test_features_of_examples_that_another_seed_had_are_taken_over(kind, data, tiny_encoder, monkeypatch):
+    asked = []
+    compute = frozen._batches
+    monkeypatch.setattr(
+        frozen, "_batches", lambda loader, *rest: asked.append(loader.dataset.rows) or compute(loader, *rest)
+    )
+    first, other = data(kind, seed=0), data(kind, seed=1, train_examples=20)
+    exact = Work(CacheConfig(precision="32"))
+    build("linear", first, tiny_encoder).wrap_data(first, exact)
+    had = np.union1d(first.part_rows("train")[1], first.part_rows("validation")[1])
+    asked.clear()
+    # a part of what all seeds share, and of the test set nothing
+    model = build("linear", other, tiny_encoder)
+    model.wrap_data(other, exact)
+    wanted = np.union1d(other.part_rows("train")[1], other.part_rows("validation")[1])
+    assert not np.intersect1d(np.concatenate([*asked, []]), had).size
+    assert len(np.setdiff1d(wanted, had)) == sum(map(len, asked))
+    batch = next(iter(other.train_dataloader()))
+    plain = data(kind).encoded("train").collate(batch.index.tolist())
+    real = slice(None) if batch.word_mask is None else batch.word_mask
+    torch.testing.assert_close(logits_of(model, batch)[real], logits_of(model, plain)[real], atol=1e-5, rtol=0)
 
 
 def test_another_head_reads_the_same_features(data, tiny_encoder, monkeypatch):

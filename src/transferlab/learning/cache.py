@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +19,8 @@ from transferlab.ground.numbers import at_least
 from transferlab.tasks.batch import Batch, EncodedSplit, Ragged
 
 Array = np.ndarray[Any, Any]
+ROWS = ".rows.npy"
+"""Ends the name of the file beside an array that tells which rows it is of."""
 Batches = Callable[[], Iterable[tuple[Array, Tensor]]]
 """Computes values: pairs of row numbers and their values, ``[batch, ...]`` or padded ``[batch, longest, ...]``."""
 
@@ -142,7 +144,11 @@ class RowArray(NamedTuple):
 
     def of(self, batch: Batch) -> Tensor:
         """The values of a batch in float32, ``[batch, ...]`` or padded with zeros ``[batch, longest, ...]``."""
-        places = self.place[batch.index.numpy()]
+        return self.take(batch.index.numpy())
+
+    def take(self, rows: Array) -> Tensor:
+        """The values of some rows of the split, as `of` gives them."""
+        places = self.place[rows]
         if self.offsets is None:
             return _decoded(np.ascontiguousarray(self.values[places]))
         ragged = Ragged(self.values, self.offsets)
@@ -169,9 +175,7 @@ def row_array(store: Store, split: EncodedSplit, rows: Array, lengths: Array | N
     Raises:
         TransferlabError: Values too large for 16 bits.
     """
-    place = np.full(len(split), -1)
-    place[rows] = np.arange(len(rows))
-    offsets = None if lengths is None else np.concatenate([[0], np.cumsum(lengths[rows])])
+    place, offsets = _laid_out(rows, len(split), lengths)
     store.path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.path.with_suffix(".lock")):
         if not store.path.exists():
@@ -180,9 +184,39 @@ def row_array(store: Store, split: EncodedSplit, rows: Array, lengths: Array | N
             try:
                 _write(temporary, store.precision, place, offsets, batches, len(rows))
                 os.replace(temporary, store.path)
+                # last, so that whoever finds it finds the values
+                with open(temporary, "wb") as file:
+                    np.save(file, rows)
+                os.replace(temporary, store.path.with_suffix(ROWS))
             finally:
                 temporary.unlink(missing_ok=True)
     return RowArray(np.load(store.path, mmap_mode="r"), place, offsets)
+
+
+def others(store: Store, shared: str, split: EncodedSplit, lengths: Array | None) -> Iterator[RowArray]:
+    """Values of other rows of a split that were computed before, in the same way.
+
+    Args:
+        store: Where the values of the wanted rows belong.
+        shared: How the names of all begin.
+        split: The split that the rows belong to.
+        lengths: As in `row_array`.
+    """
+    for path in sorted(store.path.parent.glob(f"{shared}*-{store.precision}{ROWS}")):
+        try:
+            rows = np.load(path)
+            values = np.load(path.with_name(path.name.removesuffix(ROWS) + ".npy"), mmap_mode="r")
+        except (OSError, ValueError):
+            # deleted or cut off by somebody else: what it held is computed anew
+            continue
+        yield RowArray(values, *_laid_out(rows, len(split), lengths))
+
+
+def _laid_out(rows: Array, count: int, lengths: Array | None) -> tuple[Array, Array | None]:
+    """The place of every row of a split among the given ones, and where each of these starts."""
+    place = np.full(count, -1)
+    place[rows] = np.arange(len(rows))
+    return place, None if lengths is None else np.concatenate([[0], np.cumsum(lengths[rows])])
 
 
 def _write(path: Path, precision: str, place: Array, offsets: Array | None, batches: Batches, count: int) -> None:

@@ -21,7 +21,7 @@ from transferlab.learning.losses import task_loss
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.strategies import content, effects, frozen
 from transferlab.strategies.evaluation import Evaluated
-from transferlab.strategies.forward import document_mean, encoder_inputs, first_pieces
+from transferlab.strategies.forward import COMPARED, compared, document_mean, encoder_inputs, first_pieces
 from transferlab.strategies.sharding import shard
 from transferlab.strategies.step import StepMean
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
@@ -70,7 +70,12 @@ class Strategy(Remembered, Evaluated):
         # not in a checkpoint: they come from the labels of the training examples
         self.register_buffer("label_weights", None, persistent=False)
         self.encoder: Encoder = build_encoder(encoder)
-        self.head = Head(head, self.encoder.hidden_size, task)
+        self.head = Head(head, self.reads, task)
+        if task.apart and self.head.reads_tokens:
+            raise TransferlabError(
+                "data.pairs: apart gives the head a single vector, how the two texts compare, but a bilstm reads "
+                "tokens; set model.head.kind to linear or mlp, or data.pairs: joint."
+            )
         self.measure(task)
         # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
         self.strict_loading = False
@@ -82,6 +87,12 @@ class Strategy(Remembered, Evaluated):
         self._step = StepMean()
         self.frozen_work: list[str] = []
         """What of the work is done once, in words."""
+
+    @property
+    def reads(self) -> int:
+        """Width of the vectors that the head reads."""
+        hidden = self.encoder.hidden_size
+        return COMPARED * hidden + 1 if self.task.apart else hidden
 
     # what a subclass may change -----------------------------------------------------------------------------------
 
@@ -111,8 +122,10 @@ class Strategy(Remembered, Evaluated):
         Here: the hidden states under the lowest layer that learns, for the training and the
         validation examples. They are those of evaluation mode; dropout stays in the layers that learn.
         """
+        data.single_step = False
         depth, layers = self.frozen_layers, len(layer_groups(self.encoder.backbone)) - 1
-        plain = self.encoder_config.layers == "last" and data.settings.truncation != "windows"
+        parts = data.settings.truncation == "windows" or self.task.apart
+        plain = self.encoder_config.layers == "last" and not parts
         if plain and boundary.can_be_cut(self.encoder.backbone) and frozen.pays(depth, layers, work.epochs):
             values = frozen.Values(
                 field="states",
@@ -195,8 +208,13 @@ class Strategy(Remembered, Evaluated):
 
         Returns:
             ``[batch, hidden]`` and None; for tagging ``[batch, words, hidden]`` and ``[batch, words]``; for heads that
-            read tokens ``[rows, length, hidden]`` and ``[rows, length]``.
+            read tokens ``[rows, length, hidden]`` and ``[rows, length]``; for pairs apart what `compared` gives.
         """
+        vectors, mask = self.vectors(batch)
+        return (compared(vectors), None) if self.task.apart else (vectors, mask)
+
+    def vectors(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What `represent` gives, but for pairs apart the vectors of both texts ``[batch, 2, hidden]``."""
         if batch.features is not None:
             return batch.features, batch.word_mask if batch.words is not None else batch.attention_mask
         if batch.states is None:
@@ -211,6 +229,8 @@ class Strategy(Remembered, Evaluated):
                 return tokens, batch.attention_mask
             return packing.pad(tokens[0])[: batch.rows], packing.mask[: batch.rows]
         pooled = self.encoder.pool(tokens, batch.attention_mask, packing)[: batch.rows]
+        if self.task.apart:
+            return pooled.view(-1, 2, pooled.shape[-1]), None
         return (pooled if batch.documents is None else document_mean(pooled, batch.documents, batch.weights)), None
 
     def forward(self, batch: Batch) -> Tensor:

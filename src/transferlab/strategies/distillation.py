@@ -101,7 +101,7 @@ class Distillation(Strategy):
             if isinstance(teacher.module, nn.Module):
                 teacher.module.to(work.device)
             for values in self._answers(teacher) if self.is_taught else []:
-                self._keep(data, data.with_encoder(teacher.encoder), work, values)
+                self._keep(data, data.with_encoder(teacher.encoder, teacher.apart), work, values)
         return data
 
     def without_effect(self) -> dict[str, str]:
@@ -154,19 +154,17 @@ class Distillation(Strategy):
             answers.append(frozen.Values("teacher", max(len(self.task.labels), 1), _words, key, logits))
         if self.beta:
             self._check_vectors(teacher)
-            answers.append(
-                frozen.Values("teacher_vectors", self.encoder.hidden_size, _words, ("vectors", teacher.module), vectors)
-            )
+            answers.append(frozen.Values("teacher_vectors", self.reads, _words, ("vectors", teacher.module), vectors))
         return answers
 
     def _check_vectors(self, teacher: Teacher) -> None:
         module = teacher.module
-        width = module.encoder.hidden_size if isinstance(module, Strategy) else 0
+        width = module.reads if isinstance(module, Strategy) else 0
         alike = isinstance(module, Strategy) and (self.task.kind == "tagging" or not module.head.reads_tokens)
-        if not alike or width != self.encoder.hidden_size:
+        if not alike or width != self.reads:
             raise TransferlabError(
                 f"model.beta: the vectors of {self.teacher_name} ({width or 'unknown'} wide) cannot be compared with "
-                f"the student's ({self.encoder.hidden_size} wide); set beta: 0 or take a run as wide as the student."
+                f"the student's ({self.reads} wide); set beta: 0 or take a run as wide as the student."
             )
 
     def _keep(self, data: TaskDataModule, view: TaskDataModule, work: Work, values: frozen.Values) -> None:

@@ -1,17 +1,22 @@
 """Feature extraction: the encoder is frozen, only the head learns."""
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
 
 from transferlab.encoders import EncoderConfig
+from transferlab.ground.errors import TransferlabError
 from transferlab.learning.cache import Work
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_1e3
-from transferlab.strategies import frozen
+from transferlab.strategies import frozen, solved
 from transferlab.strategies.base import Strategy
-from transferlab.tasks import TaskDataModule, TaskSpec
+from transferlab.strategies.solved import Found, Solver
+from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import EncodedSplit
 
 
@@ -28,6 +33,9 @@ class FeatureExtraction(Strategy):
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
         loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
+        solver: ``lbfgs``: a linear head is solved to convergence in one step over all training examples, with the L2
+            penalty that is best on the validation set; optimizer and schedule then play no part. ``sgd`` or null: the
+            head is trained by the optimizer in batches.
     """
 
     def __init__(
@@ -38,15 +46,28 @@ class FeatureExtraction(Strategy):
         optimizer: OptimizerCallable = adamw_1e3,
         schedule: Schedule = Schedule(warmup=0.05),  # noqa: B008  frozen
         loss: LossForm | None = None,
+        solver: Solver | None = None,
     ) -> None:
+        if solver == "lbfgs":
+            solved.refuse(head, loss, encoder.layers)
         super().__init__(task, encoder, head, optimizer, schedule, loss)
         self.encoder.backbone.requires_grad_(False)
+        self.is_solved = solver == "lbfgs"
+        self._solve: Callable[[], Found] | None = None
+        self._found: dict[str, str] = {}
 
     def without_effect(self) -> dict[str, str]:
         """Adds the dropout of the frozen encoder."""
         keys = ("dropout", "attention_dropout")
         set_ = [key for key in keys if getattr(self.encoder_config, key) is not None]
-        return super().without_effect() | {f"encoder.{key}": "the frozen encoder drops nothing" for key in set_}
+        found = super().without_effect() | {f"encoder.{key}": "the frozen encoder drops nothing" for key in set_}
+        if self.is_solved and self.head_config.lr is not None:
+            found["model.head.lr"] = "a solved head has no learning rate"
+        return found
+
+    def findings(self) -> dict[str, str]:
+        """Which penalty was chosen."""
+        return self._found
 
     def train(self, mode: bool = True) -> "FeatureExtraction":
         """Keeps the encoder in evaluation mode: without dropout its output is the same every time."""
@@ -65,13 +86,79 @@ class FeatureExtraction(Strategy):
             reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling)
             values = frozen.Values(
                 field="features",
-                width=self.encoder.hidden_size,
+                width=self.encoder.hidden_size * (2 if self.task.apart else 1),
                 lengths=self._lengths,
                 key=(*reads, self.encoder),
-                compute=lambda batch: self.represent(batch)[0],
+                compute=lambda batch: self.vectors(batch)[0],
             )
             self.keep_frozen(data, work, values, [data.part_rows("train"), data.part_rows("validation"), *tests])
+        data.single_step = self.is_solved
+        if self.is_solved:
+            self._prepare(data)
         return data
+
+    # a solved head ------------------------------------------------------------------------------------------------
+
+    def _prepare(self, data: TaskDataModule) -> None:
+        """Turns the training examples into a single step.
+
+        Raises:
+            TransferlabError: The features are not cached, or the examples are drawn anew in every epoch.
+        """
+        if "features" not in data.attached:
+            raise TransferlabError(
+                f"model.solver: lbfgs needs cached features, but {self.frozen_work[-1]}; change that, or set "
+                "model.solver: sgd."
+            )
+        if data.sampling:
+            raise TransferlabError(
+                f"data.sampling: {data.sampling} draws examples anew in every epoch, but model.solver: lbfgs sees all "
+                "of them at once; set model.loss: weighted, or model.solver: sgd."
+            )
+        self._solve = lambda: self._solution(data)
+
+    @torch.inference_mode()
+    def _solution(self, data: TaskDataModule) -> Found:
+        parts = [
+            solved.part(solved.whole_batches(data, *data.part_rows(name)), lambda batch: self.represent(batch)[0])
+            for name in ("train", "validation")
+        ]
+        weights = self.weights()
+        return solved.solve(self.task, *parts, None if weights is None else weights.cpu())
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """A step of the optimizer; or the one step that solves the head, whose loss has no gradient to follow."""
+        if not self.is_solved:
+            return super().training_step(batch, batch_idx)
+        if self._solve is None:
+            raise TransferlabError(
+                "model.solver: lbfgs needs cached features: train with callbacks=transferlab.run_callbacks(), or with "
+                "transferlab.FrozenWork() among them."
+            )
+        found = self._solve()
+        with torch.no_grad():
+            self.head.out.weight.copy_(found.linear.weight)
+            self.head.out.bias.copy_(found.linear.bias)
+        self._found = {"solver": found.in_words}
+        # there is nothing better to come
+        self.trainer.should_stop = True
+        loss = torch.stack([parameter.sum() for parameter in self.head.parameters()]).sum() * 0 + found.loss
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.index))
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Those of `Strategy`; for a solved head one that counts its step and moves nothing."""
+        return torch.optim.SGD(self.head.parameters(), lr=0.0) if self.is_solved else super().configure_optimizers()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds which penalty was chosen."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["transferlab"] |= {"found": dict(self._found)} if self._found else {}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Checks that a checkpoint fits, and reads which penalty was chosen."""
+        super().on_load_checkpoint(checkpoint)
+        self._found = dict(checkpoint.get("transferlab", {}).get("found", {}))
 
     def _lengths(self, split: EncodedSplit) -> Any:
         if split.words is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from transferlab.tasks import Batch
@@ -50,6 +51,27 @@ def document_mean(rows: Tensor, documents: Tensor, weights: Tensor | None = None
     count = int(documents.max()) + 1
     sums = rows.new_zeros(count, *rows.shape[1:]).index_add(0, documents, rows * shares)
     return sums / shares.new_zeros(count, *shares.shape[1:]).index_add(0, documents, shares)
+
+
+COMPARED = 4
+"""Widths of a vector in what `compared` gives, beside the cosine."""
+
+
+def compared(pairs: Tensor) -> Tensor:
+    """How the vectors of two texts compare: ``u, v, |u - v|, sqrt(h) u * v, sqrt(h) cos(u, v)``.
+
+    u and v are brought to length one first. The factors, with h the width of a vector, give products and cosine the
+    size of the other parts; they lean a head that is solved with a penalty on the cosine.
+
+    Args:
+        pairs: ``[batch, 2, hidden]``.
+
+    Returns:
+        ``[batch, 4 hidden + 1]`` in float32.
+    """
+    u, v = F.normalize(pairs.float(), dim=-1).unbind(1)
+    product = u * v * u.shape[-1] ** 0.5
+    return torch.cat([u, v, (u - v).abs(), product, product.sum(-1, keepdim=True)], -1)
 
 
 def best_sequences(

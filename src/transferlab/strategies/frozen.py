@@ -11,12 +11,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from transferlab.ground.progress import counted
-from transferlab.learning.cache import Store, Work, fingerprint, obstacle, place, row_array
+from transferlab.learning.cache import RowArray, Store, Work, fingerprint, obstacle, others, place, row_array
 from transferlab.tasks import Batch, TaskDataModule
 from transferlab.tasks.batch import EncodedSplit
 
 Parts = list[tuple[str, Any]]
 """Splits and row numbers in them."""
+Taken = tuple[RowArray, Any]
+CHUNK = 512
+"""Rows that are copied at once from one array to another."""
 
 
 class Values(NamedTuple):
@@ -48,6 +51,9 @@ def pays(depth: int, layers: int, epochs: int) -> bool:
 def keep(data: TaskDataModule, work: Work, values: Values, parts: Parts, view: TaskDataModule | None = None) -> str:
     """Computes values for some rows, or reads them, and attaches them to the data.
 
+    Rows that were computed for other runs before, such as those of another seed or a smaller part of the training
+    examples, are taken over.
+
     Args:
         data: The rows.
         work: How it is to be done.
@@ -69,22 +75,57 @@ def keep(data: TaskDataModule, work: Work, values: Values, parts: Parts, view: T
     if problem := obstacle(stores.values(), work.config.limit_gb):
         return f"{values.field} in every step: {problem}"
     known = all(store.path.exists() for store, _ in stores.values())
-    started, size = time.perf_counter(), 0.0
+    started, size, anew = time.perf_counter(), 0.0, 0
     for split, rows in wanted.items():
         encoded = source.encoded(split)
-        batches = partial(_batches, source.loader(split, rows, packed=False), work, values)
-        kept = row_array(stores[split][0], encoded, rows, values.lengths(encoded), batches)
+        lengths, store = values.lengths(encoded), stores[split][0]
+        there = store.path.exists()
+        taken, missing = ([], rows) if there else _taken(encoded, rows, lengths, store, key)
+        anew += 0 if there else len(missing)
+        batches = partial(_all, source, split, missing, taken, work, values)
+        kept = row_array(store, encoded, rows, lengths, batches)
         data.attach(values.field, split, kept)
         size += kept.size_mb
-    how = "read from disk" if known else f"computed in {time.perf_counter() - started:.1f} s"
-    return f"{values.field} of {sum(map(len, wanted.values())):,} examples, {how}, {size:,.0f} MB"
+    count = sum(map(len, wanted.values()))
+    part = "" if anew == count else f"{anew:,} of them "
+    how = f"{part}computed in {time.perf_counter() - started:.1f} s" if anew and not known else "read from disk"
+    return f"{values.field} of {count:,} examples, {how}, {size:,.0f} MB"
 
 
 def _store(split: EncodedSplit, rows: Any, key: str, work: Work, values: Values) -> tuple[Store, int]:
     lengths = values.lengths(split)
     vectors = len(rows) if lengths is None else int(lengths[rows].sum())
-    name = fingerprint(split.fingerprint, rows, key)
+    name = _shared(split, key) + fingerprint(rows)[:16]
     return place(name, work.config, lengths is not None), vectors * values.width
+
+
+def _shared(split: EncodedSplit, key: str) -> str:
+    """How the names of all arrays begin that hold the same values of a split, each of some of its rows."""
+    return fingerprint(split.fingerprint, key)[:24]
+
+
+def _taken(split: EncodedSplit, rows: Any, lengths: Any, store: Store, key: str) -> tuple[list[Taken], Any]:
+    """Arrays of earlier runs with the rows that are taken from each, and the rows that none of them has."""
+    found: list[Taken] = []
+    for array in others(store, _shared(split, key), split, lengths):
+        there = array.place[rows] >= 0
+        if there.any():
+            found.append((array, rows[there]))
+            rows = rows[~there]
+        if not len(rows):
+            break
+    return found, rows
+
+
+def _all(
+    source: TaskDataModule, split: str, missing: Any, taken: list[Taken], work: Work, values: Values
+) -> Iterator[tuple[Any, Tensor]]:
+    """The values of the rows that are taken over, and of those that are computed."""
+    for array, rows in taken:
+        for part in np.array_split(rows, -(-len(rows) // CHUNK)):
+            yield part, array.take(part)
+    if len(missing):
+        yield from _batches(source.loader(split, missing, packed=False), work, values)
 
 
 @torch.inference_mode()

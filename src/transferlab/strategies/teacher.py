@@ -32,12 +32,14 @@ class Teacher(NamedTuple):
         encoder: Names the tokenizer.
         labels: Label names in the order of the logits.
         kind: Kind of task that it was trained for.
+        apart: Whether it encodes the two texts of a pair one by one.
     """
 
     module: Callable[[Batch], Tensor]
     encoder: EncoderConfig
     labels: tuple[str, ...]
     kind: str
+    apart: bool = False
 
 
 def load_teacher(name: str, task: TaskSpec) -> Teacher:
@@ -49,7 +51,7 @@ def load_teacher(name: str, task: TaskSpec) -> Teacher:
     run = find_run(name)
     if run is not None:
         model = restore(run)
-        teacher = Teacher(model, model.encoder_config, model.task.labels, model.task.kind)
+        teacher = Teacher(model, model.encoder_config, model.task.labels, model.task.kind, model.task.apart)
     else:
         teacher = _hub_teacher(name, task)
     if teacher.kind != task.kind:

@@ -20,7 +20,8 @@ CUT = -1
 class Batch(NamedTuple):
     """A padded or a packed batch.
 
-    ``rows`` equals ``batch`` except with ``truncation: windows``, where a document fills several rows. Packed, all of
+    ``rows`` equals ``batch`` except with ``truncation: windows``, where a document fills several rows, and with
+    ``pairs: apart``, where the two texts of an example are the two rows of a document. Packed, all of
     them lie one after the other in a single row: ``[rows, length]`` is then ``[1, tokens]``.
 
     Attributes:
@@ -37,8 +38,8 @@ class Batch(NamedTuple):
         weights: For windows, how much each row counts in its document: its tokens ``[rows]``; None: all alike.
         teacher: Teacher logits ``[batch, classes]``, ``[batch]`` or ``[batch, words, classes]``.
         teacher_vectors: What the teacher's head reads ``[batch, hidden]`` or ``[batch, words, hidden]``.
-        features: Frozen features that replace the encoder ``[batch, hidden]`` or ``[batch, words, hidden]``; there are
-            no token ids then, ``[rows, 0]``.
+        features: Frozen features that replace the encoder ``[batch, hidden]``, ``[batch, words, hidden]`` or for pairs
+            apart ``[batch, 2, hidden]``; there are no token ids then, ``[rows, 0]``.
         states: Hidden states at the top of the frozen layers, which replace them ``[rows, length, hidden]``.
         packing: Where each of the ``rows`` lies in a packed batch; those of filling come last. None where padded.
     """
@@ -123,7 +124,7 @@ class EncodedSplit:
         types: Segment numbers beside `ids`.
         labels: ``[rows]`` array, for tagging one ragged row per sentence; None without labels.
         words: For tagging, the position of each word's first piece, -1 where it was cut off.
-        windows: Lengths of the windows of each document.
+        windows: Lengths of the windows of each document, or of the two texts of each pair.
         pad_id: Token id of padding.
         fingerprint: Names the token ids by all that decides them.
         origin: Where the rows were read from.

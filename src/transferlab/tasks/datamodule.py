@@ -61,6 +61,9 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         train_examples: Number of training examples to train on, stratified.
         test_examples: Number of examples of each test split to test on, the same ones for every seed; null: all.
         predict: Splits to predict, ``split`` or ``config/split``; null: those of the task that the data has.
+        pairs: ``joint``: the two texts of a pair are one sequence, each token reads both; ``apart``: each text is
+            encoded by itself, and the head reads how their vectors compare; without effect on single texts. null:
+            ``joint``.
         windows: How ``windows`` are cut and counted: ``even`` spreads a text over as few windows as it needs, and each
             counts by its tokens; ``full`` fills window after window, and a short last one counts as much as any other.
             null: ``even``; in runs of earlier releases ``full``, the only way that they knew.
@@ -98,6 +101,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         windows: Windows | None = None,
         max_unknown: float | None = None,
         sampling: Literal["balanced"] | None = None,
+        pairs: Literal["joint", "apart"] | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
     ) -> None:
@@ -117,7 +121,7 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             protocol = splits.folded(protocol, folds, fold, test_examples)
             source = replace(source, test=(source.train,), predict=source.predict or source.test)
         splits.refuse_idle_groups(source, protocol)
-        settings = Settings(max_length, truncation, windows or "even")
+        settings = Settings(max_length, truncation, windows or "even", pairs == "apart" and len(source.text) > 1)
         TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -129,6 +133,8 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
         self.attached: dict[str, dict[str, Attached]] = {}
         self.validated: int | None = None
         """Examples of the validation set that are validated on; None: all."""
+        self.single_step = False
+        """Whether an epoch is one step over all training examples, of which no features are read."""
         self._begun = (0, 0)
         self._order: BucketBatchSampler | None = None
         self._check_batches()
@@ -150,18 +156,24 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
                 "data.max_tokens: with data.truncation: windows all windows of a document share a batch, however many "
                 "they are; leave data.max_tokens out and set data.batch_size."
             )
+        if budget is not None and self.settings.apart:
+            raise TransferlabError(
+                "data.max_tokens: with data.pairs: apart the two texts of an example share a batch, however long they "
+                "are; leave data.max_tokens out and set data.batch_size."
+            )
         if self.packed and self.encoder.architecture == "bilstm":
             raise TransferlabError(
                 "data.packed: a BiLSTM reads its rows one token after the other, so it cannot read packed rows; set "
                 "data.packed: false."
             )
 
-    def with_encoder(self, encoder: EncoderConfig) -> "TaskDataModule":
-        """The same rows and parts, tokenised for another encoder."""
+    def with_encoder(self, encoder: EncoderConfig, apart: bool = False) -> "TaskDataModule":
+        """The same rows and parts, tokenised for another encoder, the texts of a pair together or apart."""
         other = copy.copy(self)
+        other.settings = self.settings._replace(apart=apart)
         other.encoder, other._encoded, other.attached = encoder, {}, {}
         # a teacher need not be one that reads packed rows, and it reads them once
-        other.packed = False
+        other.packed = other.single_step = False
         return other
 
     def validating_on(self, most: int) -> "TaskDataModule":
@@ -203,7 +215,8 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training batches, length-bucketed or packed; after a restart without those that are done."""
-        loader = self.loader(*self.part_rows("train"), shuffle=True)
+        split, rows = self.part_rows("train")
+        loader = self._whole(split, rows) if self.single_step else self.loader(split, rows, shuffle=True)
         self._order = cast(BucketBatchSampler, loader.batch_sampler)
         self._order.resume(*self._begun)
         return loader
@@ -291,6 +304,15 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )
+
+    def _whole(self, split: str, rows: np.ndarray[Any, Any]) -> DataLoader[Batch]:
+        """All of some rows as one batch of labels."""
+        encoded = self.encoded(split)
+        view = Examples(encoded, rows, collate=partial(encoded.collate, ids=False))
+        world = self.trainer.world_size if self.trainer else 1
+        sampler = BucketBatchSampler(view.lengths, len(rows), shuffle=True, world_size=world)
+        # no rank is named: each of them has the whole
+        return DataLoader(view, batch_sampler=sampler, collate_fn=_identity)  # type: ignore[arg-type]
 
     def _shape(self) -> Shape | None:
         """The one shape of packed training batches under a budget."""

@@ -77,7 +77,8 @@ class TaskRows:
         """Facts that the model needs; reads the training examples where the labels are to be inferred."""
         if self._spec is None:
             tests = test_names(self.source.test)
-            spec = TaskSpec(self.task, self.source.kind, self.labels.names, (), tests, self.labels.scheme)
+            facts = (self.labels.names, (), tests, self.labels.scheme, self.settings.apart)
+            spec = TaskSpec(self.task, self.source.kind, *facts)
             metrics = self.source.metrics or KINDS[self.source.kind].usual(spec)
             self._spec = spec._replace(metrics=tuple(metrics))
         return self._spec

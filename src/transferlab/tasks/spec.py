@@ -22,6 +22,7 @@ class TaskSpec(NamedTuple):
         metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
         tests: Names of the test splits in metric keys, ``test`` first.
         scheme: For tagging, how the user's files spell the tags; None: as `labels` do.
+        apart: Whether two texts are encoded one by one, and the head reads how they compare.
     """
 
     name: str
@@ -30,6 +31,7 @@ class TaskSpec(NamedTuple):
     metrics: tuple[str, ...]
     tests: tuple[str, ...] = ("test",)
     scheme: Scheme | None = None
+    apart: bool = False
 
     @property
     def outputs(self) -> int:

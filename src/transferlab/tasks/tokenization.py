@@ -34,11 +34,13 @@ class Settings(NamedTuple):
         max_length: Tokens per sequence, special tokens included.
         truncation: Which part of a long text is kept.
         windows: How ``windows`` are cut.
+        apart: Whether the two texts of a pair are sequences of their own.
     """
 
     max_length: int
     truncation: Truncation
     windows: Windows = "even"
+    apart: bool = False
 
     @property
     def even(self) -> bool:
@@ -48,7 +50,8 @@ class Settings(NamedTuple):
     @property
     def key(self) -> tuple[Any, ...]:
         """What decides the token ids; as long as it was where nothing of it is new."""
-        return (self.max_length, self.truncation, *(["even"] if self.even else []))
+        new = [name for name, there in (("even", self.even), ("apart", self.apart)) if there]
+        return (self.max_length, self.truncation, *new)
 
 
 def encode_split(
@@ -159,7 +162,7 @@ def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizer
 def _encoder_of(
     source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
 ) -> Callable[[Columns], Columns]:
-    special = tokenizer.num_special_tokens_to_add(pair=len(source.text) > 1)
+    special = tokenizer.num_special_tokens_to_add(pair=len(source.text) > 1 and not settings.apart)
     if settings.max_length <= special:
         raise TransferlabError(
             f"data.max_length: {settings.max_length} leaves no room for text beside {special} special tokens."
@@ -169,6 +172,8 @@ def _encoder_of(
             raise TransferlabError(f"data.truncation: {settings.truncation!r} is not for tagging; use head.")
         prefix = word_prefix(tokenizer)
         return lambda columns: _encode_words(columns[source.text[0]], tokenizer, settings, prefix)
+    if settings.apart and settings.truncation == "head":
+        return lambda columns: _encode_apart([columns[name] for name in source.text], tokenizer, settings)
     if settings.truncation == "head":
         return lambda columns: _encode_head([columns[name] for name in source.text], tokenizer, settings)
     if len(source.text) > 1:
@@ -187,6 +192,21 @@ def _encode_head(texts: list[list[str]], tokenizer: "PreTrainedTokenizerFast", s
     if "token_type_ids" in encoded:
         columns["types"] = encoded["token_type_ids"]
     return columns
+
+
+def _encode_apart(texts: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:
+    """Each text as a sequence of its own; those of an example one after the other, as windows lie."""
+    ids, lost = [], []
+    for column in texts:
+        sequences, places = encode_starts(column, tokenizer, settings.max_length)
+        ids.append(sequences)
+        lost.append(cuts.of_texts([column], places, settings.max_length))
+    rows = list(zip(*ids, strict=True))
+    return {
+        "ids": [[token for sequence in row for token in sequence] for row in rows],
+        "windows": [[len(sequence) for sequence in row] for row in rows],
+        "cut": [[max(cut[0] for cut in row), sum(cut[1] for cut in row)] for row in zip(*lost, strict=True)],
+    }
 
 
 def _encode_parts(texts: list[str], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:

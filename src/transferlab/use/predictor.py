@@ -109,8 +109,9 @@ class Predictor(Answering[EncodedSplit]):
 def _reading(run: Path) -> tuple[Source, Settings]:
     """Columns, kind and length of a run's texts, from its configuration; its data are not looked at."""
     data = _arguments(run)
-    settings = Settings(data.max_length, data.truncation, data.windows or "even")
-    return data.source or TASKS[data.task], settings
+    source = data.source or TASKS[data.task]
+    apart = data.pairs == "apart" and len(source.text) > 1
+    return source, Settings(data.max_length, data.truncation, data.windows or "even", apart)
 
 
 def _arguments(run: Path) -> Any:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
+from transferlab.learning import convex
 from transferlab.learning.imbalance import LossForm, class_weights, reweighted
 from transferlab.tasks.spec import TaskSpec
 
@@ -111,6 +112,30 @@ class Learned(ABC):
     def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
         """The value of each metric that the task names."""
         return {name: members[name].compute() for name in names}
+
+    # a linear head, solved --------------------------------------------------------------------------------------------
+
+    def solved(
+        self,
+        basis: convex.Basis,
+        labels: Tensor,
+        task: TaskSpec,
+        strength: float,
+        weights: Tensor | None,
+        start: convex.Linear | None,
+    ) -> convex.Linear:
+        """The linear head of the least loss with an L2 penalty.
+
+        Args:
+            basis: The features of the training examples, for tagging of their words.
+            labels: Their labels ``[rows]``, for multilabel ``[rows, labels]``.
+            task: Names the labels.
+            strength: C, the inverse of the penalty.
+            weights: What each label weighs, see `weights`; None: all alike.
+            start: The solution at another strength, to start from.
+        """
+        factors = None if weights is None else self.weight_of(labels, weights)
+        return convex.multinomial(basis, labels, len(task.labels), strength, factors, start)
 
     # classical baselines ------------------------------------------------------------------------------------------
 

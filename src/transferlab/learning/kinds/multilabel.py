@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.classification import MultilabelExactMatch, MultilabelF1Score
 
+from transferlab.learning import convex
 from transferlab.learning.imbalance import flag_weights
 from transferlab.learning.kinds.base import Array, Factory, Learned
 from transferlab.tasks.kinds.multilabel import FEWEST
@@ -82,6 +83,19 @@ class Multilabel(Learned):
             for n in range(gold.shape[1])
         ]
         return torch.tensor(found, dtype=torch.float32)
+
+    def solved(
+        self,
+        basis: convex.Basis,
+        labels: Tensor,
+        task: TaskSpec,
+        strength: float,
+        weights: Tensor | None,
+        start: convex.Linear | None,
+    ) -> convex.Linear:
+        """One label against the rest."""
+        factors = None if weights is None else self.weight_of(labels, weights)
+        return convex.one_against_rest(basis, labels, strength, factors, start)
 
     # classical baselines ------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanSquaredError
 
+from transferlab.learning import convex
 from transferlab.learning.kinds.base import Factory, Learned
 from transferlab.learning.scores import Pearson, Spearman
 from transferlab.tasks.spec import TaskSpec
@@ -45,6 +46,18 @@ class Regression(Learned):
     def answers(self, decoded: Tensor) -> Tensor:
         """The prediction in float32."""
         return decoded.float()
+
+    def solved(
+        self,
+        basis: convex.Basis,
+        labels: Tensor,
+        task: TaskSpec,
+        strength: float,
+        weights: Tensor | None,
+        start: convex.Linear | None,
+    ) -> convex.Linear:
+        """Ridge regression."""
+        return convex.ridge(basis, labels, strength)
 
     def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
         """The mean."""

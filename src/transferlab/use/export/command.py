@@ -61,6 +61,11 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
     """
     predictor = Predictor.load(run, device="cpu")
     model = predictor.model
+    if predictor.task.apart:
+        raise TransferlabError(
+            f"--format {form}: {run} was trained with data.pairs: apart, whose two encodings of an example no export "
+            "holds; `transferlab predict` and tl.Predictor use the run itself."
+        )
     encoded, pieces = _samples(predictor)
     reads = form_of(model, encoded.collate([0, 1]))
     fresh = folder.with_name(f"{folder.name}.part")

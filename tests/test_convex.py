@@ -1,5 +1,7 @@
 """Solved heads: the solution is scikit-learn's, and a run with one is a run like any other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -188,6 +190,34 @@ def test_data_that_a_head_was_solved_on_still_train_another_strategy_in_batches(
     module.attached = {}
     FullFineTuning(module.spec, tiny_encoder).wrap_data(module)
     assert len(module.train_dataloader()) > 1
+
+
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+def test_of_a_mix_the_layers_are_chosen_that_have_the_least_loss_on_the_validation_set(kind, data, tiny_encoder, fit):
+    module = data(kind)
+    model = build(module, replace(tiny_encoder, layers="mix"))
+    fit(model, model.wrap_data(module, EXACT))
+    losses, heads = {}, {}
+    for number in range(2, 0, -1):
+        # the same layer as the top one of a shallower encoder
+        encoder = replace(tiny_encoder, keep_layers=tuple(range(number)))
+        single = data(kind, encoder=encoder)
+        alone = build(single, encoder)
+        fit(alone, alone.wrap_data(single, EXACT))
+        losses[f"layer {number} of 2"] = float(alone.findings()["solver"].split("loss ")[1].split()[0])
+        heads[f"layer {number} of 2"] = alone
+    said = model.findings()
+    assert float(said["solver"].split("loss ")[1].split()[0]) <= min(losses.values())
+    assert "of 4 mixes" in said["layers"]
+    chosen = said["layers"].split(", of")[0]
+    if chosen in losses:
+        torch.testing.assert_close(model.head.out.weight, heads[chosen].head.out.weight, atol=1e-3, rtol=1e-3)
+    assert model.encoder.mix.weights.sum() == pytest.approx(1)
+    batch = next(iter(module.whole_split("test")))
+    plain = module.encoded("test").collate(batch.index.tolist())
+    torch.testing.assert_close(logits_of(model, batch), logits_of(model, plain), atol=1e-4, rtol=0)
+    with pytest.raises(TransferlabError, match="encoder.pooling: max"):
+        build(module, replace(tiny_encoder, layers="mix", pooling="max"))
 
 
 def test_a_weighted_loss_weighs_the_examples(data, tiny_encoder, fit):

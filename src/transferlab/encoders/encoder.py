@@ -35,6 +35,13 @@ class LayerMix(nn.Module):
         """Share of each hidden state ``[layers]``, summing to one."""
         return self.scores.softmax(0)
 
+    def choose(self, weights: Tensor) -> None:
+        """Takes given shares ``[layers]``, which sum to one, in place of learned ones."""
+        with torch.no_grad():
+            # a finite score whose share is 0
+            self.scores.copy_(weights.log().clamp(min=-1e4))
+            self.gamma.fill_(1)
+
     def forward(self, states: tuple[Tensor, ...]) -> Tensor:
         """Mixes ``layers`` tensors of ``[batch, length, hidden]`` into one."""
         return self.gamma * torch.einsum("k,kblh->blh", self.weights, torch.stack(states))
@@ -86,25 +93,41 @@ class Encoder(nn.Module):
         Raises:
             TransferlabError: A packed row, and an encoder that cannot read it.
         """
-        inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if packing is not None:
-            enable_packing(self.backbone)
-            inputs |= packed_inputs(self.backbone, packing)
-        if token_type_ids is not None:
-            inputs["token_type_ids"] = token_type_ids
         if self.config.layers == "last":
+            inputs = self._inputs(input_ids, attention_mask, token_type_ids, packing)
             last: Tensor = self.backbone(**inputs).last_hidden_state
             return last
-        states = self.backbone(**inputs, output_hidden_states=True).hidden_states
+        states = self.states(input_ids, attention_mask, token_type_ids, packing)
         match self.config.layers:
             case "second_to_last":
-                return states[-2]  # type: ignore[no-any-return]
+                return states[-2]
             case "sum_last_four":
                 return torch.stack(states[-4:]).sum(0)
             case "concat_last_four":
                 return torch.cat(states[-4:], dim=-1)
         assert self.mix is not None
         return self.mix(states)  # type: ignore[no-any-return]
+
+    def states(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        packing: Packing | None = None,
+    ) -> tuple[Tensor, ...]:
+        """All hidden states, the embeddings first; arguments and shapes as in `forward`."""
+        inputs = self._inputs(input_ids, attention_mask, token_type_ids, packing)
+        states: tuple[Tensor, ...] = self.backbone(**inputs, output_hidden_states=True).hidden_states
+        return states
+
+    def _inputs(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None, packing: Packing | None
+    ) -> dict[str, Any]:
+        inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if packing is not None:
+            enable_packing(self.backbone)
+            inputs |= packed_inputs(self.backbone, packing)
+        return inputs if token_type_ids is None else inputs | {"token_type_ids": token_type_ids}
 
     def below(self, depth: int, inputs: dict[str, Tensor]) -> Tensor:
         """Hidden states above layer `depth` (from 1), ``[batch, length, hidden]``; `inputs` as for `forward`."""

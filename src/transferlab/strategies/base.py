@@ -221,6 +221,10 @@ class Strategy(Remembered, Evaluated):
             tokens = self.encoder(**encoder_inputs(batch))
         else:
             tokens = self.encoder.above(self._cut, batch.states, encoder_inputs(batch))
+        return self.read(tokens, batch)
+
+    def read(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What `vectors` gives, from the token vectors of a batch."""
         if batch.words is not None:
             return first_pieces(tokens, batch.words), batch.word_mask
         packing = batch.packing

@@ -15,6 +15,7 @@ from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_1e3
 from transferlab.strategies import frozen, solved
 from transferlab.strategies.base import Strategy
+from transferlab.strategies.forward import encoder_inputs
 from transferlab.strategies.solved import Found, Solver
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import EncodedSplit
@@ -24,7 +25,7 @@ class FeatureExtraction(Strategy):
     """Trains a head on the output of a frozen encoder in evaluation mode.
 
     The features are computed once, in the precision of the Trainer, and kept on disk, unless they change during
-    training (a learned layer mix) or take too much room (`cache.limit_gb`).
+    training (a layer mix that is not solved) or take too much room (`cache.limit_gb`).
 
     Args:
         task: Facts about the task; linked from the data.
@@ -34,7 +35,8 @@ class FeatureExtraction(Strategy):
         schedule: Learning rate over the run.
         loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
         solver: ``lbfgs``: a linear head is solved to convergence in one step over all training examples, with the L2
-            penalty that is best on the validation set; optimizer and schedule then play no part. ``sgd`` or null: the
+            penalty that is best on the validation set, and with `encoder.layers` ``mix`` on the best layer or mean of
+            layers; optimizer and schedule then play no part. ``sgd`` or null: the
             head is trained by the optimizer in batches.
     """
 
@@ -49,7 +51,7 @@ class FeatureExtraction(Strategy):
         solver: Solver | None = None,
     ) -> None:
         if solver == "lbfgs":
-            solved.refuse(head, loss, encoder.layers)
+            solved.refuse(head, loss, encoder)
         super().__init__(task, encoder, head, optimizer, schedule, loss)
         self.encoder.backbone.requires_grad_(False)
         self.is_solved = solver == "lbfgs"
@@ -77,7 +79,7 @@ class FeatureExtraction(Strategy):
 
     def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
         """Computes the features of all rows that are trained, selected or tested on, or reads them."""
-        if self.encoder.mix is not None:
+        if self.encoder.mix is not None and not self.is_solved:
             self.frozen_work.append("features in every step: the layer mix is trained")
         elif self.head.reads_tokens and data.settings.truncation == "windows":
             self.frozen_work.append("features in every step: the windows of a document are not cached one by one")
@@ -86,16 +88,34 @@ class FeatureExtraction(Strategy):
             reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling)
             values = frozen.Values(
                 field="features",
-                width=self.encoder.hidden_size * (2 if self.task.apart else 1),
+                width=self.encoder.hidden_size * (2 if self.task.apart else 1) * self._layers,
                 lengths=self._lengths,
                 key=(*reads, self.encoder),
-                compute=lambda batch: self.vectors(batch)[0],
+                compute=self._all_layers if self.encoder.mix else lambda batch: self.vectors(batch)[0],
             )
             self.keep_frozen(data, work, values, [data.part_rows("train"), data.part_rows("validation"), *tests])
         data.single_step = self.is_solved
         if self.is_solved:
             self._prepare(data)
         return data
+
+    @property
+    def _layers(self) -> int:
+        """Hidden states that are cached of each text or word."""
+        return 1 if self.encoder.mix is None else len(self.encoder.mix.scores)
+
+    def _all_layers(self, batch: Batch) -> Tensor:
+        """What `vectors` gives, from every hidden state ``[batch, ..., layers, hidden]``."""
+        states = self.encoder.states(**encoder_inputs(batch))
+        return torch.stack([self.read(tokens, batch)[0] for tokens in states], -2)
+
+    def vectors(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Those of `Strategy`; where all hidden states are cached, their mix."""
+        vectors, mask = super().vectors(batch)
+        mix = self.encoder.mix
+        if mix is not None and batch.features is not None:
+            vectors = torch.einsum("...kh,k->...h", vectors, (mix.gamma * mix.weights).to(vectors.device))
+        return vectors, mask
 
     # a solved head ------------------------------------------------------------------------------------------------
 
@@ -119,12 +139,23 @@ class FeatureExtraction(Strategy):
 
     @torch.inference_mode()
     def _solution(self, data: TaskDataModule) -> Found:
-        parts = [
-            solved.part(solved.whole_batches(data, *data.part_rows(name)), lambda batch: self.represent(batch)[0])
-            for name in ("train", "validation")
-        ]
-        weights = self.weights()
-        return solved.solve(self.task, *parts, None if weights is None else weights.cpu())
+        weights, mix = self.weights(), self.encoder.mix
+        weights = None if weights is None else weights.cpu()
+        batches = [list(solved.whole_batches(data, *data.part_rows(name))) for name in ("train", "validation")]
+
+        def best(name: str, shares: Tensor | None) -> tuple[Found, str, Tensor | None]:
+            if mix is not None and shares is not None:
+                mix.choose(shares)
+            parts = [solved.part(part, lambda batch: self.represent(batch)[0]) for part in batches]
+            return solved.solve(self.task, *parts, weights), name, shares
+
+        choices = solved.mixes(self._layers).items() if mix is not None else [("", None)]
+        found, name, shares = min((best(*choice) for choice in choices), key=lambda one: one[0].validation)
+        self._found = {"solver": found.in_words}
+        if mix is not None and shares is not None:
+            mix.choose(shares)
+            self._found["layers"] = f"{name}, of {len(choices)} mixes that were solved, by the same loss"
+        return found
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A step of the optimizer; or the one step that solves the head, whose loss has no gradient to follow."""
@@ -139,7 +170,6 @@ class FeatureExtraction(Strategy):
         with torch.no_grad():
             self.head.out.weight.copy_(found.linear.weight)
             self.head.out.bias.copy_(found.linear.bias)
-        self._found = {"solver": found.in_words}
         # there is nothing better to come
         self.trainer.should_stop = True
         loss = torch.stack([parameter.sum() for parameter in self.head.parameters()]).sum() * 0 + found.loss

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning import convex
 from transferlab.learning.heads import HeadConfig
@@ -74,7 +75,7 @@ class Part(NamedTuple):
         return float(kind.reweighted(logits, labels, None, "weighted", weights))
 
 
-def refuse(head: HeadConfig, loss: LossForm | None, layers: str) -> None:
+def refuse(head: HeadConfig, loss: LossForm | None, encoder: EncoderConfig) -> None:
     """Refuses what makes a problem that is not convex, or none on cached features.
 
     Raises:
@@ -83,7 +84,6 @@ def refuse(head: HeadConfig, loss: LossForm | None, layers: str) -> None:
     reasons = {
         f"model.head.kind: {head.kind}": head.kind != "linear",
         "model.loss: focal": loss == "focal",
-        "encoder.layers: mix": layers == "mix",
     }
     for key, unfit in reasons.items():
         if unfit:
@@ -91,6 +91,24 @@ def refuse(head: HeadConfig, loss: LossForm | None, layers: str) -> None:
                 f"model.solver: lbfgs solves a convex problem, which {key} is not; set model.solver: sgd (and "
                 "trainer.max_epochs), or change that key."
             )
+    if encoder.layers == "mix" and encoder.pooling == "max":
+        raise TransferlabError(
+            "encoder.pooling: max of a mix is no mix of vectors that can be cached; with encoder.layers: mix and "
+            "model.solver: lbfgs take mean or cls."
+        )
+
+
+def mixes(layers: int) -> dict[str, Tensor]:
+    """The mixes of hidden states that are compared, by name: each one, the mean of the last four, the mean of all.
+
+    Args:
+        layers: Number of hidden states, the embeddings included.
+    """
+    single = {f"layer {number} of {layers - 1}": row for number, row in enumerate(torch.eye(layers))}
+    single["the embeddings"] = single.pop(f"layer 0 of {layers - 1}")
+    means = {"the mean of the last four": 4} if layers > 4 else {}
+    tops = {name: (torch.arange(layers) >= layers - count) / count for name, count in means.items()}
+    return single | tops | {"the mean of all": torch.full((layers,), 1 / layers)}
 
 
 def whole_batches(data: TaskDataModule, split: str, rows: "np.ndarray[Any, Any]") -> Iterator[Batch]:

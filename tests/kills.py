@@ -88,6 +88,9 @@ CASES = {
         "FullFineTuning", {"unfreeze_at": [3, 9, 11], "unfreeze_schedule": "layer"}, {STEPS: 1}, SOME
     ),
     "frozen, kept features": Case("FeatureExtraction", {}, {STEPS: 1}, SOME),
+    "pairs apart": Case(
+        "FullFineTuning", {}, {STEPS: 2, "data.init_args.task": "demo_pairs", "data.init_args.pairs": "apart"}, SOME
+    ),
     "frozen layers, kept states": Case("FullFineTuning", {"top_layers": 1}, {STEPS: 2}, SOME),
     "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
     "from scratch": Case("FromScratch", {}, {STEPS: 2}, SOME),

@@ -1,7 +1,11 @@
 """Solved heads: the solution is scikit-learn's, and a run with one is a run like any other."""
 
+import json
+import signal
 from dataclasses import replace
+from functools import partial
 
+import kills
 import numpy as np
 import pytest
 import torch
@@ -14,6 +18,7 @@ from transferlab.learning import convex
 from transferlab.learning.cache import CacheConfig, Work
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import class_weights, flag_weights
+from transferlab.learning.optim import Schedule
 from transferlab.strategies import FeatureExtraction, FullFineTuning, solved
 
 STRENGTHS = (1e-2, 1.0, 1e2)
@@ -159,6 +164,14 @@ def test_the_head_is_scikit_learns_at_the_strength_that_is_best_on_the_validatio
     np.testing.assert_allclose(found, known.predict_proba(vectors), atol=1e-4)
 
 
+def test_rates_that_a_solved_head_does_not_read_are_told(data, tiny_encoder):
+    module = data()
+    assert not build(module, tiny_encoder).without_effect()
+    options = {"optimizer": partial(torch.optim.AdamW, lr=0.5), "schedule": Schedule("cosine")}
+    told = build(module, tiny_encoder, head=HeadConfig(lr=0.1), **options).without_effect()
+    assert set(told) == {"model.head.lr", "model.optimizer", "model.schedule"}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -218,6 +231,22 @@ def test_of_a_mix_the_layers_are_chosen_that_have_the_least_loss_on_the_validati
     torch.testing.assert_close(logits_of(model, batch), logits_of(model, plain), atol=1e-4, rtol=0)
     with pytest.raises(TransferlabError, match="encoder.pooling: max"):
         build(module, replace(tiny_encoder, layers="mix", pooling="max"))
+
+
+@pytest.mark.slow
+def test_a_solved_run_that_is_killed_anywhere_ends_as_one_left_alone(tmp_path, tiny_folder):
+    options = {"data.init_args.task": "demo_pairs", "data.init_args.pairs": "apart", "encoder.layers": "mix"}
+    arguments = {"solver": "lbfgs", "head": {"kind": "linear"}}
+    kills.write_experiment(tmp_path, tiny_folder, "FeatureExtraction", arguments, {kills.STEPS: 1, **options})
+    assert kills.transferlab(tmp_path, *kills.FIT, "runs/whole") == 0, kills.output(tmp_path)
+    for moment in ("on_train_batch_start", "on_train_batch_end", "on_train_epoch_end", "on_train_end"):
+        hook = kills.Hook(0, moment=moment)
+        assert kills.transferlab(tmp_path, *kills.FIT, "runs/killed", hook=hook) == -signal.SIGKILL
+    assert kills.transferlab(tmp_path, *kills.FIT, "runs/killed") == 0, kills.output(tmp_path)
+    kills.check_equal(tmp_path / "runs" / "killed", tmp_path / "runs" / "whole")
+    one, other = (json.loads((tmp_path / "runs" / name / "summary.json").read_text()) for name in ("killed", "whole"))
+    assert one["findings"] == other["findings"]
+    assert one["layer_mix"] == other["layer_mix"]
 
 
 def test_a_weighted_loss_weighs_the_examples(data, tiny_encoder, fit):

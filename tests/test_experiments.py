@@ -127,4 +127,5 @@ def test_every_strategy_is_built_and_configures_its_optimizer(strategy, parser, 
         return
     trainer = fit(model, model.wrap_data(module), limit_train_batches=1, gradient_clip_val=1.0)
     assert trainer.global_step == 1
-    assert trainer.optimizers[0].defaults["fused"]
+    # a solved head has none
+    assert trainer.optimizers[0].defaults["fused"] or strategy == "feature_extraction"

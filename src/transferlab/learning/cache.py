@@ -86,7 +86,7 @@ def fingerprint(*parts: Any) -> str:
         if isinstance(part, nn.Module):
             for name, value in sorted(part.state_dict().items()):
                 digest.update(name.encode())
-                digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+                digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy())
         elif isinstance(part, np.ndarray):
             digest.update(np.ascontiguousarray(part).tobytes())
         else:

@@ -20,6 +20,9 @@ from transferlab.strategies.solved import Found, Solver
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import EncodedSplit
 
+SCHEDULE = Schedule(warmup=0.05)
+"""That of a head that is trained in steps."""
+
 
 class FeatureExtraction(Strategy):
     """Trains a head on the output of a frozen encoder in evaluation mode.
@@ -46,7 +49,7 @@ class FeatureExtraction(Strategy):
         encoder: EncoderConfig,
         head: HeadConfig = HeadConfig(kind="mlp"),  # noqa: B008  frozen
         optimizer: OptimizerCallable = adamw_1e3,
-        schedule: Schedule = Schedule(warmup=0.05),  # noqa: B008  frozen
+        schedule: Schedule = SCHEDULE,
         loss: LossForm | None = None,
         solver: Solver | None = None,
     ) -> None:
@@ -63,8 +66,14 @@ class FeatureExtraction(Strategy):
         keys = ("dropout", "attention_dropout")
         set_ = [key for key in keys if getattr(self.encoder_config, key) is not None]
         found = super().without_effect() | {f"encoder.{key}": "the frozen encoder drops nothing" for key in set_}
-        if self.is_solved and self.head_config.lr is not None:
-            found["model.head.lr"] = "a solved head has no learning rate"
+        if self.is_solved:
+            one = [torch.nn.Parameter(torch.zeros(1))]
+            given = {
+                "model.head.lr": self.head_config.lr is not None,
+                "model.optimizer": self.optimizer(one).defaults != adamw_1e3(one).defaults,
+                "model.schedule": self.schedule != SCHEDULE,
+            }
+            found |= {key: "a solved head takes no steps along a gradient" for key, there in given.items() if there}
         return found
 
     def findings(self) -> dict[str, str]:
@@ -90,7 +99,8 @@ class FeatureExtraction(Strategy):
                 field="features",
                 width=self.encoder.hidden_size * (2 if self.task.apart else 1) * self._layers,
                 lengths=self._lengths,
-                key=(*reads, self.encoder),
+                # without the mix, which is chosen afterwards
+                key=(*reads, self.encoder.backbone),
                 compute=self._all_layers if self.encoder.mix else lambda batch: self.vectors(batch)[0],
             )
             self.keep_frozen(data, work, values, [data.part_rows("train"), data.part_rows("validation"), *tests])

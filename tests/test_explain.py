@@ -147,6 +147,8 @@ def test_words_of_tokens(tokenizer):
 def test_words_of_pairs_tails_and_windows(tokenizer):
     pair = read([split("the a"), split("you")], False, tokenizer, Settings(64, "head"))
     assert pair.owners == [[SPECIAL, 0, 1, SPECIAL, 2, SPECIAL]]
+    apart = read([split("the a"), split("you")], False, tokenizer, Settings(64, "head", apart=True))
+    assert apart.owners == [[SPECIAL, 0, 1, SPECIAL], [SPECIAL, 2, SPECIAL]]
     text = [split("the a of and to in")]
     assert read(text, False, tokenizer, Settings(5, "head")).owners == [[SPECIAL, 0, 1, 2, SPECIAL]]
     assert read(text, False, tokenizer, Settings(5, "tail")).owners == [[SPECIAL, 3, 4, 5, SPECIAL]]

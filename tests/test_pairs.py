@@ -16,6 +16,7 @@ from transferlab.strategies import Distillation, FeatureExtraction, FromScratch,
 from transferlab.strategies.forward import compared
 from transferlab.strategies.teacher import Teacher
 from transferlab.tasks import TaskDataModule
+from transferlab.use.explanation.explainer import Explainer
 from transferlab.use.export.command import export
 from transferlab.use.predictor import Predictor
 
@@ -145,6 +146,19 @@ def test_a_predictor_gives_what_the_run_gives(module, tiny_encoder):
     )
     wanted = logits_of(model, batch).softmax(-1).max(-1).values
     np.testing.assert_allclose([answer["probability"] for answer in answers], wanted, atol=1e-5)
+
+
+def test_attributions_of_a_pair_apart_add_up(module, tiny_encoder):
+    model = FullFineTuning(module.spec, tiny_encoder).eval().requires_grad_(False)
+    row = module.rows("test").rows[0]
+    explainer = Explainer(Predictor(model, module.source, module.settings), orders=2)
+    _, found = explainer({name: row[name] for name in module.source.text})
+    for one in found:
+        record = one.record()
+        assert {word["text"] for word in record["words"]} == {0, 1}
+        values = [word["attribution"] for word in record["words"] if word["attribution"] is not None]
+        gained = record["score"] - record["score_without_words"]
+        assert sum(values) + record["no_word"] == pytest.approx(gained, rel=0.02)
 
 
 def test_what_cannot_be_is_refused_by_name(module, files, tiny_encoder, monkeypatch, tmp_path):

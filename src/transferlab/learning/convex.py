@@ -191,7 +191,7 @@ def _lbfgs(
         value = value.double() / rows + (penalty * point.square()).sum() / 2
         return float(value), gradient.reshape(-1).numpy()
 
-    options = {"maxiter": 2000, "maxfun": 4000, "maxcor": 20, "ftol": 1e-14, "gtol": TOLERANCE}
+    options = {"maxiter": 500, "maxfun": 1000, "maxcor": 20, "ftol": 1e-14, "gtol": TOLERANCE}
     found = minimize(objective, first.reshape(-1).numpy(), jac=True, method="L-BFGS-B", options=options)
     point = torch.from_numpy(found.x).view(-1, outputs)
     return basis.back(point[:-1] * scale[:, None], point[-1])

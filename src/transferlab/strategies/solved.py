@@ -18,8 +18,8 @@ from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import Examples
 
 Solver = Literal["lbfgs", "sgd"]
-STRENGTHS = tuple(10.0 ** (number / 2) for number in range(-6, 9))
-"""Inverse strengths of the L2 penalty that are compared, from 0.001 to 10,000."""
+STRENGTHS = tuple(10.0 ** (number / 2) for number in range(-8, 7))
+"""Inverse strengths of the L2 penalty that are compared, from 0.0001 to 1,000."""
 PATIENCE = 2
 """Weaker penalties that may bring nothing better before the search ends."""
 SENTENCES = 256

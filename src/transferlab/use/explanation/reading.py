@@ -60,6 +60,13 @@ def read(texts: Sequence[Words], tagging: bool, tokenizer: Any, settings: Settin
         )
         return Reading(list(texts), [[SPECIAL if word is None else word for word in encoded.word_ids()]])
     starts = [0, *accumulate(len(text.words) for text in texts)]
+    if settings.apart:
+        rows = []
+        for text, first in zip(texts, starts[:-1], strict=True):
+            encoding = tokenizer(text.text, truncation=True, max_length=settings.max_length)[0]
+            places = zip(encoding.sequence_ids, encoding.offsets, strict=True)
+            rows.append([SPECIAL if part is None else _owner(text, first, *place) for part, place in places])
+        return Reading(list(texts), rows)
     if settings.truncation == "head":
         encoding = tokenizer(*(text.text for text in texts), truncation=True, max_length=settings.max_length)[0]
         row = [

@@ -152,9 +152,9 @@ class RowArray(NamedTuple):
         if self.offsets is None:
             return _decoded(np.ascontiguousarray(self.values[places]))
         ragged = Ragged(self.values, self.offsets)
-        rows = [ragged.row(place) for place in places]
-        out = np.zeros((len(rows), max(map(len, rows)), *self.values.shape[1:]), dtype=self.values.dtype)
-        for target, row in zip(out, rows, strict=True):
+        found = [ragged.row(place) for place in places]
+        out = np.zeros((len(found), max(map(len, found)), *self.values.shape[1:]), dtype=self.values.dtype)
+        for target, row in zip(out, found, strict=True):
             target[: len(row)] = row
         return _decoded(out)
 

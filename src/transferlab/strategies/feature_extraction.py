@@ -156,8 +156,8 @@ class FeatureExtraction(Strategy):
         def best(name: str, shares: Tensor | None) -> tuple[Found, str, Tensor | None]:
             if mix is not None and shares is not None:
                 mix.choose(shares)
-            parts = [solved.part(part, lambda batch: self.represent(batch)[0]) for part in batches]
-            return solved.solve(self.task, *parts, weights), name, shares
+            train, validation = (solved.part(part, lambda batch: self.represent(batch)[0]) for part in batches)
+            return solved.solve(self.task, train, validation, weights), name, shares
 
         choices = solved.mixes(self._layers).items() if mix is not None else [("", None)]
         found, name, shares = min((best(*choice) for choice in choices), key=lambda one: one[0].validation)

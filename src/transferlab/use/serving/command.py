@@ -62,7 +62,7 @@ def exported(name: str, root: Path) -> Path:
     state = best.stat() if best.is_file() else None
     what = f"{found.resolve()} {state.st_mtime_ns if state else 0} {state.st_size if state else 0}"
     digest = hashlib.sha256(what.encode()).hexdigest()[:12]
-    folder = cache_folder() / "served" / f"{found.parent.name}-{digest}"
+    folder = cache_folder() / "served" / f"{found.resolve().parent.name}-{digest}"
     if not is_export(folder):
         print(f"exporting {found} to {folder}", file=sys.stderr)
         # in a process of its own: torch would stay in memory

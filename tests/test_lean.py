@@ -1,5 +1,6 @@
 """What a command imports before it works."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -74,3 +75,16 @@ def test_files_that_training_reads(tmp_path, monkeypatch, given, message):
         return
     with pytest.raises(TransferlabError, match=message):
         early.check_files(tree)
+
+
+@pytest.mark.parametrize("value", [None, True, 0, 1.5, "x", "a\0b", "é" * 300, [], ["a"], [[1]], {}, {"a": 1}])
+@pytest.mark.parametrize("keys", [1, 2, 3, 4, 5])
+def test_what_stands_in_place_of_files_is_left_to_the_parser_or_refused(value, keys):
+    path, tree = ["data", "init_args", "source", "files", "train"][:keys], value
+    for key in reversed(path):
+        tree = {key: tree}
+    with contextlib.suppress(TransferlabError):
+        early.check_files(tree)
+    for key in ("train", "test"):
+        with contextlib.suppress(TransferlabError):
+            early.check_files({"data": {"init_args": {"source": {"files": {"a": "b"}, key: value}}}})

@@ -132,17 +132,24 @@ def check_files(tree: Tree) -> None:
     Raises:
         TransferlabError: One is missing or empty.
     """
-    data: Any = tree["data"]
-    source: Any = data.get("init_args", {}).get("source") if isinstance(data, dict) else None
-    files: Any = source.get("files") if isinstance(source, dict) else None
-    if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
+    source = _inside(tree, "data", "init_args", "source")
+    files = _inside(source, "files")
+    if not files or not all(isinstance(file, str) for file in files.values()):
         # the parser has the words for it
         return
     tests = source.get("test") or ["test"]
-    wanted = (source.get("train") or "train", source.get("validation") or "validation", *tests)
-    for split in wanted if isinstance(tests, list) else ():
-        if split in files:
+    wanted = [source.get("train") or "train", source.get("validation") or "validation"]
+    for split in [*wanted, *(tests if isinstance(tests, list) else [])]:
+        if isinstance(split, str) and split in files:
             path_of(files, split)
+
+
+def _inside(tree: Tree, *keys: str) -> Tree:
+    """What lies below keys; nothing where one of them has no keys of its own."""
+    for key in keys:
+        found = tree.get(key)
+        tree = found if isinstance(found, dict) else {}
+    return tree
 
 
 def _top_level(given: Sequence[str]) -> Tree:

@@ -1,5 +1,6 @@
 """The user's files as rows."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +49,8 @@ def path_of(files: Mapping[str, str], split: str) -> Path:
     if split not in files:
         raise TransferlabError(f"data.source.files: no file for split {split!r}; there are {sorted(files)}.")
     path = Path(files[split])
-    if not path.is_file():
+    # unlike pathlib's, it takes any name, one that no file can have too
+    if not os.path.isfile(path):
         raise TransferlabError(f"data.source.files.{split}: no such file: {path}")
     if path.stat().st_size == 0:
         raise TransferlabError(f"data.source.files.{split}: {path} is empty.")

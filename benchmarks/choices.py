@@ -63,7 +63,16 @@ CHOICES: dict[str, Choice] = {
     "windows": Choice(
         "feature_extraction",
         # a batch counts documents, and a long one has ten windows
-        {"data.truncation": "windows", "data.max_length": 128, "data.batch_size": 8, "data.eval_batch_size": 8},
+        {
+            "data.truncation": "windows",
+            "data.max_length": 128,
+            "data.batch_size": 8,
+            "data.eval_batch_size": 8,
+            "model.solver": None,
+            "model.head.kind": "mlp",
+            "model.head.unit": None,
+            "trainer.max_epochs": 20,
+        },
         {"full, counted alike": {"data.windows": "full"}, "even, by tokens": {"data.windows": "even"}},
     ),
     "prompt": Choice("prompt_tuning", {}, rates(5e-3, 2e-2, 5e-2, 1e-1, 3e-1)),

@@ -52,8 +52,8 @@ class Arm(NamedTuple):
 
 ARMS = {
     "stepped": Arm("joint", "last", {"head": HeadConfig("mlp")}, 20),
-    "solved": Arm("apart", "last", {"head": HeadConfig(), "solver": "lbfgs"}, 1),
-    "solved, best layer": Arm("apart", "mix", {"head": HeadConfig(), "solver": "lbfgs"}, 1),
+    "solved": Arm("apart", "last", {"head": HeadConfig(unit=True), "solver": "lbfgs"}, 1),
+    "solved, best layer": Arm("apart", "mix", {"head": HeadConfig(unit=True), "solver": "lbfgs"}, 1),
 }
 OURS = "solved"
 

@@ -26,7 +26,8 @@ Tree = dict[str, Any]
 # variant: the strategy file, and what is laid over its `model.init_args`
 VARIANTS: dict[str, tuple[str, Tree]] = {
     "full": ("full_finetuning", {}),
-    "frozen": ("feature_extraction", {"head": {"kind": "linear"}}),
+    # stepped as on the other side, over as many epochs
+    "frozen": ("feature_extraction", {"solver": None, "head": {"kind": "linear", "unit": None}}),
     "top_layer": ("top_layers", {"top_layers": 1}),
     "top_layer_uncached": ("top_layers", {"top_layers": 1}),
     "lora": ("lora", {}),

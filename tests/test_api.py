@@ -19,7 +19,7 @@ from transferlab.training.resume import Resumable
 
 WAYS = {
     "lora": (tl.ParameterEfficient, {"method": tl.LoRA(r=2)}, {}),
-    "frozen features": (tl.FeatureExtraction, {"head": tl.HeadConfig(), "solver": "lbfgs"}, {}),
+    "frozen features": (tl.FeatureExtraction, {"head": tl.HeadConfig(unit=True), "solver": "lbfgs"}, {}),
     "cached hidden states": (tl.FullFineTuning, {"top_layers": 1}, {}),
     "packed": (tl.FullFineTuning, {"optimizer": lambda p: torch.optim.SGD(p, lr=0.1)}, {"packed": True}),
 }

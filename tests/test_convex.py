@@ -147,14 +147,17 @@ def test_a_run_takes_one_step_to_the_solution(kind, data, tiny_encoder, fit, tmp
     torch.testing.assert_close(logits_of(fresh, batch), logits_of(model, batch), atol=0, rtol=0)
 
 
-def test_the_head_is_scikit_learns_at_the_strength_that_is_best_on_the_validation_set(data, tiny_encoder, fit, few):
+@pytest.mark.parametrize("unit", [None, True])
+def test_the_head_is_scikit_learns_at_the_strength_that_is_best_on_the_validation_set(
+    unit, data, tiny_encoder, fit, few
+):
     module = data("classification")
-    model = build(module, tiny_encoder)
+    model = build(module, tiny_encoder, head=HeadConfig(unit=unit))
     fit(model, model.wrap_data(module, EXACT))
     parts = {}
     for part in ("train", "validation"):
         (batch,) = solved.whole_batches(module, *module.part_rows(part))
-        parts[part] = batch.features.double().numpy(), batch.labels.numpy()
+        parts[part] = model.head.scaled(batch.features).double().numpy(), batch.labels.numpy()
     x, y = parts["validation"]
     losses = {}
     for strength in solved.STRENGTHS:
@@ -166,7 +169,8 @@ def test_the_head_is_scikit_learns_at_the_strength_that_is_best_on_the_validatio
     known = logistic(best).fit(*parts["train"])
     found = logits_of(model, next(iter(module.whole_split("test")))).softmax(-1)
     fresh = module.loader("test", np.arange(8))
-    vectors = next(iter(fresh)).features.double().numpy()
+    vectors = model.head.scaled(next(iter(fresh)).features).double().numpy()
+    assert (np.allclose(np.linalg.norm(vectors, axis=1), 1)) == bool(unit)
     np.testing.assert_allclose(found, known.predict_proba(vectors), atol=1e-4)
 
 

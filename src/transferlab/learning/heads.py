@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlab.encoders.recurrent import run_lstm
@@ -25,6 +26,8 @@ class HeadConfig:
         lr: Learning rate of the head; null: the one of the optimizer.
         decoding: For tagging: ``argmax`` of each word, or ``constrained``, the best sequence of tags that
             their scheme allows.
+        unit: Whether vectors are brought to length one first, as sentence encoders are compared; null: no. How two
+            texts compare (`data.pairs` ``apart``) is of such vectors anyway.
     """
 
     kind: Literal["linear", "mlp", "bilstm"] = "linear"
@@ -33,6 +36,7 @@ class HeadConfig:
     dropout: float = 0.1
     lr: float | None = None
     decoding: Literal["argmax", "constrained"] = "argmax"
+    unit: bool | None = None
 
     def __post_init__(self) -> None:
         at_least(0, model__head__hidden=self.hidden)
@@ -62,6 +66,7 @@ class Head(nn.Module):
             )
         self.tagging = task.kind == "tagging"
         self.kind = KINDS[task.kind]
+        self.unit = bool(config.unit) and not task.apart
         hidden = config.hidden or width
         self.dropout = nn.Dropout(config.dropout)
         self.lstm: nn.LSTM | None = None
@@ -80,6 +85,10 @@ class Head(nn.Module):
         """Whether the head wants token vectors even where the task has one label per text."""
         return self.lstm is not None
 
+    def scaled(self, vectors: Tensor) -> Tensor:
+        """The vectors, with `HeadConfig.unit` at length one."""
+        return F.normalize(vectors, dim=-1) if self.unit else vectors
+
     def forward(self, vectors: Tensor, mask: Tensor | None = None) -> Tensor:
         """Computes logits.
 
@@ -92,7 +101,7 @@ class Head(nn.Module):
         """
         # logits in float32: bf16 has 8 bits of mantissa, too few to rank by
         with torch.autocast(vectors.device.type, enabled=False):
-            hidden = self.dropout(vectors.to(self.out.weight.dtype))
+            hidden = self.dropout(self.scaled(vectors.to(self.out.weight.dtype)))
             if self.lstm is not None:
                 assert mask is not None
                 hidden = self.dropout(run_lstm(self.lstm, hidden, mask))

@@ -156,7 +156,9 @@ class FeatureExtraction(Strategy):
         def best(name: str, shares: Tensor | None) -> tuple[Found, str, Tensor | None]:
             if mix is not None and shares is not None:
                 mix.choose(shares)
-            train, validation = (solved.part(part, lambda batch: self.represent(batch)[0]) for part in batches)
+            train, validation = (
+                solved.part(part, lambda batch: self.head.scaled(self.represent(batch)[0])) for part in batches
+            )
             return solved.solve(self.task, train, validation, weights), name, shares
 
         choices = solved.mixes(self._layers).items() if mix is not None else [("", None)]

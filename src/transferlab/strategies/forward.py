@@ -58,10 +58,7 @@ COMPARED = 4
 
 
 def compared(pairs: Tensor) -> Tensor:
-    """How the vectors of two texts compare: ``u, v, |u - v|, sqrt(h) u * v, sqrt(h) cos(u, v)``.
-
-    u and v are brought to length one first. The factors, with h the width of a vector, give products and cosine the
-    size of the other parts; they lean a head that is solved with a penalty on the cosine.
+    """How the vectors of two texts compare: ``u, v, |u - v|, u * v, cos(u, v)``, u and v brought to length one first.
 
     Args:
         pairs: ``[batch, 2, hidden]``.
@@ -70,7 +67,7 @@ def compared(pairs: Tensor) -> Tensor:
         ``[batch, 4 hidden + 1]`` in float32.
     """
     u, v = F.normalize(pairs.float(), dim=-1).unbind(1)
-    product = u * v * u.shape[-1] ** 0.5
+    product = u * v
     return torch.cat([u, v, (u - v).abs(), product, product.sum(-1, keepdim=True)], -1)
 
 

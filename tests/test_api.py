@@ -19,7 +19,7 @@ from transferlab.training.resume import Resumable
 
 WAYS = {
     "lora": (tl.ParameterEfficient, {"method": tl.LoRA(r=2)}, {}),
-    "frozen features": (tl.FeatureExtraction, {"head": tl.HeadConfig(unit=True), "solver": "lbfgs"}, {}),
+    "frozen features": (tl.FeatureExtraction, {}, {}),
     "cached hidden states": (tl.FullFineTuning, {"top_layers": 1}, {}),
     "packed": (tl.FullFineTuning, {"optimizer": lambda p: torch.optim.SGD(p, lr=0.1)}, {"packed": True}),
 }
@@ -338,7 +338,7 @@ def differing(tree, other):
 
 LR, HEAD = "model.init_args.optimizer.init_args.lr", "model.init_args.head.lr"
 SHIPPED = {
-    "feature_extraction": (tl.FeatureExtraction, {"head": tl.HeadConfig(), "solver": "lbfgs"}, {}),
+    "feature_extraction": (tl.FeatureExtraction, {"head": tl.HeadConfig(unit=True), "solver": "lbfgs"}, {}),
     "full_finetuning": (tl.FullFineTuning, {}, {}),
     "top_layers": (tl.FullFineTuning, {"top_layers": 2}, {}),
     "gradual_unfreezing": (tl.FullFineTuning, {"unfreeze_every": 1, "layer_decay": 0.95}, {LR: (1e-4, 2e-4)}),

@@ -145,6 +145,9 @@ class RunRecorder(CostCounter):
         lines = self._gathered(trainer)
         if trainer.is_global_zero and not self._beside("validate", trainer, lines):
             self._validated(lines, _metrics(trainer, "val/"), validated.learned(pl_module), pl_module)
+            if self.summary["status"] == "finished":
+                # no test follows that would write it
+                self._write("finished")
 
     def selected(self, trainer: L.Trainer, model: Strategy, known: validated.Validation, checkpoint: Path) -> None:
         """Takes the validation that a checkpoint was written after as the one of record.

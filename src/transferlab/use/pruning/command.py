@@ -17,7 +17,7 @@ from transferlab.ground.progress import counted
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.record import setting
-from transferlab.strategies import Strategy
+from transferlab.strategies import Strategy, content
 from transferlab.strategies.teacher import restore
 from transferlab.training.checkpoints import AtomicCheckpointIO
 from transferlab.use.pruning.importance import importance, keep
@@ -119,7 +119,8 @@ def _write(folder: Path, source: Path, model: Strategy, summary: dict[str, Any],
     tree["run"]["experiment"] = experiment
     tree["checkpoint"] = {**(tree.get("checkpoint") or {}), "dirpath": str(folder / "checkpoints")}
     tree["trainer"]["default_root_dir"] = str(folder)
-    checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
+    # the rest of it says of which step and of which release of Lightning it is
+    checkpoint = content.read(source / "checkpoints" / "best.ckpt") | {"state_dict": model.state_dict()}
     model.on_save_checkpoint(checkpoint)
     path = folder / "checkpoints" / "best.ckpt"
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)

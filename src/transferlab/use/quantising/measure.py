@@ -18,8 +18,8 @@ from transferlab.use.quantising.labelled import Examples
 Array = np.ndarray[Any, Any]
 BATCH = 32
 """Texts of a batch, where batches are measured."""
-TOGETHER = 300
-"""Examples that are asked alone too, at most, where answers in batches count."""
+TOGETHER = {False: 300, True: 1000}
+"""Examples that are asked alone and in batches too, at most; more where all are asked alone anyway."""
 LATENCY = 8
 """Examples that are timed, from the whole range of lengths, as in the record of a run."""
 TIMES = 3
@@ -55,10 +55,11 @@ def measure(model: Exported, examples: Examples) -> Measured:
     what, alone = model.facts.quantised or "float32", model.facts.alone
     encoded, lengths = model.encode(examples.columns)
     rows = list(range(len(examples.gold)))
-    both = [] if not model.facts.quantised else rows if alone else rows[:TOGETHER]
+    both = rows[: TOGETHER[alone]] if model.facts.quantised else []
     single = {row: model.answer(encoded, [row])[0] for row in counted(rows if alone else both, f"{what}, alone")}
-    # in the order of the file, so that short ones are padded
-    parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    # what is compared in the order of the file, so that short ones are padded
+    rest = [] if alone else sorted(rows[len(both) :], key=lambda row: int(lengths[row]))
+    parts = [some[start : start + BATCH] for some in (both, rest) for start in range(0, len(some), BATCH)]
     batched = {r["id"]: r for part in counted(parts, f"{what}, in batches") for r in model.answer(encoded, part)}
     answers = single if alone else batched
     differ = changed(model.task, [single[row] for row in both], [batched[row] for row in both]) if both else None

@@ -18,7 +18,8 @@ from benchmarks.table import facts, markdown, show
 from benchmarks.tree import Failed, measure
 
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-OFFLINE = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+USUAL = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+"""Of both sides; compiled modules are kept from one command to the next, as they are in any installation."""
 HEADINGS = (
     "Work",
     "Against",
@@ -69,7 +70,7 @@ def once(side: Side, out: Path, seed: int) -> dict[str, Any]:
     Raises:
         Failed: It failed.
     """
-    for folder in side.fresh:
+    for folder in (*side.fresh, str(out)):
         empty(folder)
     out.parent.mkdir(parents=True, exist_ok=True)
 
@@ -77,7 +78,7 @@ def once(side: Side, out: Path, seed: int) -> dict[str, Any]:
         return [word.replace("{out}", str(out)).replace("{seed}", str(seed)) for word in words]
 
     variables = {name: value.replace("{out}", str(out)) for name, value in side.variables.items()}
-    variables = {**THREADS, **OFFLINE, **variables}
+    variables = {**THREADS, **USUAL, **variables}
     until = f"{out}/*/*/metrics.jsonl" if side.until_step else ""
     found: dict[str, Any] = {}
     for command in (side.command, *side.rest):

@@ -254,6 +254,7 @@ class Sides:
 
         if (tuned / "model.onnx").is_file():
             return []
+        print("training what predicts, and looking for the best batch of the pipeline ...", flush=True)
         once(self.fit("bench_full"), run, 0)
         once(self.script("trainer_text", "sst2"), tuned, 0)
         once(self.script("predict", "sst2", "--export", model=str(tuned)), tuned / "export", 0)

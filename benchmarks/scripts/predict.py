@@ -24,7 +24,7 @@ def with_onnx(model: str, texts: list[str], batch: int) -> list[str]:
     import onnxruntime
     from tokenizers import Tokenizer
 
-    names = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))["id2label"]
+    names = json.loads((Path(model) / "config.json").read_text(encoding="utf-8")).get("id2label", {})
     tokenizer = Tokenizer.from_file(str(Path(model) / "tokenizer.json"))
     tokenizer.enable_truncation(128)
     tokenizer.enable_padding(pad_id=0)
@@ -41,7 +41,7 @@ def with_onnx(model: str, texts: list[str], batch: int) -> list[str]:
             "attention_mask": np.array([row.attention_mask for row in rows], dtype=np.int64),
         }
         logits: Any = session.run(None, feeds)[0]
-        found += [names[str(number)] for number in logits.argmax(-1).tolist()]
+        found += [names.get(str(number), f"LABEL_{number}") for number in logits.argmax(-1).tolist()]
     return found
 
 

@@ -31,7 +31,7 @@ def made(tmp_path_factory, files, tiny_encoder):
     def get(kind="classification"):
         if kind not in known:
             run = run_of(
-                root / "runs" / kind.replace(" ", "_") / "one",
+                root / kind / "runs" / "py" / "one",
                 files,
                 tiny_encoder,
                 kind,

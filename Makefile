@@ -101,6 +101,31 @@ serve: ## Use a finished run | answer new texts over HTTP
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) serve '$(call given,RUN)' $(call given,ARGS)
 
+explain: ## Use a finished run | which words its answers come from
+#: RUN=lora_sst2 INPUT=new.csv
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) explain --run '$(call given,RUN)' $(if $(call given,INPUT),'$(call given,INPUT)') $(call given,ARGS)
+
+drift: ## Use a finished run | how new texts differ from its validation set
+#: RUN=lora_sst2 INPUT=new.csv
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) drift --run '$(call given,RUN)' $(if $(call given,INPUT),'$(call given,INPUT)') $(call given,ARGS)
+
+robustness: ## Use a finished run | its answers to typos, other case, synonyms and names
+#: RUN=lora_sst2
+	$(call need,RUN,lora_sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) robustness --run $(call given,RUN) $(call given,ARGS)
+
+update: ## Train | train a finished run on new examples, and on some of its old ones
+#: RUN=lora_sst2 DATA=new.csv
+	$(call need,RUN,lora_sst2)
+	$(call need,DATA,new.csv)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) update --run '$(call given,RUN)' --data '$(call given,DATA)' $(call given,ARGS)
+
 quantise: ## Use a finished run | int8 or float16, with what it costs
 #: RUN=lora_sst2 [FORM=int8-dynamic]
 	$(call need,RUN,lora_sst2)

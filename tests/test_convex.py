@@ -248,8 +248,9 @@ def test_of_a_mix_the_layers_are_chosen_that_have_the_least_loss_on_the_validati
 @pytest.mark.slow
 def test_a_solved_run_that_is_killed_anywhere_ends_as_one_left_alone(tmp_path, tiny_folder):
     options = {"data.init_args.task": "demo_pairs", "data.init_args.pairs": "apart", "encoder.layers": "mix"}
+    options |= {kills.STEPS: 1, "trainer.max_epochs": 1}
     arguments = {"solver": "lbfgs", "head": {"kind": "linear"}}
-    kills.write_experiment(tmp_path, tiny_folder, "FeatureExtraction", arguments, {kills.STEPS: 1, **options})
+    kills.write_experiment(tmp_path, tiny_folder, "FeatureExtraction", arguments, options)
     assert kills.transferlab(tmp_path, *kills.FIT, "runs/whole") == 0, kills.output(tmp_path)
     for moment in ("on_train_batch_start", "on_train_batch_end", "on_train_epoch_end", "on_train_end"):
         hook = kills.Hook(0, moment=moment)

@@ -185,7 +185,10 @@ class FeatureExtraction(Strategy):
         # there is nothing better to come
         self.trainer.should_stop = True
         loss = torch.stack([parameter.sum() for parameter in self.head.parameters()]).sum() * 0 + found.loss
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.index))
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, logger=False, batch_size=len(batch.index))
+        # at once: what Lightning logs at the end of an epoch is not in the checkpoint of that end
+        for logger in self.trainer.loggers:
+            logger.log_metrics({"train/loss": found.loss}, step=self.global_step)
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo 'install: Python 3.11 or later is needed: make install PYTHON=python3.11' >&2; exit 2; }
 	@echo 'installing into $(VENV); the first time takes minutes'
 	@test -x $(PY) || { echo 'making $(VENV)'; $(PYTHON) -m venv $(VENV); }
-	@$(PY) .ci/install --use-pep517 -c constraints.txt -e '.[demo,dev,bench,search,export]'
+	@$(PY) .ci/install --use-pep517 -c constraints.txt -e '.[demo,dev,bench,search,export,explain]'
 	@touch $@
 
 demo: $(STAMP) ## Start | strategies on a small generated task, compared; no network

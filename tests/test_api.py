@@ -367,6 +367,7 @@ SHIPPED = {
         {LR: (1e-3, 5e-3), "model.init_args.optimizer.init_args.weight_decay": (0.01, 0.0)},
     ),
     "prompt_tuning": (tl.ParameterEfficient, {"method": tl.PromptTuning()}, {LR: (1e-3, 5e-3)}),
+    "tuner": (tl.ParameterEfficient, {"method": tl.Tuner("miss", {"r": 8}, ("all",))}, {}),
 }
 """A shipped strategy: the class, what is given, and what is different all the same (class, shipped); docs/python.md."""
 

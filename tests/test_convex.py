@@ -240,7 +240,11 @@ def test_of_a_mix_the_layers_are_chosen_that_have_the_least_loss_on_the_validati
     assert float(model.encoder.mix.weights.sum()) == pytest.approx(1)
     batch = next(iter(module.whole_split("test")))
     plain = module.encoded("test").collate(batch.index.tolist())
-    torch.testing.assert_close(logits_of(model, batch), logits_of(model, plain), atol=1e-4, rtol=0)
+    found, wanted = logits_of(model, batch), logits_of(model, plain)
+    if kind == "tagging":
+        # no prediction is read where there is no word, or none that was read
+        found, wanted = found[batch.words >= 0], wanted[plain.words >= 0]
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
     with pytest.raises(TransferlabError, match="encoder.pooling: max"):
         build(module, replace(tiny_encoder, layers="mix", pooling="max"))
 

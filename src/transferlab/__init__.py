@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transferlab.adapters import Method as Method
     from transferlab.adapters import NormTuning as NormTuning
     from transferlab.adapters import PromptTuning as PromptTuning
+    from transferlab.adapters import Tuner as Tuner
     from transferlab.api.callbacks import run_callbacks as run_callbacks
     from transferlab.encoders.config import EncoderConfig as EncoderConfig
     from transferlab.ground.errors import TransferlabError as TransferlabError

@@ -71,7 +71,7 @@ class Prompted(nn.Module):
 
         self._check_length(input_ids.shape[1])
         words = cast("nn.Embedding", self.backbone.get_input_embeddings())(input_ids)
-        inputs = {"inputs_embeds": torch.cat([self.prompt.expand(len(words), -1, -1), words], dim=1)}
+        inputs = {"inputs_embeds": torch.cat([self.prompt.expand(words.shape[0], -1, -1), words], dim=1)}
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         inputs["attention_mask"] = self._prepend(mask, 1)
         if token_type_ids is not None:
@@ -91,7 +91,8 @@ class Prompted(nn.Module):
 
     def _prepend(self, values: torch.Tensor, value: int) -> torch.Tensor:
         """Puts a constant in front of `[batch, length]`, once for each prompt token."""
-        return torch.cat([values.new_full((len(values), len(self.prompt)), value), values], dim=1)
+        # its shape, not its len: that would be a constant in an exported graph
+        return torch.cat([values.new_full((values.shape[0], len(self.prompt)), value), values], dim=1)
 
     def _cut(self, state: torch.Tensor) -> torch.Tensor:
         return state[:, len(self.prompt) :]

@@ -17,7 +17,7 @@ from transferlab.learning.losses import example_losses
 from transferlab.strategies.teacher import restore
 from transferlab.use.pruning.command import prune
 from transferlab.use.pruning.importance import Mask, importance, keep
-from transferlab.use.quantising.labelled import data_of
+from transferlab.use.reread import data_of
 
 KEPT = ((0, 2), (1,), (0, 1, 2, 3), (3, 0))
 

@@ -1,6 +1,7 @@
 """Quantised forms of a run: measured beside float32, refused where they change too much, settings of their own."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -109,6 +110,18 @@ def test_forms_are_settings_of_their_own(made, tmp_path):
     # those who read runs only do not see them
     assert [path for path, _ in run_folder.summaries(root)] == [run]
     assert found["onnx"]["metrics"]["test/accuracy"] == pytest.approx(full["metrics"]["test/accuracy"])
+
+
+def test_an_export_of_other_weights_is_no_form_of_the_run(made, tmp_path):
+    run, source = made()
+    copy = tmp_path / "runs" / "py" / "one"
+    shutil.copytree(run, copy)
+    known = facts.read(source)
+    assert labelled.run_of(known, tmp_path / "runs") == copy
+    (copy / "checkpoints" / "best.ckpt").write_bytes(b"trained again")
+    assert labelled.run_of(known, tmp_path / "runs") is None
+    (copy / "checkpoints" / "best.ckpt").unlink()
+    assert labelled.run_of(known, tmp_path / "runs") is None
 
 
 def test_an_experiment_may_be_called_forms(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -17,7 +18,8 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.record.folder import retests
 from transferlab.tasks import TaskSpec
 from transferlab.use.labelled import Labelled, judge, of_file, own_test
-from transferlab.use.predictor import data_of
+from transferlab.use.quantising import labelled as quantising
+from transferlab.use.reread import data_of
 from transferlab.use.robustness import perturbations, wordnet
 from transferlab.use.robustness.measure import measure, perturbed
 from transferlab.use.robustness.options import NAMES, main
@@ -155,7 +157,7 @@ def run(trained, tmp_path, monkeypatch):
 
 def test_what_is_judged_is_what_was_tested(run):
     predictor = tl.Predictor.load(run, device="cpu")
-    examples = own_test(predictor, data_of(run, predictor.model))
+    examples = own_test(predictor, data_of(run))
     found = judge(predictor, examples)
     recorded = [json.loads(line) for line in (run / "predictions" / "test.jsonl").read_text().splitlines()]
     assert [(one["id"], one["prediction"], one["label"]) for one in found.records] == [
@@ -195,6 +197,34 @@ def test_robustness_is_kept_beside_the_record_and_reported(run, monkeypatch, cap
     page = (run.parents[2] / "page.html").read_text(encoding="utf-8")
     assert "Changed texts" in page
     assert "Other test sets" not in page
+
+
+def test_examples_that_changed_since_a_run_was_trained_are_no_test_set_of_it(run):
+    """Neither robustness nor a quantised form may be measured on other rows than those of record."""
+    summary = json.loads((run / "summary.json").read_text())
+    summary["data"]["versions"]["test"] = "another"
+    (run / "summary.json").write_text(json.dumps(summary))
+    for measured in (
+        lambda: main(["--run", "py", "--change", "typos", "--device", "cpu"]),
+        lambda: quantising.of_run(run),
+        lambda: quantising.training_texts(run),
+    ):
+        with pytest.raises(TransferlabError, match="changed by content since it was trained: test another -> "):
+            measured()
+    assert not elsewhere.changes({"folder": str(run)})
+
+
+def test_flags_of_a_file_are_read_as_in_training(files, tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "py" / "one"
+    run_of(folder, files, tiny_encoder, "multilabel", (tl.FullFineTuning, {}, {}))
+    predictor = tl.Predictor.load(folder, device="cpu")
+    names = predictor.task.labels
+    predictor.source = replace(predictor.source, label_columns=names, labels=names)
+    rows = [[1] * len(names), [0] * len(names)]
+    lines = [",".join(map(str, [text, *flags])) for text, flags in zip(("you", "they"), rows, strict=True)]
+    (tmp_path / "flags.csv").write_text("\n".join([",".join(["text", *names]), *lines]) + "\n", encoding="utf-8")
+    assert np.asarray(of_file(predictor, "flags.csv").labels).tolist() == rows
 
 
 def test_other_files_are_tested_beside_the_record(run, files, capsys):

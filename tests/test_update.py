@@ -56,7 +56,7 @@ def write(path, rows):
 
 def parts_of(run, path, replay=0.5, tested=None):
     model = restore(run)
-    old = data_of(run, model.encoder_config)
+    old = data_of(run)
     new = examples.read_new(str(path), old, model.task)
     test = examples.read_new(str(tested), old, model.task) if tested else None
     return old, examples.gather(old, model.task, new, test, replay)

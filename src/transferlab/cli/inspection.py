@@ -39,7 +39,6 @@ def main(arguments: list[str]) -> None:
     parser = Parser(
         "transferlab inspect",
         description="Labels and lengths of each split, repeated and contradictory texts, test texts in training.",
-        allow_abbrev=False,
     )
     parser.add_argument("what", nargs="+", metavar="TASK", help="a task, an experiment, or the file of one")
     parser.add_argument("--format", choices=("terminal", "markdown"), default="terminal", help="markdown: one row each")

@@ -18,9 +18,7 @@ def configs(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No such config, or a file that is there already.
     """
-    parser = Parser(
-        "transferlab configs", description="Experiments and configs, and where they are.", allow_abbrev=False
-    )
+    parser = Parser("transferlab configs", description="Experiments and configs, and where they are.")
     parser.add_argument("action", nargs="?", choices=["copy"], help="copy one for editing; list them without")
     parser.add_argument("name", nargs="?", metavar="NAME", help="such as task/sst2 or experiments/lora_sst2")
     asked = parser.parse_args(arguments)
@@ -101,7 +99,7 @@ def init(arguments: list[str]) -> None:
     Raises:
         TransferlabError: A file of the project is there already, or the folder cannot be written.
     """
-    parser = Parser("transferlab init", description="Makes a project folder for your own data.", allow_abbrev=False)
+    parser = Parser("transferlab init", description="Makes a project folder for your own data.")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="it may exist; no file in it is overwritten")
     folder: Path = parser.parse_args(arguments).folder
     for path in make(folder):

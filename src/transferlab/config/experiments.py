@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No such folder, or a wrong option.
     """
-    parser = Parser("transferlab list", description="Experiments with one line each.", allow_abbrev=False)
+    parser = Parser("transferlab list", description="Experiments with one line each.")
     parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="a folder of experiments; all without")
     folder: Path | None = parser.parse_args(arguments).folder
     if folder is not None and not folder.is_dir():

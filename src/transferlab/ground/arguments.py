@@ -3,15 +3,36 @@
 import argparse
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import IO, Any, ClassVar, NoReturn
 
 from transferlab.ground.errors import TransferlabError, near
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line with near matches."""
+    """An argument parser whose errors are one line with near matches, and which takes no option cut short.
+
+    Args:
+        prog: The command.
+        usage: The line that shows how it is called; None: made from the options.
+        description: What it does.
+        epilog: What stands below the options.
+        formatter: Lays the page out.
+    """
 
     _wanted: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        prog: str,
+        usage: str | None = None,
+        description: str | None = None,
+        epilog: str | None = None,
+        formatter: type[argparse.HelpFormatter] = argparse.HelpFormatter,
+    ) -> None:
+        # a width of its own: the page is then the same on every terminal
+        page = partial(formatter, width=79)
+        super().__init__(prog, usage, description, epilog, formatter_class=page, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Raises instead of printing the usage.

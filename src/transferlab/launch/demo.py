@@ -37,7 +37,6 @@ def main(arguments: list[str]) -> None:
     parser = Parser(
         "transferlab demo",
         description="Every strategy on a generated task; further --key value pairs are handed to every run.",
-        allow_abbrev=False,
     )
     parser.add_argument("--task", default=TASK, help="demo_sentences, demo_pairs, demo_entities or demo_topics")
     parser.add_argument("--root", default="runs", help="folder that holds all runs")

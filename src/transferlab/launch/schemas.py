@@ -38,8 +38,7 @@ def main(arguments: list[str]) -> None:
         "transferlab schema",
         description="JSON schemas, from which editors complete and check the keys of YAML files.",
         epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        formatter=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "kind", nargs="?", choices=tuple(KINDS), help="of which files; experiment: also of other configs [experiment]"

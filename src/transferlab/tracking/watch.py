@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No such run, or none with W&B files, or no terminal.
     """
-    parser = Parser("transferlab watch", description="Terminal dashboard of a run.", allow_abbrev=False)
+    parser = Parser("transferlab watch", description="Terminal dashboard of a run.")
     parser.add_argument("run", help="experiment (its newest run), run id or folder")
     options = parser.parse_args(arguments)
     file = newest(run_folder.find(options.run))

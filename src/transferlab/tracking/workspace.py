@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: The extra is not installed, no key is known, or the server refuses.
     """
-    parser = Parser("transferlab workspace", description="The W&B page that compares strategies.", allow_abbrev=False)
+    parser = Parser("transferlab workspace", description="The W&B page that compares strategies.")
     parser.add_argument("--project", default="transferlab", help="W&B project")
     parser.add_argument("--entity", default=os.environ.get("WANDB_ENTITY", ""), help="user or team; yours by default")
     parser.add_argument("--task", default="", help="runs of this task only")

@@ -62,7 +62,7 @@ def own_test(predictor: Predictor, data: TaskDataModule, most: int | None = None
 
     Args:
         predictor: The run.
-        data: Its data, see `transferlab.use.predictor.data_of`.
+        data: Its data, see `transferlab.use.reread.data_of`.
         most: Examples, at most; the first ones of a draw that is the same for every run.
 
     Raises:
@@ -131,6 +131,7 @@ def _source_of(predictor: Predictor, path: str, text: Sequence[str] | None, labe
         label=label or known.label,
         kind=known.kind,
         label_delimiter=known.label_delimiter,
+        label_columns=None if label else known.label_columns,
         train="test",
         test=("test",),
     )

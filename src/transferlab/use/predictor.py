@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ import numpy as np
 import torch
 
 from transferlab.analysis.page import calibration
-from transferlab.config.renamed import as_meant
-from transferlab.config.trees import read_yaml
 from transferlab.encoders.loading import load_tokenizer
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_accelerator
@@ -21,12 +18,12 @@ from transferlab.record import predictions
 from transferlab.record.predictions import Record
 from transferlab.strategies import Strategy
 from transferlab.strategies.teacher import restore
-from transferlab.tasks import TaskDataModule
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
 from transferlab.tasks.tokenization import Settings, encode_texts
 from transferlab.use.answering import Answering
+from transferlab.use.reread import arguments_of
 
 
 class Predictor(Answering[EncodedSplit]):
@@ -108,28 +105,10 @@ class Predictor(Answering[EncodedSplit]):
 
 def _reading(run: Path) -> tuple[Source, Settings]:
     """Columns, kind and length of a run's texts, from its configuration; its data are not looked at."""
-    data = _arguments(run)
+    data = arguments_of(run).data
     source = data.source or TASKS[data.task]
     apart = data.pairs == "apart" and len(source.text) > 1
     return source, Settings(data.max_length, data.truncation, data.windows or "even", apart)
-
-
-def _arguments(run: Path) -> Any:
-    """The arguments of a run's data module, as its configuration has them."""
-    # only here, so that a predictor that is put together by hand needs no parser
-    from jsonargparse import ArgumentParser
-
-    given = as_meant(read_yaml(run / "config.yaml"))["data"]["init_args"]
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(TaskDataModule, "data", skip={"encoder", "seed"}, instantiate=False)
-    known = {key: value for key, value in given.items() if key in signature(TaskDataModule).parameters}
-    return parser.instantiate_classes(parser.parse_object({"data": known})).data
-
-
-def data_of(run: Path, model: Strategy) -> TaskDataModule:
-    """The data of a run, as its configuration names them; nothing is read yet."""
-    seed = as_meant(read_yaml(run / "config.yaml")).get("seed_everything") or 0
-    return TaskDataModule(encoder=model.encoder_config, seed=int(seed), **_arguments(run).as_dict())
 
 
 def fitted_temperature(run: Path, task: TaskSpec) -> float:

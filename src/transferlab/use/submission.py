@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: A run without or with incomplete predictions, two runs of a task, or a wrong option.
     """
-    parser = Parser("transferlab submission", description="Zip file for the GLUE server.", allow_abbrev=False)
+    parser = Parser("transferlab submission", description="Zip file for the GLUE server.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder, experiment or id of a predicted run")
     parser.add_argument("--output", type=Path, default=Path("submission.zip"), help="file to write [submission.zip]")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of runs [runs]")

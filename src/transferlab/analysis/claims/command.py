@@ -49,7 +49,6 @@ def _parser() -> Parser:
         "transferlab claims",
         description="What runs of the sweeps say of the claims of the field; writes docs/claims.md. The runs are those "
         f"that {evidence.FOLDER}/ keeps, unless --root names a folder of runs.",
-        allow_abbrev=False,
     )
     parser.add_argument("--claim", help=f"only {', '.join(claim.name for claim in CLAIMS)}")
     parser.add_argument("--root", type=Path, help="folder of runs to read instead of those that are kept")

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No such run, a run that is not finished, or a ``README.md`` that something else wrote.
     """
-    parser = Parser("transferlab card", description="Model card of a run and its other seeds.", allow_abbrev=False)
+    parser = Parser("transferlab card", description="Model card of a run and its other seeds.")
     parser.add_argument("--run", required=True, help="folder, experiment (its newest run) or id of a run")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of runs [runs]")
     asked = parser.parse_args(arguments)

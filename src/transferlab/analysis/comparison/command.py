@@ -43,7 +43,6 @@ def _parser() -> Parser:
     parser = Parser(
         "transferlab compare",
         description="Table of all settings, task by task; the runs of a setting that differ in the seed are one row.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "root", nargs="?", type=Path, default=Path("runs"), metavar="ROOT", help="folder of runs [runs]"

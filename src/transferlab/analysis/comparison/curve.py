@@ -54,9 +54,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No runs, unknown task or reference, or a picture that cannot be drawn.
     """
-    parser = Parser(
-        "transferlab curve", description="Label-efficiency curves from run directories.", allow_abbrev=False
-    )
+    parser = Parser("transferlab curve", description="Label-efficiency curves from run directories.")
     parser.add_argument("root", nargs="?", type=Path, default=Path("runs"), metavar="ROOT", help="[runs]")
     parser.add_argument("--task", help="which task; not needed where there is one only")
     parser.add_argument("--tag", help="only runs with this tag; a sweep tags its runs with its name")

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: No runs, no run that passes the filters, Trackio is missing, or the port is taken.
     """
-    parser = Parser("transferlab dashboard", description=__doc__, allow_abbrev=False)
+    parser = Parser("transferlab dashboard", description=__doc__)
     parser.add_argument("root", nargs="?", type=Path, default=Path("runs"), metavar="ROOT", help="folder of runs")
     parser.add_argument("--port", type=int, default=7860, help="port on this machine [7860]")
     parser.add_argument("--write-only", action="store_true", help=f"write ROOT/{FOLDER} and serve nothing")

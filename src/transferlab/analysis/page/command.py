@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser("transferlab report", description=__doc__, allow_abbrev=False)
+    parser = Parser("transferlab report", description=__doc__)
     parser.add_argument(
         "root", nargs="?", type=Path, default=Path("runs"), metavar="ROOT", help="folder of runs [runs]"
     )

@@ -37,8 +37,7 @@ def main(arguments: list[str]) -> None:
         "transferlab completion",
         description="Prints the script that makes a shell complete what follows `transferlab`.",
         epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        formatter=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=SHELLS, help="which shell")
     shell = parser.parse_args(arguments).shell

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
         TransferlabError: A wrong experiment or key, no Slurm here, or it refused the job.
     """
     mine, overrides = split(arguments)
-    parser = Parser("transferlab submit", description="Runs as jobs of Slurm.", allow_abbrev=False)
+    parser = Parser("transferlab submit", description="Runs as jobs of Slurm.")
     parser.add_argument("--experiment", metavar="NAME", help="what to train")
     parser.add_argument("--config", "-c", metavar="FILE", help="the same as a file")
     parser.add_argument("--resume", metavar="RUN", help="submit a run, or the unfinished runs of an array, again")

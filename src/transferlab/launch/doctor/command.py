@@ -29,7 +29,6 @@ def main(arguments: list[str]) -> None:
         "transferlab doctor",
         description="Examines this machine: releases, hardware, the Hub, W&B, data, encoders, disk. "
         "Each line is ok or says what to do; the exit code is 1 where something is wrong.",
-        allow_abbrev=False,
     )
     parser.add_argument("--wait", type=float, default=5.0, metavar="SECONDS", help="for the Hub, at most [5]")
     wait = parser.parse_args(arguments).wait

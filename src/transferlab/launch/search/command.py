@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         TransferlabError: A mistake in the file or the options, or Optuna is missing.
     """
-    parser = Parser("transferlab search", description="Searches the best keys of an experiment.", allow_abbrev=False)
+    parser = Parser("transferlab search", description="Searches the best keys of an experiment.")
     parser.add_argument("file", metavar="FILE", help="configs/search/FILE.yaml, or a path")
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder that holds all runs [runs]")
     parser.add_argument("--trials", type=int, help="how many over all starts, instead of the file's number")

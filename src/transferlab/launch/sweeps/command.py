@@ -63,7 +63,7 @@ def seeds(arguments: list[str]) -> None:
 
 
 def _parser(name: str, description: str) -> Parser:
-    parser = Parser(name, description=description, allow_abbrev=False)
+    parser = Parser(name, description=description)
     parser.add_argument("--root", type=Path, default=Path("runs"), help="folder that holds all runs [runs]")
     parser.add_argument("--dry", action="store_true", help="only list the cells and what has become of them")
     parser.add_argument("--jobs", type=int, help=JOBS)

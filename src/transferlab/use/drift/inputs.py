@@ -9,9 +9,10 @@ import numpy as np
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import predictions
 from transferlab.record.predictions import Record
-from transferlab.tasks.labels import Labels, encode_labels
+from transferlab.tasks.labels import Labels
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import Source, TaskSpec
+from transferlab.use.gold import gold_of
 from transferlab.use.prediction.inputs import Input, Row
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def validation_texts(run: Path, predictor: "Predictor", rows: int, seed: int) ->
     # it imports torch, which counts need not
     from transferlab.use.reread import data_of
 
-    data = data_of(run, predictor.model.encoder_config)
+    data = data_of(run)
     split, numbers = data.part_rows("validation")
     chosen = np.sort(np.random.default_rng(seed).permutation(numbers)[:rows])
     read = data.rows(split).rows.select(chosen)
@@ -112,12 +113,7 @@ def right_answers(drawn: Drawn, source: Source, task: TaskSpec, name: str) -> li
     if task.kind == "tagging":
         return _tags(cells, task, name)
     rows = Rows(Dataset.from_dict({source.label: cells}), name, drawn.lines)
-    numbers = encode_labels(rows, source, Labels(task.labels, bool(source.labels)))
-    if task.kind == "regression":
-        return [float(number) for number in numbers]
-    if task.kind == "multilabel":
-        return [[n for n, flag in zip(task.labels, row, strict=True) if flag] for row in numbers]
-    return [task.labels[number] for number in numbers]
+    return gold_of(task, rows, source, Labels(task.labels, bool(source.labels)))
 
 
 def _tags(cells: list[Any], task: TaskSpec, name: str) -> list[Any]:

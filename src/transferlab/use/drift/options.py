@@ -1,7 +1,5 @@
 """What the command line of comparing new texts with the validation set takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -36,8 +34,6 @@ def parser() -> Parser:
         usage="transferlab drift --run RUN INPUT|--counts FILE [OPTION ...]",
         description="Whether new texts are like those that a run was validated on: predicted labels, confidence, "
         "length, features; and the shares of the right labels among them, which need not be known.",
-        formatter_class=partial(HelpFormatter, width=79),
-        allow_abbrev=False,
     )
     options.add_argument(
         "input", metavar="INPUT", nargs="?", help="CSV, TSV, JSONL, Parquet, CoNLL or plain lines; - for stdin"

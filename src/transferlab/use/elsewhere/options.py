@@ -1,7 +1,5 @@
 """What ``transferlab test --run RUN --files FILE`` takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -34,8 +32,6 @@ def parser(command: str) -> Parser:
         usage=f"transferlab {command} --run RUN --files FILE [FILE ...] [OPTION ...]",
         description="The metrics of a finished run on other labelled files. Labels are matched by name. Each file "
         "becomes an entry beside the record of the run, which stays as it is.",
-        formatter_class=partial(HelpFormatter, width=79),
-        allow_abbrev=False,
     )
     options.add_argument("--run", required=True, help="experiment (its newest run), run ID or run directory")
     options.add_argument("--files", nargs="+", required=True, metavar="FILE", help="CSV, TSV, JSON, Parquet, CoNLL")

@@ -1,7 +1,5 @@
 """What the command line of an explanation takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -35,8 +33,6 @@ def parser() -> Parser:
         usage="transferlab explain --run RUN (INPUT | --text TEXT) [OPTION ...]",
         description="Which words the answers of a finished run come from: integrated gradients, summed to words, and "
         "how faithful they are. Writes an HTML page, and JSON beside it.",
-        formatter_class=partial(HelpFormatter, width=79),
-        allow_abbrev=False,
     )
     formats = sorted(set(FORMATS.values()))
     options.add_argument("input", nargs="?", metavar="INPUT", help="file of texts, as for predict; - for stdin")

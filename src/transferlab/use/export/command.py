@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from transferlab.config import hashes
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
@@ -152,7 +153,8 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
             "pooling": encoder.pooling,
         },
         base=model.encoder.content._asdict(),
-        run={key: summary.get(key) for key in ("experiment", "run", "strategy", "seed", "metrics", "setting")},
+        run={key: summary.get(key) for key in ("experiment", "run", "strategy", "seed", "metrics", "setting")}
+        | {"checkpoint": hashes.of_path(run / "checkpoints" / "best.ckpt")},
         versions=_versions(),
         labelled={key: getattr(predictor.source, key) for key in ("label", "label_delimiter", "label_columns")},
     )

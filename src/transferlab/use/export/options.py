@@ -1,7 +1,5 @@
 """What the command line of an export takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -28,8 +26,6 @@ def parser() -> Parser:
         "transferlab export",
         description="A finished run as a folder that others load: ONNX, a program of torch.export, transformers, "
         "sentence-transformers, peft. It is compared with the run, and kept only where both agree.",
-        formatter_class=partial(HelpFormatter, width=79),
-        allow_abbrev=False,
     )
     options.add_argument("--run", required=True, help="experiment (its newest run), run ID or run directory")
     options.add_argument("--format", choices=FORMATS, default="onnx", help="[onnx]")

@@ -29,7 +29,6 @@ def parser() -> Parser:
     options = Parser(
         "transferlab forgetting",
         description="How much a tuned encoder still supports another task, and how far its layers moved.",
-        allow_abbrev=False,
     )
     default = Settings()
     options.add_argument("--run", nargs="+", required=True, help="experiment (its newest run), run id or folder")

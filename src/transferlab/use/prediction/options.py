@@ -1,7 +1,5 @@
 """What the command line of predicting a file takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -14,11 +12,9 @@ def parser() -> Parser:
         "transferlab predict",
         usage="transferlab predict --run RUN INPUT [--output FILE] [OPTION ...]",
         # as the other first pages, on any terminal
-        formatter_class=partial(HelpFormatter, width=79),
         description="Predictions of a finished run for the rows of a file; the rows keep their order and columns.",
         epilog="Without INPUT it predicts the splits that data.source.predict names, into the run directory; "
         "`transferlab predict --help data` shows the keys for that.",
-        allow_abbrev=False,
     )
     formats = sorted(set(FORMATS.values()))
     options.add_argument("input", metavar="INPUT", help="CSV, TSV, JSONL, Parquet, CoNLL or plain lines; - for stdin")

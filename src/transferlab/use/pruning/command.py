@@ -21,7 +21,7 @@ from transferlab.strategies import Strategy, content
 from transferlab.strategies.teacher import restore
 from transferlab.training.checkpoints import AtomicCheckpointIO
 from transferlab.use.pruning.importance import importance, keep
-from transferlab.use.quantising.labelled import data_of
+from transferlab.use.reread import data_of
 
 BATCH = 16
 KEPT = (

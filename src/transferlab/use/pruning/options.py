@@ -1,7 +1,5 @@
 """What the command line of pruning takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -31,8 +29,6 @@ def parser() -> Parser:
         "transferlab prune",
         description="A run of full fine-tuning without the attention heads that matter least on its validation set "
         "(Michel et al. 2019), as a run of its own: smaller matrices, validated and tested.",
-        formatter_class=partial(HelpFormatter, width=79),
-        allow_abbrev=False,
     )
     options.add_argument("--run", required=True, help="experiment (its newest run), run ID or run directory")
     options.add_argument("--heads", default="25%", metavar="SHARE", help="heads to drop [25%%]")

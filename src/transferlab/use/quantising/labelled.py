@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from transferlab.config import hashes
 from transferlab.config.places import find_run
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
-from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.labels import Labels, encode_labels, is_labelled, require_columns
+from transferlab.tasks.labels import Labels, is_labelled, require_columns
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import read_split
-from transferlab.tasks.spec import Source, TaskSpec, written_tags
+from transferlab.tasks.spec import Source
 from transferlab.tasks.tagged import in_iob2
 from transferlab.use.export.facts import Facts
+from transferlab.use.gold import gold_of
 
 if TYPE_CHECKING:
     from transferlab.tasks import TaskDataModule
@@ -44,10 +45,14 @@ class Examples(NamedTuple):
 
 
 def run_of(facts: Facts, root: Path) -> Path | None:
-    """The run that a folder was exported from, where it is at hand and still the same."""
+    """The run that a folder was exported from, where it is at hand and still has the weights that were exported."""
     name = str(facts.run.get("run") or "")
     found = find_run(name, root) if name else None
-    same = found is not None and run_folder.read_summary(found).get("setting") == facts.run.get("setting")
+    if found is None or run_folder.read_summary(found).get("setting") != facts.run.get("setting"):
+        return None
+    # folders of earlier releases do not know it
+    known, checkpoint = facts.run.get("checkpoint"), found / "checkpoints" / "best.ckpt"
+    same = known is None or (checkpoint.exists() and known == hashes.of_path(checkpoint))
     return found if same else None
 
 
@@ -57,6 +62,9 @@ def of_run(run: Path) -> Examples:
     Raises:
         TransferlabError: Its examples are out of reach.
     """
+    # only here: an export is judged on a file without torch
+    from transferlab.use.reread import data_of
+
     data = data_of(run)
     if data.source.test:
         split = data.source.test[0]
@@ -66,31 +74,12 @@ def of_run(run: Path) -> Examples:
 
 def training_texts(run: Path, count: int = CALIBRATED_ON) -> dict[str, list[Any]]:
     """Texts that a run was trained on, drawn with a fixed seed, by column."""
+    from transferlab.use.reread import data_of
+
     data = data_of(run)
     split, numbers = data.part_rows("train")
     chosen = np.random.default_rng(0).permutation(numbers)[:count]
     return _columns(data.rows(split), data.source.text, chosen)
-
-
-def data_of(run: Path) -> "TaskDataModule":
-    """The rows of a run, from its configuration."""
-    from jsonargparse import ArgumentParser
-
-    from transferlab.config import received
-    from transferlab.config.renamed import as_meant
-    from transferlab.config.trees import read_yaml
-    from transferlab.encoders import EncoderConfig
-    from transferlab.tasks import TaskDataModule
-
-    tree = as_meant(read_yaml(run / "config.yaml"))
-    received.check(tree, run)
-    linked: set[str | int] = {"encoder", "seed"}
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(TaskDataModule, "data", skip=linked, instantiate=False)
-    parser.add_argument("--encoder", type=EncoderConfig)
-    given = {key: value for key, value in tree["data"]["init_args"].items() if key not in linked}
-    parts = parser.instantiate_classes(parser.parse_object({"data": given, "encoder": tree["encoder"]}))
-    return TaskDataModule(encoder=parts.encoder, seed=int(tree["seed_everything"] or 0), **parts.data.as_dict())
 
 
 def _examples(name: str, data: "TaskDataModule", split: str, numbers: "np.ndarray[Any, Any]") -> Examples:
@@ -135,16 +124,3 @@ def texts_of_file(path: str, facts: Facts) -> dict[str, list[Any]]:
 def _columns(rows: Rows, text: Sequence[str], numbers: "np.ndarray[Any, Any]") -> dict[str, list[Any]]:
     chosen = rows.rows.select(numbers.tolist())
     return {name: list(chosen[name][:]) for name in text}
-
-
-def gold_of(task: TaskSpec, rows: Rows, source: Source, labels: Labels) -> list[Any]:
-    """The labels of rows, as a file of predictions has them."""
-    numbers = encode_labels(rows, source, labels)
-    if task.kind == "regression":
-        return [float(number) for number in numbers]
-    if task.kind == "multilabel":
-        return [[name for name, flag in zip(task.labels, row, strict=True) if flag] for row in numbers]
-    if not KINDS[task.kind].listed:
-        return [task.labels[number] for number in numbers]
-    ends = np.cumsum([len(words) for words in rows.rows[source.text[0]][:]])[:-1]
-    return [written_tags(task, row.tolist()) for row in np.split(numbers, ends)]

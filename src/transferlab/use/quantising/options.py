@@ -1,7 +1,5 @@
 """What the command line of quantising takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -58,8 +56,6 @@ def parser() -> Parser:
         "transferlab quantise",
         description="A run or its ONNX export with weights in int8 or float16. What it costs is measured on labeled "
         "examples, beside float32, and the folder is kept only where few predictions change.",
-        formatter_class=partial(HelpFormatter, width=79),
-        allow_abbrev=False,
     )
     options.add_argument("--run", required=True, help="experiment (its newest run), run ID, run directory or export")
     options.add_argument("--form", choices=FORMS, default=FORMS[0], help="[int8-dynamic]")

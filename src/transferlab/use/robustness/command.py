@@ -16,7 +16,8 @@ from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
 from transferlab.use.labelled import judge, own_test
-from transferlab.use.predictor import Predictor, data_of
+from transferlab.use.predictor import Predictor
+from transferlab.use.reread import data_of
 from transferlab.use.robustness import perturbations, wordnet
 from transferlab.use.robustness.measure import measure
 from transferlab.use.robustness.perturbations import Perturbation
@@ -64,7 +65,7 @@ def added(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 def of_run(folder: Path, changes: Sequence[Perturbation], asked: argparse.Namespace) -> dict[str, Any]:
     """What all perturbations do to a run."""
     predictor = Predictor.load(folder, False, asked.device, asked.batch_size, asked.root)
-    examples = own_test(predictor, data_of(folder, predictor.model), asked.examples)
+    examples = own_test(predictor, data_of(folder), asked.examples)
     tagging = predictor.task.kind == "tagging"
     fitting = [change for change in changes if not tagging or change.of_words is not None]
     if not fitting:

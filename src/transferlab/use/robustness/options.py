@@ -1,7 +1,5 @@
 """What the command line of a test of robustness takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -32,8 +30,6 @@ def parser() -> Parser:
         usage="transferlab robustness --run RUN [RUN ...] [OPTION ...]",
         description="How runs bear small changes of their test texts: what becomes of the accuracy, and how many "
         "predictions change. The result is kept in the run directory, and shown by the report.",
-        formatter_class=partial(HelpFormatter, width=79),
-        allow_abbrev=False,
     )
     options.add_argument("--run", nargs="+", required=True, help="experiments (their newest runs), run IDs or folders")
     options.add_argument("--change", nargs="+", choices=NAMES, metavar="NAME", help=f"{', '.join(NAMES)} [all]")

@@ -1,7 +1,5 @@
 """What the command line of serving takes; imports neither torch nor the server."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,11 +69,9 @@ def parser() -> Parser:
     options = Parser(
         "transferlab serve",
         usage="transferlab serve EXPORT|RUN [OPTION ...]",
-        formatter_class=partial(HelpFormatter, width=79),
         description="Answers new texts over HTTP: /predict for one or many, /health, /ready, /metrics, /docs. An "
         "exported ONNX folder is served as it is; a run is exported first.",
         epilog="SIGTERM answers what has come and ends; SIGHUP exchanges the model for what lies in its folder now.",
-        allow_abbrev=False,
     )
     options.add_argument("model", metavar="EXPORT|RUN", help="exported folder, or experiment, run ID, run directory")
     options.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1, this machine alone]")

@@ -53,7 +53,7 @@ def run(asked: argparse.Namespace, keys: list[str]) -> None:
             "is finished."
         )
     model = restore(folder)
-    old, task = _old(folder, model.encoder_config), model.task
+    old, task = _old(folder), model.task
     new = examples.read_new(asked.data, old, task)
     if len(new) < examples.FEWEST:
         raise TransferlabError(f"--data: {asked.data} has {len(new)} examples; {examples.FEWEST} are needed.")
@@ -70,10 +70,10 @@ def run(asked: argparse.Namespace, keys: list[str]) -> None:
     _fit(["fit", "--config", str(config), *keys])
 
 
-def _old(folder: Path, encoder: Any) -> TaskDataModule:
+def _old(folder: Path) -> TaskDataModule:
     """The examples of the run, all of which are there."""
     try:
-        old = data_of(folder, encoder)
+        old = data_of(folder)
         for split in {old.source.train, old.part_rows("validation")[0], *old.source.test}:
             old.rows(split)
     except TransferlabError as error:

@@ -14,12 +14,13 @@ from transferlab.record import folder as run_folder
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.datamodule import Part
 from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.labels import encode_labels, require_columns
+from transferlab.tasks.labels import require_columns
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import read_split
-from transferlab.tasks.spec import Source, TaskSpec, written_tags
+from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.tagged import in_iob2
 from transferlab.tasks.tokenization import check_text
+from transferlab.use.gold import gold_of
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
@@ -83,15 +84,8 @@ def written(rows: Rows, numbers: Array, source: Source, old: TaskDataModule, tas
     chosen = rows._replace(
         rows=rows.rows.select(numbers), lines=None if rows.lines is None else [rows.lines[n] for n in numbers]
     )
-    labels = encode_labels(chosen, source, old.labels)
+    told = gold_of(task, chosen, source, old.labels)
     columns = [chosen.rows[name][:] for name in source.text]
-    if task.kind == "tagging":
-        ends = np.cumsum([len(words) for words in columns[0]])[:-1]
-        told: list[Any] = [written_tags(task, part.tolist()) for part in np.split(labels, ends)]
-    elif task.kind == "multilabel":
-        told = [[n for n, flag in zip(task.labels, row, strict=True) if flag] for row in labels]
-    else:
-        told = [float(value) if task.kind == "regression" else task.labels[value] for value in labels]
     texts = zip(*columns, strict=True)
     rows_of = [dict(zip(source.text, row, strict=True)) for row in texts]
     return [{**row, source.label: label} for row, label in zip(rows_of, told, strict=True)]

@@ -1,7 +1,5 @@
 """What the command line of an update takes; imports no torch."""
 
-from argparse import HelpFormatter
-from functools import partial
 from pathlib import Path
 
 from transferlab.ground.arguments import Parser
@@ -30,8 +28,6 @@ def parser() -> Parser:
         description="Trains a finished run on with new labelled examples and a share of its old ones, as a run of its "
         "own, and tells what it gained and forgot on the new and the old test sets. A KEY is one of fit, such as "
         "--trainer.max_epochs.",
-        formatter_class=partial(HelpFormatter, width=79),
-        allow_abbrev=False,
     )
     options.add_argument("--run", required=True, help="experiment (its newest run), run ID or run directory")
     options.add_argument("--data", required=True, metavar="NEW", help="file of new examples, columns as in training")

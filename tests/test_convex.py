@@ -134,9 +134,11 @@ def test_a_run_takes_one_step_to_the_solution(kind, data, tiny_encoder, fit, tmp
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert moved - {"thresholds"} == {"head.out.weight", "head.out.bias"}
     assert model.findings()["solver"].startswith("L-BFGS to convergence, C ")
+    assert model.findings()["solver"].endswith("so trainer.max_epochs 5 has no effect")
     # the same on every start
     again = build(module, tiny_encoder)
     fit(again, again.wrap_data(module, EXACT))
+    assert "no effect" not in again.findings()["solver"]
     torch.testing.assert_close(again.head.out.weight, model.head.out.weight, atol=0, rtol=0)
     trainer.save_checkpoint(tmp_path / "best.ckpt", weights_only=True)
     fresh, stored = build(module, tiny_encoder), torch.load(tmp_path / "best.ckpt", weights_only=True)

@@ -179,6 +179,8 @@ class FeatureExtraction(Strategy):
                 "transferlab.FrozenWork() among them."
             )
         found = self._solve()
+        if (epochs := self.trainer.max_epochs or 1) > 1:
+            self._found["solver"] += f"; solved in one epoch, so trainer.max_epochs {epochs} has no effect"
         with torch.no_grad():
             self.head.out.weight.copy_(found.linear.weight)
             self.head.out.bias.copy_(found.linear.bias)

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from tests.mistakes import LORA, ROOT, experiment, only_message
+from transferlab.__main__ import main as start
+from transferlab.cli.keys import where
 from transferlab.cli.keys.catalog import save
 from transferlab.cli.keys.check import Checker
 from transferlab.cli.keys.nearest import SYNONYMS
@@ -468,3 +470,62 @@ def test_a_value_in_place_of_the_keys_of_a_group(group, value, tmp_path, monkeyp
     with pytest.raises(TransferlabError, match=group):
         TransferCLI(["fit", "--config", "mine.yaml"])
     assert not (tmp_path / "runs").exists()
+
+
+WHERE = """\
+bases: [trainer/auto, task/demo_sentences, encoder/minilm_l6, strategy/lora, mine]
+trainer: {max_epochs: 2}
+model:
+  init_args:
+    method:
+      init_args:
+        rnk: 4
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([], "no key 'model.init_args.method.init_args.rnk'; model.method takes r, alpha, "),
+        ([], " It stands in experiments/here.yaml, line 7."),
+        (["--model.method.rnk", "2"], "no key"),
+    ],
+)
+def test_a_wrong_key_in_a_file_is_told_with_its_file_and_line(words, wanted, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder, text in (("experiments", WHERE), ("configs", "data: {init_args: {batch_size: 0}}\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / ("here.yaml" if folder == "experiments" else "mine.yaml")).write_text(text)
+    monkeypatch.setattr("sys.argv", ["transferlab", "fit", "--experiment", "here", *words])
+    with pytest.raises(SystemExit) as end:
+        start()
+    told = capsys.readouterr().err
+    assert end.value.code == 2
+    assert wanted in told
+    # a key that was given on the command line stands in no file
+    assert ("It stands in" in told) == (not words)
+
+
+def test_a_key_is_looked_for_in_the_file_and_then_in_its_bases(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "experiments" / "here.yaml").write_text(WHERE)
+    (tmp_path / "configs" / "mine.yaml").write_text("# of mine\ndata: {init_args: {batch_size: 0}}\nmodel.lr: 2\n")
+    for line in (["fit", "--experiment", "here"], ["fit", "--config=experiments/here.yaml"]):
+        assert where.told(line, "trainer.max_epochs: must be") == " It stands in experiments/here.yaml, line 2."
+        assert where.told(line, "data.batch_size: 0 is below") == " It stands in configs/mine.yaml, line 2."
+        assert where.told(line, "no key 'model.lr' (did") == " It stands in configs/mine.yaml, line 3."
+        # of the package's own bases nobody can mend a line
+        assert where.told(line, "model.optimizer.lr: must be") == ""
+        assert where.told(line, "The disk is full") == ""
+    assert where.told(["fit", "--experiment", "here", "--trainer.max_epochs", "x"], "trainer.max_epochs: must") == ""
+
+
+def test_a_value_that_an_option_replaces_is_told_in_words_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.yaml").write_text("bases: [task/demo_sentences, strategy/lora]\ntrainer: {max_epochs: many}\n")
+    monkeypatch.setattr("sys.argv", ["transferlab", "fit", "--config", "here.yaml", "--trainer.max_epochs", "2"])
+    with pytest.raises(SystemExit):
+        start()
+    assert "trainer.max_epochs: must be a whole number or null, not 'many'." in capsys.readouterr().err

@@ -52,12 +52,19 @@ def run(command: Callable[[], None]) -> None:
                 raise
             if os.environ.get(DEBUG):
                 traceback.print_exception(error)
-            print(f"error: {visible(message)}", file=sys.stderr)
+            print(f"error: {visible(message + _place(message))}", file=sys.stderr)
             sys.exit(MISTAKE)
     except MemoryError:
         # not even the message could be made
         os.write(2, FULL)
         os._exit(MISTAKE)
+
+
+def _place(message: str) -> str:
+    """Where the key stands that a message is about, if in a file of the user's."""
+    from transferlab.cli.keys import where
+
+    return where.told(sys.argv[1:], message)
 
 
 def message_of(error: BaseException) -> str | None:

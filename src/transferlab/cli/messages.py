@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from transferlab.cli.commands import TRAINING
 from transferlab.cli.early import check_complete, check_words
 from transferlab.cli.keys.catalog import Catalog
-from transferlab.cli.keys.check import Checker
+from transferlab.cli.keys.check import Checker, options
 from transferlab.cli.keys.values import wrong_values
 from transferlab.ground.errors import TransferlabError
 
@@ -38,7 +38,11 @@ def explain(error: BaseException, catalog: Catalog, given: Sequence[str]) -> str
         check_words(command, rest)
         checker = Checker(catalog, command)
         checker.line(rest)
-        for line in wrong_values(checker):
+        # the parser reads each file for itself, also what an option puts another value over
+        files = [word for name, value in options(rest) if name in {"--config", "-c"} for word in (name, value or "")]
+        alone = Checker(catalog, command)
+        alone.line(files)
+        for line in (*wrong_values(checker), *wrong_values(alone)):
             return line
         if command in TRAINING:
             check_complete(command, checker.tree)

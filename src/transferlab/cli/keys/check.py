@@ -17,6 +17,8 @@ OF_A_CLASS = ("class_path", "init_args", "dict_kwargs")
 NULL = {"type": "null"}
 ARGUMENTS = ("experiment", "config", "resume", "run", "task", "strategy", "logger", "print_config")
 """What can be given on the command line and is no key."""
+MOST = 12
+"""Keys of a group that are listed, at most."""
 
 
 @dataclass
@@ -215,7 +217,13 @@ class Checker:
         extra = {name: name for name in ARGUMENTS} if options else {}
         found = nearest(plain, list({**known, **groups, **extra}))
         said = [f"--{name}" if options else known.get(name, name) for name in found]
-        hint = did_you_mean(said) or self._owners(parts)
+        above = plain.rpartition(".")[0]
+        if above and all(plain.startswith(f"{name}.") for name in found):
+            # what it stands in is no other name for it
+            said = []
+        beside = [name[len(above) + 1 :] for name in known if name.rpartition(".")[0] == above]
+        takes = f"; {above} takes {', '.join(beside[:MOST])}" if above in known and beside else ""
+        hint = did_you_mean(said) or self._owners(parts) or takes
         more = (
             f" `transferlab {self.command} --help {parts[0]}` shows all keys of {parts[0]}."
             if parts[0] in groups

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from transferlab.adapters import IA3, AdaLoRA, BitFit, Bottleneck, LoRA, Method, NormTuning, PromptTuning
-from transferlab.adapters.targets import FAMILIES, resolve
+from transferlab.adapters.targets import FAMILIES, is_linear, resolve
 from transferlab.ground.errors import TransferlabError
 
 SIZES = {
@@ -37,6 +37,11 @@ MODELS = {
     "mpnet": {},
     "modernbert": {"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
     "albert": {"embedding_size": 16},
+    "gpt2": {"n_inner": 64, "bos_token_id": 1, "eos_token_id": 2},
+    "llama": {"num_key_value_heads": 2},
+    "qwen2": {"num_key_value_heads": 2},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
+    "modernbert-decoder": {"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
 }
 METHODS = {
     "lora": LoRA(r=2),
@@ -62,12 +67,13 @@ MARKS = {
     "adalora": ("lora_A", "lora_B", "lora_E"),
     "ia3": ("ia3_l",),
     "bitfit": (".bias",),
-    "norm": ("norm", "Norm"),
+    "norm": ("norm", "Norm", "ln_"),
     "prompt": ("prompt",),
     "pfeiffer": ("down.", "up."),
     "houlsby": ("down.", "up."),
 }
-WORKS = [(f, m) for f in MODELS for m in METHODS if (f, m) != ("modernbert", "bitfit")]
+WITHOUT_BIAS = ("modernbert", "modernbert-decoder", "llama", "qwen3")
+WORKS = [(f, m) for f in MODELS for m in METHODS if m != "bitfit" or f not in WITHOUT_BIAS]
 
 matrix = pytest.mark.parametrize(("family", "method"), WORKS)
 
@@ -171,12 +177,10 @@ def test_relatives_of_roberta(family):
 def test_all_covers_each_linear_map_of_the_layers(family, pretrained):
     layers = {"albert": 1}.get(family, 2)
     names = resolve(pretrained[family], ("all",))
-    assert len(names) == layers * len(set(FAMILIES[family].paths.values()))
-    outside = {
-        n
-        for n, m in pretrained[family].named_modules()
-        if isinstance(m, nn.Linear) and n not in names and "pos_" not in n
-    }
+    assert len(names) == layers * len(
+        {p for paths in FAMILIES[family].paths.values() for p in ([paths] if isinstance(paths, str) else paths)}
+    )
+    outside = {n for n, m in pretrained[family].named_modules() if is_linear(m) and n not in names and "pos_" not in n}
     assert outside <= {"pooler", "pooler.dense", "embeddings_project", "encoder.embedding_hidden_mapping_in"}
 
 
@@ -186,7 +190,7 @@ def test_top_layers(family, make, fresh):
     module = make(top_layers=1).apply(fresh(family), total_steps=10)
     learning = [n for n, p in module.named_parameters() if p.requires_grad]
     assert learning
-    assert all("layer.1." in n or n.startswith("layers.1.") for n in learning)
+    assert all("layer.1." in n or n.startswith(("layers.1.", "h.1.")) for n in learning)
 
 
 def test_top_layers_refusals(fresh):

@@ -112,7 +112,7 @@ def test_keys_are_those_of_the_classes_that_are_named(known):
 
 
 def test_values_of_keys(known):
-    assert words("fit", "--encoder.pooling", "") == ["mean", "cls", "max"]
+    assert words("fit", "--encoder.pooling", "") == ["mean", "cls", "max", "last"]
     assert words("fit", "--data.task", "mr") == ["mrpc"]
     assert "AdamW" in words("fit", "--model.optimizer", "Ada")
     assert set(pages.SECTIONS) < set(words("fit", "--help", ""))

@@ -1,6 +1,4 @@
-import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +8,7 @@ from transformers import AutoConfig, AutoModel
 
 from transferlab.encoders import Encoder, EncoderConfig, build_encoder, load_tokenizer
 from transferlab.encoders.encoder import LayerMix, pool
-from transferlab.encoders.layers import drop_top_layer, keep_layers, layer_groups, layer_list
+from transferlab.encoders.layers import ABOVE, drop_top_layer, keep_layers, layer_groups, layer_list
 from transferlab.encoders.loading import PACKAGES, locate
 from transferlab.encoders.recurrent import RecurrentBackbone
 from transferlab.ground.errors import TransferlabError
@@ -41,7 +39,14 @@ FAMILIES = {
     },
     "modernbert": {"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
     "albert": {"embedding_size": 16},
+    "gpt2": {"n_inner": 64},
+    "llama": {"num_key_value_heads": 2},
+    "qwen2": {"num_key_value_heads": 2},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
+    "modernbert-decoder": {"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
 }
+for _family in ("gpt2", "llama", "qwen2", "qwen3"):
+    FAMILIES[_family] |= {"bos_token_id": 1, "eos_token_id": 2}
 SEPARATE = [name for name in FAMILIES if name != "albert"]
 IDS = torch.tensor([[1, 5, 9, 13, 2], [1, 7, 2, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
@@ -91,9 +96,9 @@ def test_groups_hold_every_parameter_once(family):
     assert len(groups) == (LAYERS + 1 if family in SEPARATE else 2)
     names = [name for group in groups for name, _ in group]
     assert sorted(names) == sorted(name for name, _ in backbone.named_parameters())
-    assert any("embeddings" in name for name, _ in groups[0])
+    assert any("embeddings" in name or "embed_tokens" in name or "wte" in name for name, _ in groups[0])
     for depth, group in enumerate(groups[1:] if family in SEPARATE else []):
-        inside = [name for name, _ in group if not name.startswith("final_norm")]
+        inside = [name for name, _ in group if not name.startswith(ABOVE)]
         assert inside
         assert all(f".{depth}." in f".{name}" for name in inside)
 
@@ -126,6 +131,26 @@ def test_kept_layers_are_those_layers(family):
     torch.testing.assert_close(states_of(head)[2], states_of(whole)[2])
 
 
+@pytest.mark.parametrize("family", ["modernbert", "modernbert-decoder"])
+def test_kept_layers_keep_their_reach(family, tmp_path):
+    options = {"sliding_window": 4} if family == "modernbert-decoder" else {"local_attention": 4}
+    types = ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]
+    config = AutoConfig.for_model(family, **SIZES, **FAMILIES[family], **options, layer_types=types)
+    torch.manual_seed(0)
+    config.use_cache = False
+    backbone = AutoModel.from_config(config).eval()
+    keep_layers(backbone, (0, 2))
+    assert backbone.config.layer_types == ["full_attention", "full_attention"]
+    ids = torch.arange(3, 33)[None]
+    with torch.no_grad():
+        expected = backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    # read again, its layers are built from the configuration
+    backbone.save_pretrained(tmp_path)
+    with torch.no_grad():
+        again = AutoModel.from_pretrained(tmp_path).eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
+    torch.testing.assert_close(again.last_hidden_state, expected)
+
+
 def test_layers_that_are_not_there():
     with pytest.raises(TransferlabError, match=r"encoder\.keep_layers: no layer 4; there are 0 to 3"):
         keep_layers(backbone_of("bert"), (0, 4))
@@ -151,7 +176,7 @@ def test_fixed_variants_by_hand(family, layers):
     }[layers]
     tokens = tokens_of(encoder)
     assert tokens.shape == (2, 5, encoder.hidden_size)
-    torch.testing.assert_close(tokens, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(tokens[MASK.bool()], expected[MASK.bool()], atol=1e-5, rtol=1e-5)
 
 
 def test_layer_mix_by_hand():
@@ -178,7 +203,8 @@ def test_four_layers_are_needed(layers):
 def test_second_to_last_leaves_nothing_unread(family, saved):
     config = replace(saved(family), layers="second_to_last")
     encoder = build_encoder(config).eval()
-    torch.testing.assert_close(tokens_of(encoder), states_of(backbone_of(family))[-2], atol=1e-5, rtol=1e-5)
+    expected = states_of(backbone_of(family))[-2]
+    torch.testing.assert_close(tokens_of(encoder)[MASK.bool()], expected[MASK.bool()], atol=1e-5, rtol=1e-5)
     encoder(IDS, MASK)[MASK.bool()].square().sum().backward()
     unread = [name for name, parameter in encoder.named_parameters() if parameter.grad is None]
     assert unread == []
@@ -196,6 +222,8 @@ def test_pooling_by_hand():
     tokens[1, 3:] = 50.0
     torch.testing.assert_close(pool(tokens, MASK, "cls"), tokens[:, 0])
     torch.testing.assert_close(pool(tokens, MASK, "mean"), torch.stack([tokens[0].mean(0), tokens[1, :3].mean(0)]))
+    torch.testing.assert_close(pool(tokens, MASK, "last"), torch.stack([tokens[0, 4], tokens[1, 2]]))
+    torch.testing.assert_close(pool(tokens.flip(1), MASK.flip(1), "last"), torch.stack([tokens[0, 0], tokens[1, 0]]))
     torch.testing.assert_close(pool(tokens, MASK, "max"), torch.stack([tokens[0].amax(0), tokens[1, :3].amax(0)]))
     assert pool(tokens.bfloat16(), MASK, "max").dtype == torch.bfloat16
 
@@ -216,7 +244,8 @@ def test_every_family_loads_from_a_folder(family, saved):
     encoder = build_encoder(saved(family))
     assert encoder.hidden_size == 32
     assert not [name for name, _ in encoder.named_parameters() if "pooler" in name]
-    torch.testing.assert_close(tokens_of(encoder.eval()), states_of(backbone_of(family))[-1], atol=1e-5, rtol=1e-5)
+    expected = states_of(backbone_of(family))[-1]
+    torch.testing.assert_close(tokens_of(encoder.eval())[MASK.bool()], expected[MASK.bool()], atol=1e-5, rtol=1e-5)
 
 
 def test_random_weights_have_the_same_shape_and_other_values(tiny_encoder):
@@ -328,18 +357,3 @@ def test_pickled_weights_are_not_read(tmp_path, tiny_folder):
     torch.save(backbone_of("bert").state_dict(), tmp_path / "pickled" / "pytorch_model.bin")
     with pytest.raises(TransferlabError, match=r"encoder\.name: local folder .* cannot be loaded"):
         build_encoder(EncoderConfig(str(tmp_path / "pickled")))
-
-
-def test_byte_level_tokenizers_get_a_blank_before_words(tmp_path, monkeypatch):
-    calls = []
-
-    def load(factory, name, revision, **options):
-        calls.append(options)
-        kind = "ByteLevel(add_prefix_space=False)" if name == "bytes" else "BertPreTokenizer()"
-        return SimpleNamespace(is_fast=True, backend_tokenizer=SimpleNamespace(pre_tokenizer=kind))
-
-    monkeypatch.setattr(sys.modules["transferlab.encoders.loading"], "_from_hub", load)
-    for name, expected in (("bytes", [{}, {"add_prefix_space": True}]), ("pieces", [{}])):
-        calls.clear()
-        load_tokenizer(EncoderConfig(name, revision=str(tmp_path)), words=True)
-        assert calls == expected

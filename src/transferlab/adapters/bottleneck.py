@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from transferlab.adapters.base import Method, require
-from transferlab.adapters.targets import FAMILIES, resolve
+from transferlab.adapters.targets import FAMILIES, out_features, resolve
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,8 +63,8 @@ class Adapted(nn.Module):
 
     def __init__(self, base_layer: "nn.Module", size: int, activation: str) -> None:
         super().__init__()
-        assert isinstance(base_layer, nn.Linear)
-        hidden, weight = base_layer.out_features, base_layer.weight
+        hidden, weight = out_features(base_layer), base_layer.weight
+        assert isinstance(weight, torch.Tensor)
         self.base_layer = base_layer
         self.down = nn.Linear(hidden, size, device=weight.device, dtype=weight.dtype)
         self.up = nn.Linear(size, hidden, device=weight.device, dtype=weight.dtype)

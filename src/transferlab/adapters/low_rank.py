@@ -1,5 +1,6 @@
 """Low-rank and rescaling updates of the linear maps: LoRA, its variants, and IA3. The layers are peft's."""
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,10 @@ def inject(config: Any, backbone: "PreTrainedModel") -> "nn.Module":
     from peft import inject_adapter_in_model
 
     backbone.requires_grad_(False)
-    module: nn.Module = inject_adapter_in_model(config, backbone)
+    with warnings.catch_warnings():
+        # peft sees by itself that the maps of GPT-2 hold their weights turned around, and says so for each
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False but the target module is `Conv1D`")
+        module: nn.Module = inject_adapter_in_model(config, backbone)
     return module
 
 

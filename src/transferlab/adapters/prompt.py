@@ -64,6 +64,7 @@ class Prompted(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: "torch.Tensor | None" = None,
         token_type_ids: "torch.Tensor | None" = None,
+        position_ids: "torch.Tensor | None" = None,
         output_hidden_states: bool | None = None,
     ) -> "BaseModelOutput":
         """Maps `[batch, length]` ids to a `last_hidden_state` of `[batch, length, hidden]`, as the backbone does."""
@@ -76,6 +77,10 @@ class Prompted(nn.Module):
         inputs["attention_mask"] = self._prepend(mask, 1)
         if token_type_ids is not None:
             inputs["token_type_ids"] = self._prepend(token_type_ids, 0)
+        if position_ids is not None:
+            own = torch.arange(len(self.prompt), device=position_ids.device).expand(position_ids.shape[0], -1)
+            # those of the input are counted on behind the prompt
+            inputs["position_ids"] = torch.cat([own, position_ids + len(self.prompt)], dim=1)
         out = self.backbone(**inputs, output_hidden_states=output_hidden_states)
         states = out.hidden_states and tuple(self._cut(state) for state in out.hidden_states)
         return BaseModelOutput(last_hidden_state=self._cut(out.last_hidden_state), hidden_states=states)
@@ -101,7 +106,7 @@ class Prompted(nn.Module):
 def _positions(backbone: "PreTrainedModel") -> int | None:
     """Returns how many tokens the position table serves; None for encoders without one."""
     for name, module in backbone.named_modules():
-        if name.endswith("embeddings.position_embeddings") and isinstance(module, nn.Embedding):
+        if name.endswith(("embeddings.position_embeddings", "wpe")) and isinstance(module, nn.Embedding):
             # RoBERTa and MPNet count positions from behind the padding index
             return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
     return None

@@ -22,14 +22,14 @@ class Family(NamedTuple):
     Attributes:
         layer: Regular expression of a layer's name. Its group `index` counts layers from the bottom; a family that
             uses the same layer many times has no such group.
-        paths: Module name inside the layer for each of `NAMES`.
+        paths: Module name inside the layer for each of `NAMES`; several where a gate stands beside the map.
     """
 
     layer: str
-    paths: dict[str, str]
+    paths: dict[str, str | tuple[str, ...]]
 
 
-def _family(layer: str, *paths: str) -> Family:
+def _family(layer: str, *paths: str | tuple[str, ...]) -> Family:
     return Family(layer, dict(zip(NAMES, paths, strict=True)))
 
 
@@ -37,6 +37,13 @@ _LAYER = r"encoder\.layer\.(?P<index>\d+)"
 _ATTENTION = "attention.self."
 _BERT = _family(
     _LAYER, *(_ATTENTION + n for n in NAMES[:3]), "attention.output.dense", "intermediate.dense", "output.dense"
+)
+_LAYERS = r"layers\.(?P<index>\d+)"
+_LLAMA = _family(
+    _LAYERS,
+    *(f"self_attn.{letter}_proj" for letter in "qkvo"),
+    ("mlp.gate_proj", "mlp.up_proj"),
+    "mlp.down_proj",
 )
 
 FAMILIES = {
@@ -71,9 +78,13 @@ FAMILIES = {
         "output.dense",
     ),
     # query, key and value are one matrix here
-    "modernbert": _family(
-        r"layers\.(?P<index>\d+)", "attn.Wqkv", "attn.Wqkv", "attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"
-    ),
+    "modernbert": _family(_LAYERS, "attn.Wqkv", "attn.Wqkv", "attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"),
+    "modernbert-decoder": _family(_LAYERS, *(f"attn.{letter}_proj" for letter in "qkv"), "attn.Wo", "mlp.Wi", "mlp.Wo"),
+    "llama": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    # query, key and value are one matrix here too
+    "gpt2": _family(r"h\.(?P<index>\d+)", *(["attn.c_attn"] * 3), "attn.c_proj", "mlp.c_fc", "mlp.c_proj"),
     "albert": _family(
         r"encoder\.albert_layer_groups\.\d+\.albert_layers\.\d+",
         "attention.query",
@@ -85,6 +96,16 @@ FAMILIES = {
     ),
 }
 """The map of each family, by `config.model_type`."""
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether a module is a linear map: one of torch, or GPT-2's, which holds its weights turned around."""
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def out_features(module: nn.Module) -> int:
+    """Width of what a linear map gives."""
+    return int(module.out_features if isinstance(module, nn.Linear) else module.nf)  # type: ignore[arg-type]
 
 
 def resolve(
@@ -109,7 +130,7 @@ def resolve(
     """
     if not targets:
         raise TransferlabError(f"{key}: empty; name at least one of {', '.join(NAMES)}, all")
-    linear = [n for n, m in backbone.named_modules() if isinstance(m, nn.Linear) and not in_pooler(n)]
+    linear = [n for n, m in backbone.named_modules() if is_linear(m) and not in_pooler(n)]
     if not linear:
         raise TransferlabError(f"{key}: this encoder ({backbone.config.model_type}) has no linear modules to adapt")
     expanded = dict.fromkeys(n for t in targets for n in (NAMES if t == "all" else (t,)))
@@ -126,7 +147,9 @@ def _matching(backbone: "PreTrainedModel", linear: list[str], target: str, key: 
     """Returns the names that one target stands for: by the family's map, or else as the end of a module name."""
     family = FAMILIES.get(backbone.config.model_type)
     if family and target in family.paths:
-        pattern = re.compile(rf"{family.layer}\.{re.escape(family.paths[target])}")
+        paths = family.paths[target]
+        ends = "|".join(map(re.escape, (paths,) if isinstance(paths, str) else paths))
+        pattern = re.compile(rf"{family.layer}\.(?:{ends})")
         found = [n for n in linear if pattern.fullmatch(n)]
     else:
         found = [n for n in linear if f".{n}".endswith(f".{target}")]

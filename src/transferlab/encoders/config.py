@@ -7,7 +7,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import above, at_least, probability
 
 Architecture = Literal["pretrained", "random", "bilstm"]
-Pooling = Literal["mean", "cls", "max"]
+Pooling = Literal["mean", "cls", "max", "last"]
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "mix"]
 
 MIX_LR = 0.1
@@ -23,7 +23,8 @@ class EncoderConfig:
         revision: Commit on the Hub; pin it, `main` moves.
         architecture: ``pretrained`` weights; ``random``: the same architecture without them; ``bilstm``: a
             bidirectional LSTM over word embeddings that start at random, with the tokenizer of `name`.
-        pooling: How token vectors become one: ``mean`` over the tokens, ``cls`` (the first one), or ``max``.
+        pooling: How token vectors become one: ``mean`` over the tokens, ``cls`` (the first one), ``max``, or ``last``
+            (the last attended one), which is what a decoder has read the whole text for.
         layers: Which hidden states are read. ``mix`` is a learned weighted sum of all of them.
         mix_lr: Learning rate of the scores of a ``mix``. ``transferlab fit`` fills in 0.1 for a new run; null: the
             rate of the optimizer, or of the head, at which a mix hardly leaves the mean of all layers.
@@ -35,6 +36,11 @@ class EncoderConfig:
         attention_dropout: Dropout probability of attention weights where it is to be another; with 0 packed rows use
             flash attention in training too, whose kernel for them knows no dropout.
         lstm_size: Width of each direction of a ``bilstm``.
+        append_eos: Whether the end-of-sequence token is put behind each text; null: what the tokenizer does by itself,
+            which for most decoders is nothing.
+        word_piece: Which piece of a word stands for it in tagging; null: the last one in a decoder, else the first.
+        activation_checkpointing: Whether hidden states inside the layers are computed again in the backward pass
+            instead of being kept: less memory, a third more time in training; null: no.
         compile: Compile the backbone with `torch.compile`. For long runs on a GPU: on a CPU the first batches take
             minutes and nothing is gained.
     """
@@ -50,6 +56,9 @@ class EncoderConfig:
     dropout: float | None = None
     attention_dropout: float | None = None
     lstm_size: int = 256
+    append_eos: bool | None = None
+    word_piece: Literal["first", "last"] | None = None
+    activation_checkpointing: bool | None = None
     compile: bool = False
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from transferlab.encoders.config import EncoderConfig, Pooling
 from transferlab.encoders.content import Content, content_of
 from transferlab.encoders.heads import keep_heads
 from transferlab.encoders.layers import drop_top_layer, keep_layers
+from transferlab.encoders.one_way import is_one_way, positions
 from transferlab.encoders.packing import Packing, enable_packing, packed_inputs, pool_packed
 from transferlab.encoders.recurrent import RecurrentBackbone
 from transferlab.ground.errors import TransferlabError
@@ -61,6 +62,10 @@ class Encoder(nn.Module):
         self.content = content
         self.backbone = backbone
         self.config = config
+        self._one_way = is_one_way(backbone)
+        if self._one_way:
+            # keys and values of earlier tokens are for generating texts
+            backbone.config.use_cache = False  # type: ignore[union-attr]
         self.width = int(backbone.config.hidden_size)  # type: ignore[union-attr, arg-type]
         count = int(backbone.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
         if config.layers.endswith("last_four") and count < 4:
@@ -127,6 +132,9 @@ class Encoder(nn.Module):
         if packing is not None:
             enable_packing(self.backbone)
             inputs |= packed_inputs(self.backbone, packing)
+        elif self._one_way:
+            # left alone, some families count padding too
+            inputs["position_ids"] = positions(attention_mask)
         return inputs if token_type_ids is None else inputs | {"token_type_ids": token_type_ids}
 
     def below(self, depth: int, inputs: dict[str, Tensor]) -> Tensor:
@@ -151,6 +159,9 @@ def pool(tokens: Tensor, attention_mask: Tensor, how: Pooling) -> Tensor:
     """Pools token vectors ``[batch, length, hidden]`` to ``[batch, hidden]``, padding left out."""
     if how == "cls":
         return tokens[:, 0]
+    if how == "last":
+        places = torch.arange(attention_mask.shape[1], device=tokens.device) * attention_mask.bool()
+        return tokens.gather(1, places.amax(1)[:, None, None].expand(-1, 1, tokens.shape[-1])).squeeze(1)
     mask = attention_mask.unsqueeze(-1).bool()
     if how == "max":
         return tokens.masked_fill(~mask, torch.finfo(tokens.dtype).min).amax(1)
@@ -180,6 +191,11 @@ def build_encoder(config: EncoderConfig) -> Encoder:
         keep_heads(backbone, config.keep_heads)
     if config.layers == "second_to_last" and drop_top_layer(backbone):
         config = replace(config, layers="last")
+    if config.activation_checkpointing:
+        # the form that asks for no gradient of its inputs, so that frozen embeddings do no harm
+        name = "activation_checkpointing_enable"
+        enable = getattr(backbone, name, None) or backbone.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     if config.compile:
         # in place, so the names in a checkpoint stay as they are; it happens at the first batch
         backbone.compile()

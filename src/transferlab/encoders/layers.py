@@ -1,12 +1,17 @@
 """The layers of any encoder family, from the bottom to the top."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from torch import nn
 
 from transferlab.ground.errors import TransferlabError
 
 Named = tuple[str, nn.Parameter]
+LISTS = frozenset({"layer", "layers", "h"})
+"""Names of the list of layers."""
+ABOVE = ("final_norm", "norm", "ln_f")
+"""Modules behind the last layer: no part of what is below."""
 
 
 def layer_list(backbone: nn.Module) -> tuple[str, nn.ModuleList | None]:
@@ -16,11 +21,7 @@ def layer_list(backbone: nn.Module) -> tuple[str, nn.ModuleList | None]:
     """
     count = backbone.config.num_hidden_layers  # type: ignore[union-attr]
     for name, module in backbone.named_modules():
-        if (
-            isinstance(module, nn.ModuleList)
-            and len(module) == count
-            and name.rsplit(".", 1)[-1] in {"layer", "layers"}
-        ):
+        if isinstance(module, nn.ModuleList) and len(module) == count and name.rsplit(".", 1)[-1] in LISTS:
             return name, module
     return "", None
 
@@ -44,7 +45,30 @@ def _depth(parameter: str, layers: str, top: int) -> int:
         return int(parameter[len(layers) + 1 :].split(".", 1)[0]) + 1
     # a norm behind the last layer belongs to it; all else outside the layers is below them
     above = not layers and "embeddings" not in parameter
-    return top if above or parameter.startswith("final_norm") else 0
+    return top if above or parameter.split(".", 1)[0] in ABOVE else 0
+
+
+def tell_layers(backbone: nn.Module, numbers: Sequence[int]) -> dict[str, Any]:
+    """Brings the configuration of an encoder in step with the layers that it is to run.
+
+    ``layer_types`` says of each layer whether it attends within a window, and some families look there by the place
+    that a layer has now.
+
+    Args:
+        backbone: The encoder.
+        numbers: Numbers of the layers, from 0, among those that the configuration knows.
+
+    Returns:
+        What stood there before, by key.
+    """
+    config = backbone.config
+    before = {"num_hidden_layers": config.num_hidden_layers, "layer_types": getattr(config, "layer_types", None)}  # type: ignore[union-attr]
+    if (types := before["layer_types"]) is None:
+        del before["layer_types"]
+    else:
+        config.layer_types = [types[number] for number in numbers]  # type: ignore[union-attr, index]
+    config.num_hidden_layers = len(numbers)  # type: ignore[union-attr]
+    return before
 
 
 def keep_layers(backbone: nn.Module, numbers: Sequence[int]) -> None:
@@ -60,7 +84,7 @@ def keep_layers(backbone: nn.Module, numbers: Sequence[int]) -> None:
         raise TransferlabError(f"encoder.keep_layers: no layer {bad[0]}; there are 0 to {len(layers) - 1}.")
     parent, _, leaf = name.rpartition(".")
     setattr(backbone.get_submodule(parent), leaf, nn.ModuleList(layers[number] for number in numbers))
-    backbone.config.num_hidden_layers = len(numbers)  # type: ignore[union-attr]
+    tell_layers(backbone, numbers)
 
 
 def drop_top_layer(backbone: nn.Module) -> bool:
@@ -78,9 +102,10 @@ def drop_top_layer(backbone: nn.Module) -> bool:
     if len(layers) < 2:
         raise TransferlabError("encoder.layers: second_to_last needs two layers, this encoder has 1.")
     keep_layers(backbone, range(len(layers) - 1))
-    if hasattr(backbone, "final_norm"):
-        # it belongs to the output of the layer that is gone
-        backbone.final_norm = nn.Identity()
+    for norm in ABOVE:
+        if hasattr(backbone, norm):
+            # it belongs to the output of the layer that is gone
+            setattr(backbone, norm, nn.Identity())
     return True
 
 

@@ -2,13 +2,15 @@
 
 import functools
 import importlib.util
-from contextlib import nullcontext
+import json
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.config.places import files_state, from_hub, local_folder, no_such_root, reach_hub
 from transferlab.encoders.config import EncoderConfig
+from transferlab.encoders.one_way import FAMILIES, check_pooling, special_tokens
 from transferlab.ground.errors import TransferlabError
 
 if TYPE_CHECKING:
@@ -53,9 +55,11 @@ def tokenizer_identity(config: EncoderConfig) -> Any:
     """Names a tokenizer without loading it; None where that cannot be told."""
     place = locate(config.name, config.revision)
     folder = Path(place.target)
+    # as it was for runs without these
+    marks = [name for name, there in (("eos", config.append_eos), ("one way", is_one_way(config))) if there]
     if folder.is_dir():
-        return [str(folder.absolute()), *files_state(folder, (".json", ".txt", ".model"))]
-    return [place.target, place.revision] if place.revision else None
+        return [str(folder.absolute()), *files_state(folder, (".json", ".txt", ".model")), *marks]
+    return [place.target, place.revision, *marks] if place.revision else None
 
 
 def load_tokenizer(config: EncoderConfig, words: bool = False) -> "PreTrainedTokenizerFast":
@@ -69,24 +73,61 @@ def load_tokenizer(config: EncoderConfig, words: bool = False) -> "PreTrainedTok
     Raises:
         TransferlabError: Nowhere to be found, with the remedies; or no fast tokenizer.
     """
-    tokenizer = _tokenizer(config.name, config.revision, False)
+    made = (config.name, config.revision, bool(config.append_eos), is_one_way(config))
+    tokenizer: PreTrainedTokenizerFast = _tokenizer(*made, False)
     if not tokenizer.is_fast:
         raise TransferlabError(
             f"encoder.name: {config.label} has no fast tokenizer ({type(tokenizer).__name__} is written in Python), "
             "which is needed to know which pieces belong to a word; take another encoder."
         )
     if words and "ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer):
-        tokenizer = _tokenizer(config.name, config.revision, True)
+        tokenizer = _tokenizer(*made, True)
     return tokenizer
 
 
 @functools.cache
-def _tokenizer(name: str, revision: str | None, add_prefix_space: bool) -> "PreTrainedTokenizerFast":
+def _tokenizer(name: str, revision: str | None, append_eos: bool, one_way: bool, blank: bool) -> Any:
     from transformers import AutoTokenizer
 
-    options: dict[str, Any] = {"add_prefix_space": True} if add_prefix_space else {}
+    options: dict[str, Any] = {"add_prefix_space": True} if blank else {}
     tokenizer: PreTrainedTokenizerFast = _from_hub(AutoTokenizer, name, revision, **options)
+    if tokenizer.is_fast:
+        special_tokens(tokenizer, append_eos, one_way)
     return tokenizer
+
+
+def family_of(config: EncoderConfig) -> str:
+    """The architecture of an encoder as transformers calls it, read without weights; empty where that is not known."""
+    return "" if config.architecture == "bilstm" else _family(config.name, config.revision)
+
+
+@functools.cache
+def _family(name: str, revision: str | None) -> str:
+    place = locate(name, revision)
+    path: Any = Path(place.target) / "config.json"
+    if not Path(place.target).is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        path = try_to_load_from_cache(place.target, "config.json", revision=place.revision)
+    # read here, since transformers takes seconds to import
+    if isinstance(path, str | Path) and Path(path).is_file():
+        return str(json.loads(Path(path).read_text(encoding="utf-8")).get("model_type", ""))
+    from transformers import AutoConfig
+
+    with suppress(TransferlabError):
+        return str(_from_hub(AutoConfig, name, revision).model_type)
+    # whoever loads tokenizer or weights names the remedies
+    return ""
+
+
+def is_one_way(config: EncoderConfig) -> bool:
+    """Whether an encoder reads from left to right, see `transferlab.encoders.one_way`."""
+    return family_of(config) in FAMILIES
+
+
+def reads_last_pieces(config: EncoderConfig) -> bool:
+    """Whether the last piece of a word stands for it, and not the first."""
+    return config.word_piece == "last" or (config.word_piece is None and is_one_way(config))
 
 
 def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
@@ -101,6 +142,7 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
     from transformers import AutoConfig, AutoModel
 
     model_config = _from_hub(AutoConfig, config.name, config.revision)
+    check_pooling(config, model_config.model_type)
     for key in vars(model_config):
         if "dropout" in key and "classifier" not in key:
             value = config.dropout

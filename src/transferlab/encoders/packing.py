@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from transferlab.encoders.config import Pooling
+from transferlab.encoders.one_way import FAMILIES as ONE_WAY
 from transferlab.ground.errors import TransferlabError
 
 ATTENTION = "transferlab_packed"
@@ -89,6 +90,7 @@ def enable_packing(backbone: nn.Module) -> None:
     if not isinstance(backbone, PreTrainedModel) or family not in FAMILIES:
         why = {
             "bilstm": "a BiLSTM reads its rows one token after the other",
+            **dict.fromkeys(ONE_WAY, f"{family} reads from left to right"),
             "mpnet": "mpnet adds a bias for the distance of two tokens, which it takes from their places in the row",
         }.get(family, f"{family} computes its attention by itself")
         if family in FAMILIES:
@@ -206,6 +208,8 @@ def pool_packed(tokens: Tensor, packing: Packing, how: Pooling) -> Tensor:
     if how == "cls":
         # an empty sequence at the end begins behind the last token
         return row.index_select(0, packing.cu_seqlens[:-1].clamp(max=len(row) - 1))
+    if how == "last":
+        return row.index_select(0, (packing.cu_seqlens[1:] - 1).clamp(min=0))
     if how == "max":
         places = packing.sequences[:, None].expand_as(row)
         return row.new_zeros(count, row.shape[1]).scatter_reduce(0, places, row, "amax", include_self=False)

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from transferlab.encoders.packing import Packing
+from transferlab.tasks.parts import CUT
 
 IGNORE = -100
 """Label of a padded word; it enters no loss and no metric."""
-CUT = -1
-"""Position of a word whose first piece was cut off by truncation."""
 
 
 class Batch(NamedTuple):

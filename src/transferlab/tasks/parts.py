@@ -1,5 +1,6 @@
 """Which parts of a long text are kept; imports no torch."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -8,6 +9,24 @@ Windows = Literal["even", "full"]
 HEAD_OF_HEAD_TAIL = 128
 """Tokens that head_tail keeps from the start; the rest of the length goes to the end (Sun et al. 2019, section 5.3.1,
 https://arxiv.org/abs/1905.05583)."""
+CUT = -1
+"""Position of a word that was cut off by truncation."""
+
+
+def word_positions(pieces: Sequence[int | None], words: int, last: bool = False) -> list[int]:
+    """Where in a sequence the piece is that stands for each word, `CUT` where there is none.
+
+    Args:
+        pieces: The word of each token, None for special tokens.
+        words: Number of words.
+        last: Whether the last piece that was kept stands for a word, and not the first.
+    """
+    found = [CUT] * words
+    places = list(enumerate(pieces))
+    for position, word in places if last else reversed(places):
+        if word is not None:
+            found[word] = position
+    return found
 
 
 def split_body(body: list[int], room: int, truncation: Truncation, windows: Windows = "even") -> list[list[int]]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from transferlab.encoders.config import EncoderConfig
-from transferlab.encoders.loading import load_tokenizer, tokenizer_identity
+from transferlab.encoders.loading import load_tokenizer, reads_last_pieces, tokenizer_identity
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import kept, store, together
 from transferlab.tasks import selection as protocol_of
@@ -82,6 +82,12 @@ class TaskRows:
             metrics = self.source.metrics or KINDS[self.source.kind].usual(spec)
             self._spec = spec._replace(metrics=tuple(metrics))
         return self._spec
+
+    @property
+    def reading(self) -> Settings:
+        """How texts become tokens for this encoder."""
+        last = self.source.kind == "tagging" and reads_last_pieces(self.encoder)
+        return self.settings._replace(last_pieces=last)
 
     @property
     def labels(self) -> Labels:
@@ -196,14 +202,14 @@ class TaskRows:
             labelled = is_labelled(rows.rows, self.source, self.labels.names)
         elif labelled:
             self._require_labels(split)
-        return encode_split(rows, self.source, self.labels if labelled else None, tokenizer, self.settings)
+        return encode_split(rows, self.source, self.labels if labelled else None, tokenizer, self.reading)
 
     def _name(self, split: str) -> str | None:
         """What names a tokenised split on disk; None where rows or tokenizer cannot be told without reading them."""
         rows, tokenizer = identity(self.source), tokenizer_identity(self.encoder)
         if rows is None or tokenizer is None:
             return None
-        return kept.name_of(rows, tokenizer, asdict(self.source), split, self.labels.names, self.settings.key)
+        return kept.name_of(rows, tokenizer, asdict(self.source), split, self.labels.names, self.reading.key)
 
     def _at_hand(self, split: str) -> EncodedSplit | None:
         """The tokenised split where it is in memory or on disk; the rows are not read for it."""

@@ -10,9 +10,9 @@ import numpy as np
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import told
 from transferlab.tasks import cuts
-from transferlab.tasks.batch import CUT, EncodedSplit, Ragged
+from transferlab.tasks.batch import EncodedSplit, Ragged
 from transferlab.tasks.labels import Labels, encode_labels
-from transferlab.tasks.parts import HEAD_OF_HEAD_TAIL, Truncation, Windows, split_body
+from transferlab.tasks.parts import HEAD_OF_HEAD_TAIL, Truncation, Windows, split_body, word_positions
 from transferlab.tasks.reading.cells import check_texts
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import version
@@ -35,12 +35,14 @@ class Settings(NamedTuple):
         truncation: Which part of a long text is kept.
         windows: How ``windows`` are cut.
         apart: Whether the two texts of a pair are sequences of their own.
+        last_pieces: Whether the last piece of a word stands for it in tagging, and not the first.
     """
 
     max_length: int
     truncation: Truncation
     windows: Windows = "even"
     apart: bool = False
+    last_pieces: bool = False
 
     @property
     def even(self) -> bool:
@@ -50,8 +52,8 @@ class Settings(NamedTuple):
     @property
     def key(self) -> tuple[Any, ...]:
         """What decides the token ids; as long as it was where nothing of it is new."""
-        new = [name for name, there in (("even", self.even), ("apart", self.apart)) if there]
-        return (self.max_length, self.truncation, *new)
+        new = {"even": self.even, "apart": self.apart, "last_pieces": self.last_pieces}
+        return (self.max_length, self.truncation, *(name for name, there in new.items() if there))
 
 
 def encode_split(
@@ -240,12 +242,9 @@ def _encode_words(
     encoded = tokenizer(split, is_split_into_words=True, truncation=True, max_length=settings.max_length, padding=False)
     positions, cut = [], []
     for number, sentence in enumerate(sentences):
-        first = [CUT] * len(sentence)
-        for position, word in reversed(list(enumerate(encoded.word_ids(number)))):
-            if word is not None:
-                first[word] = position
-        positions.append(first)
-        cut.append(cuts.of_sentence(first, len(encoded["input_ids"][number]), settings.max_length))
+        found = word_positions(encoded.word_ids(number), len(sentence), settings.last_pieces)
+        positions.append(found)
+        cut.append(cuts.of_sentence(found, len(encoded["input_ids"][number]), settings.max_length))
     return {"ids": encoded["input_ids"], "words": positions, "cut": cut}
 
 

@@ -8,13 +8,12 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.decoding import constrained_decode
-from transferlab.tasks.parts import Truncation, Windows, split_body
+from transferlab.tasks.parts import Truncation, Windows, split_body, word_positions
 from transferlab.tasks.spec import written_tags
 from transferlab.use.answering import Answering, Record
 from transferlab.use.export import facts as facts_of
 from transferlab.use.export.facts import Facts
 
-CUT = -1
 MODEL = "model.onnx"
 
 
@@ -95,7 +94,8 @@ class Exported(Answering[Texts]):
             else:
                 given = columns[self.text[0]] if len(self.text) == 1 else list(zip(*columns.values(), strict=True))
             encoded = self._tokenizer.encode_batch(list(given), is_pretokenized=tagging)
-            words = [_first(one.word_ids, len(row)) for one, row in zip(encoded, given, strict=True)] if tagging else []
+            pairs = zip(encoded, given, strict=True) if tagging else ()
+            words = [word_positions(one.word_ids, len(row), facts.last_pieces) for one, row in pairs]
             found = Texts([[one.ids] for one in encoded], [one.type_ids for one in encoded], words)
         return found, np.array([sum(map(len, sequences)) for sequences in found.ids])
 
@@ -183,11 +183,3 @@ class Exported(Answering[Texts]):
         for place, number in zip(seen, best, strict=True):
             numbers[place] = int(number)
         return written_tags(self.task, numbers)
-
-
-def _first(word_ids: Sequence[int | None], words: int) -> list[int]:
-    first = [CUT] * words
-    for position, word in reversed(list(enumerate(word_ids))):
-        if word is not None:
-            first[word] = position
-    return first

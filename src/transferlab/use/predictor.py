@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from transferlab.analysis.page import calibration
-from transferlab.encoders.loading import load_tokenizer
+from transferlab.encoders.loading import load_tokenizer, reads_last_pieces
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_accelerator
 from transferlab.record import folder as run_folder
@@ -108,7 +108,8 @@ def _reading(run: Path) -> tuple[Source, Settings]:
     data = arguments_of(run).data
     source = data.source or TASKS[data.task]
     apart = data.pairs == "apart" and len(source.text) > 1
-    return source, Settings(data.max_length, data.truncation, data.windows or "even", apart)
+    last = source.kind == "tagging" and reads_last_pieces(arguments_of(run).encoder)
+    return source, Settings(data.max_length, data.truncation, data.windows or "even", apart, last)
 
 
 def fitted_temperature(run: Path, task: TaskSpec) -> float:

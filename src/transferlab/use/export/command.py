@@ -157,6 +157,7 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
         | {"checkpoint": hashes.of_path(run / "checkpoints" / "best.ckpt")},
         versions=_versions(),
         labelled={key: getattr(predictor.source, key) for key in ("label", "label_delimiter", "label_columns")},
+        last_pieces=settings.last_pieces,
     )
 
 

@@ -41,6 +41,7 @@ class Facts(NamedTuple):
         labelled: How rows with labels are read, arguments of `Source`; None in folders of earlier releases.
         quantised: ``int8-dynamic``, ``int8-static`` or ``fp16``; empty for weights in float32.
         batching: `ANY`, or `ALONE` where an answer depends on the other texts of its batch.
+        last_pieces: Whether the last piece of a word stands for it, and not the first.
     """
 
     format: str
@@ -63,6 +64,7 @@ class Facts(NamedTuple):
     labelled: dict[str, Any] | None = None
     quantised: str = ""
     batching: str = ANY
+    last_pieces: bool = False
 
     @property
     def alone(self) -> bool:

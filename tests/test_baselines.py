@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.svm import LinearSVC
 
 from transferlab import __main__ as entry
 from transferlab.baselines import main, methods
+from transferlab.baselines.kinds import KINDS as KINDS_OF_METHODS
 from transferlab.baselines.methods import (
     METHODS,
     NBSVM,
@@ -24,10 +26,13 @@ from transferlab.baselines.methods import (
 from transferlab.baselines.rows import Part, evaluate, padded, read_part, read_parts
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning.kinds import KINDS as KINDS_OF_RUNS
+from transferlab.learning.metrics import build_metrics
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions
 from transferlab.tasks import Source, TaskDataModule, TaskSpec
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.schemes import Scheme
 
 BINARY = TaskSpec("mood", "classification", ("bad", "good"), ("accuracy",))
 THREE = TaskSpec("topic", "classification", ("a", "b", "c"), ("accuracy",))
@@ -40,7 +45,7 @@ KEYS = {
 
 
 def part(texts, labels, *more):
-    return Part(torch.arange(len(texts)), (texts, *more), torch.as_tensor(labels))
+    return Part(np.arange(len(texts)), (texts, *more), np.asarray(labels))
 
 
 def words(*sentences):
@@ -102,8 +107,8 @@ def test_majority_class_scores_by_frequency():
     method = Majority(THREE, 0)
     method.fit(part(["x"] * 5, [2, 0, 2, 2, 0]), part([], []))
     logits = method.predict(part(["y", "z"], [0, 2]))
-    assert torch.allclose(logits.softmax(-1), torch.tensor([[0.4, 0.0, 0.6]] * 2))
-    assert evaluate(THREE, logits, torch.tensor([0, 2])) == {"accuracy": 0.5}
+    assert np.exp(logits) == pytest.approx(np.array([[0.4, 0.0, 0.6]] * 2))
+    assert evaluate(THREE, logits, np.array([0, 2])) == {"accuracy": 0.5}
     assert method.coefficients == 0
 
 
@@ -118,7 +123,7 @@ def test_majority_target_is_the_mean():
     method.fit(part(["x"] * 3, [1.0, 2.0, 6.0]), part([], []))
     predicted = method.predict(part(["y", "z"], [1.0, 5.0]))
     assert predicted.tolist() == [3.0, 3.0]
-    assert evaluate(SCORES, predicted, torch.tensor([1.0, 5.0])) == {"pearson": 0.0, "mse": 4.0}
+    assert evaluate(SCORES, predicted, np.array([1.0, 5.0])) == {"pearson": 0.0, "mse": 4.0}
 
 
 def test_majority_tag_is_outside():
@@ -155,12 +160,12 @@ def test_nbsvm_interpolates_its_weights():
     method.fit(train, train)
     features = method.ngrams(train.columns)
     assert features.max() == 1
-    ratio = log_count_ratio(features, train.labels.numpy() == 1)
+    ratio = log_count_ratio(features, train.labels == 1)
     scaled = features.toarray() * ratio
-    svm = LinearSVC(dual=True, max_iter=5000, random_state=0).fit(scaled, train.labels.numpy())
+    svm = LinearSVC(dual=True, max_iter=5000, random_state=0).fit(scaled, train.labels)
     weights = 0.75 * np.abs(svm.coef_[0]).mean() + 0.25 * svm.coef_[0]
     logits = method.predict(train)
-    assert logits[:, 1].numpy() == pytest.approx(scaled @ weights + svm.intercept_[0], abs=1e-4)
+    assert logits[:, 1] == pytest.approx(scaled @ weights + svm.intercept_[0], abs=1e-4)
     assert logits[:, 0].tolist() == [0.0] * 5
     assert logits.argmax(-1).tolist() == [1, 1, 0, 0, 1]
 
@@ -170,7 +175,7 @@ def test_a_class_that_training_never_saw_gets_no_probability(method):
     train = part(["red apple", "green pear", "red cherry", "green leaf"], [0, 2, 0, 2])
     fitted = method(THREE, 0)
     fitted.fit(train, train)
-    scores = fitted.predict(train).softmax(-1)
+    scores = fitted.kind.probabilities(fitted.predict(train))
     assert scores[:, 1].tolist() == [0.0] * 4
     assert scores.argmax(-1).tolist() == [0, 2, 0, 2]
 
@@ -357,3 +362,64 @@ def test_every_method_names_kinds_and_a_strategy():
     assert {kind for one in METHODS.values() for kind in one.kinds} == set(KINDS)
     strategies = [one(BINARY, 0).strategy for one in METHODS.values()]
     assert strategies == ["majority", "tfidf_logreg", "nbsvm", "token_majority"]
+
+
+# without torch
+
+
+@pytest.mark.parametrize(
+    ("task", "draw"),
+    [
+        (BINARY._replace(metrics=("accuracy", "f1", "f1_macro", "matthews")), "classes"),
+        (THREE._replace(metrics=("accuracy", "f1_macro", "matthews")), "classes"),
+        (SCORES._replace(metrics=("pearson", "spearman", "mse")), "numbers"),
+        (TaskSpec("topics", "multilabel", ("a", "b", "c"), ("f1_micro", "f1_macro", "subset_accuracy")), "flags"),
+        (TAGS, "words"),
+        (TaskSpec("pos", "tagging", ("NOUN", "VERB", "X"), ("accuracy", "f1_macro"), scheme=Scheme("tags")), "words"),
+    ],
+)
+def test_metrics_losses_and_scores_are_those_of_the_neural_runs(task, draw):
+    generator = np.random.default_rng(0)
+    count, classes = 37, len(task.labels)
+    logits = generator.normal(size=(count, max(classes, 1))).astype(np.float32)
+    if draw == "classes":
+        predicted, labels = logits, generator.integers(0, classes, count)
+    elif draw == "numbers":
+        predicted = logits[:, 0]
+        labels = (predicted + generator.normal(size=count)).round(1)
+    elif draw == "flags":
+        predicted, labels = logits, generator.integers(0, 2, (count, classes))
+    else:
+        predicted, labels = generator.integers(0, classes, (2, count, 6))
+        labels[generator.random(labels.shape) < 0.2] = -100
+    reference = build_metrics(task)
+    reference.update(torch.from_numpy(predicted), torch.from_numpy(labels))
+    wanted = {name: value.item() for name, value in reference.compute().items()}
+    assert evaluate(task, predicted, labels) == pytest.approx(wanted, rel=1e-6, abs=1e-7)
+    kind, learned = KINDS_OF_METHODS[task.kind], KINDS_OF_RUNS[task.kind]
+    if draw == "words":
+        return
+    losses = learned.losses(torch.from_numpy(predicted), torch.from_numpy(labels), None)
+    assert kind.losses(predicted, labels) == pytest.approx(losses.numpy(), rel=1e-5, abs=1e-6)
+    scores = KINDS[task.kind].scores({"logits": torch.from_numpy(predicted)})
+    found = kind.probabilities(predicted)
+    assert (found is None and scores is None) or found == pytest.approx(np.array(scores), rel=1e-5)
+    if kind.thresholded:
+        limits = learned.thresholds(torch.from_numpy(predicted), torch.from_numpy(labels))
+        assert kind.thresholds(predicted, labels) == pytest.approx(limits.numpy(), rel=1e-6)
+        decided = learned.decide(torch.from_numpy(predicted), limits)
+        assert (kind.decide(predicted, limits.numpy()) == decided.numpy()).all()
+
+
+def test_a_metric_that_a_task_cannot_have_is_refused():
+    with pytest.raises(TransferlabError, match="metric 'f1' is that of the second of two labels"):
+        evaluate(THREE._replace(metrics=("f1",)), np.zeros((2, 3)), np.array([0, 1]))
+
+
+def test_baselines_import_neither_torch_nor_its_libraries(tmp_path):
+    code = (
+        "import sys\nfrom transferlab.baselines import main\n"
+        f"main(['--data.task', 'demo_pairs', '--run.root', {str(tmp_path)!r}])\n"
+        "heavy = {'torch', 'lightning', 'transformers', 'torchmetrics'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -47,11 +47,12 @@ def _run(arguments: list[str]) -> None:
 
 
 def _call(command: str, rest: list[str], loads: bool) -> None:
-    if loads:
+    if loads or (command == "baseline" and not {"-h", "--help"} & set(rest)):
         from transferlab.cli import early
 
         early.check_names(command, rest)
         no_bars_on_pipes()
+    if loads:
         loading()
     module, _, function = commands.COMMANDS[command].target.partition(":")
     with signals.ending():

@@ -11,29 +11,35 @@ from jsonargparse import ArgumentError, ArgumentParser
 from transferlab.baselines.methods import METHODS, chosen_methods
 from transferlab.baselines.record import run
 from transferlab.baselines.rows import read_parts
-from transferlab.cli.keys.collect import collect
-from transferlab.cli.messages import explain
-from transferlab.cli.parsing import LINKED
 from transferlab.config import experiments
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import no_bars_on_pipes
 from transferlab.record import folder as run_folder
-from transferlab.tasks import TaskDataModule
 from transferlab.tasks.table import TASKS, lookup
+from transferlab.tasks.task import Task
+
+NAMED = ("transferlab.tasks.TaskDataModule", "transferlab.TaskDataModule")
+"""What configs call the data, the last of them those that are written."""
+READ = "transferlab.tasks.task.Task"
+"""What stands for it here: the same arguments and examples, without batches and torch."""
 
 
-def build_parser() -> ArgumentParser:
-    """The parser of ``transferlab baseline``: what an experiment file says of data, seed and run, and the method."""
+def build_parser(data: type[Task] = Task) -> ArgumentParser:
+    """The parser of ``transferlab baseline``: what an experiment file says of data, seed and run, and the method.
+
+    Args:
+        data: The class whose arguments are those of ``data``, and the default of its ``class_path``.
+    """
     parser = ArgumentParser(prog="transferlab baseline", description=__doc__, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="Experiment file; what it says of a model is not read.")
     parser.add_argument("--method", default="all", help=f"all, {', '.join(METHODS)}")
     parser.add_argument("--seed_everything", type=int | bool, default=0, help="Seed of examples and solvers.")
     parser.add_argument("--run.root", default="runs", help="Folder that holds all runs.")
     parser.add_argument("--run.tags", type=tuple[str, ...], default=(), help="Words to filter runs by.")
-    task = {"class_path": "transferlab.tasks.TaskDataModule"}
+    task = {"class_path": READ if data is Task else NAMED[0]}
     # with a default the type is not Optional, whose errors would hide those of the constructor
-    parser.add_subclass_arguments(TaskDataModule, "data", default=task, help="The task, as in an experiment file.")
+    parser.add_subclass_arguments(data, "data", default=task, help="The task, as in an experiment file.")
     parser.link_arguments("seed_everything", "data.init_args.encoder", compute_fn=_unread_encoder)
     parser.link_arguments("seed_everything", "data.init_args.seed")
     return parser
@@ -53,7 +59,7 @@ def main(arguments: list[str]) -> None:
     no_bars_on_pipes()
     parser = build_parser()
     settings = parse(arguments, parser)
-    data: TaskDataModule = parser.instantiate_classes(settings).data
+    data: Task = parser.instantiate_classes(settings).data
     methods = chosen_methods(settings.method, data.spec.kind)
     if len(methods) > 1:
         os.environ.pop(run_folder.VARIABLE, None)
@@ -61,7 +67,8 @@ def main(arguments: list[str]) -> None:
     settings.data.init_args.holdout_by = data.holdout_by or None
     for method in methods:
         settings.method = method
-        run(method, data, parts, settings, parser.dump(settings, skip_validation=True, skip_link_targets=True))
+        config = parser.dump(settings, skip_validation=True, skip_link_targets=True)
+        run(method, data, parts, settings, config.replace(READ, NAMED[-1]))
 
 
 def parse(arguments: list[str], parser: ArgumentParser) -> Any:
@@ -72,10 +79,31 @@ def parse(arguments: list[str], parser: ArgumentParser) -> Any:
     """
     given = expanded(arguments)
     try:
-        return parser.parse_args(given)
+        return parser.parse_args([_read(word) for word in given])
+    except ArgumentError:
+        raise _explained(given) from None
+
+
+def _read(word: str) -> str:
+    for name in NAMED:
+        word = word.replace(name, READ)
+    return word
+
+
+def _explained(given: list[str]) -> TransferlabError:
+    """What is wrong with a command line; all that the neural runs' parser knows of keys helps to say it."""
+    from transferlab.cli.keys.collect import collect
+    from transferlab.cli.messages import explain
+    from transferlab.cli.parsing import LINKED
+    from transferlab.tasks import TaskDataModule
+
+    parser = build_parser(TaskDataModule)
+    try:
+        parser.parse_args(given)
     except ArgumentError as error:
         catalog = collect({"baseline": parser}, LINKED, tuple(TASKS))
-        raise TransferlabError(explain(error, catalog, ["baseline", *given])) from error
+        return TransferlabError(explain(error, catalog, ["baseline", *given]))
+    return TransferlabError(f"{' '.join(given)}: only part of this can be read; give the keys in a file.")
 
 
 def check(arguments: list[str]) -> None:

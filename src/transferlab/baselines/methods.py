@@ -7,17 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.svm import LinearSVC
-from torch import Tensor
 
+from transferlab.baselines.kinds import KINDS
 from transferlab.baselines.rows import Array, Part, evaluate, padded
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.learning.kinds import KINDS
 from transferlab.tasks import TaskSpec
-from transferlab.tasks.batch import IGNORE
+from transferlab.tasks.encoded import IGNORE
 from transferlab.tasks.spec import Kind
 
 Matrix = Any  # a sparse matrix of scipy, which ships no types
@@ -61,7 +58,7 @@ class Baseline(ABC):
         """Fits on `train`; selects, where there is something to select, on `validation`."""
 
     @abstractmethod
-    def predict(self, part: Part) -> Tensor:
+    def predict(self, part: Part) -> Array:
         """Logits ``[rows, classes]``, for regression ``[rows]``, for tagging class numbers ``[rows, words]``."""
 
 
@@ -82,14 +79,14 @@ class Majority(Baseline):
         else:
             self.tag = usual_tag(self.task, train.labels)
 
-    def predict(self, part: Part) -> Tensor:
+    def predict(self, part: Part) -> Array:
         """The same for every row."""
         if self.task.kind == "tagging":
-            return torch.full_like(part.labels, self.tag)
-        return self.constant.expand(len(part.ids), *self.constant.shape)
+            return np.full_like(part.labels, self.tag)
+        return np.broadcast_to(self.constant, (len(part.ids), *self.constant.shape))
 
 
-def usual_tag(task: TaskSpec, labels: Tensor) -> int:
+def usual_tag(task: TaskSpec, labels: Array) -> int:
     """The class number of "O"; where tags mark no entities, or every word belongs to one, that of the commonest tag.
 
     Args:
@@ -98,7 +95,7 @@ def usual_tag(task: TaskSpec, labels: Tensor) -> int:
     """
     if task.outside >= 0:
         return task.outside
-    return int(torch.bincount(labels[labels != IGNORE], minlength=len(task.labels)).argmax())
+    return int(np.bincount(labels[labels != IGNORE], minlength=len(task.labels)).argmax())
 
 
 class TokenMajority(Baseline):
@@ -117,7 +114,7 @@ class TokenMajority(Baseline):
         self.lower = most_frequent((word.lower(), tag) for word, tag in pairs)
         self.coefficients = len(self.exact) + len(self.lower)
 
-    def predict(self, part: Part) -> Tensor:
+    def predict(self, part: Part) -> Array:
         """Looks every word up."""
         unknown = self.unknown
         lower, exact = self.lower, self.exact
@@ -191,7 +188,7 @@ class TfIdf(Baseline):
         )
         self.ngrams = NGrams(vectorizer, similarity=True)
         require_two(train)
-        features, targets = self.ngrams.fit(train.columns), train.labels.numpy()
+        features, targets = self.ngrams.fit(train.columns), train.labels
         held_out = self.ngrams(validation.columns)
         sign = -1 if self.task.primary == "mse" else 1
         best = -np.inf
@@ -206,7 +203,7 @@ class TfIdf(Baseline):
                 best, self.model = value, model
         self.coefficients = self.kind.coefficients(self.model)
 
-    def predict(self, part: Part) -> Tensor:
+    def predict(self, part: Part) -> Array:
         """Log-probabilities or targets."""
         return self.kind.scores(self.model, self.ngrams(part.columns), self.task)
 
@@ -229,7 +226,7 @@ class NBSVM(Baseline):
         """Fits one model for each class that occurs; selects nothing."""
         require_two(train)
         self.ngrams = NGrams(CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=PATTERN, dtype=np.float32))
-        features, labels = self.ngrams.fit(train.columns), train.labels.numpy()
+        features, labels = self.ngrams.fit(train.columns), train.labels
         if self.task.kind == "multilabel":
             positive = {number: labels[:, number] > 0 for number in range(labels.shape[1])}
             positive = {number: rows for number, rows in positive.items() if 0 < rows.sum() < len(rows)}
@@ -238,28 +235,32 @@ class NBSVM(Baseline):
             positive = {number: labels == number for number in classes}
         self.models = {number: self._against_rest(features, rows) for number, rows in positive.items()}
         # what is said of a label that all or none of the training examples have
-        self.rest = self.kind.constant(train.labels, self.task).float() if self.task.kind == "multilabel" else None
+        self.rest = (
+            self.kind.constant(train.labels, self.task).astype(np.float32) if self.task.kind == "multilabel" else None
+        )
         self.coefficients = sum(weights.size + 1 for weights, _ in self.models.values())
 
     def _against_rest(self, features: Matrix, positive: Array) -> tuple[Array, float]:
         ratio = log_count_ratio(features, positive)
+        from sklearn.svm import LinearSVC
+
         svm = LinearSVC(C=1.0, dual=True, max_iter=5000, random_state=self.seed)
         svm.fit(sparse.csr_matrix(features.multiply(ratio)), positive)
         weights = svm.coef_[0]
         interpolated = (1 - self.beta) * np.abs(weights).mean() + self.beta * weights
         return ratio * interpolated, float(svm.intercept_[0])
 
-    def predict(self, part: Part) -> Tensor:
+    def predict(self, part: Part) -> Array:
         """Margins; 0 for the first of two classes, minus infinity for a class that training never saw.
 
         Of several labels the margin of each, as log-odds.
         """
         features, count = self.ngrams(part.columns), len(self.task.labels)
-        logits = torch.full((len(part.ids), count), 0.0 if count == 2 else -torch.inf)
+        logits = np.full((len(part.ids), count), 0.0 if count == 2 else -np.inf, dtype=np.float32)
         if self.rest is not None:
-            logits = self.rest.repeat(len(part.ids), 1)
+            logits = np.tile(self.rest, (len(part.ids), 1))
         for number, (weights, bias) in self.models.items():
-            logits[:, number] = torch.as_tensor(features @ weights + bias, dtype=torch.float32)
+            logits[:, number] = features @ weights + bias
         return logits
 
 

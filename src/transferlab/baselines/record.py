@@ -7,29 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from torch import Tensor
 
 from transferlab.baselines.methods import METHODS, Baseline
-from transferlab.baselines.rows import Part, Parts, evaluate
-from transferlab.ground.hardware import peak_memory_mb
+from transferlab.baselines.rows import Array, Part, Parts, evaluate
+from transferlab.ground.memory import peak_memory_mb
 from transferlab.ground.progress import waiting
-from transferlab.learning.losses import example_losses
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions, report, setting, texts, thresholds
 from transferlab.record.environment import note_start
-from transferlab.record.recorder import RunRecorder
-from transferlab.tasks import TaskDataModule, TaskSpec
-from transferlab.tasks.batch import IGNORE
+from transferlab.record.record import RunRecord
+from transferlab.tasks.encoded import IGNORE
+from transferlab.tasks.spec import TaskSpec
+from transferlab.tasks.task import Task
 
 
-class BaselineRecorder(RunRecorder):
+class BaselineRecorder(RunRecord):
     """The record of a baseline: the same files with the same keys as that of a neural run."""
 
-    thresholds: Tensor | None = None
+    thresholds: Array | None = None
 
-    def begin(self, data: TaskDataModule, parts: Parts, config: str) -> None:
+    def begin(self, data: Task, parts: Parts, config: str) -> None:
         """Creates the folder and writes what is known before fitting."""
-        self._data = data
+        self._data, self.started = data, time.perf_counter()
         self.summary |= facts(data, parts)
         run_folder.create(self.folder)
         (self.folder / "config.yaml").write_text(config, encoding="utf-8")
@@ -59,7 +58,6 @@ class BaselineRecorder(RunRecorder):
             name: self._test(baseline, name, baseline.predict(part), part)
             for name, part in zip(task.tests, parts.tests, strict=True)
         }
-        assert self._data is not None
         texts.write(self.folder, self._data, lines)
         if parts.tests:
             self.summary["test"]["latency_ms"] = latency_ms(baseline, parts.tests[0])
@@ -74,19 +72,21 @@ class BaselineRecorder(RunRecorder):
         self.result()
 
     def _records(
-        self, baseline: Baseline, predicted: Tensor, thresholds: Tensor | None, part: Part
+        self, baseline: Baseline, predicted: Array, thresholds: Array | None, part: Part
     ) -> list[predictions.Record]:
         task = baseline.task
         outputs = {"index": part.ids, "word_mask": part.labels != IGNORE}
         if task.kind == "tagging":
             outputs["classes"] = predicted
         else:
-            outputs |= {"logits": predicted, "loss": example_losses(task.kind, predicted, part.labels)}
+            outputs |= {"logits": predicted, "loss": baseline.kind.losses(predicted, part.labels)}
+            if (scores := baseline.kind.probabilities(predicted)) is not None:
+                outputs["scores"] = scores
             if baseline.kind.thresholded:
                 outputs["classes"] = baseline.kind.decide(predicted, thresholds)
         return predictions.records(task, outputs, part.labels)
 
-    def _test(self, baseline: Baseline, split: str, predicted: Tensor, part: Part) -> list[predictions.Record]:
+    def _test(self, baseline: Baseline, split: str, predicted: Array, part: Part) -> list[predictions.Record]:
         task = baseline.task
         decided = baseline.kind.decide(predicted, self.thresholds)
         self.summary["metrics"] |= {f"{split}/{k}": v for k, v in evaluate(task, decided, part.labels).items()}
@@ -115,7 +115,7 @@ def latency_ms(baseline: Baseline, part: Part) -> float:
     return round(1000 * statistics.median(times), 3)
 
 
-def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
+def facts(data: Task, parts: Parts) -> dict[str, Any]:
     """What a summary says of a baseline before it is fitted; no encoder, no weights, and texts are read whole."""
     task = data.spec
     return {
@@ -149,7 +149,7 @@ def facts(data: TaskDataModule, parts: Parts) -> dict[str, Any]:
     }
 
 
-def run(method: str, data: TaskDataModule, parts: Parts, settings: Any, config: str) -> Path:
+def run(method: str, data: Task, parts: Parts, settings: Any, config: str) -> Path:
     """Fits and tests one method and leaves a run directory.
 
     Args:

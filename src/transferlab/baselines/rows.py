@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.learning.metrics import build_metrics
-from transferlab.tasks import TaskDataModule, TaskSpec
-from transferlab.tasks.batch import IGNORE
+from transferlab.tasks.encoded import IGNORE
+from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.kinds.tagging import entity_counts
 from transferlab.tasks.labels import encode_labels, is_labelled
+from transferlab.tasks.measured import check_metrics
+from transferlab.tasks.spec import TaskSpec
+from transferlab.tasks.task import Task
 from transferlab.tasks.tokenization import check_text, check_word_counts
 
 Array = np.ndarray[Any, Any]
@@ -27,9 +27,9 @@ class Part(NamedTuple):
         labels: Class numbers or targets ``[rows]``; for tagging class numbers ``[rows, words]``, -100 for padding.
     """
 
-    ids: Tensor
+    ids: Array
     columns: tuple[list[Any], ...]
-    labels: Tensor
+    labels: Array
 
 
 class Parts(NamedTuple):
@@ -46,7 +46,7 @@ class Parts(NamedTuple):
     tests: list[Part]
 
 
-def read_parts(data: TaskDataModule) -> Parts:
+def read_parts(data: Task) -> Parts:
     """The rows that a neural run with the same settings trains, selects and tests on.
 
     Raises:
@@ -57,7 +57,7 @@ def read_parts(data: TaskDataModule) -> Parts:
     return Parts(read_part(data, *data.part_rows("train")), read_part(data, *data.part_rows("validation")), tests)
 
 
-def read_part(data: TaskDataModule, split: str, numbers: Array | None = None) -> Part:
+def read_part(data: Task, split: str, numbers: Array | None = None) -> Part:
     """Texts and labels of some rows of a split, by default of all.
 
     Raises:
@@ -77,23 +77,63 @@ def read_part(data: TaskDataModule, split: str, numbers: Array | None = None) ->
         tags = np.split(labels, np.cumsum([len(words) for words in cells[0]])[:-1])
         wanted = padded([tags[number] for number in numbers], IGNORE)
     else:
-        wanted = torch.as_tensor(labels[numbers])
-    return Part(torch.as_tensor(numbers), tuple([cell[number] for number in numbers] for cell in cells), wanted)
+        wanted = np.asarray(labels[numbers])
+    return Part(np.asarray(numbers), tuple([cell[number] for number in numbers] for cell in cells), wanted)
 
 
-def padded(rows: Iterable[Sequence[int] | Array], fill: int) -> Tensor:
+def padded(rows: Iterable[Sequence[int] | Array], fill: int) -> Array:
     """Rows of class numbers as ``[rows, words]``, filled up on the right."""
-    return pad_sequence([torch.as_tensor(row) for row in rows], batch_first=True, padding_value=fill)
+    listed = list(rows)
+    table = np.full((len(listed), max((len(row) for row in listed), default=0)), fill, dtype=np.int64)
+    for target, row in zip(table, listed, strict=True):
+        target[: len(row)] = row
+    return table
 
 
-def evaluate(task: TaskSpec, predicted: Tensor, labels: Tensor) -> dict[str, float]:
-    """The metrics of the task, by the definitions of the neural runs.
+def evaluate(task: TaskSpec, predicted: Array, labels: Array) -> dict[str, float]:
+    """The metrics of the task, by the definitions of the neural runs and as exact as theirs: in float32.
 
     Args:
         task: Names the metrics.
-        predicted: What `Baseline.predict` returns.
+        predicted: What `Baseline.predict` returns, or decisions on several labels.
         labels: As in `Part`.
+
+    Raises:
+        TransferlabError: A metric that the task cannot have.
     """
-    metrics = build_metrics(task)
-    metrics.update(predicted, labels)
-    return {name: value.item() for name, value in metrics.compute().items()}
+    check_metrics(task)
+    if not len(labels):
+        return dict.fromkeys(task.metrics, 0.0)
+    if task.kind == "tagging":
+        values = _of_entities(task, predicted, labels) if task.entities else _of_tags(task, predicted, labels)
+        return {name: float(np.float32(values[name])) for name in task.metrics}
+    kind = KINDS[task.kind]
+    if task.kind == "regression":
+        predicted, labels = predicted.astype(np.float32), labels.astype(np.float32)
+    classes = (predicted >= 0).astype(np.int64) if predicted.dtype.kind == "f" else predicted
+    outputs: dict[str, Any] = {"logits": predicted, "classes": classes}
+    found, gold = kind.predicted(task, outputs), kind.gold(task, labels, outputs)
+    return {
+        name: float(np.float32(kind.sums[name](kind.counts(found, gold, name, task.labels).sum(0))))
+        for name in task.metrics
+    }
+
+
+def _of_entities(task: TaskSpec, predicted: Array, labels: Array) -> dict[str, float]:
+    counts = entity_counts(task.labels, task.spelling, predicted.tolist(), labels.tolist())
+    hits, wrong, missed = np.array(list(counts.values())).sum(0).tolist()
+    return {
+        "f1": 2 * hits / max(2 * hits + wrong + missed, 1),
+        "precision": hits / max(hits + wrong, 1),
+        "recall": hits / max(hits + missed, 1),
+    }
+
+
+def _of_tags(task: TaskSpec, predicted: Array, labels: Array) -> dict[str, float]:
+    real = labels != IGNORE
+    guess, truth = predicted[real], labels[real]
+    counted = (truth[guess == truth], guess[guess >= 0], truth)
+    hits, found, gold = (np.bincount(numbers, minlength=len(task.labels)) for numbers in counted)
+    either = found + gold
+    f1 = 2 * hits / np.maximum(either, 1)
+    return {"accuracy": hits.sum() / max(gold.sum(), 1), "f1_macro": f1.sum() / max((either > 0).sum(), 1)}

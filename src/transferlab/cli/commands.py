@@ -139,7 +139,6 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "--experiment NAME",
             "methods without an encoder, same examples",
             "transferlab.baselines:main",
-            loads=True,
             keys=True,
         ),
         Command(

@@ -7,24 +7,23 @@ that padding on either side changes nothing.
 
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
-
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedTokenizerFast
 
 FAMILIES = frozenset({"gpt2", "llama", "qwen2", "qwen3", "modernbert-decoder"})
 """Architectures (`config.model_type`) that read from left to right."""
 
 
-def is_one_way(backbone: nn.Module) -> bool:
+def is_one_way(backbone: "nn.Module") -> bool:
     """Whether the tokens of an encoder see only what stands before them."""
     return str(getattr(getattr(backbone, "config", None), "model_type", "")) in FAMILIES
 
 
-def positions(attention_mask: Tensor) -> Tensor:
+def positions(attention_mask: "Tensor") -> "Tensor":
     """Position of each attended token among the attended ones, from 0; 0 for padding ``[batch, length]``."""
     return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
 

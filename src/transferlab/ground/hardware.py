@@ -1,8 +1,6 @@
 """What the hardware can do."""
 
 import ctypes
-import resource
-import sys
 from typing import Any
 
 import torch
@@ -109,11 +107,3 @@ def keep_freed_memory() -> bool:
     # older releases refuse more than 32 MiB; without a value the trim threshold alone would fix the default of 128 KiB
     taken = mallopt(MMAP_THRESHOLD, 2**30) or mallopt(MMAP_THRESHOLD, 2**25)
     return bool(taken and mallopt(TRIM_THRESHOLD, 2**31 - 1))
-
-
-def peak_memory_mb() -> float:
-    """Largest memory of this process so far, on the GPU where there is one, else resident, in MB of 2**20 bytes."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    scale = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale

@@ -5,9 +5,9 @@ from typing import cast
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from transferlab.ground.errors import TransferlabError, near
 from transferlab.learning.kinds import KINDS
 from transferlab.learning.scores import SpanF1
+from transferlab.tasks.measured import check_metrics
 from transferlab.tasks.spec import TaskSpec
 
 
@@ -23,14 +23,8 @@ class TaskMetrics(nn.Module):
 
     def __init__(self, task: TaskSpec) -> None:
         super().__init__()
+        check_metrics(task)
         self.kind = KINDS[task.kind]
-        known = self.kind.metrics
-        for name in task.metrics:
-            if name not in known:
-                raise TransferlabError(
-                    f"task {task.name!r}: no metric {name!r} for {task.kind}{near(name, list(known))}; "
-                    f"known: {', '.join(known)}"
-                )
         self.names = task.metrics
         self.members = nn.ModuleDict(self.kind.members(task))
 

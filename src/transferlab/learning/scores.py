@@ -11,10 +11,10 @@ from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassMatthewsCorrCoef
 from torchmetrics.utilities.data import dim_zero_cat
 
-from transferlab.tasks.batch import IGNORE
-from transferlab.tasks.iob import spans, split_tag
+from transferlab.tasks.encoded import IGNORE
+from transferlab.tasks.iob import split_tag
+from transferlab.tasks.kinds.tagging import entity_counts
 from transferlab.tasks.schemes import IOB2, Scheme
-from transferlab.tasks.spec import tag_name
 
 
 class SpanF1(Metric):
@@ -56,14 +56,7 @@ class SpanF1(Metric):
         """
         if predictions.shape != labels.shape:
             raise ValueError(f"predictions {list(predictions.shape)} and labels {list(labels.shape)} differ in shape")
-        counts = {kind: [0, 0, 0] for kind in self.types}
-        for guess, truth in zip(predictions.tolist(), labels.tolist(), strict=True):
-            real = [position for position, label in enumerate(truth) if label != IGNORE]
-            found = self.scheme.entities([tag_name(self.labels, guess[position]) for position in real])
-            wanted = spans([tag_name(self.labels, truth[position]) for position in real])
-            for column, group in enumerate((found & wanted, found - wanted, wanted - found)):
-                for kind, _, _ in group:
-                    counts[kind][column] += 1
+        counts = entity_counts(self.labels, self.scheme, predictions.tolist(), labels.tolist())
         added = torch.tensor(list(counts.values()), dtype=torch.long, device=self.tp.device).reshape(-1, 3)
         self.tp = self.tp + added[:, 0]
         self.fp = self.fp + added[:, 1]

@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from transferlab.ground.hardware import peak_memory_mb
+from transferlab.ground.memory import peak_memory_mb
 from transferlab.tasks import Batch
 
 

@@ -95,17 +95,28 @@ def environment() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, accelerators and operating system."""
-    import torch
-
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    """Processor, accelerators and operating system; torch is asked where it is loaded already."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        threads = torch.get_num_threads()
+    else:
+        gpus = _gpus()
+        threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "gpus": gpus,
     }
+
+
+def _gpus() -> list[str]:
+    """The models of NVIDIA's cards, as their driver tells them."""
+    told = [path.read_text(encoding="utf-8") for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))]
+    lines = [line.partition(":") for text in told for line in text.splitlines()]
+    return [value.strip() for key, _, value in lines if key == "Model"]
 
 
 def _processor() -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,19 @@ from transferlab.tasks.spec import Kind, TaskSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from transferlab.tasks.kinds.base import Array
+
 Record = dict[str, Any]
 
 
-def records(task: TaskSpec, outputs: dict[str, "Tensor"], labels: "Tensor | None") -> list[Record]:
+def records(task: TaskSpec, outputs: Mapping[str, Any], labels: "Tensor | Array | None") -> list[Record]:
     """One record per example of a batch.
 
     Args:
         task: Names the labels.
         outputs: What a strategy's test step returns: ``index``, ``logits``, for tagging and multilabel ``classes``, for
-            tagging ``word_mask``; where known ``tokens`` and ``loss``.
+            tagging ``word_mask``; where known ``tokens`` and ``loss``. A method that computes without torch gives
+            arrays of numpy, and its own ``scores``.
         labels: Gold labels as in `transferlab.tasks.Batch`, or None.
 
     Returns:
@@ -37,7 +41,7 @@ def records(task: TaskSpec, outputs: dict[str, "Tensor"], labels: "Tensor | None
     ]
     if gold is not None:
         result = [record | {"label": label} for record, label in zip(result, gold, strict=True)]
-    if (scores := kind.scores(outputs)) is not None:
+    if (scores := outputs["scores"].tolist() if "scores" in outputs else kind.scores(outputs)) is not None:
         # digits that count, not decimals: a temperature works on the logarithm
         result = [r | {"scores": [_digits(s) for s in row]} for r, row in zip(result, scores, strict=True)]
     for name in ("tokens", "loss"):

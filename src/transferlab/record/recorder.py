@@ -10,18 +10,18 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.ground import screen
-from transferlab.ground.progress import is_part
 from transferlab.record import environment, predictions, report, retest, stopping, texts, thresholds, validated
 from transferlab.record import folder as run_folder
 from transferlab.record.costs import CostCounter
 from transferlab.record.evaluations import Evaluated, Evaluations
 from transferlab.record.facts import describe, moved
 from transferlab.record.latency import latency_ms
+from transferlab.record.record import RunRecord
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
 
 
-class RunRecorder(CostCounter):
+class RunRecorder(CostCounter, RunRecord):
     """Writes ``summary.json``, ``environment.json`` and predictions; prints header and result.
 
     Args:
@@ -34,10 +34,8 @@ class RunRecorder(CostCounter):
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
-        super().__init__()
-        self.folder = folder
-        self.summary: dict[str, Any] = dict(identity)
-        self.screen = screen.console()
+        CostCounter.__init__(self)
+        RunRecord.__init__(self, folder, identity)
         self._lines: dict[str, list[predictions.Record]] = {}
         self._data: TaskDataModule | None = None
         self.evaluations = Evaluations()
@@ -89,11 +87,6 @@ class RunRecorder(CostCounter):
                 soft_wrap=True,
             )
 
-    def header(self) -> None:
-        """Prints what is about to run."""
-        title = f"{self.summary['experiment']} (seed {self.summary['seed']})"
-        self._show(screen.facts(report.header_rows(self.summary, self.folder), title))
-
     def before(self, metrics: dict[str, float], examples: int | None = None) -> None:
         """Notes the validation metrics of the untrained head, and of how many examples where not of all."""
         if rank_zero_only.rank:  # type: ignore[attr-defined]
@@ -116,11 +109,6 @@ class RunRecorder(CostCounter):
         self._write("trained")
 
     # after training -----------------------------------------------------------------------------------------------
-
-    def after(self, metrics: dict[str, float]) -> None:
-        """Notes the validation metrics of the best checkpoint."""
-        self.summary["after"] = metrics
-        self.summary["metrics"] |= metrics
 
     def on_validation_batch_end(
         self,
@@ -286,12 +274,6 @@ class RunRecorder(CostCounter):
         assert found is not None
         return found
 
-    def result(self) -> None:
-        """Prints before and after, test metrics, the per-class report and costs."""
-        if self.summary.get("per_class") and not is_part():
-            self._show(report.class_table(self.summary["per_class"], "test, per class"))
-        self._show(screen.facts(report.result_rows(self.summary), f"{self.summary['experiment']}: result"))
-
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Marks the run as failed or interrupted."""
         # what happens before the directory is opened concerns another run in it, maybe
@@ -306,14 +288,6 @@ class RunRecorder(CostCounter):
             # what went wrong is a full disk, maybe
             with contextlib.suppress(OSError):
                 self._write("interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed")
-
-    def _show(self, renderable: Any) -> None:
-        self.screen.print()
-        self.screen.print(renderable)
-
-    def _write(self, status: str) -> None:
-        self.summary["status"] = status
-        run_folder.write_json(self.folder / "summary.json", self.summary)
 
 
 def _metrics(trainer: L.Trainer, prefix: str) -> dict[str, float]:

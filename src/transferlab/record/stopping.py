@@ -1,14 +1,16 @@
 """Early stopping, told: the rule of a run, and whether it ended it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch.callbacks import Callback, EarlyStopping
-from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
 
 
-def rule(callbacks: Iterable[Callback]) -> dict[str, Any] | None:
+def rule(callbacks: "Iterable[Callback]") -> dict[str, Any] | None:
     """What early stopping watches: ``monitor``, ``mode``, ``patience`` (validations); None without it."""
+    from lightning.pytorch.callbacks import EarlyStopping
+
     for callback in callbacks:
         if isinstance(callback, EarlyStopping):
             return {"monitor": callback.monitor, "mode": callback.mode, "patience": callback.patience}
@@ -17,6 +19,9 @@ def rule(callbacks: Iterable[Callback]) -> dict[str, Any] | None:
 
 def ended(trainer: Any) -> dict[str, Any]:
     """``reason``, ``epoch`` (counted from 1) and ``max_epochs`` where early stopping ended the run; else empty."""
+    from lightning.pytorch.callbacks import EarlyStopping
+    from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
+
     for callback in trainer.callbacks:
         if isinstance(callback, EarlyStopping) and callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
             lines = (callback.stopping_reason_message or callback.stopping_reason.value).split(". ")

@@ -13,7 +13,7 @@ from transferlab.tasks.iob import spans
 from transferlab.tasks.labels import encode_labels
 
 if TYPE_CHECKING:
-    from transferlab.tasks import TaskDataModule
+    from transferlab.tasks.rows import TaskRows
 
 HARDEST = 50
 """Test examples that are kept with their text."""
@@ -21,7 +21,7 @@ Entity = tuple[str, tuple[str, ...]]
 """Type and words, as written."""
 
 
-def write(folder: Path, data: "TaskDataModule", lines: dict[str, list[Record]]) -> None:
+def write(folder: Path, data: "TaskRows", lines: dict[str, list[Record]]) -> None:
     """Writes the predictions of the test splits, those of the main one with what a report needs of the texts.
 
     Args:
@@ -43,7 +43,7 @@ def write(folder: Path, data: "TaskDataModule", lines: dict[str, list[Record]]) 
         predictions.write(folder / "predictions" / f"{name}.jsonl", records)
 
 
-def with_words(data: "TaskDataModule", split: str, records: list[Record]) -> list[Record]:
+def with_words(data: "TaskRows", split: str, records: list[Record]) -> list[Record]:
     """Adds ``words``, and for entities ``seen``: for each gold one, from left to right, whether training had it.
 
     An entity is seen where some training example has the very same words with the same type, the exact match of Taille
@@ -63,7 +63,7 @@ def with_words(data: "TaskDataModule", split: str, records: list[Record]) -> lis
     ]
 
 
-def with_repeats(data: "TaskDataModule", split: str, records: list[Record]) -> list[Record]:
+def with_repeats(data: "TaskRows", split: str, records: list[Record]) -> list[Record]:
     """Adds ``repeats`` to each record whose text stands before it in the split: the id of the first one with it.
 
     A comparison counts them as one example of that text, since a model answers them alike.
@@ -79,7 +79,7 @@ def with_repeats(data: "TaskDataModule", split: str, records: list[Record]) -> l
     ]
 
 
-def training_entities(data: "TaskDataModule") -> set[Entity]:
+def training_entities(data: "TaskRows") -> set[Entity]:
     """The entities of the training examples."""
     split, numbers = data.part_rows("train")
     read = data.rows(split)
@@ -100,7 +100,7 @@ def entities(words: list[str], tags: list[str]) -> list[Entity]:
     return [(kind, tuple(words[start:end])) for kind, start, end in chunks]
 
 
-def hardest(data: "TaskDataModule", split: str, records: list[Record], count: int = HARDEST) -> list[Record]:
+def hardest(data: "TaskRows", split: str, records: list[Record], count: int = HARDEST) -> list[Record]:
     """The examples of the largest loss with their ``text``, a list of one text or two, the hardest first.
 
     A loss that is null is an infinite one: the class had no probability at all.

@@ -1,7 +1,6 @@
-"""The batch that every strategy sees, and the ragged arrays that it is made from."""
+"""The batch that every strategy sees, and how tokenised examples become one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor
 
 from transferlab.encoders.packing import Packing
-from transferlab.tasks.parts import CUT
-
-IGNORE = -100
-"""Label of a padded word; it enters no loss and no metric."""
+from transferlab.tasks.encoded import IGNORE as IGNORE
+from transferlab.tasks.encoded import EncodedSplit as EncodedSplit
+from transferlab.tasks.encoded import Ragged as Ragged
+from transferlab.tasks.parts import CUT as CUT
 
 
 class Batch(NamedTuple):
@@ -91,151 +90,99 @@ class Shape(NamedTuple):
     longest: int
 
 
-class Ragged(NamedTuple):
-    """Rows of unequal length in one flat array: row i is ``values[offsets[i]:offsets[i + 1]]``."""
-
-    values: np.ndarray[Any, Any]
-    offsets: np.ndarray[Any, Any]
-
-    @classmethod
-    def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
-        """Rows of integers as one array."""
-        values = np.fromiter((value for row in rows for value in row), dtype=np.int64)
-        return cls(values, np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64))
-
-    def row(self, number: int) -> np.ndarray[Any, Any]:
-        """Returns row `number` as a view."""
-        return self.values[self.offsets[number] : self.offsets[number + 1]]
-
-    @property
-    def lengths(self) -> np.ndarray[Any, Any]:
-        """Length of every row ``[rows]``."""
-        lengths: np.ndarray[Any, Any] = np.diff(self.offsets)
-        return lengths
+def collate(split: EncodedSplit, rows: Sequence[int], ids: bool = True) -> Batch:
+    """Pads the given rows to their longest into one batch; `ids` False leaves out what only an encoder reads."""
+    pieces, documents = _pieces(split, rows) if ids else ([], None)
+    types = None
+    if ids and split.types is not None:
+        types = pad([split.types.row(row) for row in rows], 0)
+    words, word_mask = _words(split, rows)
+    return Batch(
+        input_ids=pad(pieces, split.pad_id) if ids else torch.empty(len(rows), 0, dtype=torch.long),
+        attention_mask=_mask([len(piece) for piece in pieces] if ids else split.ids.lengths[np.asarray(rows)]),
+        token_type_ids=types,
+        index=torch.as_tensor(np.asarray(rows, dtype=np.int64)),
+        labels=_labels(split, rows),
+        words=words,
+        word_mask=word_mask,
+        documents=documents,
+        weights=_weights(split, pieces),
+    )
 
 
-@dataclass(frozen=True)
-class EncodedSplit:
-    """A tokenised split.
+def pack(split: EncodedSplit, rows: Sequence[int], shape: Shape | None = None) -> Batch:
+    """Lays the given rows one after the other into a packed batch.
 
-    Attributes:
-        ids: Token ids, special tokens included; with `windows` the windows of a document one after the other.
-        types: Segment numbers beside `ids`.
-        labels: ``[rows]`` array, for tagging one ragged row per sentence; None without labels.
-        words: For tagging, the position of each word's first piece, -1 where it was cut off.
-        windows: Lengths of the windows of each document, or of the two texts of each pair.
-        pad_id: Token id of padding.
-        fingerprint: Names the token ids by all that decides them.
-        origin: Where the rows were read from.
-        names: Label names, by class number.
-        version: Names texts and labels by their content; empty where that is not known.
-        weighted: Whether a window counts by its tokens.
-        facts: What was seen when the rows were read and tokenised, for people: ``words`` that cannot be read.
+    Args:
+        split: The tokenised split.
+        rows: Row numbers.
+        shape: Fill up to this shape with padding tokens, in sequences of their own that nobody reads; None leaves
+            the batch as long as it is.
     """
+    pieces, documents = _pieces(split, rows)
+    real = np.array([len(piece) for piece in pieces])
+    lengths = real if shape is None else _fill(real, shape)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    longest = int(lengths.max()) if shape is None else shape.longest
+    sequences = np.repeat(np.arange(len(lengths)), lengths)
+    filling = int(starts[-1] - real.sum())
+    types = None
+    if split.types is not None:
+        types = _row([split.types.row(row) for row in rows], 0, filling)
+    words, word_mask = _words(split, rows)
+    if words is not None:
+        # positions in the packed row; a word that was cut off still says where its own sequence begins
+        begin = torch.from_numpy(starts[: len(rows), None])
+        words = torch.where(words < 0, words - begin, words + begin)
+    return Batch(
+        input_ids=_row(pieces, split.pad_id, filling),
+        attention_mask=_row([np.ones(real.sum())], 0, filling),
+        token_type_ids=types,
+        index=torch.as_tensor(np.asarray(rows, dtype=np.int64)),
+        labels=_labels(split, rows),
+        words=words,
+        word_mask=word_mask,
+        documents=documents,
+        weights=_weights(split, pieces),
+        packing=Packing(
+            slots=torch.from_numpy(sequences * longest + np.arange(starts[-1]) - starts[sequences]),
+            cu_seqlens=torch.from_numpy(starts.astype(np.int32)),
+            longest=longest,
+        ),
+    )
 
-    ids: Ragged
-    types: Ragged | None
-    labels: "np.ndarray[Any, Any] | Ragged | None"
-    words: Ragged | None
-    windows: Ragged | None
-    pad_id: int
-    fingerprint: str
-    origin: str = ""
-    names: tuple[str, ...] = ()
-    version: str = ""
-    weighted: bool = False
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.ids.offsets) - 1
+def _words(split: EncodedSplit, rows: Sequence[int]) -> tuple[Tensor | None, Tensor | None]:
+    if split.words is None:
+        return None, None
+    words = pad([split.words.row(row) for row in rows], CUT)
+    lengths = torch.tensor([len(split.words.row(row)) for row in rows])
+    return words, torch.arange(words.shape[1]) < lengths[:, None]
 
-    def collate(self, rows: Sequence[int], ids: bool = True) -> Batch:
-        """Pads the given rows to their longest into one batch; `ids` False leaves out what only an encoder reads."""
-        pieces, documents = self._pieces(rows) if ids else ([], None)
-        types = None
-        if ids and self.types is not None:
-            types = pad([self.types.row(row) for row in rows], 0)
-        words, word_mask = self._words(rows)
-        return Batch(
-            input_ids=pad(pieces, self.pad_id) if ids else torch.empty(len(rows), 0, dtype=torch.long),
-            attention_mask=_mask([len(piece) for piece in pieces] if ids else self.ids.lengths[np.asarray(rows)]),
-            token_type_ids=types,
-            index=torch.as_tensor(np.asarray(rows, dtype=np.int64)),
-            labels=self._labels(rows),
-            words=words,
-            word_mask=word_mask,
-            documents=documents,
-            weights=self._weights(pieces),
-        )
 
-    def pack(self, rows: Sequence[int], shape: Shape | None = None) -> Batch:
-        """Lays the given rows one after the other into a packed batch.
+def _pieces(split: EncodedSplit, rows: Sequence[int]) -> tuple[list[np.ndarray[Any, Any]], Tensor | None]:
+    if split.windows is None:
+        return [split.ids.row(row) for row in rows], None
+    pieces, documents = [], []
+    for position, row in enumerate(rows):
+        cuts = np.cumsum(split.windows.row(row))[:-1]
+        parts = np.split(split.ids.row(row), cuts)
+        pieces += parts
+        documents += [position] * len(parts)
+    return pieces, torch.tensor(documents)
 
-        Args:
-            rows: Row numbers.
-            shape: Fill up to this shape with padding tokens, in sequences of their own that nobody reads; None leaves
-                the batch as long as it is.
-        """
-        pieces, documents = self._pieces(rows)
-        real = np.array([len(piece) for piece in pieces])
-        lengths = real if shape is None else _fill(real, shape)
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        longest = int(lengths.max()) if shape is None else shape.longest
-        sequences = np.repeat(np.arange(len(lengths)), lengths)
-        filling = int(starts[-1] - real.sum())
-        types = None
-        if self.types is not None:
-            types = _row([self.types.row(row) for row in rows], 0, filling)
-        words, word_mask = self._words(rows)
-        if words is not None:
-            # positions in the packed row; a word that was cut off still says where its own sequence begins
-            begin = torch.from_numpy(starts[: len(rows), None])
-            words = torch.where(words < 0, words - begin, words + begin)
-        return Batch(
-            input_ids=_row(pieces, self.pad_id, filling),
-            attention_mask=_row([np.ones(real.sum())], 0, filling),
-            token_type_ids=types,
-            index=torch.as_tensor(np.asarray(rows, dtype=np.int64)),
-            labels=self._labels(rows),
-            words=words,
-            word_mask=word_mask,
-            documents=documents,
-            weights=self._weights(pieces),
-            packing=Packing(
-                slots=torch.from_numpy(sequences * longest + np.arange(starts[-1]) - starts[sequences]),
-                cu_seqlens=torch.from_numpy(starts.astype(np.int32)),
-                longest=longest,
-            ),
-        )
 
-    def _words(self, rows: Sequence[int]) -> tuple[Tensor | None, Tensor | None]:
-        if self.words is None:
-            return None, None
-        words = pad([self.words.row(row) for row in rows], CUT)
-        lengths = torch.tensor([len(self.words.row(row)) for row in rows])
-        return words, torch.arange(words.shape[1]) < lengths[:, None]
+def _weights(split: EncodedSplit, pieces: list[np.ndarray[Any, Any]]) -> Tensor | None:
+    return torch.tensor([float(len(piece)) for piece in pieces]) if split.weighted and pieces else None
 
-    def _pieces(self, rows: Sequence[int]) -> tuple[list[np.ndarray[Any, Any]], Tensor | None]:
-        if self.windows is None:
-            return [self.ids.row(row) for row in rows], None
-        pieces, documents = [], []
-        for position, row in enumerate(rows):
-            cuts = np.cumsum(self.windows.row(row))[:-1]
-            parts = np.split(self.ids.row(row), cuts)
-            pieces += parts
-            documents += [position] * len(parts)
-        return pieces, torch.tensor(documents)
 
-    def _weights(self, pieces: list[np.ndarray[Any, Any]]) -> Tensor | None:
-        return torch.tensor([float(len(piece)) for piece in pieces]) if self.weighted and pieces else None
-
-    def _labels(self, rows: Sequence[int]) -> Tensor | None:
-        if self.labels is None:
-            return None
-        if isinstance(self.labels, Ragged):
-            return pad([self.labels.row(row) for row in rows], IGNORE)
-        labels = self.labels[np.asarray(rows)]
-        return torch.as_tensor(labels if labels.dtype.kind == "f" else labels.astype(np.int64))
+def _labels(split: EncodedSplit, rows: Sequence[int]) -> Tensor | None:
+    if split.labels is None:
+        return None
+    if isinstance(split.labels, Ragged):
+        return pad([split.labels.row(row) for row in rows], IGNORE)
+    labels = split.labels[np.asarray(rows)]
+    return torch.as_tensor(labels if labels.dtype.kind == "f" else labels.astype(np.int64))
 
 
 def _mask(lengths: Any) -> Tensor:

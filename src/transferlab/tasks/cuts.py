@@ -11,7 +11,7 @@ from transferlab.tasks.spec import Source
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-    from transferlab.tasks.batch import Ragged
+    from transferlab.tasks.encoded import Ragged
     from transferlab.tasks.labels import Labels
     from transferlab.tasks.reading.place import Rows
 

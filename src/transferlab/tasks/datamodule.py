@@ -1,7 +1,6 @@
 """Tasks as LightningDataModules."""
 
 import copy
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -12,23 +11,15 @@ from torch.utils.data import DataLoader
 
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.numbers import at_least
 from transferlab.ground.remembered import Remembered
-from transferlab.tasks import splits
 from transferlab.tasks.batch import Attached, Batch, Examples, Shape
 from transferlab.tasks.batching import BucketBatchSampler
-from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.parts import Truncation, Windows
-from transferlab.tasks.rows import TaskRows
-from transferlab.tasks.selection import Protocol, Selection
-from transferlab.tasks.spec import Source
-from transferlab.tasks.table import lookup
-from transferlab.tasks.tokenization import Settings
+from transferlab.tasks.task import Task
 
 Part = Literal["train", "validation"]
 
 
-class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
+class TaskDataModule(Remembered, Task, L.LightningDataModule):
     """Rows of a task as length-bucketed or packed batches.
 
     Args:
@@ -76,96 +67,6 @@ class TaskDataModule(Remembered, TaskRows, L.LightningDataModule):
     Raises:
         TransferlabError: Unknown task, unreadable or unusable rows, arguments that exclude each other.
     """
-
-    def __init__(
-        self,
-        task: str = "",
-        encoder: EncoderConfig = EncoderConfig(),  # noqa: B008  frozen
-        source: Source | None = None,
-        truncation: Truncation = "head",
-        max_length: int = 128,
-        batch_size: int = 32,
-        eval_batch_size: int = 128,
-        max_tokens: int | None = None,
-        packed: bool = False,
-        static_shape: bool | None = None,
-        selection: Selection = "holdout",
-        holdout: float = 0.1,
-        holdout_by: str | None = None,
-        folds: int | None = None,
-        fold: int | None = None,
-        train_fraction: float | None = None,
-        train_examples: int | None = None,
-        test_examples: int | None = None,
-        predict: tuple[str, ...] | None = None,
-        windows: Windows | None = None,
-        max_unknown: float | None = None,
-        sampling: Literal["balanced"] | None = None,
-        pairs: Literal["joint", "apart"] | None = None,
-        num_workers: int = 0,
-        seed: int | bool = 0,
-    ) -> None:
-        L.LightningDataModule.__init__(self)
-        protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed), holdout_by)
-        self.unused: tuple[str, ...] = ()
-        if windows and truncation != "windows":
-            raise TransferlabError(f"data.windows: {windows} has no effect with data.truncation: {truncation}.")
-        if source is None:
-            source = lookup(task)
-        else:
-            source = splits.complete(source)
-            splits.refuse_idle(source, protocol, test_examples)
-            task = task or splits.name_of(source)
-            self.unused = splits.unused(source)
-        if folds is not None or fold is not None:
-            protocol = splits.folded(protocol, folds, fold, test_examples)
-            source = replace(source, test=(source.train,), predict=source.predict or source.test)
-        splits.refuse_idle_groups(source, protocol)
-        settings = Settings(max_length, truncation, windows or "even", pairs == "apart" and len(source.text) > 1)
-        TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.max_tokens = max_tokens
-        self.packed = packed
-        self.static_shape = static_shape
-        self.num_workers = num_workers
-        self.sampling = sampling
-        self.attached: dict[str, dict[str, Attached]] = {}
-        self.validated: int | None = None
-        """Examples of the validation set that are validated on; None: all."""
-        self.single_step = False
-        """Whether an epoch is one step over all training examples, of which no features are read."""
-        self._begun = (0, 0)
-        self._order: BucketBatchSampler | None = None
-        self._check_batches()
-
-    def _check_batches(self) -> None:
-        at_least(1, data__batch_size=self.batch_size, data__eval_batch_size=self.eval_batch_size)
-        at_least(0, data__num_workers=self.num_workers)
-        at_least(2, data__train_examples=self.protocol.train_examples, data__test_examples=self.test_examples)
-        if self.sampling and (why := KINDS[self.source.kind].not_sampled):
-            raise TransferlabError(f"data.sampling: {self.sampling} is not for {self.source.kind}: {why}.")
-        budget, longest = self.max_tokens, self.settings.max_length
-        if budget is not None and budget < longest:
-            raise TransferlabError(
-                f"data.max_tokens: {budget} is less than data.max_length ({longest}), so a long example would fit into "
-                "no batch; raise the first or lower the second."
-            )
-        if budget is not None and self.settings.truncation == "windows":
-            raise TransferlabError(
-                "data.max_tokens: with data.truncation: windows all windows of a document share a batch, however many "
-                "they are; leave data.max_tokens out and set data.batch_size."
-            )
-        if budget is not None and self.settings.apart:
-            raise TransferlabError(
-                "data.max_tokens: with data.pairs: apart the two texts of an example share a batch, however long they "
-                "are; leave data.max_tokens out and set data.batch_size."
-            )
-        if self.packed and self.encoder.architecture == "bilstm":
-            raise TransferlabError(
-                "data.packed: a BiLSTM reads its rows one token after the other, so it cannot read packed rows; set "
-                "data.packed: false."
-            )
 
     def with_encoder(self, encoder: EncoderConfig, apart: bool = False) -> "TaskDataModule":
         """The same rows and parts, tokenised for another encoder, the texts of a pair together or apart."""

@@ -14,7 +14,7 @@ from transferlab.encoders.loading import load_tokenizer, reads_last_pieces, toke
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import kept, store, together
 from transferlab.tasks import selection as protocol_of
-from transferlab.tasks.batch import EncodedSplit, Ragged
+from transferlab.tasks.encoded import EncodedSplit, Ragged
 from transferlab.tasks.inspection.facts import kept_inspection
 from transferlab.tasks.inspection.groups import Groups
 from transferlab.tasks.kinds import KINDS
@@ -57,6 +57,8 @@ class TaskRows:
         predict: tuple[str, ...] | None = None,
         max_unknown: float | None = None,
     ) -> None:
+        # of a data module, which is one of Lightning's too
+        super().__init__()
         self.task = task
         self.source = source
         self.encoder = encoder

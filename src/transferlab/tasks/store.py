@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from transferlab.tasks.batch import EncodedSplit, Ragged
+from transferlab.tasks.encoded import EncodedSplit, Ragged
 from transferlab.tasks.kept import folder_of, once
 
 Rows = np.ndarray[Any, Any]

@@ -10,7 +10,7 @@ import numpy as np
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import told
 from transferlab.tasks import cuts
-from transferlab.tasks.batch import EncodedSplit, Ragged
+from transferlab.tasks.encoded import EncodedSplit, Ragged
 from transferlab.tasks.labels import Labels, encode_labels
 from transferlab.tasks.parts import HEAD_OF_HEAD_TAIL, Truncation, Windows, split_body, word_positions
 from transferlab.tasks.reading.cells import check_texts

@@ -1,11 +1,10 @@
-"""What a kind of task says of learning: losses, metrics, and the linear model of the classical baselines."""
+"""What a kind of task says of learning: losses, metrics, and linear heads that are solved."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
@@ -28,11 +27,9 @@ class Learned(ABC):
         metrics: Name of each metric to what makes it.
         thresholded: Whether each label has a threshold, fitted on the validation set.
         no_classes: Why there are no classes to be weighted; empty where there are.
-        linear_name: What tables call the linear model of the baselines.
     """
 
     metrics: ClassVar[Mapping[str, Factory]]
-    linear_name = "logreg"
     thresholded = False
     no_classes = ""
 
@@ -136,32 +133,6 @@ class Learned(ABC):
         """
         factors = None if weights is None else self.weight_of(labels, weights)
         return convex.multinomial(basis, labels, len(task.labels), strength, factors, start)
-
-    # classical baselines ------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
-        """Logits of one example that stand for all training labels, ``[classes]``, for regression a scalar."""
-
-    def linear(self, strength: float) -> Any:
-        """A linear model of scikit-learn.
-
-        Args:
-            strength: Inverse strength of its L2 penalty.
-        """
-        from sklearn.linear_model import LogisticRegression
-
-        return LogisticRegression(C=strength, max_iter=1000)
-
-    def scores(self, model: Any, features: Any, task: TaskSpec) -> Tensor:
-        """Logits of a fitted linear model, minus infinity for a class that training never saw."""
-        logits = torch.full((features.shape[0], len(task.labels)), -torch.inf)
-        logits[:, model.classes_] = torch.as_tensor(model.predict_log_proba(features), dtype=torch.float32)
-        return logits
-
-    def coefficients(self, model: Any) -> int:
-        """How many coefficients a fitted linear model has."""
-        return int(model.coef_.size + np.size(model.intercept_))
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -6,27 +6,10 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.classification import BinaryF1Score, MulticlassAccuracy, MulticlassF1Score
 
-from transferlab.ground.errors import TransferlabError
 from transferlab.learning.kinds.base import Factory, Learned
 from transferlab.learning.scores import Matthews
-from transferlab.tasks.spec import TaskSpec
-
-
-def binary_f1(task: TaskSpec) -> Metric:
-    """F1 of the class of index 1, as GLUE reports it for MRPC and QQP.
-
-    Raises:
-        TransferlabError: There are not two classes.
-    """
-    if len(task.labels) != 2:
-        raise TransferlabError(
-            f"task {task.name!r}: metric 'f1' is that of the second of two labels, but there are {len(task.labels)}; "
-            "use 'f1_macro'"
-        )
-    return BinaryF1Score()
 
 
 class Classification(Learned):
@@ -34,7 +17,7 @@ class Classification(Learned):
 
     metrics: ClassVar[Mapping[str, Factory]] = {
         "accuracy": lambda task: MulticlassAccuracy(len(task.labels), average="micro"),
-        "f1": binary_f1,
+        "f1": lambda task: BinaryF1Score(),
         "f1_macro": lambda task: MulticlassF1Score(len(task.labels), average="macro"),
         "matthews": lambda task: Matthews(len(task.labels)),
     }
@@ -55,7 +38,3 @@ class Classification(Learned):
     def answers(self, decoded: Tensor) -> Tensor:
         """The class of the largest logit."""
         return decoded.argmax(-1)
-
-    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
-        """The logarithm of the frequency of each class."""
-        return (torch.bincount(labels, minlength=len(task.labels)) / len(labels)).log()

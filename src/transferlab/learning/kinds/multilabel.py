@@ -1,9 +1,8 @@
 """Any number of labels for each text or pair of texts: each label is a decision of its own."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,11 +11,8 @@ from torchmetrics.classification import MultilabelExactMatch, MultilabelF1Score
 from transferlab.learning import convex
 from transferlab.learning.imbalance import flag_weights
 from transferlab.learning.kinds.base import Array, Factory, Learned
-from transferlab.tasks.kinds.multilabel import FEWEST
+from transferlab.tasks.kinds.multilabel import best_thresholds
 from transferlab.tasks.spec import TaskSpec
-
-SURE = 1e-4
-"""Probability of what training never saw; none is 0, whose logit would be infinite."""
 
 
 class Multilabel(Learned):
@@ -76,13 +72,9 @@ class Multilabel(Learned):
         return self.answers(logits) if thresholds is None else (logits.float().sigmoid() >= thresholds).long()
 
     def thresholds(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """For each label the threshold of the best F1, see `best_threshold`; one half with fewer than `FEWEST`."""
-        scores, gold = logits.float().sigmoid().cpu().numpy().astype(np.float64), labels.cpu().numpy()
-        found = [
-            best_threshold(scores[:, n], gold[:, n]) if gold[:, n].sum() >= FEWEST else 0.5
-            for n in range(gold.shape[1])
-        ]
-        return torch.tensor(found, dtype=torch.float32)
+        """For each label the threshold of the best F1, see `best_thresholds`."""
+        scores, gold = logits.float().sigmoid().cpu().numpy(), labels.cpu().numpy()
+        return torch.tensor(best_thresholds(scores, gold), dtype=torch.float32)
 
     def solved(
         self,
@@ -96,47 +88,3 @@ class Multilabel(Learned):
         """One label against the rest."""
         factors = None if weights is None else self.weight_of(labels, weights)
         return convex.one_against_rest(basis, labels, strength, factors, start)
-
-    # classical baselines ------------------------------------------------------------------------------------------
-
-    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
-        """Log-odds of each label; where none is in half of the examples, the most frequent is given all the same."""
-        odds = torch.logit(labels.double().mean(0), eps=SURE)
-        odds[odds.argmax()] = odds.max().clamp(min=0)
-        return odds
-
-    def linear(self, strength: float) -> Any:
-        """One against the rest."""
-        from sklearn.multiclass import OneVsRestClassifier
-
-        return OneVsRestClassifier(super().linear(strength))
-
-    def scores(self, model: Any, features: Any, task: TaskSpec) -> Tensor:
-        """Log-odds."""
-        return torch.logit(torch.as_tensor(model.predict_proba(features), dtype=torch.float32), eps=SURE)
-
-    def coefficients(self, model: Any) -> int:
-        """Those of all labels that training has examples with and without of."""
-        parts = [part for part in model.estimators_ if hasattr(part, "coef_")]
-        return sum(part.coef_.size + np.size(part.intercept_) for part in parts)
-
-
-def best_threshold(scores: Any, gold: Any) -> float:
-    """The threshold on a probability that gives the best F1 of one label; the middle of its plateau.
-
-    Between two neighbouring scores F1 is the same, so the middle is taken; of several plateaus the widest.
-
-    Args:
-        scores: Probabilities ``[examples]``.
-        gold: 1 where the example has the label, else 0, ``[examples]``; at least one.
-    """
-    cuts, place = np.unique(scores, return_inverse=True)
-    # with a threshold in (cuts[k - 1], cuts[k]] all examples of score cuts[k] and above are found
-    hits = np.bincount(place, gold, len(cuts))[::-1].cumsum()[::-1]
-    found = np.bincount(place, minlength=len(cuts))[::-1].cumsum()[::-1]
-    f1 = 2 * hits / (found + gold.sum())
-    lower = np.concatenate([[0.0], cuts[:-1]])
-    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
-    widest = max(runs, key=lambda run: cuts[run[-1]] - lower[run[0]])
-    return float((lower[widest[0]] + cuts[widest[-1]]) / 2)

@@ -1,9 +1,8 @@
 """A number for each text or pair of texts."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanSquaredError
@@ -22,7 +21,6 @@ class Regression(Learned):
         "spearman": lambda task: Spearman(),
         "mse": lambda task: MeanSquaredError(),
     }
-    linear_name = "ridge"
     no_classes = "the targets of a regression are no classes"
 
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
@@ -58,20 +56,6 @@ class Regression(Learned):
     ) -> convex.Linear:
         """Ridge regression."""
         return convex.ridge(basis, labels, strength)
-
-    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
-        """The mean."""
-        return labels.double().mean()
-
-    def linear(self, strength: float) -> Any:
-        """Ridge regression."""
-        from sklearn.linear_model import Ridge
-
-        return Ridge(alpha=1 / strength)
-
-    def scores(self, model: Any, features: Any, task: TaskSpec) -> Tensor:
-        """Its predictions."""
-        return torch.as_tensor(model.predict(features))
 
 
 def squared_error(predictions: Tensor, targets: Tensor) -> Tensor:

@@ -7,19 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
-from transferlab.ground.errors import TransferlabError
 from transferlab.learning.kinds.base import Learned, divergence
 from transferlab.learning.scores import SpanF1, TagScores
 from transferlab.tasks.batch import IGNORE
+from transferlab.tasks.measured import OF_ENTITIES, OF_TAGS
 from transferlab.tasks.spec import TaskSpec
 
 
 class Tagging(Learned):
     """Cross-entropy over the real words: those whose label is not -100 and that the encoder saw."""
 
-    metrics = dict.fromkeys(
-        ("f1", "precision", "recall"), lambda task: SpanF1(task.labels, task.spelling)
-    ) | dict.fromkeys(("accuracy", "f1_macro"), lambda task: TagScores(len(task.labels)))
+    metrics = dict.fromkeys(OF_ENTITIES, lambda task: SpanF1(task.labels, task.spelling)) | dict.fromkeys(
+        OF_TAGS, lambda task: TagScores(len(task.labels))
+    )
 
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """``-log softmax(logits_iw)[labels_iw]``, averaged over the real words of the whole batch; 0 without any."""
@@ -51,18 +51,8 @@ class Tagging(Learned):
         return temperature**2 * apart.sum() / real.sum().clamp(min=1)
 
     def members(self, task: TaskSpec) -> dict[str, Metric]:
-        """One count of entities or of tags, of which the names are views.
-
-        Raises:
-            TransferlabError: A metric of entities for tags that mark none, or the other way round.
-        """
-        fitting = ("f1", "precision", "recall") if task.entities else ("accuracy", "f1_macro")
-        for name in task.metrics:
-            if name not in fitting:
-                what = "tags of entities" if task.entities else "tags that mark no entities"
-                raise TransferlabError(
-                    f"task {task.name!r}: no metric {name!r} for {what}; known: {', '.join(fitting)}"
-                )
+        """One count of entities or of tags, of which the names are views."""
+        fitting = OF_ENTITIES if task.entities else OF_TAGS
         return {"spans" if task.entities else "tags": self.metrics[fitting[0]](task)}
 
     def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
@@ -70,10 +60,6 @@ class Tagging(Learned):
         (member,) = members.values()
         values: dict[str, Tensor] = member.compute()
         return {name: values[name] for name in names}
-
-    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
-        """Tags have no logits in the baselines; they look words up."""
-        raise NotImplementedError
 
 
 def real_words(labels: Tensor, mask: Tensor | None) -> Tensor:

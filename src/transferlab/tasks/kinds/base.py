@@ -63,7 +63,7 @@ class Answers(ABC):
         """
 
     @abstractmethod
-    def gold(self, task: TaskSpec, labels: "Tensor", outputs: Mapping[str, "Tensor"]) -> list[Any]:
+    def gold(self, task: TaskSpec, labels: "Tensor | Array", outputs: Mapping[str, "Tensor"]) -> list[Any]:
         """The right answer to each example, in the same form."""
 
     def scores(self, outputs: Mapping[str, "Tensor"]) -> list[list[float]] | None:

@@ -42,7 +42,7 @@ class Classification(Answers):
         """The class of the largest logit."""
         return [task.labels[number] for number in outputs["logits"].argmax(-1).tolist()]
 
-    def gold(self, task: TaskSpec, labels: "Tensor", outputs: Mapping[str, "Tensor"]) -> list[Any]:
+    def gold(self, task: TaskSpec, labels: "Tensor | Array", outputs: Mapping[str, "Tensor"]) -> list[Any]:
         """The class."""
         return [task.labels[number] for number in labels.tolist()]
 

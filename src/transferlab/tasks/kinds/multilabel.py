@@ -47,7 +47,7 @@ class Multilabel(Answers):
         """The labels that reach their thresholds."""
         return self.gold(task, outputs["classes"], outputs)
 
-    def gold(self, task: TaskSpec, labels: "Tensor", outputs: Mapping[str, "Tensor"]) -> list[Any]:
+    def gold(self, task: TaskSpec, labels: "Tensor | Array", outputs: Mapping[str, "Tensor"]) -> list[Any]:
         """The labels of each example."""
         return [[n for n, flag in zip(task.labels, flags, strict=True) if flag] for flags in labels.tolist()]
 
@@ -84,3 +84,35 @@ def flags(lists: Sequence[Sequence[str]], labels: Sequence[str]) -> Array:
     for number, names in enumerate(lists):
         table[number, [places[name] for name in names]] = 1
     return table
+
+
+def best_thresholds(scores: Array, gold: Array) -> list[float]:
+    """For each label the threshold of the best F1, see `best_threshold`; one half with fewer than `FEWEST` examples.
+
+    Args:
+        scores: Probabilities ``[examples, labels]``.
+        gold: 1 where an example has a label, else 0, ``[examples, labels]``.
+    """
+    sure = scores.astype(np.float64)
+    return [best_threshold(sure[:, n], gold[:, n]) if gold[:, n].sum() >= FEWEST else 0.5 for n in range(gold.shape[1])]
+
+
+def best_threshold(scores: Any, gold: Any) -> float:
+    """The threshold on a probability that gives the best F1 of one label; the middle of its plateau.
+
+    Between two neighbouring scores F1 is the same, so the middle is taken; of several plateaus the widest.
+
+    Args:
+        scores: Probabilities ``[examples]``.
+        gold: 1 where the example has the label, else 0, ``[examples]``; at least one.
+    """
+    cuts, place = np.unique(scores, return_inverse=True)
+    # with a threshold in (cuts[k - 1], cuts[k]] all examples of score cuts[k] and above are found
+    hits = np.bincount(place, gold, len(cuts))[::-1].cumsum()[::-1]
+    found = np.bincount(place, minlength=len(cuts))[::-1].cumsum()[::-1]
+    f1 = 2 * hits / (found + gold.sum())
+    lower = np.concatenate([[0.0], cuts[:-1]])
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
+    widest = max(runs, key=lambda run: cuts[run[-1]] - lower[run[0]])
+    return float((lower[widest[0]] + cuts[widest[-1]]) / 2)

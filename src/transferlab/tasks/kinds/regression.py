@@ -31,7 +31,7 @@ class Regression(Answers):
         """The number."""
         return list(outputs["logits"].tolist())
 
-    def gold(self, task: TaskSpec, labels: "Tensor", outputs: Mapping[str, "Tensor"]) -> list[Any]:
+    def gold(self, task: TaskSpec, labels: "Tensor | Array", outputs: Mapping[str, "Tensor"]) -> list[Any]:
         """The target."""
         return list(labels.tolist())
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from transferlab.tasks.iob import spans
+from transferlab.tasks.encoded import IGNORE
+from transferlab.tasks.iob import spans, split_tag
 from transferlab.tasks.kinds.base import Answers, Array, OfSums, Report, f1, mean_of, precision, recall, row
 from transferlab.tasks.kinds.classification import f1_macro
-from transferlab.tasks.spec import TaskSpec, written_tags
+from transferlab.tasks.schemes import Scheme
+from transferlab.tasks.spec import TaskSpec, tag_name, written_tags
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +42,7 @@ class Tagging(Answers):
         """The decoded tag of each word."""
         return self.gold(task, outputs["classes"], outputs)
 
-    def gold(self, task: TaskSpec, labels: "Tensor", outputs: Mapping[str, "Tensor"]) -> list[Any]:
+    def gold(self, task: TaskSpec, labels: "Tensor | Array", outputs: Mapping[str, "Tensor"]) -> list[Any]:
         """The tag of each word."""
         pairs = zip(labels.tolist(), outputs["word_mask"].tolist(), strict=True)
         return [written_tags(task, [number for number, real in zip(*pair, strict=True) if real]) for pair in pairs]
@@ -86,6 +88,30 @@ class Tagging(Answers):
             return _words(found, gold, metric, labels)
         pairs = [(spans(guess), spans(truth)) for guess, truth in zip(found, gold, strict=True)]
         return np.array([(len(one & other), len(one), len(other)) for one, other in pairs], dtype=float)
+
+
+def entity_counts(
+    labels: Sequence[str], scheme: Scheme, guesses: Sequence[Sequence[int]], truths: Sequence[Sequence[int]]
+) -> dict[str, list[int]]:
+    """Entities found rightly, found where there is none, and missed, by type in the order of the labels.
+
+    A span counts if type and both ends agree, as conlleval has it.
+
+    Args:
+        labels: IOB2 tags in class order.
+        scheme: How predictions are written; what is counted is what is read there.
+        guesses: Class numbers of each sentence; anything where `truths` is padding.
+        truths: Class numbers, -100 for padding.
+    """
+    counts = {split_tag(tag)[1]: [0, 0, 0] for tag in labels if tag != "O"}
+    for guess, truth in zip(guesses, truths, strict=True):
+        real = [position for position, label in enumerate(truth) if label != IGNORE]
+        found = scheme.entities([tag_name(labels, guess[position]) for position in real])
+        wanted = spans([tag_name(labels, truth[position]) for position in real])
+        for column, group in enumerate((found & wanted, found - wanted, wanted - found)):
+            for kind, _, _ in group:
+                counts[kind][column] += 1
+    return counts
 
 
 def _words(found: list[Any], gold: list[Any], metric: str, labels: Sequence[str]) -> Array:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from transferlab.baselines.kinds import KINDS
 from transferlab.baselines.rows import evaluate, padded
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import counted
-from transferlab.learning.kinds import KINDS
 from transferlab.strategies import Strategy
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import IGNORE
@@ -158,11 +158,11 @@ def score(task: TaskSpec, known: Features, tested: Features, draw: Draw) -> Scor
         found = [_tags(fitted, v, s, task.outside) for v, s in zip(others, there, strict=True)]
         single = len(np.unique(np.concatenate(found))) == 1
         return Score(evaluate(task, padded(found, 0), padded(gold, IGNORE))[task.primary], single)
-    fitted, wanted = _fit(task, np.stack(vectors), np.array(labels)), torch.tensor(gold)
+    fitted, wanted = _fit(task, np.stack(vectors), np.array(labels)), np.array(gold)
     kind = KINDS[task.kind]
     outputs = kind.scores(fitted, np.stack(others), task)
-    answers = kind.answers(outputs)
-    return Score(evaluate(task, outputs, wanted)[task.primary], len(np.unique(answers.numpy())) == 1)
+    answers = outputs.argmax(-1) if task.kind == "classification" else kind.decide(outputs.astype(np.float32), None)
+    return Score(evaluate(task, outputs, wanted)[task.primary], len(np.unique(answers)) == 1)
 
 
 def _flat(labels: list[Array], seen: list[Array]) -> Array:

@@ -1,0 +1,90 @@
+"""Tokenised splits: ragged arrays of numpy. Imports no torch; `transferlab.tasks.batch` makes batches of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from transferlab.tasks.batch import Batch, Shape
+
+IGNORE = -100
+"""Label of a padded word; it enters no loss and no metric."""
+
+
+class Ragged(NamedTuple):
+    """Rows of unequal length in one flat array: row i is ``values[offsets[i]:offsets[i + 1]]``."""
+
+    values: np.ndarray[Any, Any]
+    offsets: np.ndarray[Any, Any]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
+        """Rows of integers as one array."""
+        values = np.fromiter((value for row in rows for value in row), dtype=np.int64)
+        return cls(values, np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64))
+
+    def row(self, number: int) -> np.ndarray[Any, Any]:
+        """Returns row `number` as a view."""
+        return self.values[self.offsets[number] : self.offsets[number + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray[Any, Any]:
+        """Length of every row ``[rows]``."""
+        lengths: np.ndarray[Any, Any] = np.diff(self.offsets)
+        return lengths
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """A tokenised split.
+
+    Attributes:
+        ids: Token ids, special tokens included; with `windows` the windows of a document one after the other.
+        types: Segment numbers beside `ids`.
+        labels: ``[rows]`` array, for tagging one ragged row per sentence; None without labels.
+        words: For tagging, the position of each word's first piece, -1 where it was cut off.
+        windows: Lengths of the windows of each document, or of the two texts of each pair.
+        pad_id: Token id of padding.
+        fingerprint: Names the token ids by all that decides them.
+        origin: Where the rows were read from.
+        names: Label names, by class number.
+        version: Names texts and labels by their content; empty where that is not known.
+        weighted: Whether a window counts by its tokens.
+        facts: What was seen when the rows were read and tokenised, for people: ``words`` that cannot be read.
+    """
+
+    ids: Ragged
+    types: Ragged | None
+    labels: "np.ndarray[Any, Any] | Ragged | None"
+    words: Ragged | None
+    windows: Ragged | None
+    pad_id: int
+    fingerprint: str
+    origin: str = ""
+    names: tuple[str, ...] = ()
+    version: str = ""
+    weighted: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids.offsets) - 1
+
+    def collate(self, rows: Sequence[int], ids: bool = True) -> "Batch":
+        """Pads the given rows to their longest into one batch; `ids` False leaves out what only an encoder reads."""
+        from transferlab.tasks import batch
+
+        return batch.collate(self, rows, ids)
+
+    def pack(self, rows: Sequence[int], shape: "Shape | None" = None) -> "Batch":
+        """Lays the given rows one after the other into a packed batch.
+
+        Args:
+            rows: Row numbers.
+            shape: Fill up to this shape with padding tokens, in sequences of their own that nobody reads; None leaves
+                the batch as long as it is.
+        """
+        from transferlab.tasks import batch
+
+        return batch.pack(self, rows, shape)

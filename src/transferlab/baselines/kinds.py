@@ -174,6 +174,7 @@ KINDS: dict[Kind, Classical] = {
     "regression": Regression(),
     "tagging": Tagging(),
     "multilabel": Multilabel(),
+    "relation": Classification(),
 }
 
 

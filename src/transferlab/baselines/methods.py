@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from transferlab.baselines.kinds import KINDS
+from transferlab.baselines.placed import placed
 from transferlab.baselines.rows import Array, Part, evaluate, padded
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks import TaskSpec
@@ -68,7 +69,7 @@ class Majority(Baseline):
     Of several labels those that at least half of the examples have; where there is none, the most frequent one.
     """
 
-    kinds = ("classification", "regression", "tagging", "multilabel")
+    kinds = ("classification", "regression", "tagging", "multilabel", "relation")
     strategy = "majority"
     fits_thresholds = False
 
@@ -174,7 +175,7 @@ class TfIdf(Baseline):
     The strength of the L2 penalty is the one of `STRENGTHS` with the best primary metric on the validation part.
     """
 
-    kinds = ("classification", "regression", "multilabel")
+    kinds = ("classification", "regression", "multilabel", "relation")
 
     @property
     def strategy(self) -> str:
@@ -188,8 +189,8 @@ class TfIdf(Baseline):
         )
         self.ngrams = NGrams(vectorizer, similarity=True)
         require_two(train)
-        features, targets = self.ngrams.fit(train.columns), train.labels
-        held_out = self.ngrams(validation.columns)
+        features, targets = self.ngrams.fit(self._texts(train)), train.labels
+        held_out = self.ngrams(self._texts(validation))
         sign = -1 if self.task.primary == "mse" else 1
         best = -np.inf
         for strength in STRENGTHS:
@@ -205,7 +206,11 @@ class TfIdf(Baseline):
 
     def predict(self, part: Part) -> Array:
         """Log-probabilities or targets."""
-        return self.kind.scores(self.model, self.ngrams(part.columns), self.task)
+        return self.kind.scores(self.model, self.ngrams(self._texts(part)), self.task)
+
+    def _texts(self, part: Part) -> tuple[list[str], ...]:
+        """What is counted; of texts with two entities the words between and around them, each place by itself."""
+        return (placed(part.columns[0], PATTERN),) if self.task.kind == "relation" else part.columns
 
 
 class NBSVM(Baseline):

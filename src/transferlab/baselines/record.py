@@ -122,6 +122,7 @@ def facts(data: Task, parts: Parts) -> dict[str, Any]:
         "task": task.name,
         "kind": task.kind,
         "labels": list(task.labels),
+        **({"negative": task.negative} if task.negative else {}),
         "scheme": task.scheme,
         "primary": task.primary,
         "encoder": "-",

@@ -113,8 +113,9 @@ def evaluate(task: TaskSpec, predicted: Array, labels: Array) -> dict[str, float
     classes = (predicted >= 0).astype(np.int64) if predicted.dtype.kind == "f" else predicted
     outputs: dict[str, Any] = {"logits": predicted, "classes": classes}
     found, gold = kind.predicted(task, outputs), kind.gold(task, labels, outputs)
+    labelled = kind.counted(task.labels, task.negative)
     return {
-        name: float(np.float32(kind.sums[name](kind.counts(found, gold, name, task.labels).sum(0))))
+        name: float(np.float32(kind.sums[name](kind.counts(found, gold, name, labelled).sum(0))))
         for name in task.metrics
     }
 

@@ -17,9 +17,17 @@ class RecurrentBackbone(nn.Module):
 
     def __init__(self, vocabulary: int, size: int) -> None:
         super().__init__()
-        self.embeddings = nn.Embedding(vocabulary, size)
+        self.embeddings: nn.Module = nn.Embedding(vocabulary, size)
         self.lstm = nn.LSTM(size, size, batch_first=True, bidirectional=True)
         self.config = SimpleNamespace(hidden_size=2 * size, num_hidden_layers=1, model_type="bilstm")
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The word embeddings, by the name that transformers gives them."""
+        return self.embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Takes other word embeddings."""
+        self.embeddings = value
 
     def forward(
         self,

@@ -44,6 +44,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "task": model.task.name,
         "kind": model.task.kind,
         "labels": list(model.task.labels),
+        **({"negative": model.task.negative} if model.task.negative else {}),
         "scheme": model.task.scheme,
         "spec": model.task._asdict(),
         "primary": model.task.primary,
@@ -84,6 +85,7 @@ def examples(data: TaskDataModule) -> dict[str, Any]:
         "cut": data.cut,
         "max_length": data.settings.max_length,
         "truncation": data.settings.truncation,
+        **({"markers": markers, "pooling": data.settings.pooled} if (markers := data.settings.markers) else {}),
         "windows": data.settings.windows if data.settings.truncation == "windows" else None,
     }
 

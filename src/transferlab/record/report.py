@@ -47,9 +47,26 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
     return {name: value for name, value in rows.items() if value}
 
 
+MARKED = {
+    "punctuation": "@ head @ and # tail #",
+    "markers": "new tokens around head and tail",
+    "typed": "new tokens of each type around head and tail",
+    "none": "nothing around head and tail",
+}
+READ = {
+    "start": "read at the token before each, or its first",
+    "span": "read as the mean of each",
+    "mean": "read as the mean of all tokens",
+    "cls": "read at the first token",
+}
+
+
 def texts(data: dict[str, Any]) -> str:
     """How much of a text is read, in words."""
     what = {"head": "the first", "tail": "the last", "head_tail": "the first 128 and the last of"}
+    if data.get("markers"):
+        how = f"{MARKED[data['markers']]}, {READ[data['pooling']]}"
+        return f"at most {data['max_length']} tokens around the entities; {how}"
     if data.get("truncation") != "windows":
         # a baseline reads whole texts
         return f"{what[data['truncation']]} {data['max_length']} tokens" if data.get("truncation") else "whole"
@@ -87,11 +104,13 @@ def class_table(rows: dict[str, dict[str, float]], title: str) -> Table:
     """The per-class report as a table."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("class")
-    for name in ("precision", "recall", "f1", "support"):
-        table.add_column(name, justify="right")
+    # of relations: examples of which the direction alone is wrong
+    more = ["direction"] if any("direction" in row for row in rows.values()) else []
+    for name in ("precision", "recall", "f1", "support", *more):
+        table.add_column("wrong direction" if name == "direction" else name, justify="right")
     for name, row in rows.items():
         numbers = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
-        table.add_row(Text(visible(name)), *numbers, str(int(row["support"])))
+        table.add_row(Text(visible(name)), *numbers, str(int(row["support"])), *(str(int(row[key])) for key in more))
     return table
 
 

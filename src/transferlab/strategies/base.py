@@ -11,6 +11,7 @@ from torch.optim import AdamW, Optimizer
 from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.layers import layer_groups
 from transferlab.encoders.loading import resolved
+from transferlab.encoders.new_tokens import add_new_tokens, new_rows
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
 from transferlab.learning.cache import Work
@@ -21,7 +22,14 @@ from transferlab.learning.losses import task_loss
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.strategies import content, effects, frozen
 from transferlab.strategies.evaluation import Evaluated
-from transferlab.strategies.forward import COMPARED, compared, document_mean, encoder_inputs, first_pieces
+from transferlab.strategies.forward import (
+    COMPARED,
+    compared,
+    document_mean,
+    encoder_inputs,
+    first_pieces,
+    range_means,
+)
 from transferlab.strategies.sharding import shard
 from transferlab.strategies.step import StepMean
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
@@ -70,11 +78,18 @@ class Strategy(Remembered, Evaluated):
         # not in a checkpoint: they come from the labels of the training examples
         self.register_buffer("label_weights", None, persistent=False)
         self.encoder: Encoder = build_encoder(encoder)
+        if task.new_tokens:
+            add_new_tokens(self.encoder.backbone, task.new_tokens, encoder)
         self.head = Head(head, self.reads, task)
         if task.apart and self.head.reads_tokens:
             raise TransferlabError(
                 "data.pairs: apart gives the head a single vector, how the two texts compare, but a bilstm reads "
                 "tokens; set model.head.kind to linear or mlp, or data.pairs: joint."
+            )
+        if task.ranges and self.head.reads_tokens:
+            raise TransferlabError(
+                "model.head.kind: a bilstm reads all tokens, so it is not told which entities are meant; for relations "
+                "use linear or mlp."
             )
         self.measure(task)
         # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
@@ -92,7 +107,12 @@ class Strategy(Remembered, Evaluated):
     def reads(self) -> int:
         """Width of the vectors that the head reads."""
         hidden = self.encoder.hidden_size
-        return COMPARED * hidden + 1 if self.task.apart else hidden
+        return COMPARED * hidden + 1 if self.task.apart else hidden * max(self.task.ranges, 1)
+
+    def train_new_tokens(self) -> None:
+        """Lets the rows of new tokens learn, also where nothing else of the embeddings does."""
+        for rows in new_rows(self.encoder.backbone):
+            rows.requires_grad_(True)
 
     # what a subclass may change -----------------------------------------------------------------------------------
 
@@ -227,6 +247,8 @@ class Strategy(Remembered, Evaluated):
         """What `vectors` gives, from the token vectors of a batch."""
         if batch.words is not None:
             return first_pieces(tokens, batch.words), batch.word_mask
+        if batch.ranges is not None:
+            return range_means(tokens, batch.ranges), None
         packing = batch.packing
         if self.head.reads_tokens:
             if packing is None:

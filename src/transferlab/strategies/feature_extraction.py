@@ -56,6 +56,11 @@ class FeatureExtraction(Strategy):
         if solver == "lbfgs":
             solved.refuse(head, loss, encoder)
         super().__init__(task, encoder, head, optimizer, schedule, loss)
+        if task.new_tokens:
+            raise TransferlabError(
+                "data.markers: markers and typed put new tokens around the entities, which a frozen encoder has never "
+                "read and never learns; use punctuation or none, or a strategy that trains the encoder."
+            )
         self.encoder.backbone.requires_grad_(False)
         self.is_solved = solver == "lbfgs"
         self._solve: Callable[[], Found] | None = None
@@ -97,7 +102,7 @@ class FeatureExtraction(Strategy):
             reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling)
             values = frozen.Values(
                 field="features",
-                width=self.encoder.hidden_size * (2 if self.task.apart else 1) * self._layers,
+                width=self.encoder.hidden_size * (2 if self.task.apart else max(self.task.ranges, 1)) * self._layers,
                 lengths=self._lengths,
                 # without the mix, which is chosen afterwards
                 key=(*reads, self.encoder.backbone),

@@ -53,6 +53,23 @@ def document_mean(rows: Tensor, documents: Tensor, weights: Tensor | None = None
     return sums / shares.new_zeros(count, *shares.shape[1:]).index_add(0, documents, shares)
 
 
+def range_means(tokens: Tensor, ranges: Tensor) -> Tensor:
+    """Means of ranges of token vectors, one after the other.
+
+    Args:
+        tokens: ``[batch, length, hidden]``; a packed row ``[1, tokens, hidden]`` serves the whole batch.
+        ranges: First position and the one behind the last ``[batch, ranges, 2]``.
+
+    Returns:
+        ``[batch, ranges * hidden]``.
+    """
+    places = torch.arange(tokens.shape[1], device=tokens.device)
+    start, end = ranges.unbind(-1)
+    inside = ((places >= start.unsqueeze(-1)) & (places < end.unsqueeze(-1))).to(tokens.dtype)
+    sums = inside @ tokens
+    return (sums / (end - start).clamp(min=1).unsqueeze(-1).to(tokens.dtype)).flatten(1)
+
+
 COMPARED = 4
 """Widths of a vector in what `compared` gives, beside the cosine."""
 

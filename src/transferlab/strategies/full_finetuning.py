@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_groups
+from transferlab.encoders.new_tokens import new_rows
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import above, at_least
 from transferlab.learning.heads import HeadConfig
@@ -69,7 +70,10 @@ class FullFineTuning(Strategy):
         for group in groups[: len(groups) - top_layers] if top_layers else []:
             for _, parameter in group:
                 parameter.requires_grad_(False)
-        self.layers = [[p for _, p in group if p.requires_grad] for group in groups]
+        self.train_new_tokens()
+        new = {id(rows) for rows in new_rows(self.encoder.backbone)}
+        # rows of new tokens mean nothing before they learn, so they are never frozen
+        self.layers = [[p for _, p in group if p.requires_grad and id(p) not in new] for group in groups]
         self._learned = super().learned()
 
     def learned(self) -> set[str]:

@@ -45,6 +45,7 @@ class ParameterEfficient(Strategy):
         self.init_args |= {"method": self.method}
         backbone: Any = self.encoder.backbone
         self.encoder.backbone = self.method.apply(backbone)
+        self.train_new_tokens()
 
     def learned(self) -> set[str]:
         """Names of the method's parameters and state, of the head, and of a learned layer mix."""

@@ -22,6 +22,8 @@ STRENGTHS = tuple(10.0 ** (number / 2) for number in range(-8, 7))
 """Inverse strengths of the L2 penalty that are compared, from 0.0001 to 1,000."""
 PATIENCE = 2
 """Weaker penalties that may bring nothing better before the search ends."""
+PLATEAU = 0.01
+"""Part of the loss under the strongest penalty by which another one has to differ from it for the search to end."""
 SENTENCES = 256
 """Sentences whose words are laid out at once."""
 
@@ -156,13 +158,15 @@ def solve(task: TaskSpec, train: Part, validation: Part, weights: Tensor | None)
     """
     basis, kind = convex.Basis(train.features), KINDS[task.kind]
     best: tuple[float, float, convex.Linear] | None = None
-    linear, since, tried = None, 0, 0
+    linear, since, tried, strongest = None, 0, 0, 0.0
     for strength in STRENGTHS:
         linear = kind.solved(basis, train.labels, task, strength, weights, linear)
         loss, tried, since = validation.loss(task, linear, weights), tried + 1, since + 1
         if best is None or loss < best[0]:
             best, since = (loss, strength, linear), 0
-        if since == PATIENCE:
+        strongest = loss if tried == 1 else strongest
+        # a penalty that leaves the frequencies of the classes alone says nothing of weaker ones
+        if since >= PATIENCE and abs(loss - strongest) > PLATEAU * strongest:
             break
     assert best is not None
     loss, strength, linear = best

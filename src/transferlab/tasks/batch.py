@@ -40,6 +40,8 @@ class Batch(NamedTuple):
             apart ``[batch, 2, hidden]``; there are no token ids then, ``[rows, 0]``.
         states: Hidden states at the top of the frozen layers, which replace them ``[rows, length, hidden]``.
         packing: Where each of the ``rows`` lies in a packed batch; those of filling come last. None where padded.
+        ranges: For relations, first position and the one behind the last of each range of tokens that the head reads
+            the mean of ``[batch, ranges, 2]``.
     """
 
     input_ids: Tensor
@@ -56,6 +58,7 @@ class Batch(NamedTuple):
     features: Tensor | None = None
     states: Tensor | None = None
     packing: Packing | None = None
+    ranges: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -107,6 +110,7 @@ def collate(split: EncodedSplit, rows: Sequence[int], ids: bool = True) -> Batch
         word_mask=word_mask,
         documents=documents,
         weights=_weights(split, pieces),
+        ranges=_ranges(split, rows),
     )
 
 
@@ -134,6 +138,9 @@ def pack(split: EncodedSplit, rows: Sequence[int], shape: Shape | None = None) -
         # positions in the packed row; a word that was cut off still says where its own sequence begins
         begin = torch.from_numpy(starts[: len(rows), None])
         words = torch.where(words < 0, words - begin, words + begin)
+    ranges = _ranges(split, rows)
+    if ranges is not None:
+        ranges = ranges + torch.from_numpy(starts[: len(rows), None, None])
     return Batch(
         input_ids=_row(pieces, split.pad_id, filling),
         attention_mask=_row([np.ones(real.sum())], 0, filling),
@@ -149,6 +156,7 @@ def pack(split: EncodedSplit, rows: Sequence[int], shape: Shape | None = None) -
             cu_seqlens=torch.from_numpy(starts.astype(np.int32)),
             longest=longest,
         ),
+        ranges=ranges,
     )
 
 
@@ -158,6 +166,13 @@ def _words(split: EncodedSplit, rows: Sequence[int]) -> tuple[Tensor | None, Ten
     words = pad([split.words.row(row) for row in rows], CUT)
     lengths = torch.tensor([len(split.words.row(row)) for row in rows])
     return words, torch.arange(words.shape[1]) < lengths[:, None]
+
+
+def _ranges(split: EncodedSplit, rows: Sequence[int]) -> Tensor | None:
+    if split.ranges is None:
+        return None
+    flat = np.stack([split.ranges.row(row) for row in rows]).astype(np.int64)
+    return torch.from_numpy(flat).view(len(rows), -1, 2)
 
 
 def _pieces(split: EncodedSplit, rows: Sequence[int]) -> tuple[list[np.ndarray[Any, Any]], Tensor | None]:

@@ -61,6 +61,12 @@ class TaskDataModule(Remembered, Task, L.LightningDataModule):
         max_unknown: Share of words that may be one and the same unknown piece to the tokenizer; null: a third.
         sampling: ``balanced``: each epoch has as many training examples as before, in equal numbers of every class;
             those of small classes come again. null: each example once.
+        markers: For relations, what stands around the two entities. ``punctuation``: ``@`` around the head, ``#``
+            around the tail; ``markers``: new tokens, which are trained (Soares et al. 2019); ``typed``: new tokens for
+            each type of entity; ``none``. null: ``punctuation``.
+        pooling: For relations, what the head reads. ``start``: the token before each entity, without markers the first
+            one of it; ``span``: the mean of each entity; ``mean`` or ``cls``: of the whole text, as `encoder.pooling`
+            is for other kinds. null: ``start``.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 

@@ -53,6 +53,7 @@ class EncodedSplit:
         version: Names texts and labels by their content; empty where that is not known.
         weighted: Whether a window counts by its tokens.
         facts: What was seen when the rows were read and tokenised, for people: ``words`` that cannot be read.
+        ranges: For relations, the ranges of tokens of each row, see `transferlab.tasks.batch.Batch`, flat.
     """
 
     ids: Ragged
@@ -67,6 +68,7 @@ class EncodedSplit:
     version: str = ""
     weighted: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1

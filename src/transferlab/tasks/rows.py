@@ -18,8 +18,11 @@ from transferlab.tasks.encoded import EncodedSplit, Ragged
 from transferlab.tasks.inspection.facts import kept_inspection
 from transferlab.tasks.inspection.groups import Groups
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.kinds.relation import negative_of
 from transferlab.tasks.labels import Labels, encode_labels, is_labelled, require_columns
+from transferlab.tasks.marked import parse
 from transferlab.tasks.naming import labels_of
+from transferlab.tasks.pairs import new_tokens, ranges_read
 from transferlab.tasks.selection import Protocol
 from transferlab.tasks.sources import Rows, identity, read_split
 from transferlab.tasks.sources import version as content
@@ -81,15 +84,41 @@ class TaskRows:
             tests = test_names(self.source.test)
             facts = (self.labels.names, (), tests, self.labels.scheme, self.settings.apart)
             spec = TaskSpec(self.task, self.source.kind, *facts)
+            if pooled := self.settings.pooled:
+                negative = negative_of(spec.labels, self.source.negative)
+                spec = spec._replace(negative=negative, ranges=ranges_read(pooled), new_tokens=self.new_tokens)
             metrics = self.source.metrics or KINDS[self.source.kind].usual(spec)
             self._spec = spec._replace(metrics=tuple(metrics))
         return self._spec
+
+    @cached_property
+    def new_tokens(self) -> tuple[str, ...]:
+        """Names of the tokens around entities that no vocabulary has; reads the training examples for their types."""
+        markers = self.settings.markers
+        if markers != "typed":
+            return new_tokens(markers) if markers else ()
+        rows = identity(self.source)
+        if rows is None:
+            types = self._types()
+        else:
+            name = kept.name_of(rows, asdict(self.source), "types")
+            types = kept.stored_facts(name, lambda: {"types": self._types()})["types"]
+        if not types:
+            raise TransferlabError(
+                f"data.markers: typed needs types of the entities, and {self.origin} has none (columns head_type and "
+                "tail_type, or <e1:TYPE>); use markers."
+            )
+        return new_tokens(markers, types)
+
+    def _types(self) -> list[str]:
+        marked = [parse(text) for text in self.rows(self.source.train).rows[self.source.text[0]][:]]
+        return sorted({span.type for one in marked for span in (one.head, one.tail) if span.type})
 
     @property
     def reading(self) -> Settings:
         """How texts become tokens for this encoder."""
         last = self.source.kind == "tagging" and reads_last_pieces(self.encoder)
-        return self.settings._replace(last_pieces=last)
+        return self.settings._replace(last_pieces=last, new_tokens=self.new_tokens)
 
     @property
     def labels(self) -> Labels:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from transferlab.tasks.schemes import IOB2, UNREAD, Scheme, SchemeName
 
-Kind = Literal["classification", "regression", "tagging", "multilabel"]
+Kind = Literal["classification", "regression", "tagging", "multilabel", "relation"]
 OUTSIDE = "O"
 """The tag of words outside all entities."""
 
@@ -16,13 +16,16 @@ class TaskSpec(NamedTuple):
 
     Attributes:
         name: Name of the task, as used in run directories and tables.
-        kind: ``classification``, ``regression``, ``tagging`` (one label per word) or ``multilabel`` (any number of
-            labels).
+        kind: ``classification``, ``regression``, ``tagging`` (one label per word), ``multilabel`` (any number of
+            labels) or ``relation`` (one label for a text with two marked entities).
         labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
         metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
         tests: Names of the test splits in metric keys, ``test`` first.
         scheme: For tagging, how the user's files spell the tags; None: as `labels` do.
         apart: Whether two texts are encoded one by one, and the head reads how they compare.
+        negative: For relations, the label that is none; empty where there is no such label.
+        ranges: How many ranges of tokens of each example the head reads the means of; 0: it reads pooled vectors.
+        new_tokens: Names of tokens that the encoder has no rows for, see `transferlab.tasks.pairs.new_tokens`.
     """
 
     name: str
@@ -32,6 +35,9 @@ class TaskSpec(NamedTuple):
     tests: tuple[str, ...] = ("test",)
     scheme: Scheme | None = None
     apart: bool = False
+    negative: str = ""
+    ranges: int = 0
+    new_tokens: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -71,7 +77,7 @@ class Source:
         text: One or two text columns; for tagging the column with the words. A name, or a number where columns have no
             names.
         label: The label column, by name or number.
-        kind: classification, regression, tagging or multilabel.
+        kind: classification, regression, tagging, multilabel or relation.
         labels: Label names in class order. Inferred from the training examples where empty; a label is then matched by
             its name alone, and never taken for a class number.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.
@@ -90,6 +96,8 @@ class Source:
         label_delimiter: For multilabel, what stands between two labels of a cell; null: found out, one of ``;|,``.
         label_columns: For multilabel, columns that say with 1 or 0 whether an example has the label of that name,
             instead of `label`.
+        negative: For relation, the label that means that there is none; null: ``Other`` or ``no_relation`` where there
+            is such a label, ``""``: none is.
     """
 
     path: str = ""
@@ -112,6 +120,7 @@ class Source:
     scheme: SchemeName | None = None
     label_delimiter: str | None = None
     label_columns: tuple[str, ...] | None = None
+    negative: str | None = None
 
     def __post_init__(self) -> None:
         """Uses the files of the usual names, so that none of them is passed over in silence."""

@@ -12,7 +12,7 @@ from transferlab.tasks.kept import folder_of, once
 
 Rows = np.ndarray[Any, Any]
 FACTS = ("pad_id", "fingerprint", "origin", "names", "version", "weighted", "facts")
-RAGGED = ("ids", "types", "words", "windows")
+RAGGED = ("ids", "types", "words", "windows", "ranges")
 
 
 def stored(name: str, compute: Callable[[], EncodedSplit]) -> EncodedSplit:

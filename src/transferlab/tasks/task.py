@@ -8,12 +8,13 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least
 from transferlab.tasks import splits
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.pairs import Markers, Pooled
 from transferlab.tasks.parts import Truncation, Windows
 from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.selection import Protocol, Selection
 from transferlab.tasks.spec import Source
 from transferlab.tasks.table import lookup
-from transferlab.tasks.tokenization import Settings
+from transferlab.tasks.tokenization import Settings, with_entities
 
 if TYPE_CHECKING:
     from transferlab.tasks.batch import Attached
@@ -54,6 +55,8 @@ class Task(TaskRows):
         max_unknown: float | None = None,
         sampling: Literal["balanced"] | None = None,
         pairs: Literal["joint", "apart"] | None = None,
+        markers: Markers | None = None,
+        pooling: Pooled | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
     ) -> None:
@@ -73,6 +76,7 @@ class Task(TaskRows):
             source = replace(source, test=(source.train,), predict=source.predict or source.test)
         splits.refuse_idle_groups(source, protocol)
         settings = Settings(max_length, truncation, windows or "even", pairs == "apart" and len(source.text) > 1)
+        settings = with_entities(settings, source.kind, markers, pooling)
         TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size

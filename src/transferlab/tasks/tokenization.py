@@ -12,6 +12,7 @@ from transferlab.ground.progress import told
 from transferlab.tasks import cuts
 from transferlab.tasks.encoded import EncodedSplit, Ragged
 from transferlab.tasks.labels import Labels, encode_labels
+from transferlab.tasks.pairs import PUNCTUATION, Form, Markers, Pooled, encode_pairs, refuse_unfit
 from transferlab.tasks.parts import HEAD_OF_HEAD_TAIL, Truncation, Windows, split_body, word_positions
 from transferlab.tasks.reading.cells import check_texts
 from transferlab.tasks.reading.place import Rows
@@ -36,6 +37,9 @@ class Settings(NamedTuple):
         windows: How ``windows`` are cut.
         apart: Whether the two texts of a pair are sequences of their own.
         last_pieces: Whether the last piece of a word stands for it in tagging, and not the first.
+        markers: For relations, what stands around the entities.
+        pooled: For relations, what the head reads.
+        new_tokens: For relations, the tokens that no vocabulary has.
     """
 
     max_length: int
@@ -43,6 +47,9 @@ class Settings(NamedTuple):
     windows: Windows = "even"
     apart: bool = False
     last_pieces: bool = False
+    markers: Markers | None = None
+    pooled: Pooled | None = None
+    new_tokens: tuple[str, ...] = ()
 
     @property
     def even(self) -> bool:
@@ -53,7 +60,23 @@ class Settings(NamedTuple):
     def key(self) -> tuple[Any, ...]:
         """What decides the token ids; as long as it was where nothing of it is new."""
         new = {"even": self.even, "apart": self.apart, "last_pieces": self.last_pieces}
-        return (self.max_length, self.truncation, *(name for name, there in new.items() if there))
+        marked = (self.markers, self.pooled, *self.new_tokens) if self.markers else ()
+        return (self.max_length, self.truncation, *(name for name, there in new.items() if there), *marked)
+
+
+def with_entities(settings: Settings, kind: str, markers: Markers | None, pooling: Pooled | None) -> Settings:
+    """The settings with what stands around entities and what is read of them, where a kind has any.
+
+    Raises:
+        TransferlabError: Keys that have no effect for the kind.
+    """
+    if kind == "relation":
+        return settings._replace(markers=markers or "punctuation", pooled=pooling or "start")
+    for key, value in (("markers", markers), ("pooling", pooling)):
+        if value:
+            remedy = "use encoder.pooling" if key == "pooling" else "leave it out"
+            raise TransferlabError(f"data.{key}: only relations have marked entities, not {kind}; {remedy}.")
+    return settings
 
 
 def encode_split(
@@ -90,6 +113,11 @@ def encode_split(
         new_fingerprint=name,
         desc="tokenising",
     )
+    if (unfit := _unfit(columns)) is not None:
+        raise TransferlabError(
+            f"{rows.place(unfit)}: the two entities alone have more tokens than data.max_length "
+            f"({settings.max_length}); raise it, or leave the example out."
+        )
     table = columns.data
     ragged = {name: _ragged(table, name) for name in columns.column_names}
     prefix = word_prefix(tokenizer) if source.kind == "tagging" else ""
@@ -111,7 +139,15 @@ def encode_split(
             "notes": list(rows.notes),
             "cut": cuts.of_split(ragged.get("cut"), rows, source, labels, numbers),
         },
+        ranges=ragged.get("ranges"),
     )
+
+
+def _unfit(columns: "Dataset") -> int | None:
+    """The first row whose marked entities do not fit into a sequence."""
+    if "ranges" not in columns.column_names:
+        return None
+    return next((number for number, ids in enumerate(columns["ids"][:]) if not ids), None)
 
 
 def encode_texts(
@@ -128,7 +164,10 @@ def encode_texts(
     Raises:
         TransferlabError: A truncation that a task cannot have.
     """
-    ragged = {name: Ragged.of(rows) for name, rows in _encoder_of(source, tokenizer, settings)(columns).items()}
+    lists = _encoder_of(source, tokenizer, settings)(columns)
+    if "ranges" in lists:
+        refuse_unfit(lists["ids"], settings.max_length)
+    ragged = {name: Ragged.of(rows) for name, rows in lists.items()}
     return EncodedSplit(
         ids=ragged["ids"],
         types=ragged.get("types"),
@@ -138,6 +177,7 @@ def encode_texts(
         pad_id=int(tokenizer.pad_token_id or 0),
         fingerprint="",
         weighted=settings.even,
+        ranges=ragged.get("ranges"),
     )
 
 
@@ -174,6 +214,14 @@ def _encoder_of(
             raise TransferlabError(f"data.truncation: {settings.truncation!r} is not for tagging; use head.")
         prefix = word_prefix(tokenizer)
         return lambda columns: _encode_words(columns[source.text[0]], tokenizer, settings, prefix)
+    if source.kind == "relation":
+        if settings.truncation != "head":
+            raise TransferlabError(
+                f"data.truncation: {settings.truncation!r} is not for relations, whose texts are cut around the two "
+                "entities; use head."
+            )
+        form = pair_form(tokenizer, settings)
+        return lambda columns: encode_pairs(columns[source.text[0]], lambda texts: _whole(texts, tokenizer), form)
     if settings.apart and settings.truncation == "head":
         return lambda columns: _encode_apart([columns[name] for name in source.text], tokenizer, settings)
     if settings.truncation == "head":
@@ -183,6 +231,31 @@ def _encoder_of(
             f"data.truncation: {settings.truncation!r} needs a single text, this task has {len(source.text)}; use head."
         )
     return lambda columns: _encode_parts(columns[source.text[0]], tokenizer, settings)
+
+
+def pair_form(tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Form:
+    """How a text with two entities becomes tokens; new tokens have the numbers behind the vocabulary."""
+    before, after = special_affixes(tokenizer)
+    new = {name: len(tokenizer) + number for number, name in enumerate(settings.new_tokens)}
+    markers, pooled = settings.markers or "punctuation", settings.pooled or "start"
+    # with the blank that byte-level tokens have before them
+    known = [ids for sign in PUNCTUATION if tokenizer.unk_token_id not in (ids := _bare(f" {sign}", tokenizer))]
+    if markers == "punctuation" and len(known) < 2:
+        raise TransferlabError(
+            f"data.markers: the tokenizer of {tokenizer.name_or_path} knows no two of {' '.join(PUNCTUATION)}; use "
+            "markers."
+        )
+    signs = tuple(map(tuple, known[:2]))
+    return Form(markers, pooled, new, tuple(before), tuple(after), settings.max_length, signs)
+
+
+def _bare(text: str, tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _whole(texts: list[str], tokenizer: "PreTrainedTokenizerFast") -> Any:
+    return tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False).encodings
 
 
 def _encode_head(texts: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Columns:

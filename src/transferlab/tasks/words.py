@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.marked import plain
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def measure(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast
     numbers = np.unique(np.linspace(0, len(rows) - 1, min(LOOKED_AT, len(rows))).astype(int))
     columns = rows.select(numbers).select_columns(list(source.text))[:]
     cells = [cell for name in source.text for cell in columns[name]]
+    if source.kind == "relation":
+        cells = [plain(cell) for cell in cells]
     found = _tagged(cells, tokenizer, prefix) if source.kind == "tagging" else _running(cells, tokenizer)
     counts = dict.fromkeys(("words", "unknown", "silent", "shared"), 0)
     alike: dict[tuple[int, ...], Counter[str]] = defaultdict(Counter)

@@ -8,6 +8,8 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.marked import parse
+from transferlab.tasks.reading.relations import has_spans, of_cells
 from transferlab.tasks.spec import TaskSpec
 from transferlab.use.prediction import words as of_words
 from transferlab.use.prediction.words import Words, entities
@@ -50,14 +52,15 @@ class Answering(ABC, Generic[Encoded]):
         """Answers to examples, in their order.
 
         Args:
-            examples: Each a text; for pairs two texts; for tagging a text, or the list of its words; or a mapping from
-                the names of the text columns to these.
+            examples: Each a text; for pairs two texts; for tagging a text, or the list of its words; for relations a
+                text with ``<e1>`` and ``<e2>``; or a mapping from the names of the text columns to these, for relations
+                a text with ``head`` and ``tail`` beside it too.
 
         Returns:
-            For classification ``prediction`` (the label), ``probability`` (of it), ``margin`` (to the second best) and
-            ``probabilities`` (by label). For several labels ``prediction`` (a list) and ``probabilities``. For
-            regression ``prediction`` (a number). For tagging ``words``, ``prediction`` (a tag for each) and
-            ``entities`` (``type``, ``start`` and ``end`` in characters of the text, ``text``).
+            For classification and relations ``prediction`` (the label), ``probability`` (of it), ``margin`` (to the
+            second best) and ``probabilities`` (by label). For several labels ``prediction`` (a list) and
+            ``probabilities``. For regression ``prediction`` (a number). For tagging ``words``, ``prediction`` (a tag
+            for each) and ``entities`` (``type``, ``start`` and ``end`` in characters of the text, ``text``).
 
         Raises:
             TransferlabError: An example that is no text; names its number.
@@ -80,7 +83,12 @@ class Answering(ABC, Generic[Encoded]):
         return answers
 
     def _cells(self, number: int, example: Example) -> tuple[Any, ...]:
-        if isinstance(example, Mapping):
+        if isinstance(example, Mapping) and KINDS[self.task.kind].marked and has_spans(example):
+            try:
+                values: tuple[Any, ...] = (of_cells(example, self.text[0]),)
+            except TransferlabError as error:
+                raise TransferlabError(f"example {number}: {str(error).removesuffix('.')}.") from error
+        elif isinstance(example, Mapping):
             missing = [name for name in self.text if name not in example]
             if missing:
                 raise TransferlabError(f"example {number}: there is no {missing[0]!r}; it has {', '.join(example)}.")
@@ -99,6 +107,11 @@ class Answering(ABC, Generic[Encoded]):
             texts = "a text" if len(self.text) == 1 else f"{len(self.text)} texts"
             want = "a text or a list of words" if tagging else texts
             raise TransferlabError(f"example {number}: {want} (not empty) is wanted, not {str(example)[:60]!r}.")
+        if KINDS[self.task.kind].marked:
+            try:
+                parse(values[0])
+            except TransferlabError as error:
+                raise TransferlabError(f"example {number}: {error}") from error
         return values
 
     def batches(self, lengths: "np.ndarray[Any, Any]") -> list[list[int]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.decoding import constrained_decode
+from transferlab.tasks.pairs import encode_pairs, form_of, refuse_unfit
 from transferlab.tasks.parts import Truncation, Windows, split_body, word_positions
 from transferlab.tasks.spec import written_tags
 from transferlab.use.answering import Answering, Record
@@ -24,11 +25,13 @@ class Texts(NamedTuple):
         ids: Token ids of the sequences of each text; several for windows.
         types: Segment numbers beside the ids.
         words: For tagging, the position of the first piece of each word, -1 where it was cut.
+        ranges: For relations, the ranges of tokens that are read, flat.
     """
 
     ids: list[list[list[int]]]
     types: list[list[int]]
     words: list[list[int]]
+    ranges: Sequence[list[int]] = ()
 
 
 class Exported(Answering[Texts]):
@@ -68,7 +71,7 @@ class Exported(Answering[Texts]):
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         # once: several threads may ask
-        if self.facts.truncation == "head":
+        if self.facts.truncation == "head" and self.facts.pairs is None:
             self._tokenizer.enable_truncation(self.facts.max_length, strategy="longest_first")
         else:
             self._tokenizer.no_truncation()
@@ -85,7 +88,11 @@ class Exported(Answering[Texts]):
     def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[Texts, "np.ndarray[Any, Any]"]:
         """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
         facts = self.facts
-        if facts.truncation != "head":
+        if facts.pairs is not None:
+            pairs = encode_pairs(columns[self.text[0]], self._whole, form_of(facts.pairs))
+            refuse_unfit(pairs["ids"], facts.max_length)
+            found = Texts([[ids] for ids in pairs["ids"]], [], [], pairs["ranges"])
+        elif facts.truncation != "head":
             found = Texts([self._parts(text) for text in columns[self.text[0]]], [], [])
         else:
             tagging = self.task.kind == "tagging"
@@ -98,6 +105,9 @@ class Exported(Answering[Texts]):
             words = [word_positions(one.word_ids, len(row), facts.last_pieces) for one, row in pairs]
             found = Texts([[one.ids] for one in encoded], [one.type_ids for one in encoded], words)
         return found, np.array([sum(map(len, sequences)) for sequences in found.ids])
+
+    def _whole(self, texts: list[str]) -> Any:
+        return self._tokenizer.encode_batch(texts, add_special_tokens=False)
 
     def _parts(self, text: str) -> list[list[int]]:
         """Sequences of a text of which the start alone is not what counts."""
@@ -148,7 +158,7 @@ class Exported(Answering[Texts]):
         for number, sequence in enumerate(sequences):
             ids[number, : len(sequence)] = sequence
             mask[number, : len(sequence)] = 1
-        feed = {"input_ids": ids, "attention_mask": mask}
+        feed: dict[str, np.ndarray[Any, Any]] = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in self.facts.inputs:
             for number, row in enumerate(rows):
                 types[number, : len(encoded.types[row])] = encoded.types[row]
@@ -158,6 +168,8 @@ class Exported(Answering[Texts]):
             feed["words"] = np.zeros((len(rows), widest), dtype=np.int64)
             for number, row in enumerate(rows):
                 feed["words"][number, : len(encoded.words[row])] = np.maximum(encoded.words[row], 0)
+        if "ranges" in self.facts.inputs:
+            feed["ranges"] = np.array([encoded.ranges[row] for row in rows], dtype=np.int64).reshape(len(rows), -1, 2)
         if "share" in self.facts.inputs:
             feed["share"] = self._share([encoded.ids[row] for row in rows])
         return feed

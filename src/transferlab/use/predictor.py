@@ -19,9 +19,10 @@ from transferlab.record.predictions import Record
 from transferlab.strategies import Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks.batch import EncodedSplit
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
-from transferlab.tasks.tokenization import Settings, encode_texts
+from transferlab.tasks.tokenization import Settings, encode_texts, with_entities
 from transferlab.use.answering import Answering
 from transferlab.use.reread import arguments_of
 
@@ -78,6 +79,7 @@ class Predictor(Answering[EncodedSplit]):
         folder = run_folder.find(str(run), Path(root))
         model = restore(folder).requires_grad_(False)
         source, settings = _reading(folder)
+        settings = settings._replace(new_tokens=model.task.new_tokens)
         temperature = fitted_temperature(folder, model.task) if calibrated else None
         usual = {"gpu": "cuda"}.get(best_accelerator(), best_accelerator())
         return cls(model.to(device or usual), source, settings, temperature, batch_size)
@@ -109,7 +111,8 @@ def _reading(run: Path) -> tuple[Source, Settings]:
     source = data.source or TASKS[data.task]
     apart = data.pairs == "apart" and len(source.text) > 1
     last = source.kind == "tagging" and reads_last_pieces(arguments_of(run).encoder)
-    return source, Settings(data.max_length, data.truncation, data.windows or "even", apart, last)
+    settings = Settings(data.max_length, data.truncation, data.windows or "even", apart, last)
+    return source, with_entities(settings, source.kind, data.markers, data.pooling)
 
 
 def fitted_temperature(run: Path, task: TaskSpec) -> float:
@@ -118,7 +121,7 @@ def fitted_temperature(run: Path, task: TaskSpec) -> float:
     Raises:
         TransferlabError: The task is no classification, or the temperature is not to be trusted.
     """
-    if task.kind != "classification":
+    if not KINDS[task.kind].single:
         raise TransferlabError(f"--calibrated: a temperature is for classification; {task.name} is {task.kind}.")
     path = predictions.place(run, "validation")
     if not path.is_file():

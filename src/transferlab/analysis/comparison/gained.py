@@ -10,7 +10,7 @@ from transferlab.analysis.comparison.significance import against, holm
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions
 from transferlab.tasks import schemes
-from transferlab.tasks.kinds import KINDS, SUMS
+from transferlab.tasks.kinds import KINDS, SUMS, counted
 from transferlab.tasks.spec import Kind
 
 NAME = "update.json"
@@ -46,7 +46,7 @@ def _compared(summary: Result, before: list[Result], after: list[Result]) -> Res
     read = schemes.of_summary(summary).read if kind == "tagging" else lambda answer: answer
     gold = [read(line["label"]) for line in after]
     sides = [[read(pair[side]["prediction"]) for pair in pairs] for side in (0, 1)]
-    counts = [KINDS[kind].counts(side, gold, metric, summary.get("labels") or []) for side in sides]
+    counts = [KINDS[kind].counts(side, gold, metric, counted(summary)) for side in sides]
     texts = np.array([int(line["repeats"] if "repeats" in line else line["id"]) for line in after])
     repeated = texts if len(np.unique(texts)) < len(texts) else None
     of_sums = SUMS[kind, metric]

@@ -14,7 +14,7 @@ import numpy as np
 
 from transferlab.analysis.comparison import kept
 from transferlab.analysis.comparison.groups import Group, Summary, score_of
-from transferlab.tasks.kinds import KINDS, SUMS
+from transferlab.tasks.kinds import KINDS, SUMS, counted
 from transferlab.tasks.schemes import of_summary
 from transferlab.tasks.spec import Kind
 
@@ -72,7 +72,7 @@ def _count(sources: kept.Sources, summary: Summary) -> bytes:
         # what was written in a scheme of the user's is the same in any
         gold, found = list(map(read, gold)), list(map(read, found))
     examples = hashlib.sha256(json.dumps([[line["id"] for line in lines], gold]).encode()).hexdigest()[:16]
-    counts = KINDS[cast(Kind, kind)].counts(found, gold, metric, summary.get("labels") or [])
+    counts = KINDS[cast(Kind, kind)].counts(found, gold, metric, counted(summary))
     texts = np.array([int(line.get("repeats", line["id"])) for line in lines])
     # counts are small whole numbers, moments are not
     whole = bool((counts == counts.astype(np.uint8)).all())

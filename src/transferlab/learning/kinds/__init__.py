@@ -4,6 +4,7 @@ from transferlab.learning.kinds.base import Learned
 from transferlab.learning.kinds.classification import Classification
 from transferlab.learning.kinds.multilabel import Multilabel
 from transferlab.learning.kinds.regression import Regression
+from transferlab.learning.kinds.relation import Relation
 from transferlab.learning.kinds.tagging import Tagging
 from transferlab.tasks.spec import Kind
 
@@ -12,5 +13,6 @@ KINDS: dict[Kind, Learned] = {
     "regression": Regression(),
     "tagging": Tagging(),
     "multilabel": Multilabel(),
+    "relation": Relation(),
 }
 """Kind of task to how it is learned."""

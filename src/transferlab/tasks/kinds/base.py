@@ -29,6 +29,8 @@ class Answers(ABC):
         scored: Whether a prediction has a probability for each label.
         not_sampled: Why examples cannot be drawn in equal numbers of every class; empty where they can.
         confusion: Whether one label is taken for another, so that pairs of them can be counted.
+        single: Whether each example has one of the labels.
+        marked: Whether two entities are marked in each text, see `transferlab.tasks.marked`.
     """
 
     metrics: tuple[str, ...]
@@ -39,6 +41,8 @@ class Answers(ABC):
     texts = 2
     scored = False
     confusion = False
+    single = False
+    marked = False
     not_sampled = ""
 
     def usual(self, task: TaskSpec) -> tuple[str, ...]:
@@ -73,6 +77,10 @@ class Answers(ABC):
     def per_label(self, labels: Sequence[str], gold: Sequence[Any], found: Sequence[Any]) -> Report:
         """Precision, recall, F1 and support of each label."""
         return {}
+
+    def counted(self, labels: Sequence[str], negative: str) -> Sequence[str]:
+        """The labels that `counts` is given; `negative` is that of the task."""
+        return labels
 
     def collapsed(self, gold: Sequence[Any], found: Sequence[Any]) -> bool:
         """Whether all answers are the same though the right ones are not."""

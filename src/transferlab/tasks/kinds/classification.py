@@ -29,10 +29,11 @@ def matthews(sums: Array) -> Array:
 class Classification(Answers):
     """The name of a class."""
 
-    metrics = ("accuracy", "f1_macro")
+    metrics: tuple[str, ...] = ("accuracy", "f1_macro")
     sums: ClassVar[Mapping[str, OfSums]] = {"accuracy": mean_of, "f1": f1, "f1_macro": f1_macro, "matthews": matthews}
     scored = True
     confusion = True
+    single = True
 
     def strata(self, labels: Array) -> Array:
         """The classes."""

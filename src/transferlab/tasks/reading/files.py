@@ -11,6 +11,7 @@ from transferlab.tasks.reading.cells import check_single, check_texts, parsed_li
 from transferlab.tasks.reading.columns import read_columns
 from transferlab.tasks.reading.json import read_json
 from transferlab.tasks.reading.place import Read, Rows
+from transferlab.tasks.reading.relations import has_spans, read_semeval
 from transferlab.tasks.reading.several import INTEGER, lists_of
 from transferlab.tasks.reading.table import Options, read_table
 from transferlab.tasks.spec import Source
@@ -78,6 +79,8 @@ def read_path(source: Source, path: Path, labelled: bool = True, suffix: str | N
     elif tagging and suffix in TAGGED:
         given = (source.delimiter, source.encoding, source.header)
         read = read_columns(path, source.text[0], source.label, *given, labelled=labelled)
+    elif source.kind == "relation" and suffix in (".txt", ""):
+        read = read_semeval(path, source, labelled)
     elif suffix in TABLES:
         wanted = [*source.text, *((source.label_columns or [source.label]) if labelled else [])]
         options = Options(source.delimiter, source.quoted, source.encoding, source.header)
@@ -94,8 +97,10 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, tagging: bool
 
     located = Rows(Dataset.from_dict({}), origin, read.lines)
     columns = dict(read.columns)
+    # words, and a column of another name, are looked at where their entities are marked
+    spans = source.kind == "relation" and has_spans(columns)
     for name in source.text:
-        if name in columns:
+        if name in columns and not spans:
             if table and tagging:
                 columns[name] = parsed_lists(columns[name], name, located.place)
             check_texts(columns[name], name, tagging, located.place)

@@ -165,7 +165,8 @@ def quality(task: TaskSpec, lines: Records) -> Result:
     """The primary metric of records with labels, with its 95 % interval by the jackknife over examples."""
     read = task.spelling.read if task.kind == "tagging" else lambda answer: answer
     gold, found = ([read(line[key]) for line in lines] for key in ("label", "prediction"))
-    counts = KINDS[task.kind].counts(found, gold, task.primary, task.labels)
+    kind = KINDS[task.kind]
+    counts = kind.counts(found, gold, task.primary, kind.counted(task.labels, task.negative))
     metric = SUMS[task.kind, task.primary]
     total, value = counts.sum(0), float(metric(counts.sum(0)))
     without = metric(total - counts)

@@ -13,6 +13,7 @@ from transferlab.ground.screen import console, facts
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions, retest
 from transferlab.record.environment import environment
+from transferlab.tasks.kinds import KINDS
 from transferlab.use.labelled import Judged, Labelled, judge, of_file
 from transferlab.use.predictor import Predictor
 
@@ -62,7 +63,7 @@ def keep(
     split = "validation" if command == "validate" else "test"
     task, count = predictor.task, len(examples.ids)
     interval = None
-    if task.kind == "classification":
+    if KINDS[task.kind].single:
         interval = wilson(int(result.right.sum()), count)[1:3]
     content = {
         "command": command,

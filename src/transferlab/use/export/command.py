@@ -14,7 +14,8 @@ from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.decoding import constrained_decode
-from transferlab.tasks.tokenization import encode_texts, special_affixes
+from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.tokenization import encode_texts, pair_form, special_affixes
 from transferlab.tasks.words import word_prefix
 from transferlab.use.export import facts as facts_of
 from transferlab.use.export import parity
@@ -67,6 +68,11 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
             f"--format {form}: {run} was trained with data.pairs: apart, whose two encodings of an example no export "
             "holds; `transferlab predict` and tl.Predictor use the run itself."
         )
+    if predictor.task.ranges and form not in ("onnx", "torch"):
+        raise TransferlabError(
+            f"--format {form}: {run} reads the vectors of marked entities, which no class of transformers does; use "
+            "--format onnx or torch."
+        )
     encoded, pieces = _samples(predictor)
     reads = form_of(model, encoded.collate([0, 1]))
     fresh = folder.with_name(f"{folder.name}.part")
@@ -99,6 +105,8 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
 def _samples(predictor: Predictor) -> tuple[EncodedSplit, list[list[str]]]:
     columns: dict[str, list[Any]] = dict(parity.samples(predictor.text))
     split: list[list[str]] = []
+    if KINDS[predictor.task.kind].marked:
+        columns[predictor.text[0]] = [parity.marked(text) for text in columns[predictor.text[0]]]
     if predictor.task.kind == "tagging":
         name = predictor.text[0]
         split = [words.of_text(text).words for text in columns[name]]
@@ -156,6 +164,7 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
         run={key: summary.get(key) for key in ("experiment", "run", "strategy", "seed", "metrics", "setting")}
         | {"checkpoint": hashes.of_path(run / "checkpoints" / "best.ckpt")},
         versions=_versions(),
+        pairs=pair_form(tokenizer, settings)._asdict() if settings.markers else None,
         labelled={key: getattr(predictor.source, key) for key in ("label", "label_delimiter", "label_columns")},
         last_pieces=settings.last_pieces,
     )

@@ -40,6 +40,7 @@ class Facts(NamedTuple):
         versions: Of the libraries that wrote the folder.
         labelled: How rows with labels are read, arguments of `Source`; None in folders of earlier releases.
         quantised: ``int8-dynamic``, ``int8-static`` or ``fp16``; empty for weights in float32.
+        pairs: For relations, how a text with two entities becomes tokens, see `transferlab.tasks.pairs.Form`.
         batching: `ANY`, or `ALONE` where an answer depends on the other texts of its batch.
         last_pieces: Whether the last piece of a word stands for it, and not the first.
     """
@@ -65,6 +66,7 @@ class Facts(NamedTuple):
     quantised: str = ""
     batching: str = ANY
     last_pieces: bool = False
+    pairs: dict[str, Any] | None = None
 
     @property
     def alone(self) -> bool:

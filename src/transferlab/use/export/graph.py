@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import ParameterEfficient, Strategy
+from transferlab.strategies.forward import range_means
 from transferlab.tasks import Batch
 
-SEES = ("input_ids", "attention_mask", "token_type_ids", "words", "share")
+SEES = ("input_ids", "attention_mask", "token_type_ids", "words", "share", "ranges")
 
 
 class Form(NamedTuple):
@@ -19,16 +20,18 @@ class Form(NamedTuple):
         pairs: Two texts, for an encoder that tells them apart by segment numbers.
         tagging: The first piece of each word.
         windows: Several rows for a text, and how much each counts.
+        ranges: Ranges of tokens whose means are read.
     """
 
     pairs: bool = False
     tagging: bool = False
     windows: bool = False
+    ranges: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs, in order."""
-        more = {"token_type_ids": self.pairs, "words": self.tagging, "share": self.windows}
+        more = {"token_type_ids": self.pairs, "words": self.tagging, "share": self.windows, "ranges": self.ranges}
         return ("input_ids", "attention_mask", *(name for name, there in more.items() if there))
 
 
@@ -62,14 +65,17 @@ class Graph(nn.Module):
         Args:
             inputs: As `Form.inputs` names them: ``input_ids``, ``attention_mask`` and ``token_type_ids``
                 ``[rows, length]``; ``words``, positions of the first pieces ``[rows, words]``, 0 where a word was cut;
-                ``share``, how much each row counts in each text, summing to one, ``[texts, rows]``.
+                ``share``, how much each row counts in each text, summing to one, ``[texts, rows]``; ``ranges``, first
+                position and the one behind the last of each range, ``[rows, ranges, 2]``.
 
         Returns:
             ``[texts, classes]``, for regression ``[texts]``, for tagging ``[rows, words, classes]``.
         """
         given = dict(zip(self.form.inputs, inputs, strict=True))
-        words, share = given.pop("words", None), given.pop("share", None)
+        words, share, ranges = (given.pop(name, None) for name in ("words", "share", "ranges"))
         tokens = self.encoder(**given)
+        if ranges is not None:
+            return self.head(range_means(tokens, ranges))  # type: ignore[no-any-return]
         if words is not None:
             index = words.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
             return self.head(tokens.gather(1, index))  # type: ignore[no-any-return]
@@ -82,6 +88,8 @@ class Graph(nn.Module):
         axes: dict[str, dict[int, Any]] = {name: {0: rows, 1: "length"} for name in self.form.inputs}
         if self.form.tagging:
             axes["words"] = {0: rows, 1: "words"}
+        if self.form.ranges:
+            axes["ranges"] = {0: rows}
         if self.form.windows:
             axes["share"] = {0: "batch", 1: rows}
         return axes
@@ -96,6 +104,9 @@ def inputs_of(batch: Batch, form: Form) -> tuple[Tensor, ...]:
     if form.tagging:
         assert batch.words is not None
         given["words"] = batch.words.clamp(min=0)
+    if form.ranges:
+        assert batch.ranges is not None
+        given["ranges"] = batch.ranges
     if form.windows:
         assert batch.documents is not None
         weights = batch.weights if batch.weights is not None else torch.ones(len(batch.documents))
@@ -108,4 +119,5 @@ def inputs_of(batch: Batch, form: Form) -> tuple[Tensor, ...]:
 
 def form_of(model: Strategy, batch: Batch) -> Form:
     """The form of a run, read off a batch of its own."""
-    return Form(batch.token_type_ids is not None, model.task.kind == "tagging", batch.documents is not None)
+    tagging, windows, ranges = model.task.kind == "tagging", batch.documents is not None, batch.ranges is not None
+    return Form(batch.token_type_ids is not None, tagging, windows, ranges)

@@ -1,6 +1,7 @@
 """Whether an exported model gives what the run gives: the gate that decides the exit code."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from transferlab.tasks import marked as marks
 from transferlab.tasks.batch import EncodedSplit
+from transferlab.tasks.marked import Span
 from transferlab.use.export.graph import Form, inputs_of
 
 Array = np.ndarray[Any, Any]
@@ -64,6 +67,14 @@ def samples(columns: Sequence[str], own: Sequence[Mapping[str, str]] = ()) -> di
     for name, cells in found.items():
         cells += [row[name] for row in own]
     return found
+
+
+def marked(text: str) -> str:
+    """A text with its first and its last word marked, in either order."""
+    text = text if " " in text.strip() else f"{text} indeed"
+    spans = [Span(found.start(), found.end()) for found in re.finditer(r"\S+", text)]
+    ends = (spans[0], spans[-1]) if len(spans) % 2 else (spans[-1], spans[0])
+    return marks.write(text, *ends)
 
 
 def gate(ask: Ask, reference: Ask, encoded: EncodedSplit, form: Form, decide: Any = None) -> list[Check]:

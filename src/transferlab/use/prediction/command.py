@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from typing import Any
 from transferlab.config import hashes
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
+from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.reading.relations import has_spans
 from transferlab.use.answering import Answering
 from transferlab.use.export.facts import is_export
 from transferlab.use.prediction import outputs
@@ -39,7 +42,8 @@ def main(arguments: list[str]) -> None:
     predictor = _load(run, asked)
     if asked.text:
         predictor.read_from(asked.text)
-    wanted = Wanted(predictor.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding)
+    marked = KINDS[predictor.task.kind].marked
+    wanted = Wanted(predictor.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding, marked)
     given = Input(asked.input, wanted, asked.format)
     form = asked.output_format or outputs.FORMATS.get(asked.output.suffix.lower() if asked.output else "", "")
     form = form or _like(given.format)
@@ -92,7 +96,10 @@ def answer_all(predictor: Answering[Any], given: Input, lines: Lines, output: Ou
     empty = 0
     for part in _parts(rows, predictor.text):
         full = [row for row in part if _has_text(row, given, predictor)]
-        answers = iter(predictor.predict([row.cells for row in full]))
+        try:
+            answers = iter(predictor.predict([row.cells for row in full]))
+        except TransferlabError as error:
+            raise _placed(error, full, given) from error
         whole = {row.line for row in full}
         empty += len(part) - len(full)
         text = "".join(lines.text(row.cells, next(answers) if row.line in whole else None) for row in part)
@@ -107,6 +114,14 @@ def answer_all(predictor: Answering[Any], given: Input, lines: Lines, output: Ou
             output.keep(done)
             kept = time.monotonic()
     return empty
+
+
+def _placed(error: TransferlabError, rows: Sequence[Row], given: Input) -> TransferlabError:
+    """The same with the line of the file in place of the number of the example."""
+    found = re.match(r"example (\d+): ", str(error))
+    if not found:
+        return error
+    return TransferlabError(f"{given.name}, line {rows[int(found[1])].line}: {str(error)[found.end() :]}")
 
 
 def _parts(rows: Iterator[Row], text: Sequence[str]) -> Iterator[list[Row]]:
@@ -129,6 +144,8 @@ def _has_text(row: Row, given: Input, predictor: Answering[Any]) -> bool:
     Raises:
         TransferlabError: A cell that is no text; names its line.
     """
+    if KINDS[predictor.task.kind].marked and has_spans(row.cells):
+        return True
     cells = [row.cells.get(name) for name in predictor.text]
     for name, cell in zip(predictor.text, cells, strict=True):
         if name not in row.cells:

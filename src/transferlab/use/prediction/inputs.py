@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading import table
+from transferlab.tasks.reading.relations import has_spans
 from transferlab.tasks.reading.text import decode_bytes
 
 FORMATS = {
@@ -49,6 +50,7 @@ class Wanted(NamedTuple):
     Attributes:
         text: The text columns.
         tagging: Whether a row is a sentence.
+        spans: Whether texts may stand in other columns, with two entities beside them.
         delimiter: What stands between two columns.
         encoding: A name that Python knows.
     """
@@ -57,6 +59,7 @@ class Wanted(NamedTuple):
     tagging: bool = False
     delimiter: str | None = None
     encoding: str | None = None
+    spans: bool = False
 
 
 class Input:
@@ -191,7 +194,7 @@ class Input:
         self.columns = tuple(name.strip() for name in header)
         if self.columns and not self.columns[-1]:
             self.columns = self.columns[:-1]
-        missing = [name for name in names if name not in self.columns]
+        missing = [name for name in names if name not in self.columns and not self._marks()]
         if missing:
             raise TransferlabError(
                 f"{self.name}: there is no column {missing[0]!r}. Its first line names {', '.join(self.columns)}; "
@@ -200,6 +203,9 @@ class Input:
         kind = table.DELIMITERS.get(self.delimiter, repr(self.delimiter))
         self.form = ", ".join(filter(None, [f"{kind}-separated", "quoted" if self.quoted else "", self.encoding]))
         return self._cells(records)
+
+    def _marks(self) -> bool:
+        return self.wanted.spans and has_spans(self.columns)
 
     def _records(self, lines: Iterator[str], skip: int) -> Iterator[tuple[int, list[str]]]:
         for _ in range(skip):
@@ -243,7 +249,7 @@ class Input:
         except pyarrow.ArrowException as error:
             raise TransferlabError(f"cannot read {self.name}: {error}") from error
         self.columns = tuple(file.schema_arrow.names)
-        missing = [name for name in self.wanted.text if name not in self.columns]
+        missing = [name for name in self.wanted.text if name not in self.columns and not self._marks()]
         if missing:
             raise TransferlabError(
                 f"{self.name}: there is no column {missing[0]!r}; it has {', '.join(self.columns)}. Choose with --text."

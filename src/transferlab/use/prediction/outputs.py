@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import TaskSpec
 
 Answer = dict[str, Any]
@@ -29,7 +30,7 @@ def names_of(task: TaskSpec) -> tuple[str, ...]:
         return ("words", "prediction", "entities")
     if task.kind == "regression":
         return ("prediction",)
-    single = ("probability", "margin") if task.kind == "classification" else ()
+    single = ("probability", "margin") if KINDS[task.kind].single else ()
     return ("prediction", *single, "probabilities")
 
 

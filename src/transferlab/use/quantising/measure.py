@@ -84,8 +84,9 @@ def scores(task: TaskSpec, records: Sequence[Record]) -> dict[str, float]:
     if task.kind == "tagging":
         found, gold = list(map(task.spelling.read, found)), list(map(task.spelling.read, gold))
     kind = KINDS[task.kind]
+    labels = kind.counted(task.labels, task.negative)
     return {
-        name: float(SUMS[task.kind, name](kind.counts(found, gold, name, task.labels).sum(0)))
+        name: float(SUMS[task.kind, name](kind.counts(found, gold, name, labels).sum(0)))
         for name in task.metrics
         if (task.kind, name) in SUMS
     }
@@ -93,7 +94,7 @@ def scores(task: TaskSpec, records: Sequence[Record]) -> dict[str, float]:
 
 def ece(task: TaskSpec, records: Sequence[Record]) -> float | None:
     """Expected calibration error of a classification; None for other kinds."""
-    if task.kind != "classification":
+    if not KINDS[task.kind].single:
         return None
     labels = np.array([task.labels.index(record["label"]) for record in records])
     return calibration.ece(np.array([record["scores"] for record in records]), labels)

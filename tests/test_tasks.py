@@ -19,7 +19,8 @@ def ids(loader):
 @pytest.mark.parametrize("task", TASKS)
 def test_row_of_the_table(task):
     source = lookup(task)
-    assert source.path == "embedded" or source.revision
+    # what the Hub does not hold has no revision there
+    assert source.path == "embedded" or source.revision or task == "semeval"
     assert (source.labels == ()) == (source.kind == "regression")
     assert source.metrics
     assert len(source.text) in {1, 2}

@@ -51,7 +51,8 @@ class Form(NamedTuple):
 
 def form_of(content: Mapping[str, Any]) -> Form:
     """A form that was kept as JSON."""
-    return Form(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    return Form(**fields)
 
 
 def new_tokens(markers: Markers, types: Sequence[str] = ()) -> tuple[str, ...]:

@@ -89,9 +89,9 @@ class Exported(Answering[Texts]):
         """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
         facts = self.facts
         if facts.pairs is not None:
-            pairs = encode_pairs(columns[self.text[0]], self._whole, form_of(facts.pairs))
-            refuse_unfit(pairs["ids"], facts.max_length)
-            found = Texts([[ids] for ids in pairs["ids"]], [], [], pairs["ranges"])
+            marked = encode_pairs(columns[self.text[0]], self._whole, form_of(facts.pairs))
+            refuse_unfit(marked["ids"], facts.max_length)
+            found = Texts([[ids] for ids in marked["ids"]], [], [], marked["ranges"])
         elif facts.truncation != "head":
             found = Texts([self._parts(text) for text in columns[self.text[0]]], [], [])
         else:

@@ -92,7 +92,7 @@ def bare(cli: ClockedCLI, batches: Iterable[Batch], precision: str) -> tuple[flo
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             loss = model.loss(model(batch), batch)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         schedule.step()

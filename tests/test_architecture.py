@@ -19,7 +19,7 @@ FLOORS = (
     ("tracking",),
     ("analysis", "training"),
     ("cli",),
-    ("api", "baselines"),
+    ("api", "baselines", "pretraining"),
     ("use",),
     ("launch",),
 )

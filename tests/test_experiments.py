@@ -9,8 +9,8 @@ from transferlab.strategies import Strategy
 from transferlab.tasks.table import TASKS
 
 ROOT = Path(__file__).parent.parent
-# these describe many runs; test_sweeps.py and test_search.py read them
-GRIDS = {"sweep", "search"}
+# no experiments; test_sweeps.py, test_search.py and test_pretraining_runs.py read them
+GRIDS = {"sweep", "search", "pretrain"}
 EVERY = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "experiments").rglob("*.yaml")])
 FILES = [path for path in EVERY if path.parent.name not in GRIDS]
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]

@@ -32,7 +32,11 @@ def kind_of(name):
 
 SHIPPED = {
     **{f"experiments/{name}": (path, "experiment") for name, path in shipped.listed("experiments").items()},
-    **{name: (path, kind_of(name)) for name, path in shipped.listed("configs").items()},
+    **{
+        name: (path, kind_of(name))
+        for name, path in shipped.listed("configs").items()
+        if not name.startswith("pretrain/")
+    },
     **{str(path.relative_to(project.TEMPLATE)): (path, "experiment") for path in project.TEMPLATE.rglob("*.yaml")},
 }
 

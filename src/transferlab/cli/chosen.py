@@ -7,7 +7,7 @@ from transferlab.config import experiments, trees
 from transferlab.config.places import find_run
 from transferlab.config.renamed import as_meant
 from transferlab.encoders.config import MIX_LR, EncoderConfig
-from transferlab.encoders.loading import resolved
+from transferlab.encoders.loading import ENCODER, resolved
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
@@ -49,9 +49,12 @@ def start(settings: Any, folder: Path, training: bool) -> None:
 
 
 def encoder(settings: Any, folder: Path) -> None:
-    """Fills in the rate of the layer mix and the layers that a student keeps."""
+    """Fills in the rate of the layer mix, the layers that a student keeps, and the very run that left the encoder."""
     path, config = folder / "config.yaml", settings.encoder
     saved = trees.read_yaml(path).get("encoder") or {} if path.is_file() else None
+    run = find_run(config.name, Path(settings.run.root))
+    if run and (run / ENCODER / "config.json").is_file():
+        config.name = str(run)
     if config.layers == "mix" and config.mix_lr is None:
         config.mix_lr = MIX_LR if saved is None else saved.get("mix_lr")
     if config.keep_layers == "half":

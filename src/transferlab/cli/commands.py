@@ -29,6 +29,13 @@ TRAIN, USE, COMPARE, WATCH, SETUP = "Train", "Use a trained model", "Compare", "
 GROUPS: dict[str, tuple[Command, ...]] = {
     TRAIN: (
         Command("fit", "--experiment NAME", "train, select the best checkpoint, test it", keys=True),
+        Command(
+            "pretrain",
+            "NAME",
+            "an encoder on unlabelled text",
+            "transferlab.pretraining.options:main",
+            loads=True,
+        ),
         Command("sweep", "NAME", "a grid of runs, configs/sweep/NAME.yaml", "transferlab.launch.sweeps.command:main"),
         Command(
             "seeds", "NAME --seeds 5", "one experiment with several seeds", "transferlab.launch.sweeps.command:seeds"

@@ -45,15 +45,14 @@ LINKED: dict[type, tuple[str, ...]] = {
 class ExperimentCLI(LightningCLI):
     """LightningCLI with `encoder`, `run` and `cache` groups, and experiment files with `bases:`."""
 
-    model: Strategy
-    datamodule: TaskDataModule
+    kinds: tuple[type[Any], type[Any]] = (Strategy, TaskDataModule)
+    """What `model` and `data` derive from."""
 
     def __init__(self, args: ArgsType = None) -> None:
         keep_freed_memory()
         self._given = sys.argv[1:2] if args is None else [*args][:1]
         super().__init__(
-            Strategy,
-            TaskDataModule,
+            *self.kinds,
             subclass_mode_model=True,
             subclass_mode_data=True,
             save_config_callback=None,
@@ -99,16 +98,24 @@ class ExperimentCLI(LightningCLI):
         ``sys.argv`` stays as it is, since the DDP launcher runs it again.
         """
         given = expand_arguments(list(sys.argv[1:] if args is None else args))
-        if known := load() or (collected() if any("{}" in word for word in given) else None):
-            # the parser drops an empty mapping before it looks at its key
-            Checker(known, given[0]).line(given[1:])
+        self.check_line(given)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 self.config = parser.parse_args(given)
             except ArgumentError as error:
-                raise TransferlabError(explain(error, collected(), given)) from error
+                raise TransferlabError(explain(error, self.catalog(), given)) from error
         bounds.check(self.config[self.config["subcommand"]], self.config["subcommand"])
+
+    def check_line(self, given: list[str]) -> None:
+        """Checks keys before the parser does; `given` as for `explain`."""
+        if known := load() or (collected() if any("{}" in word for word in given) else None):
+            # the parser drops an empty mapping before it looks at its key
+            Checker(known, given[0]).line(given[1:])
+
+    def catalog(self) -> Catalog:
+        """All keys."""
+        return collected()
 
     def _parse_ckpt_path(self) -> None:
         """Reads no checkpoint: it could change the configuration, and is not checked yet."""

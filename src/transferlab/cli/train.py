@@ -45,6 +45,9 @@ UNTRAINED = 256
 class TransferCLI(ExperimentCLI):
     """Trains, tests and predicts: the run directory, loggers, checkpoints to resume from, and the record of a run."""
 
+    model: Any
+    datamodule: Any
+
     def before_instantiate_classes(self) -> None:
         """Names the run directory and points loggers and checkpoints at it."""
         settings = self.settings
@@ -61,11 +64,7 @@ class TransferCLI(ExperimentCLI):
         settings.trainer.default_root_dir = str(self.folder)
         settings.checkpoint.dirpath = str(self.folder / "checkpoints")
         settle(settings.trainer, training=self.subcommand == "fit")
-        chosen.teacher(settings, training=self.subcommand == "fit")
-        chosen.start(settings, self.folder, training=self.subcommand == "fit")
-        chosen.encoder(settings, self.folder)
-        chosen.windows(settings)
-        chosen.holdout_by(settings, self.folder)
+        self.choose(settings)
         loggers.prepare(settings, self.folder, str(self.subcommand))
         self.checkpoint: Path | None = None
         self.bars = settings.trainer.enable_progress_bar is not False and on_terminal()
@@ -73,6 +72,14 @@ class TransferCLI(ExperimentCLI):
         settings.trainer.enable_progress_bar = None
         if self.subcommand == "fit" and (self.folder / "config.yaml").is_file():
             self._go_on()
+
+    def choose(self, settings: Any) -> None:
+        """Fills in what the configuration leaves open."""
+        chosen.teacher(settings, training=self.subcommand == "fit")
+        chosen.start(settings, self.folder, training=self.subcommand == "fit")
+        chosen.encoder(settings, self.folder)
+        chosen.windows(settings)
+        chosen.holdout_by(settings, self.folder)
 
     def _go_on(self) -> None:
         """Finds where the run in this folder is to go on from, or ends because it is finished."""
@@ -142,8 +149,7 @@ class TransferCLI(ExperimentCLI):
             "setting": setting.fingerprint(self._tree()),
             "early_stopping": stopping.rule(trainer.callbacks),
         }
-        self.recorder = RunRecorder(self.folder, identity)
-        self.recorder.evaluations.tree = self._tree()
+        self.recorder: Any = self.recorder_of(identity)
         if trainer.is_global_zero:
             inside.when_a_process_ends(functools.partial(endings.ended_by, self.recorder))
         trainer.callbacks.append(self.recorder)
@@ -157,12 +163,12 @@ class TransferCLI(ExperimentCLI):
             if self.checkpoint is not None:
                 files.remove_events(self.folder)
                 trainer.callbacks.append(files.Replay(self.folder, self.metrics))
-            self.validated = BestValidation()
             # before the one that writes the best checkpoint, whose score it compares with
-            trainer.callbacks.insert(0, self.validated)
+            trainer.callbacks[:0] = self.watching()
+            self.best = BestValues(str(settings.checkpoint.monitor), str(settings.checkpoint.mode))
             trainer.callbacks += [
                 LearningRateMonitor("step"),
-                BestValues(str(settings.checkpoint.monitor), str(settings.checkpoint.mode)),
+                self.best,
                 Resumable(
                     self.folder,
                     int(settings.seed_everything),
@@ -172,6 +178,17 @@ class TransferCLI(ExperimentCLI):
                 ),
             ]
         return trainer
+
+    def recorder_of(self, identity: dict[str, Any]) -> Any:
+        """What writes the record of the run."""
+        recorder = RunRecorder(self.folder, identity)
+        recorder.evaluations.tree = self._tree()
+        return recorder
+
+    def watching(self) -> list[Callback]:
+        """Callbacks that look at validations before the one that writes the best checkpoint."""
+        self.validated = BestValidation()
+        return [self.validated]
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         """Puts built-in callbacks and those of the user together."""

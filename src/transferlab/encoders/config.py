@@ -1,6 +1,7 @@
 """Which encoder, and how its layers become one vector."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from transferlab.ground.errors import TransferlabError
@@ -19,7 +20,8 @@ class EncoderConfig:
     """An encoder and what is read from it.
 
     Attributes:
-        name: Name on the Hub, or a local folder; also names the tokenizer.
+        name: Name on the Hub, a local folder, or a run of ``transferlab pretrain``: its directory, experiment or ID.
+            Also names the tokenizer.
         revision: Commit on the Hub; pin it, `main` moves.
         architecture: ``pretrained`` weights; ``random``: the same architecture without them; ``bilstm``: a
             bidirectional LSTM over word embeddings that start at random, with the tokenizer of `name`.
@@ -71,7 +73,9 @@ class EncoderConfig:
     @property
     def label(self) -> str:
         """A short name for tables: the last part of `name`, and what differs from the plain encoder."""
-        base = self.name.rstrip("/").rsplit("/", 1)[-1]
+        path = Path(self.name)
+        # the ID of a run says less than its experiment
+        base = path.absolute().parent.name if (path / "encoder" / "config.json").is_file() else path.name
         if self.architecture == "bilstm":
             return f"bilstm-{self.lstm_size}"
         suffix = f"-{len(self.keep_layers)}layers" if self.keep_layers else ""

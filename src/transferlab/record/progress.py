@@ -92,12 +92,11 @@ class RunProgress(ProgressBar):
             self._stop()
         if trainer.sanity_checking or not self.enabled:
             return
-        assert isinstance(pl_module, Strategy)
         label = self._name(trainer)
         if _fitting(trainer) and improves(trainer):
             self.best = label
         found = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self._add(label, found, pl_module.task.primary, self._times(trainer) if _fitting(trainer) else "")
+        self._add(label, found, _primary(pl_module), self._times(trainer) if _fitting(trainer) else "")
 
     def selected(self, metrics: dict[str, float], primary: str) -> None:
         """Adds the line of the best checkpoint, whose validation is known from training."""
@@ -235,6 +234,11 @@ def _bars() -> Progress:
     # a killed process could not bring it back
     live.console.show_cursor(True)
     return live
+
+
+def _primary(module: Any) -> str:
+    """The metric that leads: that of the task, or of an objective without one."""
+    return str(module.task.primary if isinstance(module, Strategy) else module.primary)
 
 
 def _fitting(trainer: L.Trainer) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from transferlab.encoders import lineage
 from transferlab.ground.escapes import visible
 from transferlab.record import stopping, thresholds
 from transferlab.record.predictions import Record
@@ -32,6 +33,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "words": words.in_words(data.get("words") or {}),
         "tags": schemes.of_summary(summary).in_words() if summary["kind"] == "tagging" else "",
         "weights from": summary["weights"],
+        "made from": lineage.in_words(summary.get("lineage") or {}, summary["task"]),
         "starts from": (summary.get("start") or {}).get("run", ""),
         "protocol": protocol(summary),
         "early stopping": stopping.in_words(summary["early_stopping"], summary["primary"])

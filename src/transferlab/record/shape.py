@@ -45,7 +45,9 @@ SHAPE: dict[str, Check] = {
     **dict.fromkeys(("status", "precision", "hardware", "error", "imbalance"), _text),
     **dict.fromkeys(("tags", "labels", "frozen_work", "not_in_config", "accepted"), _texts),
     **dict.fromkeys(("spec", "data", "params", "metrics", "perf", "before", "after", "test", "per_class"), _mapping),
-    **dict.fromkeys(("early_stopping", "without_effect", "layer_mix", "evaluated", "thresholds", "start"), _mapping),
+    **dict.fromkeys(
+        ("early_stopping", "without_effect", "layer_mix", "evaluated", "thresholds", "start", "lineage"), _mapping
+    ),
     "seed": _whole,
     "before_examples": _whole,
     "checkpoint_mb": _number,

@@ -1,11 +1,10 @@
 """What all strategies share: head, loss, optimizer, schedule, and a checkpoint of what was trained."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
-import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
@@ -274,33 +273,15 @@ class Strategy(Remembered, Evaluated):
 
     # Lightning's hooks --------------------------------------------------------------------------------------------
 
-    def setup(self, stage: str) -> None:
-        """Prepares DDP.
-
-        Position ids and the like never change, and broadcasting them before each forward would hang where ranks
-        evaluate unequal numbers of batches.
-        """
-        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
-
     def configure_model(self) -> None:
         """Splits the weights over the processes, where the Trainer's strategy is to."""
         if self.device_mesh is not None:
             shard(self, self.encoder.backbone, self.device_mesh)
 
-    def on_fit_start(self) -> None:
-        """Turns dropout on: transformers loads encoders in evaluation mode, and Lightning keeps the mode it finds."""
-        self.train()
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch for the gradient of its step, see `StepMean`; stops the run where it is not finite."""
         loss = self.loss(self(batch), batch)
-        due = self.global_step % cast(Any, self.trainer).log_every_n_steps == 0
-        # reading the value waits for the device, so on a GPU it is read only at the steps that log
-        if (due or loss.device.type == "cpu") and not torch.isfinite(loss):
-            raise TransferlabError(
-                f"The training loss is {loss.item()} at step {self.global_step}. Lower the learning rate "
-                "(model.optimizer.lr), clip gradients (trainer.gradient_clip_val), or train in 32-true precision."
-            )
+        self.check_finite(loss)
         share, mean = self._step.add(loss, batch, self.trainer)
         self.log("train/loss", mean, prog_bar=True)
         return share
@@ -308,18 +289,6 @@ class Strategy(Remembered, Evaluated):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Makes the gradient that of a mean over all examples of the step."""
         self._step.finish(self, self.trainer)
-
-    @property
-    def total_steps(self) -> int:
-        """Optimizer steps of the whole run.
-
-        Raises:
-            TransferlabError: The run has no end.
-        """
-        steps = self.trainer.estimated_stepping_batches
-        if steps == float("inf"):
-            raise TransferlabError("trainer.max_epochs: the schedule needs an end; set it or trainer.max_steps.")
-        return int(steps)
 
     def configure_optimizers(self) -> Any:
         """Parameter groups, optimizer and schedule."""
@@ -333,23 +302,6 @@ class Strategy(Remembered, Evaluated):
         apply_scales(optimizer)
         scheduler = self.schedule.build(optimizer, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clips gradients, with a fused optimizer in bf16 too.
-
-        Lightning refuses that pair because a fused optimizer unscales inside its step; bf16 has nothing to unscale.
-        """
-        fused = getattr(optimizer, "_step_supports_amp_scaling", False)
-        unscaled = getattr(self.trainer.precision_plugin, "scaler", None) is None
-        if fused and unscaled and gradient_clip_val and gradient_clip_algorithm in {None, "norm"}:
-            nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], gradient_clip_val)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what was trained, and says which encoder and labels it belongs to."""

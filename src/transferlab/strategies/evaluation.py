@@ -2,11 +2,11 @@
 
 from typing import cast
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torchmetrics import SumMetric
 
+from transferlab.learning.fitting import Fitted
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.kinds import KINDS
 from transferlab.learning.losses import example_losses
@@ -17,7 +17,7 @@ from transferlab.strategies.step import counts
 from transferlab.tasks import Batch, TaskSpec
 
 
-class Evaluated(L.LightningModule):
+class Evaluated(Fitted):
     """Lightning's hooks of validation, test and prediction, for a module that maps a batch to logits.
 
     Attributes:

@@ -222,3 +222,10 @@ def halved(batches: list[Array], count: int) -> list[Array]:
         middle = -(-len(batches[largest]) // 2)
         batches[largest : largest + 1] = [batches[largest][:middle], batches[largest][middle:]]
     return batches
+
+
+def place_in_epoch(trainer: Any) -> dict[str, int]:
+    """Where a Trainer is in the training examples: the epoch, and how many of its batches each process has done."""
+    epoch, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
+    inside = epoch.started > epoch.processed
+    return {"epoch": epoch.processed, "batch": batches.current.ready if inside else 0}

@@ -13,7 +13,7 @@ from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
 from transferlab.tasks.batch import Attached, Batch, Examples, Shape
-from transferlab.tasks.batching import BucketBatchSampler
+from transferlab.tasks.batching import BucketBatchSampler, place_in_epoch
 from transferlab.tasks.task import Task
 
 Part = Literal["train", "validation"]
@@ -130,13 +130,7 @@ class TaskDataModule(Remembered, Task, L.LightningDataModule):
 
     def state_dict(self) -> dict[str, int]:
         """The place in the training examples: the epoch, and how many of its batches each process has done."""
-        if self.trainer is None:
-            return {}
-        # Lightning declares a tracker that knows less than the one it uses
-        epoch = cast(Any, self.trainer.fit_loop.epoch_progress.current)
-        batches = self.trainer.fit_loop.epoch_loop.batch_progress
-        inside = epoch.started > epoch.processed
-        return {"epoch": epoch.processed, "batch": batches.current.ready if inside else 0}
+        return place_in_epoch(self.trainer) if self.trainer else {}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Goes to a place in the training examples, also where Lightning has asked for the loader already."""

@@ -53,18 +53,34 @@ def folder_of(name: str) -> Path:
 
 
 def once(name: str, compute: Callable[[], tuple[dict[str, Any], dict[str, Rows]]]) -> None:
-    """Writes a folder of arrays unless it is there: beside its place, then renamed, so none is ever half written."""
+    """Writes a folder of arrays unless it is there."""
+
+    def write(folder: Path) -> None:
+        facts, arrays = compute()
+        for key, value in arrays.items():
+            np.save(folder / f"{key}.npy", value)
+        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+
+    written(name, write)
+
+
+def written(name: str, write: Callable[[Path], None]) -> Path:
+    """The folder of that name; the first process that asks fills it: beside its place, then renamed, so none is half.
+
+    Args:
+        name: See `name_of`.
+        write: Fills an empty folder.
+    """
     folder = folder_of(name)
+    if folder.is_dir():
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        if folder.is_dir():
-            return
-        facts, arrays = compute()
-        temporary = folder.with_suffix(".tmp")
-        # left by a process that was killed; only the holder of the lock gets here
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        for key, value in arrays.items():
-            np.save(temporary / f"{key}.npy", value)
-        (temporary / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-        os.replace(temporary, folder)
+        if not folder.is_dir():
+            temporary = folder.with_suffix(".tmp")
+            # left by a process that was killed; only the holder of the lock gets here
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            write(temporary)
+            os.replace(temporary, folder)
+    return folder

@@ -66,7 +66,9 @@ def path_of(kind: type) -> str:
 
 
 def _prepare_wandb(logger: Any, settings: Any, folder: Path, command: str) -> None:
-    run, task = settings.run, settings.data.init_args.task
+    data = settings.data.init_args
+    # pretraining reads text, which may be that of a task
+    run, task = settings.run, data.get("task") or data.get("text.task") or settings.run.experiment
     arguments = logger.init_args
     strategy = run.strategy or settings.model.class_path.rsplit(".", 1)[-1]
     encoder = settings.encoder.name.rstrip("/").rsplit("/", 1)[-1]
@@ -158,9 +160,7 @@ def namespaces(settings: Any, summary: dict[str, Any], environment: dict[str, An
         },
         "model": {
             "encoder": summary["encoder"],
-            "revision": settings.encoder.revision,
-            "pooling": settings.encoder.pooling,
-            "layers": settings.encoder.layers,
+            **{key: settings.encoder.get(key) for key in ("revision", "pooling", "layers")},
             **summary["params"],
         },
         "data": {"task": summary["task"], "protocol": summary["protocol"], **summary["data"]},

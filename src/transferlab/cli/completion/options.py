@@ -178,6 +178,7 @@ def _of(command: str, before: Sequence[str], action: Action) -> Values | None:
     by_place: dict[tuple[str, str], Values] = {
         ("sweep", "file"): configs("sweep"),
         ("search", "file"): configs("search"),
+        ("pretrain", "file"): configs("pretrain"),
         ("seeds", "name"): names_of_experiments,
         ("configs", "name"): configs(""),
         ("predict", "input"): files,

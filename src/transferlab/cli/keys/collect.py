@@ -45,15 +45,21 @@ TEXTS = {
 """What a key means here, where the library's text says it for every project."""
 
 
-def collect(parsers: dict[str, Any], linked: dict[type, tuple[str, ...]], tasks: tuple[str, ...]) -> Catalog:
+def collect(
+    parsers: dict[str, Any],
+    linked: dict[type, tuple[str, ...]],
+    tasks: tuple[str, ...],
+    public: tuple[str, ...] = PUBLIC,
+) -> Catalog:
     """Collects all keys.
 
     Args:
         parsers: Parser of each command.
         linked: Arguments of a class, and of those that derive from it, which are filled from elsewhere.
         tasks: Names of the tasks of the table.
+        public: Modules whose classes are offered by name.
     """
-    collector = _Collector(linked)
+    collector = _Collector(linked, public)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found: dict[str, Key] = {}
@@ -67,10 +73,10 @@ def collect(parsers: dict[str, Any], linked: dict[type, tuple[str, ...]], tasks:
 class _Collector:
     """Walks actions; each class is walked once."""
 
-    def __init__(self, linked: dict[type, tuple[str, ...]]) -> None:
+    def __init__(self, linked: dict[type, tuple[str, ...]], public: tuple[str, ...]) -> None:
         self.linked = linked
         self.kinds: dict[str, Kind] = {}
-        self.offered = dict(_offered())
+        self.offered = dict(_offered(public))
 
     def keys(self, parser: Any, required: Set[str] = frozenset()) -> Iterator[Key]:
         """The keys of a parser; those that must be given have no default."""
@@ -130,9 +136,9 @@ class _Collector:
         self.kinds[path] = dataclasses.replace(self.kinds[path], keys=tuple(self.keys(parser, _required(kind))))
 
 
-def _offered() -> Iterator[tuple[str, type]]:
+def _offered(public: tuple[str, ...]) -> Iterator[tuple[str, type]]:
     seen: set[Any] = set()
-    for module in PUBLIC:
+    for module in public:
         content = importlib.import_module(module)
         own = [name for name, kind in vars(content).items() if getattr(kind, "__module__", "") == module]
         for name in getattr(content, "__all__", own):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from transferlab.adapters.plain import without_layers
 from transferlab.encoders.encoder import pool
 from transferlab.encoders.loading import locate
 from transferlab.ground.errors import TransferlabError
@@ -87,7 +88,6 @@ def plain_backbone(model: Strategy) -> Any:
     Raises:
         TransferlabError: It holds parts that transformers does not have.
     """
-    from peft.tuners.tuners_utils import BaseTunerLayer
     from transformers import AutoModel
 
     if model.encoder_config.architecture == "bilstm":
@@ -96,11 +96,7 @@ def plain_backbone(model: Strategy) -> Any:
         model.method.merge(model.encoder.backbone)
     if model.encoder_config.keep_heads is not None:
         raise TransferlabError("no class of transformers holds layers with fewer heads; use --format onnx or torch.")
-    backbone: Any = copy.deepcopy(model.encoder.backbone)
-    for name, module in list(backbone.named_modules()):
-        if isinstance(module, BaseTunerLayer):
-            parent, _, leaf = name.rpartition(".")
-            setattr(backbone.get_submodule(parent), leaf, module.get_base_layer())
+    backbone: Any = without_layers(copy.deepcopy(model.encoder.backbone))
     config = getattr(backbone, "config", None)
     automatic: Any = AutoModel
     known = automatic.from_config(config).state_dict() if hasattr(config, "model_type") else {}

@@ -1,0 +1,181 @@
+"""The command line of ``pretrain``: that of ``fit``, with text in place of a task and an objective for a strategy."""
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+
+from transferlab.cli import blame, endings
+from transferlab.cli.bounds import check_interval
+from transferlab.cli.keys.catalog import Catalog
+from transferlab.cli.keys.check import Checker
+from transferlab.cli.keys.collect import PUBLIC, collect
+from transferlab.cli.train import TransferCLI
+from transferlab.config.places import find_run
+from transferlab.encoders.loading import ENCODER
+from transferlab.encoders.packing import enable_packing
+from transferlab.ground import signals
+from transferlab.ground.errors import TransferlabError
+from transferlab.ground.quiet import quiet
+from transferlab.pretraining import saving
+from transferlab.pretraining.data import PretrainingData
+from transferlab.pretraining.objectives.base import Pretraining
+from transferlab.pretraining.recorder import PretrainingRecorder
+from transferlab.pretraining.start import Start
+from transferlab.record import folder as run_folder
+from transferlab.record.config import RunConfig
+from transferlab.strategies import content
+from transferlab.tasks.table import TASKS
+from transferlab.tracking import loggers
+from transferlab.training import checkpoints, lock
+
+CHECKPOINT: dict[str, Any] = {
+    "monitor": "val/loss",
+    "mode": "min",
+    "filename": "best",
+    "save_weights_only": True,
+    "enable_version_counter": False,
+}
+"""Arguments of Lightning's ``ModelCheckpoint``: the first of the lowest held-out losses."""
+LINKED: dict[type, tuple[str, ...]] = {Pretraining: ("tokens", "encoder"), PretrainingData: ("encoder", "seed")}
+"""Arguments that are filled from elsewhere."""
+OURS = ("transferlab.pretraining.objectives", "transferlab.pretraining.data")
+"""Modules whose classes are offered by name, beside those of ``fit``."""
+TOKENIZER = "tokenizer"
+"""Folder of a run with the tokenizer that it trained."""
+
+
+def run(arguments: list[str]) -> None:
+    """Runs a command line of keys."""
+    quiet()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with signals.handled():
+        PretrainCLI(["fit", *arguments])
+
+
+class PretrainCLI(TransferCLI):
+    """Pretrains an encoder: the same Trainer, run directory, checkpoints and loggers as those of a task."""
+
+    kinds = (Pretraining, PretrainingData)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds groups, the best checkpoint and links."""
+        parser.add_argument("--encoder", type=Start, default=Start(), help="What is pretrained.")
+        parser.add_argument("--run", type=RunConfig, default=RunConfig(), help="How the run is named, what it keeps.")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({f"checkpoint.{key}": value for key, value in CHECKPOINT.items()})
+        parser.link_arguments("encoder", "model.init_args.encoder")
+        parser.link_arguments("encoder", "data.init_args.encoder")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("data.tokens", "model.init_args.tokens", apply_on="instantiate")
+
+    def check_line(self, given: list[str]) -> None:
+        """Checks keys before the parser does."""
+        Checker(self.catalog(), given[0]).line(given[1:])
+
+    def catalog(self) -> Catalog:
+        """All keys of ``pretrain``."""
+        return collect(self._subcommand_parsers, LINKED, tuple(TASKS), (*PUBLIC, *OURS))
+
+    def choose(self, settings: Any) -> None:
+        """Names the very run that is pretrained further, and the tokenizer that a run has trained."""
+        encoder = settings.encoder
+        if (run := find_run(encoder.name, Path(settings.run.root))) and encoder.new is None:
+            encoder.name = str(run)
+
+    def instantiate_classes(self) -> None:
+        """Builds data, model and trainer."""
+        new, own = self.settings.encoder.new, self.folder / TOKENIZER
+        if self.checkpoint is not None and new is not None and own.is_dir():
+            # trained once: some kinds give other ids the next time
+            self._say_tokenizer(own)
+        blame.check_optimizer(self.settings.model.init_args.get("optimizer"))
+        with blame.explained(self.settings):
+            LightningCLI.instantiate_classes(self)
+        self.datamodule.read_as(self.model.reading, self.model.longest)
+
+    def _say_tokenizer(self, own: Path) -> None:
+        for group in (
+            self.settings.encoder,
+            self.settings.model.init_args.encoder,
+            self.settings.data.init_args.encoder,
+        ):
+            group.new.tokenizer = str(own)
+
+    def recorder_of(self, identity: dict[str, Any]) -> PretrainingRecorder:
+        """What writes the record of the run."""
+        return PretrainingRecorder(self.folder, identity)
+
+    def watching(self) -> list[Callback]:
+        """No callback: validations are not kept."""
+        return []
+
+    def before_fit(self) -> None:
+        """Reads the text, then opens the run: whatever is wrong with the input shows before a folder exists."""
+        model, data = self.model, self.datamodule
+        with endings.keeping(self.folder) if self.checkpoint else nullcontext():
+            rows = len(data.rows.lengths), len(data.held.lengths)
+        if min(rows) < self.trainer.world_size:
+            raise TransferlabError(f"data.text: {rows[0]} rows to train on and {rows[1]} held out are too few.")
+        if self.checkpoint:
+            self._check_same_text()
+        check_interval(self.trainer, data)
+        if data.packed:
+            enable_packing(model.encoder.backbone)
+        self._open(training=True)
+        if self.checkpoint is None:
+            self.recorder.before(dict(self.trainer.validate(model, data, verbose=False)[0]))
+
+    def _check_same_text(self) -> None:
+        known = (run_folder.read_summary(self.folder).get("data") or {}).get("version")
+        now = self.datamodule.facts["version"]
+        if known and known != now:
+            raise TransferlabError(
+                f"data.text: since the run was started its documents changed by content ({known} -> {now}). Put the "
+                "old ones back, or start a new run."
+            )
+
+    def _open(self, training: bool = False) -> None:
+        if not self.trainer.is_global_zero:
+            return
+        self.recorder.open(self.model, self.datamodule, resumed=self.checkpoint is not None)
+        lock.acquire(self.folder)
+        checkpoints.sweep(self.folder / "checkpoints")
+        if self.checkpoint is None:
+            self.metrics.path.unlink(missing_ok=True)
+            self.datamodule.tokenizer.save_pretrained(str(self.folder / TOKENIZER))
+        run_folder.write_text(self.folder / "config.yaml", self.saved)
+        loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary, self.folder)
+
+    @property
+    def saved(self) -> str:
+        """The configuration as it was given; a resumed run may read its own tokenizer."""
+        path = self.folder / "config.yaml"
+        return path.read_text(encoding="utf-8") if self.checkpoint and path.is_file() else self.dumped
+
+    def after_fit(self) -> None:
+        """Writes the encoder of the best checkpoint into the run directory."""
+        best = Path(self.settings.checkpoint.dirpath) / "best.ckpt"
+        if self.trainer.interrupted or not best.is_file():
+            self.metrics.close()
+            self._close()
+            return
+        if self.trainer.is_global_zero:
+            with endings.keeping(self.folder):
+                self.model.load_state_dict(content.read(best)["state_dict"])
+                self.recorder.after(self.best.values)
+                saving.write(self.model, self.folder, self.recorder.summary)
+            # the same weights
+            best.unlink()
+            self.recorder.close()
+        self.metrics.close()
+        self._close()
+        if not rank_zero_only.rank:  # type: ignore[attr-defined]
+            if not self.settings.run.keep_last:
+                run_folder.drop_last(self.folder)
+            self.recorder.show_next(self.folder / ENCODER)

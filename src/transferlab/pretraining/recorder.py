@@ -1,0 +1,186 @@
+"""The record of a pretraining: header, ``summary.json``, result."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_only
+
+from transferlab.encoders.content import content_of
+from transferlab.encoders.lineage import in_words, lineage_of
+from transferlab.encoders.loading import locate
+from transferlab.ground import screen
+from transferlab.ground.hints import PRETRAINING
+from transferlab.ground.progress import is_part
+from transferlab.pretraining.data import PretrainingData
+from transferlab.pretraining.objectives.base import Pretraining
+from transferlab.record import environment
+from transferlab.record import folder as run_folder
+from transferlab.record.costs import CostCounter
+
+
+class PretrainingRecorder(CostCounter):
+    """Writes ``summary.json`` and ``environment.json``; prints header and result.
+
+    Args:
+        folder: The run directory.
+        identity: What the run is: experiment, objective, seed, tags.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        super().__init__()
+        self.folder = folder
+        self.summary: dict[str, Any] = dict(identity)
+        self.screen = screen.console()
+        self._writes = False
+
+    @property
+    def view(self) -> tuple[dict[str, Any], Path]:
+        """Summary and folder."""
+        return self.summary, self.folder
+
+    def open(self, model: Pretraining, data: PretrainingData, resumed: bool) -> None:
+        """Creates the folder, or opens that of an earlier start, and prints the header."""
+        if resumed:
+            self.summary = run_folder.whole_summary(self.folder)
+        else:
+            self.summary |= described(model, data)
+        run_folder.create(self.folder)
+        self._writes = True
+        self.summary.pop("error", None)
+        self._write("running")
+        environment.note_start(self.folder, resumed)
+        title = f"{self.summary['experiment']} (seed {self.summary['seed']})"
+        self._show(screen.facts(header_rows(self.summary, self.folder), title))
+
+    def before(self, metrics: dict[str, float]) -> None:
+        """Notes the held-out metrics before training."""
+        if not rank_zero_only.rank:  # type: ignore[attr-defined]
+            self.summary["before"] = metrics
+            self._write("running")
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Notes the cost."""
+        if trainer.is_global_zero:
+            self.summary["perf"] |= self.costs(trainer)
+            self._write("trained")
+
+    def after(self, best: dict[str, float]) -> None:
+        """Notes the held-out metrics of the checkpoint that is left."""
+        found = {name.replace("best/", "val/", 1): value for name, value in best.items()}
+        self.summary["best_step"] = int(found.pop("val/step", 0))
+        self.summary["after"] = found
+        self.summary["metrics"] |= found
+
+    def close(self) -> None:
+        """Marks the run as finished and prints the result."""
+        self.summary["perf"]["wall_s"] = round(self.wall_s, 2)
+        self._write("finished")
+        self._show(screen.facts(result_rows(self.summary), f"{self.summary['experiment']}: result"))
+
+    def show_next(self, encoder: Path) -> None:
+        """Prints what follows a pretraining."""
+        if is_part():
+            return
+        run = encoder.parent
+        commands = {
+            "the encoder": str(encoder),
+            "use it": f"transferlab fit --experiment full_finetuning_imdb --encoder.name {run}",
+            "without it": f"transferlab fit --experiment from_scratch_imdb --encoder.name {run}",
+        }
+        self._show(screen.facts(commands, "next"))
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Marks the run as failed or interrupted."""
+        if trainer.is_global_zero:
+            self.failed(exception)
+
+    def failed(self, exception: BaseException) -> None:
+        """Notes what ended the run, also outside of the Trainer."""
+        if self._writes and self.folder.is_dir():
+            self.summary["error"] = f"{type(exception).__name__}: {exception}".strip()
+            # what went wrong is a full disk, maybe
+            with contextlib.suppress(OSError):
+                self._write("interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed")
+
+    def _show(self, renderable: Any) -> None:
+        self.screen.print()
+        self.screen.print(renderable)
+
+    def _write(self, status: str) -> None:
+        self.summary["status"] = status
+        run_folder.write_json(self.folder / "summary.json", self.summary)
+
+
+def described(model: Pretraining, data: PretrainingData) -> dict[str, Any]:
+    """Facts about text, encoder and parameters, as they stand in ``summary.json``."""
+    total = sum(p.numel() for p in model.parameters())
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    start = model.start
+    return {
+        "task": data.text.name,
+        "kind": PRETRAINING,
+        "labels": [],
+        "primary": model.primary,
+        "encoder": start.label,
+        "protocol": "held-out text",
+        "data": data.described(),
+        "weights": "random" if start.new else locate(start.name, start.revision).origin,
+        "base": {} if start.new else content_of(start.config)._asdict(),
+        "lineage_of_base": {} if start.new else lineage_of(start.config),
+        "drawn": model.drawn,
+        "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
+        "metrics": {},
+        "perf": dict.fromkeys(("wall_s", "samples_s", "tokens_s", "step_ms", "peak_mem_mb")),
+        "checkpoint_mb": None,
+    }
+
+
+def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
+    """What is about to run, by name."""
+    params, data = summary["params"], summary["data"]
+    drawn = summary["drawn"]
+    rows = {
+        "objective": summary["strategy"],
+        "text": f"{data['origin']}: {data['train_documents']:,} documents, {data['train_tokens']:,} tokens in "
+        f"{data['train_examples']:,} rows of at most {data['max_length']}",
+        "held out": data["validation"],
+        "left out": left_out(data),
+        "encoder": summary["encoder"],
+        "weights from": summary["weights"],
+        "made from": in_words(summary.get("lineage_of_base") or {}),
+        "drawn at random": f"{len(drawn)} weights that were not there, such as {drawn[0]} (seed {summary['seed']})"
+        if drawn
+        else "",
+        "vocabulary": f"{data['vocabulary']:,} tokens",
+        "trainable": f"{params['trainable']:,} of {params['total']:,} parameters ({params['trainable_pct']:.2f} %)",
+        "hardware": summary.get("hardware", ""),
+        "precision": summary.get("precision", ""),
+        "run directory": str(folder),
+    }
+    return {name: value for name, value in rows.items() if value}
+
+
+def left_out(data: dict[str, Any]) -> str:
+    """How many documents hold test texts of a task, in words."""
+    if not data["looked_for"]:
+        return "nothing: no task is named whose test texts are to be looked for (data.without)"
+    found = ", ".join(f"{count:,} {split}" for split, count in data["left_out"].items())
+    return f"documents with a test text: {found}"
+
+
+def result_rows(summary: dict[str, Any]) -> dict[str, str]:
+    """The lines printed at the end of a run."""
+    before, after, perf = summary.get("before", {}), summary["metrics"], summary["perf"]
+    names = ("val/loss", "val/perplexity", "val/accuracy", *(n for n in after if n.endswith(("_loss", "_accuracy"))))
+    rows = {}
+    for name in dict.fromkeys(names):
+        if name in after and name != "val/unigram_loss":
+            rows[name] = f"{before.get(name, float('nan')):.4f} -> {after[name]:.4f}"
+    rows["loss of token frequencies"] = f"{after['val/unigram_loss']:.4f}: a model below it has learned from context"
+    rows["best step"] = f"{summary['best_step']} of {perf['steps']}"
+    rows["time"] = f"{perf['wall_s']:.1f} s"
+    rows["training speed"] = f"{perf['samples_s']:.0f} rows/s, {perf['tokens_s']:.0f} tokens/s"
+    rows["peak memory"] = f"{perf['peak_mem_mb']:.0f} MB"
+    return rows

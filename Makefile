@@ -62,6 +62,12 @@ exp: ## Train | train, select, test; NAME as in `make list`, or STRATEGY_TASK
 	$(if $(slurm),$(if $(call given,RUN),@echo 'exp: with LAUNCHER=slurm a run gets a directory of its own; to resume one: make resume RUN=... LAUNCHER=slurm' >&2; exit 2))
 	$(RUNNER) $(command) --experiment '$(call given,NAME)' $(choices) $(if $(call given,RUN),--resume '$(call given,RUN)') $(call given,ARGS)
 
+pretrain: ## Train | an encoder on unlabelled text; NAME as in configs/pretrain/
+#: NAME=mlm_imdb (or RUN=mlm_imdb to resume one)
+	$(if $(call given,RUN),,$(call need,NAME,mlm_imdb))
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) pretrain $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') $(call given,ARGS)
+
 resume: ## Train | resume a run that was stopped or killed
 #: RUN=lora_sst2 [LAUNCHER=slurm [DRY=1]]
 	$(call need,RUN,lora_sst2)

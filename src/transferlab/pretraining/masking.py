@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+Array = Any
+"""An array of numpy's."""
 
 
 class Draws:

@@ -8,11 +8,11 @@ from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 
 KEYS = """Any key of the config can follow, as with `transferlab fit`. The most used:
-  --data.text.files '[a.txt, b.jsonl]'  your own text; data.text.task, .path: other
+  --data.text.files '[a.txt, b.jsonl]'  your own text (or data.text.task, .path)
   --data.without '[sst2]'               tasks whose test texts are left out
   --data.max_length, --data.batch_size  tokens of a row, rows of a batch
   --encoder.name NAME                   the encoder that is pretrained further
-  --encoder.new.layers, .hidden, .vocabulary ...  or the size of a new one
+  --encoder.new.layers, .vocabulary     or the size of a new one
   --model.optimizer.lr, --trainer.max_epochs
   --trainer.accumulate_grad_batches     batches of an optimizer step
 
@@ -40,7 +40,8 @@ def parser() -> Parser:
     options = Parser(
         "transferlab pretrain",
         usage="transferlab pretrain NAME [--KEY VALUE ...]",
-        description="Trains an encoder on unlabelled text: masked words, pairs of segments,\nreplaced tokens, next tokens.",
+        description="Trains an encoder on unlabelled text: masked words, pairs of segments,\n"
+        "replaced tokens, next tokens.",
         epilog=KEYS,
         formatter=argparse.RawDescriptionHelpFormatter,
     )

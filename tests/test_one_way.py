@@ -1,25 +1,35 @@
 """Encoders that read from left to right."""
 
 import copy
+import importlib.util
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import transformers
 from test_encoders import FAMILIES, LAYERS, SIZES, backbone_of
+from test_predictor import file_of, run_of, test_rows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
+import transferlab as tl
+from transferlab.adapters import IA3, LoRA
 from transferlab.encoders import Encoder, EncoderConfig, build_encoder, load_tokenizer
-from transferlab.encoders.loading import reads_last_pieces
+from transferlab.encoders.loading import PACKED, locate, reads_last_pieces
 from transferlab.encoders.one_way import FAMILIES as ONE_WAY
 from transferlab.encoders.one_way import positions
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
+from transferlab.strategies import FullFineTuning, ParameterEfficient
 from transferlab.strategies.forward import first_pieces
+from transferlab.tasks import TaskDataModule
 from transferlab.tasks.parts import CUT, word_positions
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import Source
 from transferlab.tasks.tokenization import Settings, encode_split
+from transferlab.use.export import command, facts
+from transferlab.use.exported import Exported
 
 TEXT = torch.tensor([5, 9, 13, 2])
 SHORT = torch.tensor([7, 2])
@@ -52,7 +62,7 @@ def byte_level(tmp_path):
         backend.post_processor = processor or processors.ByteLevel(trim_offsets=False)
         folder = tmp_path / family
         transformers.PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=eos).save_pretrained(folder)
-        sizes = SIZES | {"vocab_size": 260} | FAMILIES[family]
+        sizes = SIZES | {"vocab_size": 260, "max_position_embeddings": 160} | FAMILIES[family]
         model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(family, **sizes))
         model.save_pretrained(folder)
         return EncoderConfig(str(folder), pooling="last")
@@ -244,3 +254,94 @@ def test_recomputed_states_give_the_same_gradients(family):
 def test_the_key_asks_for_recomputed_states(byte_level):
     assert not build_encoder(byte_level()).backbone.is_activation_checkpointing
     assert build_encoder(replace(byte_level(), activation_checkpointing=True)).backbone.is_activation_checkpointing
+
+
+def test_a_text_longer_than_the_positions_is_refused(byte_level, files):
+    with pytest.raises(TransferlabError, match=r"data\.max_length: gpt2 reads at most 160 tokens, not 161"):
+        TaskDataModule("mine", source=files["classification"], encoder=byte_level(), max_length=161).setup("fit")
+
+
+def test_four_bits_need_a_gpu_and_lora(byte_level, data, tiny_encoder):
+    config, task = replace(byte_level(), load_in_4bit=True), data("classification", tiny_encoder).spec
+    with pytest.raises(TransferlabError, match=r"encoder\.load_in_4bit: .* cannot be trained; use strategy/lora"):
+        FullFineTuning(task, config)
+    with pytest.raises(TransferlabError, match=r"encoder\.load_in_4bit: .* cannot be trained; use strategy/lora"):
+        ParameterEfficient(task, config, IA3())
+    if not torch.cuda.is_available():
+        with pytest.raises(TransferlabError, match=r"encoder\.load_in_4bit: needs a CUDA GPU"):
+            ParameterEfficient(task, config, LoRA())
+
+
+# GGUF -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_packaged_decoder_is_read_once(tmp_path, monkeypatch):
+    pytest.importorskip("gguf")
+    name = next(iter(PACKED))
+    if importlib.util.find_spec(PACKED[name][0]) is None:
+        pytest.skip("the package is not installed")
+    monkeypatch.setenv("TRANSFERLAB_CACHE", str(tmp_path))
+    locate.cache_clear()
+    first = locate(name, None)
+    times = {path.name: path.stat().st_mtime_ns for path in Path(first.target).iterdir()}
+    locate.cache_clear()
+    assert locate(name, None) == first
+    assert {path.name: path.stat().st_mtime_ns for path in Path(first.target).iterdir()} == times
+    encoder = build_encoder(EncoderConfig(name, pooling="last")).eval()
+    assert encoder.content.weights
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+    tokenizer = load_tokenizer(EncoderConfig(name, pooling="last"))
+    ids = torch.tensor([tokenizer("The film is")["input_ids"]])
+    assert encoder(ids, torch.ones_like(ids)).shape == (1, 3, 576)
+
+
+def test_a_file_that_is_no_gguf_is_refused(tmp_path):
+    pytest.importorskip("gguf")
+    (tmp_path / "model.gguf").write_bytes(b"no weights")
+    with pytest.raises(TransferlabError, match=r"encoder\.name: \S+model\.gguf cannot be read as GGUF"):
+        build_encoder(EncoderConfig(str(tmp_path / "model.gguf")))
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+# use ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classification", "tagging", "pairs"])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_an_exported_decoder_answers_as_the_run(family, kind, byte_level, files, tmp_path):
+    way = (tl.ParameterEfficient, {"method": LoRA(r=2)}, {})
+    run = run_of(tmp_path / "runs" / "py" / "one", files, byte_level(family), kind, way)
+    text = files[file_of(kind)].text
+    rows = [{column: row[column] for column in text} for row in test_rows(files, kind)]
+    checks = command.export(run, "onnx", tmp_path / "onnx")
+    assert all(check.passed and check.changed == 0 for check in checks)
+    assert facts.read(tmp_path / "onnx").last_pieces == (kind == "tagging")
+    mine, theirs = Exported(tmp_path / "onnx").predict(rows), tl.Predictor.load(run, device="cpu").predict(rows)
+    assert [one["prediction"] for one in mine] == [one["prediction"] for one in theirs]
+    with pytest.raises(TransferlabError, match=r"--format hf: transformers' classes for decoders"):
+        command.export(run, "hf", tmp_path / "hf")
+    if kind == "classification":
+        checks = command.export(run, "sentence-transformers", tmp_path / "vectors")
+        assert all(check.passed for check in checks)
+        assert json.loads((tmp_path / "vectors/1_Pooling/config.json").read_text())["pooling_mode_lasttoken"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(ONE_WAY))
+@pytest.mark.parametrize(
+    "way",
+    [
+        (tl.FeatureExtraction, {"head": tl.HeadConfig(), "solver": "lbfgs"}, {}),
+        (tl.FullFineTuning, {"top_layers": 1}, {}),
+        (tl.ParameterEfficient, {"method": tl.PromptTuning(tokens=3)}, {}),
+    ],
+    ids=["frozen", "top layers", "prompt"],
+)
+def test_decoders_are_trained_in_every_way(family, way, byte_level, files, tmp_path):
+    run = run_of(tmp_path / "runs" / "py" / "one", files, byte_level(family), "classification", way)
+    texts = [row["text"] for row in test_rows(files, "classification")]
+    predictor = tl.Predictor.load(run, device="cpu")
+    together, alone = predictor.predict(texts), [predictor(text) for text in texts]
+    assert [one["prediction"] for one in together] == [one["prediction"] for one in alone]

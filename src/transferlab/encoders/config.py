@@ -43,6 +43,8 @@ class EncoderConfig:
         word_piece: Which piece of a word stands for it in tagging; null: the last one in a decoder, else the first.
         activation_checkpointing: Whether hidden states inside the layers are computed again in the backward pass
             instead of being kept: less memory, a third more time in training; null: no.
+        load_in_4bit: Whether the frozen weights are held in 4 bits (NF4, Dettmers et al. 2023,
+            https://arxiv.org/abs/2305.14314), for LoRA on a CUDA GPU, by the package bitsandbytes; null: no.
         compile: Compile the backbone with `torch.compile`. For long runs on a GPU: on a CPU the first batches take
             minutes and nothing is gained.
     """
@@ -61,6 +63,7 @@ class EncoderConfig:
     append_eos: bool | None = None
     word_piece: Literal["first", "last"] | None = None
     activation_checkpointing: bool | None = None
+    load_in_4bit: bool | None = None
     compile: bool = False
 
     def __post_init__(self) -> None:

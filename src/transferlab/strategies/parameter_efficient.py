@@ -39,6 +39,8 @@ class ParameterEfficient(Strategy):
         schedule: Schedule = Schedule(warmup=0.06),  # noqa: B008  frozen
         loss: LossForm | None = None,
     ) -> None:
+        # LoRA's update stands beside the weights; other methods read or change them
+        self.takes_4bit = isinstance(method or LoRA(), LoRA)
         super().__init__(task, encoder, head, optimizer, schedule, loss)
         # no default in the signature: jsonargparse would hand its arguments on to another method that is chosen
         self.method = method or LoRA()

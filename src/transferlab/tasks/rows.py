@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from transferlab.encoders.config import EncoderConfig
-from transferlab.encoders.loading import load_tokenizer, reads_last_pieces, tokenizer_identity
+from transferlab.encoders.loading import load_tokenizer, longest_input, reads_last_pieces, tokenizer_identity
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import kept, store, together
 from transferlab.tasks import selection as protocol_of
@@ -222,10 +222,10 @@ class TaskRows:
     def _encode(self, split: str) -> EncodedSplit:
         rows = self.rows(split)
         tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
-        if self.settings.max_length > tokenizer.model_max_length:
+        most = min(tokenizer.model_max_length, longest_input(self.encoder) or tokenizer.model_max_length)
+        if self.settings.max_length > most:
             raise TransferlabError(
-                f"data.max_length: {self.encoder.label} reads at most {tokenizer.model_max_length} tokens, "
-                f"not {self.settings.max_length}."
+                f"data.max_length: {self.encoder.label} reads at most {most} tokens, not {self.settings.max_length}."
             )
         labelled = split not in self.source.predict
         if labelled and split in (self.predict or ()):

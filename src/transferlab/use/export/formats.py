@@ -12,6 +12,7 @@ from torch import nn
 from transferlab.adapters.plain import without_layers
 from transferlab.encoders.encoder import pool
 from transferlab.encoders.loading import locate
+from transferlab.encoders.one_way import is_one_way
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import ParameterEfficient, Strategy
 from transferlab.use.export.graph import Form, Graph
@@ -127,7 +128,7 @@ def sentence_transformers(
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
     ]
-    modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens"}
+    modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "last": "lasttoken"}
     pooling = {"word_embedding_dimension": model.encoder.width}
     pooling |= {f"pooling_mode_{name}": mode == how for mode, name in modes.items()}
     (folder / "1_Pooling").mkdir()
@@ -196,6 +197,12 @@ def hugging_face(model: Strategy, form: Form, example: tuple[torch.Tensor, ...],
     if form.windows or model.encoder_config.layers != "last" or head.lstm is not None:
         raise TransferlabError(
             "--format hf: no class of transformers reads windows, other layers or an LSTM; use onnx."
+        )
+    if is_one_way(model.encoder.backbone):
+        raise TransferlabError(
+            "--format hf: transformers' classes for decoders read the last token by its padding id, so that an "
+            "end-of-sequence token in a text is skipped, and label the last piece of no word; use --format onnx (all "
+            "of it), or sentence-transformers (the encoder)."
         )
     backbone = plain_backbone(model)
     built = _tagger(model, backbone) if form.tagging else _classifier(model, backbone)

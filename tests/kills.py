@@ -93,6 +93,8 @@ CASES = {
     ),
     "frozen layers, kept states": Case("FullFineTuning", {"top_layers": 1}, {STEPS: 2}, SOME),
     "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
+    "contrastive": Case("Contrastive", {}, {STEPS: 2, "data.init_args.sampling": "balanced"}, SOME),
+    "contrastive, knn": Case("Contrastive", {"solver": "knn"}, {STEPS: 1, "trainer.val_check_interval": 0.5}, SOME),
     "from scratch": Case("FromScratch", {}, {STEPS: 2}, SOME),
     "balanced sampling, focal loss": Case(
         "FullFineTuning", {"loss": "focal"}, {STEPS: 2, "data.init_args.sampling": "balanced"}, SOME

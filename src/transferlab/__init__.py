@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from transferlab.learning.heads import HeadConfig as HeadConfig
     from transferlab.learning.optim import Schedule as Schedule
     from transferlab.record.config import RunConfig as RunConfig
+    from transferlab.strategies import Contrastive as Contrastive
     from transferlab.strategies import Distillation as Distillation
     from transferlab.strategies import FeatureExtraction as FeatureExtraction
     from transferlab.strategies import FromScratch as FromScratch
@@ -55,6 +56,7 @@ _PLACES = {
     "learning.optim": ("Schedule",),
     "record.config": ("RunConfig",),
     "strategies": (
+        "Contrastive",
         "Distillation",
         "FeatureExtraction",
         "FromScratch",

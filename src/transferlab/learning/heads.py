@@ -11,6 +11,7 @@ from transferlab.encoders.recurrent import run_lstm
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least, probability
 from transferlab.learning.kinds import KINDS
+from transferlab.learning.nearby import Neighbours
 from transferlab.tasks.spec import TaskSpec
 
 
@@ -46,7 +47,7 @@ class HeadConfig:
 
 
 class Head(nn.Module):
-    """Logits from vectors.
+    """Logits from vectors; a strategy may put nearest neighbours into the place of its last layer, `out`.
 
     Args:
         config: Which head.
@@ -78,7 +79,7 @@ class Head(nn.Module):
             # W1 carries no bias: W2 tanh(W1 x) + b
             self.inner = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.Tanh(), nn.Dropout(config.dropout))
             width = hidden
-        self.out = nn.Linear(width, task.outputs)
+        self.out: nn.Linear | Neighbours = nn.Linear(width, task.outputs)
 
     @property
     def reads_tokens(self) -> bool:

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import above, at_least
 from transferlab.learning.cache import Work
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
+from transferlab.learning.nearby import Neighbours
 from transferlab.learning.optim import Schedule, adamw_1e3
 from transferlab.strategies import frozen, solved
 from transferlab.strategies.base import Strategy
@@ -39,8 +41,12 @@ class FeatureExtraction(Strategy):
         loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
         solver: ``lbfgs``: a linear head is solved to convergence in one step over all training examples, with the L2
             penalty that is best on the validation set, and with `encoder.layers` ``mix`` on the best layer or mean of
-            layers; optimizer and schedule then play no part. ``sgd`` or null: the
-            head is trained by the optimizer in batches.
+            layers; optimizer and schedule then play no part. ``nearest_mean``: the class whose mean training vector is
+            nearest; ``knn``: the votes of the nearest training vectors, which the checkpoint then holds (see
+            `transferlab.learning.nearby`). ``sgd`` or null: the head is trained by the optimizer in batches.
+        strength: C, the inverse of the penalty of ``lbfgs``, or the scale of the distances of ``nearest_mean``; null:
+            the best on the validation set.
+        neighbours: How many training vectors vote with ``knn``; null: the best number on the validation set.
     """
 
     def __init__(
@@ -52,9 +58,15 @@ class FeatureExtraction(Strategy):
         schedule: Schedule = SCHEDULE,
         loss: LossForm | None = None,
         solver: Solver | None = None,
+        strength: float | None = None,
+        neighbours: int | None = None,
     ) -> None:
-        if solver == "lbfgs":
-            solved.refuse(head, loss, encoder)
+        above(0, model__strength=strength)
+        at_least(1, model__neighbours=neighbours)
+        self.ask = solved.Ask(solver or "sgd", strength, neighbours)
+        self.is_solved = self.ask.solver != "sgd"
+        if self.is_solved:
+            solved.refuse(self.ask.solver, task.kind, head, loss, encoder)
         super().__init__(task, encoder, head, optimizer, schedule, loss)
         if task.new_tokens:
             raise TransferlabError(
@@ -62,7 +74,8 @@ class FeatureExtraction(Strategy):
                 "read and never learns; use punctuation or none, or a strategy that trains the encoder."
             )
         self.encoder.backbone.requires_grad_(False)
-        self.is_solved = solver == "lbfgs"
+        if self.ask.solver == "knn":
+            self.head.out = Neighbours(task, 0, self.reads)
         self._solve: Callable[[], Found] | None = None
         self._found: dict[str, str] = {}
 
@@ -71,6 +84,7 @@ class FeatureExtraction(Strategy):
         keys = ("dropout", "attention_dropout")
         set_ = [key for key in keys if getattr(self.encoder_config, key) is not None]
         found = super().without_effect() | {f"encoder.{key}": "the frozen encoder drops nothing" for key in set_}
+        found |= self.ask.idle
         if self.is_solved:
             one = [torch.nn.Parameter(torch.zeros(1))]
             given = {
@@ -80,6 +94,11 @@ class FeatureExtraction(Strategy):
             }
             found |= {key: "a solved head takes no steps along a gradient" for key, there in given.items() if there}
         return found
+
+    def learned(self) -> set[str]:
+        """Names in `state_dict` that training changes; of nearest neighbours what they stand for too."""
+        found = super().learned()
+        return found | {f"head.{name}" for name in self.head.state_dict()} if self.ask.solver == "knn" else found
 
     def findings(self) -> dict[str, str]:
         """Which penalty was chosen."""
@@ -142,14 +161,17 @@ class FeatureExtraction(Strategy):
         """
         if "features" not in data.attached:
             raise TransferlabError(
-                f"model.solver: lbfgs needs cached features, but {self.frozen_work[-1]}; change that, or set "
-                "model.solver: sgd."
+                f"model.solver: {self.ask.solver} needs cached features, but {self.frozen_work[-1]}; change that, "
+                "or set model.solver: sgd."
             )
         if data.sampling:
             raise TransferlabError(
-                f"data.sampling: {data.sampling} draws examples anew in every epoch, but model.solver: lbfgs sees all "
-                "of them at once; set model.loss: weighted, or model.solver: sgd."
+                f"data.sampling: {data.sampling} draws examples anew in every epoch, but model.solver: "
+                f"{self.ask.solver} sees all of them at once; set model.loss: weighted, or model.solver: sgd."
             )
+        if self.ask.solver == "knn":
+            # as many as there are: the optimizer and a checkpoint to resume from want their places
+            self.head.out = Neighbours(self.task, len(data.part_rows("train")[1]), self.reads)
         self._solve = lambda: self._solution(data)
 
     @torch.inference_mode()
@@ -164,13 +186,15 @@ class FeatureExtraction(Strategy):
             train, validation = (
                 solved.part(part, lambda batch: self.head.scaled(self.represent(batch)[0])) for part in batches
             )
-            return solved.solve(self.task, train, validation, weights), name, shares
+            return solved.solve(self.task, train, validation, weights, self.ask, self.head), name, shares
 
         choices = solved.mixes(self._layers).items() if mix is not None else [("", None)]
-        found, name, shares = min((best(*choice) for choice in choices), key=lambda one: one[0].validation)
+        found, name, shares = min((best(*choice) for choice in choices), key=lambda one: one[0].validation or 0.0)
+        if shares is not None and self.ask.solver == "knn":
+            # the head keeps the vectors of the last mix that was tried
+            found = best(name, shares)[0]
         self._found = {"solver": found.in_words}
         if mix is not None and shares is not None:
-            mix.choose(shares)
             self._found["layers"] = f"{name}, of {len(choices)} mixes that were solved, by the same loss"
         return found
 
@@ -180,15 +204,13 @@ class FeatureExtraction(Strategy):
             return super().training_step(batch, batch_idx)
         if self._solve is None:
             raise TransferlabError(
-                "model.solver: lbfgs needs cached features: train with callbacks=transferlab.run_callbacks(), or with "
-                "transferlab.FrozenWork() among them."
+                f"model.solver: {self.ask.solver} needs cached features: train with "
+                "callbacks=transferlab.run_callbacks(), or with transferlab.FrozenWork() among them."
             )
         found = self._solve()
         if (epochs := self.trainer.max_epochs or 1) > 1:
             self._found["solver"] += f"; solved in one epoch, so trainer.max_epochs {epochs} has no effect"
-        with torch.no_grad():
-            self.head.out.weight.copy_(found.linear.weight)
-            self.head.out.bias.copy_(found.linear.bias)
+        found.into(self.head)
         # there is nothing better to come
         self.trainer.should_stop = True
         loss = torch.stack([parameter.sum() for parameter in self.head.parameters()]).sum() * 0 + found.loss
@@ -209,6 +231,8 @@ class FeatureExtraction(Strategy):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that a checkpoint fits, and reads which penalty was chosen."""
+        if self.ask.solver == "knn" and (there := checkpoint["state_dict"].get("head.out.weight")) is not None:
+            self.head.out = Neighbours(self.task, len(there), self.reads).to(self.device)
         super().on_load_checkpoint(checkpoint)
         self._found = dict(checkpoint.get("transferlab", {}).get("found", {}))
 

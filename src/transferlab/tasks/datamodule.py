@@ -50,6 +50,8 @@ class TaskDataModule(Remembered, Task, L.LightningDataModule):
         fold: The fold that is tested on, counted from 0.
         train_fraction: Part of the training examples to train on, stratified.
         train_examples: Number of training examples to train on, stratified.
+        per_class: Number of training examples of each class to train on, instead of `train_examples`. The draw depends
+            on the seed alone, and 8 of each class are among the 16 of the same seed; null: `train_examples` decides.
         test_examples: Number of examples of each test split to test on, the same ones for every seed; null: all.
         predict: Splits to predict, ``split`` or ``config/split``; null: those of the task that the data has.
         pairs: ``joint``: the two texts of a pair are one sequence, each token reads both; ``apart``: each text is

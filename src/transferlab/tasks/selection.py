@@ -29,6 +29,7 @@ class Protocol(NamedTuple):
             None: what the inspection of the examples advises.
         folds: Number of folds that the training examples are divided into; None: no cross-validation.
         fold: The fold that is tested on, from 0.
+        per_class: Number of the remaining training examples of each class to train on.
     """
 
     selection: Selection = "holdout"
@@ -39,6 +40,7 @@ class Protocol(NamedTuple):
     holdout_by: str | None = None
     folds: int | None = None
     fold: int = 0
+    per_class: int | None = None
 
 
 def validation_split(source: Source, selection: Selection) -> str:
@@ -69,10 +71,11 @@ def carve(
         tested: Examples of the fold that is tested on; None without.
 
     Raises:
-        TransferlabError: Both or impossible sub-sample sizes.
+        TransferlabError: Both or impossible sub-sample sizes, or a class with too few examples.
     """
-    if protocol.train_fraction is not None and protocol.train_examples is not None:
-        raise TransferlabError("data.train_fraction and data.train_examples exclude each other; set one of them.")
+    sizes = ("train_fraction", "train_examples", "per_class")
+    if len(given := [f"data.{name}" for name in sizes if getattr(protocol, name) is not None]) > 1:
+        raise TransferlabError(f"{' and '.join(given)} exclude each other; set one of them.")
     train, validation = np.arange(count), np.arange(0)
     if tested is not None:
         train = np.setdiff1d(train, tested) if groups is None else without(groups, train, tested)
@@ -84,10 +87,36 @@ def carve(
         else:
             validation = hold_out(groups, train, labels, lambda there: _held(there, protocol), protocol.seed)
             train = without(groups, train, validation)
+    if protocol.per_class is not None and labels is not None:
+        train = of_each_class(train, labels, protocol.per_class, protocol.seed)
     wanted = _wanted(len(train), protocol)
     if wanted < len(train):
         train, _ = _split(train, labels, wanted, protocol.seed)
     return np.sort(train), np.sort(validation)
+
+
+def of_each_class(rows: Indices, labels: Indices, count: int, seed: int) -> Indices:
+    """As many rows of every class, drawn by a seed; those of a smaller number are among those of a larger one.
+
+    Args:
+        rows: Rows to draw from.
+        labels: Class of every row of the split.
+        count: Rows of each class.
+        seed: Of the draw.
+
+    Raises:
+        TransferlabError: A class has fewer rows.
+    """
+    generator, drawn = np.random.default_rng(seed), []
+    for number in np.unique(labels):
+        there = generator.permutation(rows[labels[rows] == number])
+        if len(there) < count:
+            raise TransferlabError(
+                f"data.per_class: {count} training examples of each class are wanted, but class {number} has "
+                f"{len(there)} (validation examples left out); lower it, or set data.train_examples."
+            )
+        drawn.append(there[:count])
+    return np.concatenate(drawn)
 
 
 def _held(count: int, protocol: Protocol) -> int:

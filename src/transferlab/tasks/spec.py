@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 from transferlab.tasks.schemes import IOB2, UNREAD, Scheme, SchemeName
 
 Kind = Literal["classification", "regression", "tagging", "multilabel", "relation"]
+OF_ONE_CLASS: tuple[Kind, ...] = ("classification", "relation")
+"""Kinds whose examples are each of a single class."""
 OUTSIDE = "O"
 """The tag of words outside all entities."""
 

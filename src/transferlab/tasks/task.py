@@ -12,7 +12,7 @@ from transferlab.tasks.pairs import Markers, Pooled
 from transferlab.tasks.parts import Truncation, Windows
 from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.selection import Protocol, Selection
-from transferlab.tasks.spec import Source
+from transferlab.tasks.spec import OF_ONE_CLASS, Source
 from transferlab.tasks.table import lookup
 from transferlab.tasks.tokenization import Settings, with_entities
 
@@ -59,8 +59,11 @@ class Task(TaskRows):
         pooling: Pooled | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
+        per_class: int | None = None,
     ) -> None:
-        protocol = Protocol(selection, holdout, train_fraction, train_examples, int(seed), holdout_by)
+        protocol = Protocol(
+            selection, holdout, train_fraction, train_examples, int(seed), holdout_by, per_class=per_class
+        )
         self.unused: tuple[str, ...] = ()
         if windows and truncation != "windows":
             raise TransferlabError(f"data.windows: {windows} has no effect with data.truncation: {truncation}.")
@@ -99,6 +102,12 @@ class Task(TaskRows):
         at_least(1, data__batch_size=self.batch_size, data__eval_batch_size=self.eval_batch_size)
         at_least(0, data__num_workers=self.num_workers)
         at_least(2, data__train_examples=self.protocol.train_examples, data__test_examples=self.test_examples)
+        at_least(1, data__per_class=self.protocol.per_class)
+        if self.protocol.per_class is not None and self.source.kind not in OF_ONE_CLASS:
+            raise TransferlabError(
+                f"data.per_class: examples of a {self.source.kind} task are in no single class; set "
+                "data.train_examples."
+            )
         if self.sampling and (why := KINDS[self.source.kind].not_sampled):
             raise TransferlabError(f"data.sampling: {self.sampling} is not for {self.source.kind}: {why}.")
         budget, longest = self.max_tokens, self.settings.max_length

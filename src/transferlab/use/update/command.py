@@ -24,6 +24,7 @@ OF_THE_DATA = (
     "folds",
     "holdout",
     "holdout_by",
+    "per_class",
     "predict",
     "selection",
     "test_examples",

@@ -29,6 +29,8 @@ class HeadConfig:
             their scheme allows.
         unit: Whether vectors are brought to length one first, as sentence encoders are compared; null: no. How two
             texts compare (`data.pairs` ``apart``) is of such vectors anyway.
+        longest: For questions: tokens that an answer may have; null: 30.
+        n_best: For questions: answers that are kept of each, the best first; null: 20.
     """
 
     kind: Literal["linear", "mlp", "bilstm"] = "linear"
@@ -38,9 +40,12 @@ class HeadConfig:
     lr: float | None = None
     decoding: Literal["argmax", "constrained"] = "argmax"
     unit: bool | None = None
+    longest: int | None = None
+    n_best: int | None = None
 
     def __post_init__(self) -> None:
         at_least(0, model__head__hidden=self.hidden)
+        at_least(1, model__head__longest=self.longest, model__head__n_best=self.n_best)
         at_least(1, model__head__layers=self.layers)
         probability(model__head__dropout=self.dropout)
         at_least(0, model__head__lr=self.lr)
@@ -65,7 +70,7 @@ class Head(nn.Module):
                 "model.head.decoding: constrained is for tags of entities, of which some may not follow others; "
                 f"those of task {task.name!r} mark none, so use argmax."
             )
-        self.tagging = task.kind == "tagging"
+        self.per_word = task.per_word
         self.kind = KINDS[task.kind]
         self.unit = bool(config.unit) and not task.apart
         hidden = config.hidden or width
@@ -106,7 +111,7 @@ class Head(nn.Module):
             if self.lstm is not None:
                 assert mask is not None
                 hidden = self.dropout(run_lstm(self.lstm, hidden, mask))
-                if not self.tagging:
+                if not self.per_word:
                     hidden = hidden.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).amax(1)
             logits: Tensor = self.out(self.inner(hidden)).float()
         return self.kind.logits(logits)

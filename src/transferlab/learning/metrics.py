@@ -43,8 +43,13 @@ class TaskMetrics(nn.Module):
         for member in self._all().values():
             member.update(answers, labels)
 
-    def compute(self) -> dict[str, Tensor]:
-        """Returns a scalar per name, in the order of `TaskSpec.metrics`; under DDP call it on all ranks."""
+    def compute(self, thresholds: Tensor | None = None) -> dict[str, Tensor]:
+        """Returns a scalar per name, in the order of `TaskSpec.metrics`; under DDP call it on all ranks.
+
+        Args:
+            thresholds: Those that answers to questions are given by; None: each question gets one.
+        """
+        self.kind.at(self._all(), thresholds)
         return self.kind.values(self._all(), self.names)
 
     def per_type(self) -> dict[str, dict[str, float]]:

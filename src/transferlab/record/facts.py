@@ -11,6 +11,7 @@ from transferlab.record import stopping
 from transferlab.record.setting import fingerprint
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskDataModule
+from transferlab.tasks.windows import Layout
 
 
 def identity(tree: dict[str, Any], folder: Path, trainer: Any) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "encoder": model.encoder_config.label,
         "protocol": data.protocol_name,
         "fold": data.protocol.fold if data.protocol.folds else None,
-        "data": examples(data),
+        "data": examples(data) | _of_questions(model, data),
         "inspection": data.inspection,
         "weights": _weights(model),
         "base": model.encoder.content._asdict(),
@@ -90,6 +91,15 @@ def examples(data: TaskDataModule) -> dict[str, Any]:
         **({"markers": markers, "pooling": data.settings.pooled} if (markers := data.settings.markers) else {}),
         "windows": data.settings.windows if data.settings.truncation == "windows" else None,
     }
+
+
+def _of_questions(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
+    """What is told of questions and their windows; nothing for another kind of task."""
+    if model.task.kind != "qa":
+        return {}
+    seen, settings = data.facts(data.source.train).get("questions"), data.settings
+    shared = Layout(settings.max_length, settings.stride).shared(settings.max_length)
+    return {"questions": seen, "stride": shared, "longest": model.head_config.longest}
 
 
 def moved(known: dict[str, Any], data: TaskDataModule) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def records(task: TaskSpec, outputs: Mapping[str, Any], labels: "Tensor | Array 
     Returns:
         ``id`` (row number in the split), ``prediction``, with gold labels ``label``, for classification and
         multilabel ``scores`` (probabilities in label order), ``tokens`` (that the encoder read, special ones
-        included), ``loss``.
+        included), ``loss``; for questions what `transferlab.tasks.kinds.qa.answer_of` gives.
     """
     kind = KINDS[task.kind]
     found = kind.predicted(task, outputs)
@@ -44,6 +44,8 @@ def records(task: TaskSpec, outputs: Mapping[str, Any], labels: "Tensor | Array 
     if (scores := outputs["scores"].tolist() if "scores" in outputs else kind.scores(outputs)) is not None:
         # digits that count, not decimals: a temperature works on the logarithm
         result = [r | {"scores": [_digits(s) for s in row]} for r, row in zip(result, scores, strict=True)]
+    if (more := kind.told(task, outputs)) is not None:
+        result = [record | told for record, told in zip(result, more, strict=True)]
     for name in ("tokens", "loss"):
         if name in outputs:
             result = [r | {name: _digits(v)} for r, v in zip(result, outputs[name].tolist(), strict=True)]

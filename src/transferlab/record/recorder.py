@@ -19,6 +19,7 @@ from transferlab.record.latency import latency_ms
 from transferlab.record.record import RunRecord
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskDataModule
+from transferlab.tasks.kinds import KINDS
 
 
 class RunRecorder(CostCounter, RunRecord):
@@ -161,7 +162,9 @@ class RunRecorder(CostCounter, RunRecord):
         self.after(metrics)
         predictions.write(predictions.place(self.folder, "validation"), found)
         if learned.thresholds is not None:
-            self.summary["thresholds"] = thresholds.facts(model.task.labels, learned.thresholds, found)
+            several, values = model.task.labels, learned.thresholds
+            known = thresholds.facts(several, values, found) if several else thresholds.of_questions(values, found)
+            self.summary["thresholds"] = known
         self.summary |= learned.found
 
     def on_test_batch_end(
@@ -189,6 +192,8 @@ class RunRecorder(CostCounter, RunRecord):
         found["test"] = predictions.facts(pl_module.task.kind, main) | {
             "latency_ms": self._latency_ms(trainer, pl_module)
         }
+        if parts := KINDS[pl_module.task.kind].parts(main):
+            found["test"]["parts"] = parts
         if self._beside("test", trainer, lines, **found):
             return
         self.summary["metrics"] |= _metrics(trainer, "test")

@@ -10,10 +10,11 @@ from transferlab.encoders import lineage
 from transferlab.ground.escapes import visible
 from transferlab.record import stopping, thresholds
 from transferlab.record.predictions import Record
-from transferlab.tasks import cuts, schemes, words
+from transferlab.tasks import cuts, questions, schemes, words
 from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.tagging import Tagging
+from transferlab.tasks.spans import LONGEST
 from transferlab.tasks.spec import TaskSpec
 
 
@@ -30,6 +31,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "texts": texts(data),
         "cut off": cuts.in_words(data.get("cut") or {}, summary["kind"] == "tagging"),
         "inspection": telling.in_line(summary.get("inspection") or {}),
+        **questions.in_words(data.get("questions") or {}, data.get("longest") or LONGEST),
         "words": words.in_words(data.get("words") or {}),
         "tags": schemes.of_summary(summary).in_words() if summary["kind"] == "tagging" else "",
         "weights from": summary["weights"],
@@ -72,6 +74,8 @@ def texts(data: dict[str, Any]) -> str:
     if data.get("truncation") != "windows":
         # a baseline reads whole texts
         return f"{what[data['truncation']]} {data['max_length']} tokens" if data.get("truncation") else "whole"
+    if (shared := data.get("stride")) is not None:
+        return f"contexts whole, in windows of at most {data['max_length']} tokens that share {shared}"
     even = data.get("windows") == "even"
     how = "spread evenly, each counts by its tokens" if even else "full ones and a rest, all alike"
     return f"all of it in windows of at most {data['max_length']} tokens, {how}"
@@ -126,6 +130,10 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
         sample = f" ({some} examples)" if (some := summary.get("before_examples")) else ""
         rows[f"{primary}, untrained -> trained"] = f"{before[primary]:.4f}{sample} -> {after[primary]:.4f}"
     rows |= {name: f"{value:.4f}" for name, value in metrics.items() if name.startswith("test")}
+    for name, part in ((summary.get("test") or {}).get("parts") or {}).items():
+        rows[f"test, {name}"] = (
+            f"exact match {part['exact_match']:.4f}, F1 {part['f1']:.4f}, {int(part['questions']):,} questions"
+        )
     if known := summary.get("thresholds"):
         rows["thresholds"] = thresholds.in_words(known)
     rows |= summary.get("findings", {})

@@ -66,10 +66,12 @@ def with_words(data: "TaskRows", split: str, records: list[Record]) -> list[Reco
 def with_repeats(data: "TaskRows", split: str, records: list[Record]) -> list[Record]:
     """Adds ``repeats`` to each record whose text stands before it in the split: the id of the first one with it.
 
-    A comparison counts them as one example of that text, since a model answers them alike.
+    A comparison counts them as one example of that text, since a model answers them alike. The questions on one context
+    are one example of it too: who understands it answers several.
     """
     rows, first = data.rows(split).rows, dict[tuple[str, ...], int]()
-    columns = [rows[name][:] for name in data.source.text]
+    names = data.source.text[-1:] if data.source.kind == "qa" else data.source.text
+    columns = [rows[name][:] for name in names]
     for record in sorted(records, key=lambda record: int(record["id"])):
         first.setdefault(tuple(_text(cells[record["id"]]) for cells in columns), record["id"])
     found = [first[tuple(_text(cells[record["id"]]) for cells in columns)] for record in records]

@@ -1,11 +1,15 @@
 """From which probability a label is given: what a summary says of it, and words for people."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from transferlab.record.predictions import Record
 from transferlab.tasks.kinds.multilabel import FEWEST
+
+NO_ANSWER = "no answer"
+"""What the threshold of questions is called."""
 
 
 def facts(labels: Sequence[str], values: Sequence[float], lines: Sequence[Record]) -> dict[str, dict[str, float]]:
@@ -23,8 +27,23 @@ def facts(labels: Sequence[str], values: Sequence[float], lines: Sequence[Record
     }
 
 
+def of_questions(values: Sequence[float], lines: Sequence[Record]) -> dict[str, dict[str, float | None]]:
+    """The margin above which a question has no answer, and how many validation questions have none.
+
+    Args:
+        values: The threshold; infinite where each question gets an answer, which JSON has no number for.
+        lines: Records of the validation set, with gold answers.
+    """
+    value = values[0] if math.isfinite(values[0]) else None
+    return {NO_ANSWER: {"threshold": value, "positives": sum(not line["label"] for line in lines)}}
+
+
 def in_words(known: dict[str, Any]) -> str:
     """Thresholds for people, those that were not fitted named with the reason."""
+    if one := known.get(NO_ANSWER):
+        if one["threshold"] is None:
+            return "each question gets an answer, since each validation question has one"
+        return f"no answer where its margin is above {one['threshold']:.3f} ({one['positives']} without in validation)"
     fitted = [f"{name} {row['threshold']:.2f}" for name, row in known.items() if row["positives"] >= FEWEST]
     few = [f"{name} ({int(row['positives'])})" for name, row in known.items() if row["positives"] < FEWEST]
     parts = [", ".join(fitted)] if fitted else []

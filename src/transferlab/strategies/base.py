@@ -252,6 +252,8 @@ class Strategy(Remembered, Evaluated):
     def read(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What `vectors` gives, from the token vectors of a batch."""
         if batch.words is not None:
+            # the windows of a question lie one after the other
+            tokens = tokens if batch.documents is None else tokens.flatten(0, 1).unsqueeze(0)
             return first_pieces(tokens, batch.words), batch.word_mask
         if batch.ranges is not None:
             return range_means(tokens, batch.ranges), None
@@ -269,7 +271,7 @@ class Strategy(Remembered, Evaluated):
         """Logits ``[batch, classes]``, for regression ``[batch]``, for tagging ``[batch, words, classes]``."""
         vectors, mask = self.represent(batch)
         logits: Tensor = self.head(vectors, mask)
-        if batch.documents is not None and self.head.reads_tokens:
+        if batch.documents is not None and self.head.reads_tokens and batch.words is None:
             logits = document_mean(logits, batch.documents, batch.weights)
         return logits
 

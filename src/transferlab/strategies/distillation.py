@@ -76,7 +76,7 @@ class Distillation(Strategy):
             )
         if beta < 0:
             raise TransferlabError(f"model.beta: {beta} is below 0.")
-        if beta and self.head.reads_tokens and task.kind != "tagging":
+        if beta and self.head.reads_tokens and not task.per_word:
             raise TransferlabError("model.beta: a head that reads tokens has no single vector to compare; set beta: 0.")
         self.teacher_name = teacher.replace("{task}", task.name)
         self.alpha = alpha
@@ -151,7 +151,7 @@ class Distillation(Strategy):
         answers = []
         if self.alpha < 1:
             key = ("logits", teacher.module, order)
-            answers.append(frozen.Values("teacher", max(len(self.task.labels), 1), _words, key, logits))
+            answers.append(frozen.Values("teacher", self.task.outputs, _words, key, logits))
         if self.beta:
             self._check_vectors(teacher)
             answers.append(frozen.Values("teacher_vectors", self.reads, _words, ("vectors", teacher.module), vectors))
@@ -160,7 +160,7 @@ class Distillation(Strategy):
     def _check_vectors(self, teacher: Teacher) -> None:
         module = teacher.module
         width = module.reads if isinstance(module, Strategy) else 0
-        alike = isinstance(module, Strategy) and (self.task.kind == "tagging" or not module.head.reads_tokens)
+        alike = isinstance(module, Strategy) and (self.task.per_word or not module.head.reads_tokens)
         if not alike or width != self.reads:
             raise TransferlabError(
                 f"model.beta: the vectors of {self.teacher_name} ({width or 'unknown'} wide) cannot be compared with "
@@ -170,6 +170,11 @@ class Distillation(Strategy):
     def _keep(self, data: TaskDataModule, view: TaskDataModule, work: Work, values: frozen.Values) -> None:
         name, rows = data.part_rows("train")
         same_tokens = view.encoded(name).fingerprint == data.encoded(name).fingerprint
+        if self.task.kind == "qa" and not same_tokens:
+            raise TransferlabError(
+                f"model.teacher: {self.teacher_name} reads other tokens than the student, so that its logits, one for "
+                "each token of a window, cannot be imitated; take a teacher with the student's tokenizer."
+            )
         if work.epochs > 1 or not same_tokens:
             self.frozen_work.append(frozen.keep(data, work, values, [(name, rows)], view))
         else:

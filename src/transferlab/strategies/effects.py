@@ -12,6 +12,8 @@ def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> 
         "hidden": (head.kind == "linear", "a linear head has no hidden layer"),
         "layers": (head.kind != "bilstm", "only a BiLSTM head has several layers"),
         "decoding": (task.kind != "tagging", "only tags are decoded"),
+        "longest": (task.kind != "qa", "only answers have a longest one"),
+        "n_best": (task.kind != "qa", "only questions have several answers"),
     }
     found = {f"model.head.{key}": why for key, why in _changed(head, HeadConfig(), unread)}
     transformers_only = (recurrent, "a BiLSTM has none")

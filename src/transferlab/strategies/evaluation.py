@@ -1,6 +1,6 @@
 """Validation, test and prediction: the same for every strategy."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,14 @@ from torchmetrics import SumMetric
 from transferlab.learning.fitting import Fitted
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.kinds import KINDS
+from transferlab.learning.kinds.qa import decide
 from transferlab.learning.losses import example_losses
 from transferlab.learning.metrics import TaskMetrics
 from transferlab.learning.scores import Collected
 from transferlab.strategies.forward import best_sequences
 from transferlab.strategies.step import counts
 from transferlab.tasks import Batch, TaskSpec
+from transferlab.tasks.spans import BEST, LONGEST
 
 
 class Evaluated(Fitted):
@@ -23,8 +25,9 @@ class Evaluated(Fitted):
     Attributes:
         task: Facts about the task.
         head_config: Says how tags are decoded.
-        thresholds: For multilabel, the probability from which each label is given, ``[labels]``; fitted on the
-            validation set, kept in the checkpoint. None for other kinds.
+        thresholds: For multilabel, the probability from which each label is given, ``[labels]``; for questions the
+            margin above which there is no answer ``[1]``; fitted on the validation set, kept in the checkpoint. None
+            for other kinds.
     """
 
     task: TaskSpec
@@ -36,7 +39,7 @@ class Evaluated(Fitted):
         self.metrics = nn.ModuleDict({split: TaskMetrics(task) for split in ("val", *task.tests)})
         several = KINDS[task.kind].thresholded
         self.seen = Collected() if several else None
-        self.register_buffer("thresholds", torch.full((len(task.labels),), 0.5) if several else None)
+        self.register_buffer("thresholds", KINDS[task.kind].start(task) if several else None)
         # sums, since a mean that lets NaN through ignores its weights (torchmetrics 1.9)
         self.validation_loss = nn.ModuleDict({"sum": SumMetric("disable"), "count": SumMetric("disable")})
 
@@ -73,7 +76,7 @@ class Evaluated(Fitted):
         total.update(outputs["loss"] * counts(batch))
         number.update(counts(batch))
         if self.seen is not None and batch.labels is not None:
-            self.seen.update(outputs["logits"], batch.labels)
+            self.seen.update(*KINDS[self.task.kind].evidence(outputs, batch.labels))
         return outputs
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
@@ -88,13 +91,22 @@ class Evaluated(Fitted):
         logits = self(batch)
         assert batch.labels is not None
         outputs = self._outputs(batch, logits)
-        self._metrics_of(split).update(self.decode(logits, batch), batch.labels)
+        decoded = outputs["counted"] if batch.passages is not None else self.decode(logits, batch)
+        self._metrics_of(split).update(decoded, batch.labels)
         return outputs
 
-    def _outputs(self, batch: Batch, logits: Tensor) -> dict[str, Tensor]:
-        outputs = {"index": batch.index, "logits": logits.float(), "tokens": batch.tokens}
+    def _outputs(self, batch: Batch, logits: Tensor) -> dict[str, Any]:
+        outputs: dict[str, Any] = {"index": batch.index, "logits": logits.float(), "tokens": batch.tokens}
         if batch.labels is not None:
             outputs["loss"] = example_losses(self.task.kind, logits, batch.labels, self._reachable(batch))
+        if batch.passages is not None:
+            assert batch.word_mask is not None
+            assert self.thresholds is not None
+            config = self.head_config
+            found = decide(logits, batch.word_mask, batch.passages, config.longest or LONGEST, config.n_best or BEST)
+            # the logits of all tokens are not kept; the threshold is: it is fitted after this batch, maybe
+            del outputs["logits"]
+            return outputs | found._asdict() | {"passages": batch.passages, "threshold": self.thresholds}
         if batch.word_mask is not None:
             outputs |= {"classes": self.decode(logits, batch), "word_mask": batch.word_mask}
         elif self.thresholds is not None:
@@ -106,14 +118,14 @@ class Evaluated(Fitted):
 
         The loss is the mean over all examples of the validation set, for tagging over its words, of all processes.
         """
+        if self.seen is not None and self.thresholds is not None and self.trainer.state.fn == "fit":
+            # before the checkpoint of this validation is written; in place, since this is inference mode
+            self.thresholds.copy_(KINDS[self.task.kind].thresholds(*self.seen.compute()))
         values = self._finish("val")
         total, number = self._loss_sums()
         self.log("val/loss", (total.compute() / number.compute()).float(), sync_dist=True)
         self.log("val/primary", values[self.task.primary].float(), prog_bar=True, sync_dist=True)
-        if self.seen is not None and self.thresholds is not None:
-            if self.trainer.state.fn == "fit":
-                # before the checkpoint of this validation is written; in place, since this is inference mode
-                self.thresholds.copy_(KINDS[self.task.kind].thresholds(*self.seen.compute()))
+        if self.seen is not None:
             self.seen.reset()
 
     def on_test_epoch_end(self) -> None:
@@ -129,7 +141,7 @@ class Evaluated(Fitted):
 
     def _finish(self, split: str) -> dict[str, Tensor]:
         metrics = self._metrics_of(split)
-        values = metrics.compute()
+        values = metrics.compute(self.thresholds)
         metrics.reset()
         # the metrics are already those of all ranks
         self.log_dict({f"{split}/{name}": value.float() for name, value in values.items()}, sync_dist=True)

@@ -13,6 +13,7 @@ from transferlab.learning import convex
 from transferlab.learning.heads import Head, HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.kinds import KINDS
+from transferlab.learning.kinds.qa import SOLVED
 from transferlab.learning.kinds.tagging import real_words
 from transferlab.learning.nearby import Neighbours, class_means
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
@@ -87,6 +88,8 @@ def refuse(solver: Solver, kind: Kind, head: HeadConfig, loss: LossForm | None, 
     Raises:
         TransferlabError: Names the key and the remedy.
     """
+    if kind == "qa":
+        raise TransferlabError(SOLVED.replace("lbfgs", solver))
     reasons = {
         f"model.head.kind: {head.kind}": head.kind != "linear",
         "model.loss: focal": loss == "focal",

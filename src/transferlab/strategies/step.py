@@ -10,10 +10,15 @@ from transferlab.tasks.batch import IGNORE
 
 
 def counts(batch: Batch) -> Tensor:
-    """What each example counts in a mean loss, ``[batch]``: 1, for tagging the number of words that the encoder saw."""
+    """What each example counts in a mean loss, ``[batch]``.
+
+    1; for tagging the number of words that the encoder saw, for questions the number of windows that are trained on.
+    """
     assert batch.labels is not None
     if batch.words is None:
         return torch.ones(len(batch.labels), dtype=torch.long, device=batch.labels.device)
+    if batch.passages is not None:
+        return ((batch.labels != IGNORE) & (batch.labels % 2 == 1)).sum(-1)
     return ((batch.labels != IGNORE) & (batch.words >= 0)).sum(-1)
 
 

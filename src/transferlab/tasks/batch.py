@@ -13,6 +13,7 @@ from transferlab.tasks.encoded import IGNORE as IGNORE
 from transferlab.tasks.encoded import EncodedSplit as EncodedSplit
 from transferlab.tasks.encoded import Ragged as Ragged
 from transferlab.tasks.parts import CUT as CUT
+from transferlab.tasks.passages import Passages, in_rows, passages_of
 
 
 class Batch(NamedTuple):
@@ -30,7 +31,9 @@ class Batch(NamedTuple):
         labels: Class numbers or targets ``[batch]``; for tagging class numbers ``[batch, words]`` with -100 for
             padding; None without labels.
         words: For tagging, the position of each word's first piece in its row ``[batch, words]``; below 0 where it was
-            cut off, -1 - the position where its sequence begins.
+            cut off, -1 - the position where its sequence begins. For questions, positions of the tokens that may begin
+            or end an answer, counted through all rows of the batch; their labels are ``4 window + flags``, 1 for the
+            first and 2 for the last token of the answer, -100 in windows that are not trained on.
         word_mask: For tagging, True for real words, the cut ones included ``[batch, words]``.
         documents: For windows, the example in the batch that each row belongs to ``[rows]``.
         weights: For windows, how much each row counts in its document: its tokens ``[rows]``; None: all alike.
@@ -42,6 +45,7 @@ class Batch(NamedTuple):
         packing: Where each of the ``rows`` lies in a packed batch; those of filling come last. None where padded.
         ranges: For relations, first position and the one behind the last of each range of tokens that the head reads
             the mean of ``[batch, ranges, 2]``.
+        passages: For questions, what answers are read from.
     """
 
     input_ids: Tensor
@@ -59,6 +63,7 @@ class Batch(NamedTuple):
     states: Tensor | None = None
     packing: Packing | None = None
     ranges: Tensor | None = None
+    passages: Passages | None = None
 
     @property
     def rows(self) -> int:
@@ -95,11 +100,13 @@ class Shape(NamedTuple):
 
 def collate(split: EncodedSplit, rows: Sequence[int], ids: bool = True) -> Batch:
     """Pads the given rows to their longest into one batch; `ids` False leaves out what only an encoder reads."""
-    pieces, documents = _pieces(split, rows) if ids else ([], None)
+    pieces, documents = _pieces(split, split.ids, rows) if ids else ([], None)
     types = None
     if ids and split.types is not None:
-        types = pad([split.types.row(row) for row in rows], 0)
+        types = pad(_pieces(split, split.types, rows)[0], 0)
     words, word_mask = _words(split, rows)
+    if words is not None and split.windows is not None and ids:
+        words = in_rows(words, [split.windows.row(row) for row in rows], max(len(piece) for piece in pieces))
     return Batch(
         input_ids=pad(pieces, split.pad_id) if ids else torch.empty(len(rows), 0, dtype=torch.long),
         attention_mask=_mask([len(piece) for piece in pieces] if ids else split.ids.lengths[np.asarray(rows)]),
@@ -111,6 +118,7 @@ def collate(split: EncodedSplit, rows: Sequence[int], ids: bool = True) -> Batch
         documents=documents,
         weights=_weights(split, pieces),
         ranges=_ranges(split, rows),
+        passages=passages_of(split, rows),
     )
 
 
@@ -123,7 +131,7 @@ def pack(split: EncodedSplit, rows: Sequence[int], shape: Shape | None = None) -
         shape: Fill up to this shape with padding tokens, in sequences of their own that nobody reads; None leaves
             the batch as long as it is.
     """
-    pieces, documents = _pieces(split, rows)
+    pieces, documents = _pieces(split, split.ids, rows)
     real = np.array([len(piece) for piece in pieces])
     lengths = real if shape is None else _fill(real, shape)
     starts = np.concatenate([[0], np.cumsum(lengths)])
@@ -136,7 +144,8 @@ def pack(split: EncodedSplit, rows: Sequence[int], shape: Shape | None = None) -
     words, word_mask = _words(split, rows)
     if words is not None:
         # positions in the packed row; a word that was cut off still says where its own sequence begins
-        begin = torch.from_numpy(starts[: len(rows), None])
+        first = np.arange(len(rows)) if documents is None else np.searchsorted(documents.numpy(), np.arange(len(rows)))
+        begin = torch.from_numpy(starts[first][:, None])
         words = torch.where(words < 0, words - begin, words + begin)
     ranges = _ranges(split, rows)
     if ranges is not None:
@@ -157,6 +166,7 @@ def pack(split: EncodedSplit, rows: Sequence[int], shape: Shape | None = None) -
             longest=longest,
         ),
         ranges=ranges,
+        passages=passages_of(split, rows),
     )
 
 
@@ -175,13 +185,15 @@ def _ranges(split: EncodedSplit, rows: Sequence[int]) -> Tensor | None:
     return torch.from_numpy(flat).view(len(rows), -1, 2)
 
 
-def _pieces(split: EncodedSplit, rows: Sequence[int]) -> tuple[list[np.ndarray[Any, Any]], Tensor | None]:
+def _pieces(
+    split: EncodedSplit, values: Ragged, rows: Sequence[int]
+) -> tuple[list[np.ndarray[Any, Any]], Tensor | None]:
     if split.windows is None:
-        return [split.ids.row(row) for row in rows], None
+        return [values.row(row) for row in rows], None
     pieces, documents = [], []
     for position, row in enumerate(rows):
         cuts = np.cumsum(split.windows.row(row))[:-1]
-        parts = np.split(split.ids.row(row), cuts)
+        parts = np.split(values.row(row), cuts)
         pieces += parts
         documents += [position] * len(parts)
     return pieces, torch.tensor(documents)

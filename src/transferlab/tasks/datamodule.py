@@ -57,6 +57,10 @@ class TaskDataModule(Remembered, Task, L.LightningDataModule):
         pairs: ``joint``: the two texts of a pair are one sequence, each token reads both; ``apart``: each text is
             encoded by itself, and the head reads how their vectors compare; without effect on single texts. null:
             ``joint``.
+        stride: For questions: tokens that two neighbouring windows of a context share, so that no answer is cut by
+            both; null: a third of `max_length`.
+        negative_windows: For questions: windows without the answer that each question trains on, drawn once at random;
+            a question without an answer keeps one at least. null: all of them.
         windows: How ``windows`` are cut and counted: ``even`` spreads a text over as few windows as it needs, and each
             counts by its tokens; ``full`` fills window after window, and a short last one counts as much as any other.
             null: ``even``; in runs of earlier releases ``full``, the only way that they knew.

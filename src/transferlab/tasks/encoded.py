@@ -54,6 +54,10 @@ class EncodedSplit:
         weighted: Whether a window counts by its tokens.
         facts: What was seen when the rows were read and tokenised, for people: ``words`` that cannot be read.
         ranges: For relations, the ranges of tokens of each row, see `transferlab.tasks.batch.Batch`, flat.
+        spots: For questions, first and last character of each word in its context, two numbers a word.
+        golds: For questions with answers, first and last character of each gold answer, two numbers an answer.
+        texts: For questions, the different contexts in UTF-8.
+        contexts: For questions, the number of each one's context ``[rows]``.
     """
 
     ids: Ragged
@@ -69,6 +73,10 @@ class EncodedSplit:
     weighted: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     ranges: Ragged | None = None
+    spots: Ragged | None = None
+    golds: Ragged | None = None
+    texts: Ragged | None = None
+    contexts: np.ndarray[Any, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1

@@ -156,9 +156,14 @@ def is_labelled(rows: "Dataset", source: Source, names: Sequence[str] = ()) -> b
 def encode_labels(rows: Rows, source: Source, labels: Labels) -> np.ndarray[Any, Any]:
     """Class numbers, float targets, for tagging the flat class numbers of all words, for multilabel 0 and 1.
 
+    For questions 1 where there is an answer, else 0.
+
     Raises:
         TransferlabError: A label that the task does not know, or a target that is no number; names the row.
     """
+    if source.kind == "qa":
+        # whether there is an answer
+        return np.array([len(answers) > 0 for answers in rows.rows[source.label][:]], dtype=np.int64)
     values = flat_labels(rows, source)
     if source.kind == "regression":
         return _targets(values, rows, source.label)

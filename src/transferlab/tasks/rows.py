@@ -310,16 +310,20 @@ class TaskRows:
     def train_labels(self) -> np.ndarray[Any, Any]:
         """Class numbers or targets of all rows of the training split; for tagging those of all words, flat.
 
+        For questions whether there is an answer.
+
         Raises:
             TransferlabError: Unlabeled examples, or a single class.
         """
         known = self._at_hand(self.source.train)
         if known and known.labels is not None:
             labels = known.labels.values if isinstance(known.labels, Ragged) else known.labels
+            if known.golds is not None:
+                labels = (known.golds.lengths > 0).astype(np.int64)
         else:
             self._require_labels(self.source.train)
             labels = encode_labels(self.rows(self.source.train), self.source, self.labels)
-        if len(np.unique(labels)) < 2:
+        if len(np.unique(labels)) < 2 and KINDS[self.source.kind].varied:
             raise TransferlabError(
                 f"{self.origin}: all training examples have the same label; two different ones are needed."
             )

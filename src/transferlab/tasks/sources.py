@@ -9,6 +9,7 @@ from transferlab.config.places import files_state, local_folder
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading.files import read_file
 from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.reading.questions import with_answers
 from transferlab.tasks.reading.relations import with_marks
 from transferlab.tasks.reading.repository import read_repository, repository_splits
 from transferlab.tasks.reading.several import with_lists
@@ -39,6 +40,8 @@ def read_split(source: Source, split: str) -> Rows:
         raise TransferlabError(f"{rows.origin}: split {split!r} has no rows.")
     if source.kind == "relation":
         return with_marks(rows, source)
+    if source.kind == "qa":
+        return with_answers(rows, source)
     return with_lists(rows, source) if source.kind == "multilabel" else rows
 
 

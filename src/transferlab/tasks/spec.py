@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from transferlab.tasks.schemes import IOB2, UNREAD, Scheme, SchemeName
 
-Kind = Literal["classification", "regression", "tagging", "multilabel", "relation"]
+Kind = Literal["classification", "regression", "tagging", "multilabel", "relation", "qa"]
 OF_ONE_CLASS: tuple[Kind, ...] = ("classification", "relation")
 """Kinds whose examples are each of a single class."""
 OUTSIDE = "O"
@@ -19,7 +19,7 @@ class TaskSpec(NamedTuple):
     Attributes:
         name: Name of the task, as used in run directories and tables.
         kind: ``classification``, ``regression``, ``tagging`` (one label per word), ``multilabel`` (any number of
-            labels) or ``relation`` (one label for a text with two marked entities).
+            labels), ``relation`` (one label for a text with two marked entities) or ``qa`` (an answer in a text).
         labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
         metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
         tests: Names of the test splits in metric keys, ``test`` first.
@@ -43,8 +43,13 @@ class TaskSpec(NamedTuple):
 
     @property
     def outputs(self) -> int:
-        """Width of the head: one number for regression, else one per label."""
-        return max(len(self.labels), 1)
+        """Width of the head: one number for regression, two for the ends of an answer, else one per label."""
+        return 2 if self.kind == "qa" else max(len(self.labels), 1)
+
+    @property
+    def per_word(self) -> bool:
+        """Whether the head reads words, or tokens that may end an answer, and not whole texts."""
+        return self.kind in ("tagging", "qa")
 
     @property
     def outside(self) -> int:
@@ -126,6 +131,12 @@ class Source:
 
     def __post_init__(self) -> None:
         """Uses the files of the usual names, so that none of them is passed over in silence."""
+        if self.kind == "qa":
+            # the columns of SQuAD, unless others are named
+            usual = {"text": (("text",), ("question", "context")), "label": ("label", "answers")}
+            for key, (unset, name) in usual.items():
+                if getattr(self, key) == unset:
+                    object.__setattr__(self, key, name)
         if self.label_columns and not self.labels:
             object.__setattr__(self, "labels", tuple(self.label_columns))
         used = {self.train, self.validation, *self.test, *self.predict}

@@ -114,9 +114,10 @@ def _check(source: Source) -> None:
     if source.negative is not None and source.kind != "relation":
         raise TransferlabError("data.source.negative: only tasks of relations have it; set data.source.kind: relation.")
     most = KINDS[source.kind].texts
-    if not 1 <= len(source.text) <= most:
+    if not KINDS[source.kind].least <= len(source.text) <= most:
         single = "one column with the marked texts" if KINDS[source.kind].marked else "one column with the words"
-        wanted = single if most == 1 else "one or two columns"
+        several = "one or two columns" if KINDS[source.kind].least == 1 else "the columns of question and context"
+        wanted = single if most == 1 else several
         raise TransferlabError(f"data.source.text: name {wanted}, not {len(source.text)}.")
     if source.labels and not KINDS[source.kind].named:
         raise TransferlabError(f"data.source.labels: {source.kind} has no label names; leave it out.")

@@ -12,7 +12,9 @@ from transferlab.tasks.kept import folder_of, once
 
 Rows = np.ndarray[Any, Any]
 FACTS = ("pad_id", "fingerprint", "origin", "names", "version", "weighted", "facts")
-RAGGED = ("ids", "types", "words", "windows", "ranges")
+RAGGED = ("ids", "types", "words", "windows", "ranges", "spots", "golds", "texts")
+PLAIN = ("labels", "contexts")
+"""Arrays that may have a value a row."""
 
 
 def stored(name: str, compute: Callable[[], EncodedSplit]) -> EncodedSplit:
@@ -31,7 +33,7 @@ def read(name: str) -> EncodedSplit | None:
         return None
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     parts: dict[str, Any] = {}
-    for field in (*RAGGED, "labels"):
+    for field in (*RAGGED, *PLAIN):
         values, offsets = _load(folder, field), _load(folder, f"{field}_offsets")
         parts[field] = values if offsets is None else Ragged(values, offsets)
     return EncodedSplit(**parts, **{**facts, "names": tuple(facts["names"])})
@@ -44,7 +46,7 @@ def _load(folder: Path, name: str) -> Any:
 
 def _pack(split: EncodedSplit) -> tuple[dict[str, Any], dict[str, Rows]]:
     arrays: dict[str, Rows] = {}
-    for field in (*RAGGED, "labels"):
+    for field in (*RAGGED, *PLAIN):
         value = getattr(split, field)
         if isinstance(value, Ragged):
             arrays[f"{field}_offsets"] = value.offsets

@@ -14,7 +14,7 @@ from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.selection import Protocol, Selection
 from transferlab.tasks.spec import OF_ONE_CLASS, Source
 from transferlab.tasks.table import lookup
-from transferlab.tasks.tokenization import Settings, with_entities
+from transferlab.tasks.tokenization import Settings, with_entities, with_windows
 
 if TYPE_CHECKING:
     from transferlab.tasks.batch import Attached
@@ -57,6 +57,8 @@ class Task(TaskRows):
         pairs: Literal["joint", "apart"] | None = None,
         markers: Markers | None = None,
         pooling: Pooled | None = None,
+        stride: int | None = None,
+        negative_windows: int | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
         per_class: int | None = None,
@@ -80,6 +82,7 @@ class Task(TaskRows):
         splits.refuse_idle_groups(source, protocol)
         settings = Settings(max_length, truncation, windows or "even", pairs == "apart" and len(source.text) > 1)
         settings = with_entities(settings, source.kind, markers, pooling)
+        settings = with_windows(settings, source.kind, stride, negative_windows)
         TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size

@@ -3,13 +3,15 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import at_least
 from transferlab.ground.progress import told
-from transferlab.tasks import cuts
+from transferlab.tasks import cuts, questions
 from transferlab.tasks.encoded import EncodedSplit, Ragged
 from transferlab.tasks.labels import Labels, encode_labels
 from transferlab.tasks.pairs import PUNCTUATION, Form, Markers, Pooled, encode_pairs, refuse_unfit
@@ -19,6 +21,7 @@ from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import version
 from transferlab.tasks.spec import Source
 from transferlab.tasks.starts import encode_starts
+from transferlab.tasks.windows import Layout
 from transferlab.tasks.words import measure, word_prefix
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ class Settings(NamedTuple):
         markers: For relations, what stands around the entities.
         pooled: For relations, what the head reads.
         new_tokens: For relations, the tokens that no vocabulary has.
+        stride: For questions, tokens that two windows of a context share; None: a third of the window.
+        negative_windows: For questions, windows without the answer that each trains on; None: all.
     """
 
     max_length: int
@@ -50,6 +55,8 @@ class Settings(NamedTuple):
     markers: Markers | None = None
     pooled: Pooled | None = None
     new_tokens: tuple[str, ...] = ()
+    stride: int | None = None
+    negative_windows: int | None = None
 
     @property
     def even(self) -> bool:
@@ -61,7 +68,9 @@ class Settings(NamedTuple):
         """What decides the token ids; as long as it was where nothing of it is new."""
         new = {"even": self.even, "apart": self.apart, "last_pieces": self.last_pieces}
         marked = (self.markers, self.pooled, *self.new_tokens) if self.markers else ()
-        return (self.max_length, self.truncation, *(name for name, there in new.items() if there), *marked)
+        asked = {"stride": self.stride, "negative": self.negative_windows}
+        given = [pair for pair in asked.items() if pair[1] is not None]
+        return (self.max_length, self.truncation, *(name for name, there in new.items() if there), *marked, *given)
 
 
 def with_entities(settings: Settings, kind: str, markers: Markers | None, pooling: Pooled | None) -> Settings:
@@ -77,6 +86,28 @@ def with_entities(settings: Settings, kind: str, markers: Markers | None, poolin
             remedy = "use encoder.pooling" if key == "pooling" else "leave it out"
             raise TransferlabError(f"data.{key}: only relations have marked entities, not {kind}; {remedy}.")
     return settings
+
+
+def with_windows(settings: Settings, kind: str, stride: int | None, negative_windows: int | None) -> Settings:
+    """The settings with how the windows of contexts lie, where a kind has any.
+
+    Raises:
+        TransferlabError: Keys that have no effect for the kind, or a truncation that would cut answers off.
+    """
+    if kind != "qa":
+        for key, value in (("stride", stride), ("negative_windows", negative_windows)):
+            if value is not None:
+                raise TransferlabError(f"data.{key}: only questions (data.source.kind: qa) have it; leave it out.")
+        return settings
+    if settings.truncation not in ("head", "windows"):
+        raise TransferlabError(
+            f"data.truncation: {settings.truncation} would cut answers off; a context is read in windows, so leave it "
+            "out."
+        )
+    at_least(0, data__stride=stride, data__negative_windows=negative_windows)
+    # question and context are read together
+    windows = settings._replace(truncation="windows", windows="full", apart=False)
+    return windows._replace(stride=stride, negative_windows=negative_windows)
 
 
 def encode_split(
@@ -99,6 +130,8 @@ def encode_split(
         TransferlabError: A row whose text is not text, an unknown label, or a truncation that a task cannot have.
     """
     check_text(rows, source)
+    if source.kind == "qa":
+        return _encode_questions(rows, source, labels is not None, tokenizer, settings)
     if labels is not None and source.kind == "tagging":
         check_word_counts(rows, source)
     # before the texts, since tokenising takes longest
@@ -150,6 +183,33 @@ def _unfit(columns: "Dataset") -> int | None:
     return next((number for number, ids in enumerate(columns["ids"][:]) if not ids), None)
 
 
+def _encode_questions(
+    rows: Rows, source: Source, labelled: bool, tokenizer: "PreTrainedTokenizerFast", settings: Settings
+) -> EncodedSplit:
+    """A split of questions, with their answers where they have any."""
+    asked, context = (rows.rows[name][:] for name in source.text)
+    encoded = questions.encode(
+        questions.Asked(asked, context, rows.rows[source.label][:] if labelled else None),
+        tokenizer,
+        Layout(settings.max_length, settings.stride),
+        settings.negative_windows,
+        rows.place,
+        lambda function: told(function, "tokenising", len(rows.rows)),
+    )
+    return replace(
+        encoded,
+        fingerprint=fingerprint(rows.rows, source, tokenizer, settings),
+        origin=rows.origin,
+        version=version(rows.rows, source),
+        facts={
+            "words": measure(rows.rows, source, tokenizer, ""),
+            "form": rows.form,
+            "notes": list(rows.notes),
+            **encoded.facts,
+        },
+    )
+
+
 def encode_texts(
     columns: Columns, source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
 ) -> EncodedSplit:
@@ -164,6 +224,10 @@ def encode_texts(
     Raises:
         TransferlabError: A truncation that a task cannot have.
     """
+    if source.kind == "qa":
+        layout = Layout(settings.max_length, settings.stride)
+        asked = questions.Asked(*(columns[name] for name in source.text))
+        return questions.encode(asked, tokenizer, layout)
     lists = _encoder_of(source, tokenizer, settings)(columns)
     if "ranges" in lists:
         refuse_unfit(lists["ids"], settings.max_length)

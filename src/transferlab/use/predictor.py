@@ -22,7 +22,7 @@ from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
-from transferlab.tasks.tokenization import Settings, encode_texts, with_entities
+from transferlab.tasks.tokenization import Settings, encode_texts, with_entities, with_windows
 from transferlab.use.answering import Answering
 from transferlab.use.reread import arguments_of
 
@@ -112,7 +112,8 @@ def _reading(run: Path) -> tuple[Source, Settings]:
     apart = data.pairs == "apart" and len(source.text) > 1
     last = source.kind == "tagging" and reads_last_pieces(arguments_of(run).encoder)
     settings = Settings(data.max_length, data.truncation, data.windows or "even", apart, last)
-    return source, with_entities(settings, source.kind, data.markers, data.pooling)
+    settings = with_entities(settings, source.kind, data.markers, data.pooling)
+    return source, with_windows(settings, source.kind, data.stride, data.negative_windows)
 
 
 def fitted_temperature(run: Path, task: TaskSpec) -> float:

@@ -3,6 +3,7 @@
 from transferlab.learning.kinds.base import Learned
 from transferlab.learning.kinds.classification import Classification
 from transferlab.learning.kinds.multilabel import Multilabel
+from transferlab.learning.kinds.qa import Questions
 from transferlab.learning.kinds.regression import Regression
 from transferlab.learning.kinds.relation import Relation
 from transferlab.learning.kinds.tagging import Tagging
@@ -14,5 +15,6 @@ KINDS: dict[Kind, Learned] = {
     "tagging": Tagging(),
     "multilabel": Multilabel(),
     "relation": Relation(),
+    "qa": Questions(),
 }
 """Kind of task to how it is learned."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
@@ -92,6 +93,17 @@ class Learned(ABC):
     def decide(self, logits: Tensor, thresholds: Tensor | None) -> Tensor:
         """What the metrics read of logits where each label may have a threshold."""
         return logits
+
+    def start(self, task: TaskSpec) -> Tensor:
+        """The thresholds before any is fitted, ``[labels]``."""
+        return torch.full((len(task.labels),), 0.5)
+
+    def evidence(self, outputs: Mapping[str, Any], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """What `thresholds` are fitted on, of a batch: by its outputs and labels."""
+        return outputs["logits"], labels
+
+    def at(self, members: Mapping[str, Metric], thresholds: Tensor | None) -> None:  # noqa: B027  few kinds have any
+        """Sets the thresholds that metrics judge by, where these are no part of what they read."""
 
     def thresholds(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The thresholds that fit the validation set best, ``[labels]``.

@@ -9,6 +9,7 @@ from typing import Any, cast
 from transferlab.tasks.kinds.base import Answers, OfSums
 from transferlab.tasks.kinds.classification import Classification
 from transferlab.tasks.kinds.multilabel import Multilabel
+from transferlab.tasks.kinds.qa import Questions
 from transferlab.tasks.kinds.regression import Regression
 from transferlab.tasks.kinds.relation import Relation
 from transferlab.tasks.kinds.tagging import Tagging
@@ -20,6 +21,7 @@ KINDS: dict[Kind, Answers] = {
     "tagging": Tagging(),
     "multilabel": Multilabel(),
     "relation": Relation(),
+    "qa": Questions(),
 }
 """Kind of task to what its answers are."""
 SUMS: dict[tuple[str, str], OfSums] = {

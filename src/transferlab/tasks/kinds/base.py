@@ -26,8 +26,10 @@ class Answers(ABC):
         named: Whether its labels have names.
         listed: What a cell of labels holds, in words, where it is a list; else empty.
         texts: How many columns of text it may have.
+        least: How many it must have.
         scored: Whether a prediction has a probability for each label.
         not_sampled: Why examples cannot be drawn in equal numbers of every class; empty where they can.
+        varied: Whether training needs two different labels.
         confusion: Whether one label is taken for another, so that pairs of them can be counted.
         single: Whether each example has one of the labels.
         marked: Whether two entities are marked in each text, see `transferlab.tasks.marked`.
@@ -39,11 +41,13 @@ class Answers(ABC):
     named = True
     listed = ""
     texts = 2
+    least = 1
     scored = False
     confusion = False
     single = False
     marked = False
     not_sampled = ""
+    varied = True
 
     def usual(self, task: TaskSpec) -> tuple[str, ...]:
         """The metrics of a task that names none."""
@@ -58,7 +62,7 @@ class Answers(ABC):
         return None
 
     @abstractmethod
-    def predicted(self, task: TaskSpec, outputs: Mapping[str, "Tensor"]) -> list[Any]:
+    def predicted(self, task: TaskSpec, outputs: Mapping[str, Any]) -> list[Any]:
         """The answer to each example as it stands in a file of predictions.
 
         Args:
@@ -67,12 +71,20 @@ class Answers(ABC):
         """
 
     @abstractmethod
-    def gold(self, task: TaskSpec, labels: "Tensor | Array", outputs: Mapping[str, "Tensor"]) -> list[Any]:
+    def gold(self, task: TaskSpec, labels: "Tensor | Array", outputs: Mapping[str, Any]) -> list[Any]:
         """The right answer to each example, in the same form."""
 
-    def scores(self, outputs: Mapping[str, "Tensor"]) -> list[list[float]] | None:
+    def scores(self, outputs: Mapping[str, Any]) -> list[list[float]] | None:
         """The probability of each label for each example; None where there are none."""
         return None
+
+    def told(self, task: TaskSpec, outputs: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """What else a record says of each example; None: nothing."""
+        return None
+
+    def parts(self, lines: Sequence[Mapping[str, Any]]) -> Report:
+        """Scores of parts of a test set, by name; empty where it has none."""
+        return {}
 
     def per_label(self, labels: Sequence[str], gold: Sequence[Any], found: Sequence[Any]) -> Report:
         """Precision, recall, F1 and support of each label."""

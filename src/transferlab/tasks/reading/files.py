@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.reading import questions
 from transferlab.tasks.reading.cells import check_single, check_texts, parsed_lists
 from transferlab.tasks.reading.columns import read_columns
 from transferlab.tasks.reading.json import read_json
@@ -95,6 +96,8 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, tagging: bool
     """Rows of what was read, once its cells are known to be what they have to be."""
     from datasets import Dataset
 
+    if source.kind == "qa":
+        read = questions.flat(read)
     located = Rows(Dataset.from_dict({}), origin, read.lines)
     columns = dict(read.columns)
     # words, and a column of another name, are looked at where their entities are marked
@@ -108,21 +111,37 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, tagging: bool
                 raise TransferlabError(
                     f"data.source.text: column {name!r} of {origin} holds nothing but numbers; name the one with texts."
                 )
-    label = source.label
-    if label in columns and table and tagging:
-        columns[label] = parsed_lists(columns[label], label, located.place)
-    elif label in columns and source.kind == "multilabel":
-        columns[label], said = lists_of(columns[label], source, located.place)
-        read = read._replace(form=", ".join(filter(None, (read.form, said))))
-    elif label in columns and not tagging:
-        check_single(columns[label], label, source.kind, located.place)
-        columns[label] = _typed(columns[label]) if table else columns[label]
+    columns, read = _labelled(columns, read, source, table, located.place)
     if broken := next((name for name in columns if "\0" in name), None):
         raise TransferlabError(
             f"{origin}: the column name {broken!r} holds a NUL character: the file is damaged. Write the name anew."
         )
     rows = Dataset.from_dict({name: _storable(cells) for name, cells in columns.items()})
     return Rows(rows, origin, read.lines, read.form, read.notes)
+
+
+def _labelled(
+    columns: dict[str, list[Any]], read: Read, source: Source, table: bool, place: Callable[[int], str]
+) -> tuple[dict[str, list[Any]], Read]:
+    """The columns with labels as the kind of the task has them, and what is said of the file."""
+    label = source.label
+    if source.kind == "qa":
+        trimmed, used = questions.answered(columns, source, place)
+        # Arrow need not hold them, in whatever form they came
+        columns = {name: cells for name, cells in columns.items() if name not in used}
+        notes = (questions.trimmed_in_words(trimmed),) if trimmed else ()
+        return columns, read._replace(notes=(*read.notes, *notes))
+    if label not in columns:
+        return columns, read
+    if source.kind == "tagging":
+        columns[label] = parsed_lists(columns[label], label, place) if table else columns[label]
+    elif source.kind == "multilabel":
+        columns[label], said = lists_of(columns[label], source, place)
+        read = read._replace(form=", ".join(filter(None, (read.form, said))))
+    else:
+        check_single(columns[label], label, source.kind, place)
+        columns[label] = _typed(columns[label]) if table else columns[label]
+    return columns, read
 
 
 def _typed(cells: list[str | None]) -> list[Any]:

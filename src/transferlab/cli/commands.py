@@ -113,6 +113,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.use.update.options:main",
             loads=True,
         ),
+        Command(
+            "select",
+            "--run RUN POOL",
+            "which texts to label next: active learning",
+            "transferlab.use.active.options:main",
+            loads=True,
+        ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),
         Command(
             "submission",

@@ -101,6 +101,16 @@ export: ## Use a finished run | a folder that others load: ONNX, peft, ...
 	$(RUNNER) export --run '$(call given,RUN)' $(if $(call given,FORMAT),--format '$(call given,FORMAT)') \
 		$(call given,ARGS)
 
+extract: ## Use a finished run | entities of texts and the relations between them
+#: NER=lora_conll2003 RELATION=lora_semeval INPUT=new.jsonl
+#: [OUTPUT=triples.jsonl]
+	$(call need,NER,lora_conll2003)
+	$(call need,RELATION,lora_semeval)
+	$(call need,INPUT,new.jsonl)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) extract --ner '$(call given,NER)' --relation '$(call given,RELATION)' '$(call given,INPUT)' \
+		$(if $(call given,OUTPUT),--output '$(call given,OUTPUT)') $(call given,ARGS)
+
 serve: ## Use a finished run | answer new texts over HTTP
 #: RUN=lora_sst2 (or an exported folder)
 	$(call need,RUN,lora_sst2)

@@ -4,7 +4,8 @@ from collections import Counter
 import pytest
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks import embedded
+from transferlab.tasks import embedded, embedded_relations
+from transferlab.tasks.marked import plain
 from transferlab.tasks.table import TASKS
 
 PARTS = [(config, split) for config, sizes in embedded.SIZES.items() for split in sizes]
@@ -20,6 +21,8 @@ FIRST = {
     ("entities", "test"): "blue jay and bucket were the next two words",
     ("topics", "train"): "They looked up siamese cat in the dictionary",
     ("topics", "test"): "She typed island into the search box",
+    ("relations", "train"): "<e2>Iris</e2> , who knows Carla , coached <e1>Jack</e1> .",
+    ("relations", "test"): "<e1>Mia</e1> , who knows Sam , recruited <e2>Noah</e2> .",
 }
 
 
@@ -32,6 +35,9 @@ def content_words(config, split):
         return {word for words in embedded.SENTIMENT[split].values() for word in words}
     if config == "pairs":
         return {word for entries in embedded.SENSES[split].values() for entry in entries for word in entry.split("/")}
+    if config == "relations":
+        verbs = {verb for words in embedded_relations.VERBS[split].values() for verb in words}
+        return verbs | {name.lower() for name in embedded_relations.PEOPLE[split]}
     phrases = [phrase for words in embedded.ENTITIES[split].values() for phrase in words]
     return {word for phrase in [*phrases, *embedded.DECOYS[split]] for word in phrase.split("_")}
 
@@ -40,6 +46,8 @@ def filler_words(config):
     """The words that stand around them."""
     if config in {"entities", "topics"}:
         return set(" ".join(embedded.CLUES).split())
+    if config == "relations":
+        return set(" ".join(embedded_relations.FRAMES).lower().split())
     frames = embedded.SENTENCES if config == "sentences" else [f for fs in embedded.FRAMES.values() for f in fs]
     fillers = embedded.SUBJECTS if config == "sentences" else embedded.NAMES
     text = " ".join([*frames, *fillers, *embedded.TIMES]).lower()
@@ -114,7 +122,7 @@ def test_no_word_belongs_to_two_classes(split):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_every_content_word_occurs(parts, split):
     for config in embedded.SIZES:
-        seen = {word.strip(".,!").lower() for text in texts(parts[config, split]) for word in text.split()}
+        seen = {word.strip(".,!").lower() for text in texts(parts[config, split]) for word in plain(text).split()}
         assert not content_words(config, split) - seen
 
 

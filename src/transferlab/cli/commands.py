@@ -84,6 +84,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.use.drift.options:main",
             loads=True,
         ),
+        Command(
+            "extract",
+            "--ner RUN ...",
+            "entities of texts and the relations between them",
+            "transferlab.use.extraction.options:main",
+            loads=True,
+        ),
         Command("serve", "EXPORT|RUN", "answer new texts over HTTP", "transferlab.use.serving.options:main"),
         Command(
             "robustness",

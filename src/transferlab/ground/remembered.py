@@ -15,6 +15,12 @@ class Remembered:
 
     init_args: dict[str, Any]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Shows the arguments of the constructor, an inherited one too: `inspect` would take those of `__new__`."""
+        super().__init_subclass__(**options)
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Notes the arguments; wrong ones are left for the constructor to refuse."""
         made = super().__new__(cls)

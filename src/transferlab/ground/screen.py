@@ -7,11 +7,11 @@ from rich.text import Text
 from transferlab.ground.escapes import visible
 
 
-def console() -> Console:
-    """A console that does not wrap lines where nobody looks at a terminal."""
-    screen = Console(highlight=False)
+def console(stderr: bool = False) -> Console:
+    """A console that does not wrap lines where nobody looks at a terminal; `stderr` where data go to stdout."""
+    screen = Console(highlight=False, stderr=stderr)
     if not screen.is_terminal:
-        screen = Console(highlight=False, width=160)
+        screen = Console(highlight=False, width=160, stderr=stderr)
     return screen
 
 

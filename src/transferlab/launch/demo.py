@@ -38,7 +38,9 @@ def main(arguments: list[str]) -> None:
         "transferlab demo",
         description="Every strategy on a generated task; further --key value pairs are handed to every run.",
     )
-    parser.add_argument("--task", default=TASK, help="demo_sentences, demo_pairs, demo_entities or demo_topics")
+    parser.add_argument(
+        "--task", default=TASK, help="demo_sentences, demo_pairs, demo_entities, demo_topics or demo_relations"
+    )
     parser.add_argument("--root", default="runs", help="folder that holds all runs")
     parser.add_argument("--jobs", type=int, help=command.JOBS)
     options, rest = parser.parse_known_args(arguments)

@@ -1,4 +1,4 @@
-"""Four small data sets that the package generates itself, made so that transfer shows.
+"""Small data sets that the package generates itself, made so that transfer shows.
 
 The words that carry the label differ between the training part and the test part (`SENTIMENT`, `SENSES`, `ENTITIES`
 and `DECOYS` hold one list for each); everything around them is shared by both parts and by all classes, and every row
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.tasks.embedded_relations import relations
 from transferlab.tasks.table import TASKS
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ SIZES: dict[str, dict[str, int]] = {
     "pairs": {"train": 2000, "test": 500},
     "entities": {"train": 1200, "test": 400},
     "topics": {"train": 1500, "test": 500},
+    "relations": {"train": 1200, "test": 400},
 }
 
 
@@ -253,8 +255,7 @@ def generate(config: str, split: str) -> "Dataset":
     """Generates one part of one data set; the same rows on every call, machine and day.
 
     Args:
-        config: ``sentences``, ``pairs``, ``entities`` or ``topics``; columns and labels are those of the task
-            ``demo_<config>``.
+        config: A key of `SIZES`; columns and labels are those of the task ``demo_<config>``.
         split: ``train`` or ``test``.
 
     Raises:
@@ -267,8 +268,8 @@ def generate(config: str, split: str) -> "Dataset":
     from datasets import Dataset
 
     rng = random.Random(f"{config}/{split}")
-    twins = {"sentences": _sentences, "pairs": _pairs, "entities": _entities, "topics": _topics}[config](rng, split)
-    rows = _collect(twins, SIZES[config][split])
+    makers = {"sentences": _sentences, "pairs": _pairs, "entities": _entities, "topics": _topics}
+    rows = _collect({**makers, "relations": relations}[config](rng, split), SIZES[config][split])
     rng.shuffle(rows)
     features = _features(config)
     columns = dict(zip(features, zip(*rows, strict=True), strict=True))

@@ -2,6 +2,7 @@
 
 from transferlab.config.experiments import no_task
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.embedded_relations import RELATIONS as DEMO_RELATIONS
 from transferlab.tasks.spec import Kind, Source
 
 GLUE = "nyu-mll/glue"
@@ -136,6 +137,15 @@ TASKS: dict[str, Source] = {
         labels=("animal", "food", "place"),
         metrics=("f1_micro", "f1_macro", "subset_accuracy"),
         test=("test",),
+    ),
+    "demo_relations": Source(
+        path="embedded",
+        config="relations",
+        kind="relation",
+        labels=DEMO_RELATIONS,
+        metrics=("f1_macro", "f1_micro", "accuracy"),
+        test=("test",),
+        negative="Other",
     ),
 }
 

@@ -30,7 +30,7 @@ def arguments_of(run: Path) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TaskDataModule, "data", skip={"encoder", "seed"}, instantiate=False)
     parser.add_argument("--encoder", type=EncoderConfig)
-    names = signature(TaskDataModule.__init__).parameters.keys() - {"self", "encoder", "seed"}
+    names = signature(TaskDataModule).parameters.keys() - {"encoder", "seed"}
     given = {key: value for key, value in tree["data"]["init_args"].items() if key in names}
     found = parser.instantiate_classes(parser.parse_object({"data": given, "encoder": tree["encoder"]}))
     found.seed = int(tree.get("seed_everything") or 0)

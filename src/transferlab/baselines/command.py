@@ -65,10 +65,10 @@ def main(arguments: list[str]) -> None:
         os.environ.pop(run_folder.VARIABLE, None)
     parts = read_parts(data)
     settings.data.init_args.holdout_by = data.holdout_by or None
+    settings.method = ""
+    tree = yaml.safe_load(parser.dump(settings, skip_validation=True, skip_link_targets=True).replace(READ, NAMED[-1]))
     for method in methods:
-        settings.method = method
-        config = parser.dump(settings, skip_validation=True, skip_link_targets=True)
-        run(method, data, parts, settings, config.replace(READ, NAMED[-1]))
+        run(method, data, parts, settings, yaml.safe_dump({**tree, "method": method}, sort_keys=False))
 
 
 def parse(arguments: list[str], parser: ArgumentParser) -> Any:

@@ -72,6 +72,7 @@ class TaskRows:
         self.max_unknown = max_unknown
         self._raw: dict[str, Rows] = {}
         self._rows: dict[str, Rows] = {}
+        self._versions: dict[str, str] = {}
         self._encoded: dict[str, EncodedSplit] = {}
         self._parts: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         self._labels: Labels | None = None
@@ -153,7 +154,11 @@ class TaskRows:
     def split_version(self, split: str) -> str:
         """Names texts and labels of a split by their content, from wherever they came."""
         known = self._at_hand(split)
-        return (known and known.version) or content(self.rows(split).rows, self.source)
+        if known and known.version:
+            return known.version
+        if split not in self._versions:
+            self._versions[split] = content(self.rows(split).rows, self.source)
+        return self._versions[split]
 
     @property
     def fingerprint(self) -> str:

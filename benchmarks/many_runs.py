@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ LABELS = ("negative", "positive")
 VALIDATION = 200
 
 
-def write(root: Path, settings: int = 200, seeds: int = 5, examples: int = 872) -> None:
+def write(root: Path, settings: int = 200, seeds: int = 5, examples: int = 872, kept: bool = True) -> None:
     """Writes finished runs of a classification task, one setting for each learning rate of each strategy.
 
     Args:
@@ -20,6 +21,7 @@ def write(root: Path, settings: int = 200, seeds: int = 5, examples: int = 872) 
         settings: Number of settings.
         seeds: Runs of each.
         examples: Test examples of each run.
+        kept: Whether they hold what a run works out for its readers when it ends.
     """
     generator = np.random.default_rng(0)
     # some examples are hard for all models, as in any real test set
@@ -32,6 +34,12 @@ def write(root: Path, settings: int = 200, seeds: int = 5, examples: int = 872) 
             folder = root / f"{strategy}_sst2" / f"many-{number:04}-s{seed}"
             margin = skill - hardness + 0.7 * generator.normal(size=examples)
             _run(folder, strategy, number, seed, margin, gold)
+    if kept:
+        from transferlab.analysis.keeping import keep
+
+        time.sleep(1)
+        for folder in root.glob("*/*"):
+            keep(folder, wait=False)
 
 
 def _run(folder: Path, strategy: str, number: int, seed: int, margin: Any, gold: Any) -> None:

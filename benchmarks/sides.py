@@ -216,17 +216,17 @@ class Sides:
             cache = f"{self.scratch}/cache-{name}{'-many' if '{runs}' in words[row] else ''}"
             fresh: tuple[str, ...] = (cache,) if row in {"baseline", "demo"} else ()
             if "{runs}" in words[row]:
-                self._many(Path(many))
-                fresh = (cache, f"{many}/*/*/.read") if row.endswith("_first") else ()
+                self._many(Path(many), kept=not today)
+                fresh = (cache,) if row.endswith("_first") else ()
             side = self.ours(name, *line, today=today, keeps=row == "baseline", fresh=fresh)
             sides.append(side._replace(variables={**side.variables, "TRANSFERLAB_CACHE": cache}))
         return sides[0], sides[1]
 
-    def _many(self, folder: Path) -> None:
+    def _many(self, folder: Path, kept: bool) -> None:
         from benchmarks.many_runs import write
 
         if not folder.is_dir():
-            write(folder, max(self.runs // 5, 1))
+            write(folder, max(self.runs // 5, 1), kept=kept)
 
     def _ten_heads(self) -> tuple[Side, Side]:
         fresh = (str(self.scratch / "cache-ours"),)

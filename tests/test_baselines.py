@@ -11,6 +11,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.svm import LinearSVC
 
 from transferlab import __main__ as entry
+from transferlab.analysis.comparison import outcomes
+from transferlab.analysis.page import answers
 from transferlab.baselines import main, methods
 from transferlab.baselines.kinds import KINDS as KINDS_OF_METHODS
 from transferlab.baselines.methods import (
@@ -260,6 +262,21 @@ def test_predictions_agree_with_the_summary(tmp_path):
     assert all(sum(line["scores"]) == pytest.approx(1, abs=1e-5) for line in lines)
     assert summary["params"]["total"] == summary["params"]["trainable"] > 0
     assert (summary["strategy"], summary["params"]["trainable_pct"]) == ("tfidf_logreg", 100.0)
+
+
+def test_what_compare_and_report_read_is_worked_out_when_the_run_ends(tmp_path, monkeypatch, capsys):
+    main(["--data.task", "demo_sentences", "--run.root", str(tmp_path), "--method", "nbsvm"])
+    folder, summary = only_run(tmp_path, "baseline_nbsvm_demo_sentences")
+    assert {"outcomes", "answers", "config"} <= {path.name for path in (folder / ".read").iterdir()}
+
+    def never(*given):
+        raise AssertionError("worked out again")
+
+    run = {**summary, "folder": str(folder)}
+    monkeypatch.setattr(outcomes, "_count", never)
+    monkeypatch.setattr(answers, "_work_out", never)
+    assert outcomes.outcomes(run).counts[:, 1].mean() == pytest.approx(summary["metrics"]["test/accuracy"])
+    assert answers.tested(run).right.mean() == pytest.approx(summary["metrics"]["test/accuracy"])
 
 
 def test_experiment_files_give_data_seed_and_run(tmp_path):

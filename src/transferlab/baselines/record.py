@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from transferlab.analysis.keeping import keep
 from transferlab.baselines.methods import METHODS, Baseline
 from transferlab.baselines.rows import Array, Part, Parts, evaluate
 from transferlab.ground.memory import peak_memory_mb
@@ -180,6 +181,7 @@ def run(method: str, data: Task, parts: Parts, settings: Any, config: str) -> Pa
     recorder.begin(data, parts, config)
     try:
         recorder.complete(data.spec, baseline, parts)
+        keep(folder)
     except BaseException as error:
         recorder.fail(error)
         raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferlab.analysis import keeping as entries
 from transferlab.analysis.comparison import gained
 from transferlab.ground import hints, screen, signals
 from transferlab.ground.errors import TransferlabError
@@ -59,6 +60,7 @@ def conclude(folder: Path, run: RunConfig, tested: bool) -> None:
     """
     if not run.keep_last:
         run_folder.drop_last(folder)
+    entries.keep(folder)
     if run.start and tested:
         gained.show(folder)
     show_next(folder, Path(run.root))

@@ -47,13 +47,20 @@ def note_start(folder: Path, resumed: bool = False) -> dict[str, Any]:
     return now
 
 
+def read(folder: str) -> dict[str, Any]:
+    """What ``environment.json`` holds; empty where it cannot be read."""
+    try:
+        with open(f"{folder}{os.sep}{NAME}", "rb", buffering=0) as file:
+            known = json.loads(file.read().decode("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
 def starts(folder: Path) -> list[dict[str, Any]]:
     """The facts of all starts of a run, oldest first; of a run from before they were kept those of the first."""
-    try:
-        known = json.loads((folder / NAME).read_bytes().decode("utf-8"))
-    except (OSError, ValueError):
-        return []
-    if not isinstance(known, dict):
+    known = read(str(folder))
+    if not known:
         return []
     listed = known.get("starts")
     return [start for start in listed if isinstance(start, dict)] if isinstance(listed, list) else [known]

@@ -21,6 +21,8 @@ RETESTS, RESULT = "retests", "result.json"
 """``retests/<time>-<command>/result.json``, beside it ``predictions/``: what was evaluated beside the record."""
 FORMS = "forms"
 """``forms/<run>-<form>/``: what was made of a finished run, such as a quantised model, as a setting of its own."""
+OWN = frozenset({".read", "checkpoints", "predictions", RETESTS})
+"""Folders of a run that hold no runs."""
 VARIABLE = "TRANSFERLAB_RUN_DIR"
 """Tells the further processes of a DDP run the folder that the first one chose."""
 
@@ -111,9 +113,10 @@ def whole_summary(folder: Path) -> dict[str, Any]:
     Raises:
         TransferlabError: It is damaged.
     """
-    path = folder / "summary.json"
+    path = f"{folder}{os.sep}summary.json"
     try:
-        summary: dict[str, Any] = json.loads(path.read_bytes().decode("utf-8"))
+        with open(path, "rb", buffering=0) as file:
+            summary: dict[str, Any] = json.loads(file.read().decode("utf-8"))
         wrong = fault(summary)
     except (OSError, ValueError, RecursionError) as error:
         wrong = str(error) or type(error).__name__
@@ -163,7 +166,12 @@ def summaries(root: Path, forms: bool = False, pretraining: bool = False) -> Ite
         pretraining: Whether the runs of pretraining are wanted, and only these; they have no task to compare in.
     """
     # much faster than a pattern of pathlib, which asks of every file what it is
-    folders = [Path(place) for place, _, files in os.walk(root) if "summary.json" in files]
+    folders = []
+    for place, below, files in os.walk(root):
+        if "summary.json" in files:
+            folders.append(Path(place))
+            # of a run directory nothing else holds runs, and there are thousands
+            below[:] = [name for name in below if name not in OWN]
     for folder in sorted(folders):
         if not forms and is_form(folder):
             continue

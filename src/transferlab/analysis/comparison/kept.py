@@ -29,6 +29,8 @@ VERSION = 1
 """Of the form of an entry."""
 SETTLED = 2_000_000_000
 """Nanoseconds: a file that changed so shortly before it was read might change again and keep its times."""
+TICK = 50_000_000
+"""The same where the file system tells parts of a millisecond: such a clock ticks every 10 ms at the latest."""
 CHUNK = 2**24
 Sources = Sequence[bytes | None]
 
@@ -56,10 +58,14 @@ def kept(folder: Path, name: str, files: Sequence[str], key: str, make: Callable
     same = json.dumps([key, digests]).encode()
     payload = found[2] if found and found[1] == same else make(sources)
     # times of just now may stay what they are at the next change: the content is asked again then
-    settled = all(state is None or began - max(state[1:3]) > SETTLED for state in states)
+    settled = all(state is None or began - max(state[1:3]) > _tick(state[1]) for state in states)
     lines = [_head(key, states if settled else None), same, b"%d" % zlib.crc32(payload)]
     _write((path, _elsewhere(folder, name)), b"\n".join([*lines, payload]))
     return payload
+
+
+def _tick(time_ns: int) -> int:
+    return min(TICK, SETTLED) if time_ns % 1_000_000 else SETTLED
 
 
 def _head(key: str, states: Any) -> bytes:

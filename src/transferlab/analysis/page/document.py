@@ -10,6 +10,7 @@ from transferlab.analysis.page import confidence, gather, overview, predicted, r
 from transferlab.analysis.page.gather import Task
 from transferlab.analysis.page.markup import Html, join, note, table, tag
 from transferlab.analysis.page.verdict import RULE, verdict
+from transferlab.record import environment
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever a run's text says."""
@@ -27,8 +28,9 @@ def page(summaries: Sequence[Summary], root: Path, hidden: Sequence[str] = ()) -
     # a long page shows what was found, and the rest on request
     short = len(found) > 1 or any(len(task.settings) > LONG for task in found)
     parts = [_task(task, short) for task in found]
-    runs = tag("section", tag("h2", "Environment"), overview.environments(summaries), id="environment")
-    listed = tag("section", tag("h2", "Runs"), overview.folders(summaries, root), id="runs")
+    started = [environment.read(str(run.get("folder"))) for run in summaries]
+    runs = tag("section", tag("h2", "Environment"), overview.environments(started), id="environment")
+    listed = tag("section", tag("h2", "Runs"), overview.folders(summaries, started, root), id="runs")
     style = files("transferlab.analysis.page").joinpath("sheet.css").read_text(encoding="utf-8")
     hiding = "".join(
         f".task:has(.t{n}:not(:checked)) svg .s{n}{{display:none}}"

@@ -1,5 +1,6 @@
 """HTML and SVG from plain calls; whatever is not markup already is escaped."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -20,11 +21,7 @@ def tag(element: str, *children: Child, **attributes: str | float | None) -> Htm
 
     Attributes without a value (None) are left out; numbers are shortened to two decimals.
     """
-    given = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(_short(value))}"'
-        for name, value in attributes.items()
-        if value is not None
-    )
+    given = "".join([f' {_named(name)}="{_short(value)}"' for name, value in attributes.items() if value is not None])
     if element in VOID:
         return Html(f"<{element}{given}>")
     return Html(f"<{element}{given}>{join(*children)}</{element}>")
@@ -34,15 +31,23 @@ def join(*children: Child) -> Html:
     """Markup of all children in a row."""
     parts: list[str] = []
     for child in children:
-        if isinstance(child, str):
-            parts.append(child if isinstance(child, Html) else escape(child))
+        if isinstance(child, Html):
+            parts.append(child)
+        elif isinstance(child, str):
+            parts.append(escape(child))
         elif child is not None:
             parts.append(join(*child))
     return Html("".join(parts))
 
 
+@functools.cache
+def _named(attribute: str) -> str:
+    return attribute.rstrip("_").replace("_", "-")
+
+
 def _short(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+    # a number has nothing to be escaped
+    return escape(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def table(

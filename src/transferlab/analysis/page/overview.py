@@ -1,6 +1,6 @@
 """Sections that read summaries and logs: seeds, cost, learning curves, classes, configuration, environment."""
 
-import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -180,11 +180,15 @@ def configuration(task: Task) -> Html:
     return details(f"{len(rows)} keys differ", table(["key", *(mark(setting) for setting in task.settings)], body))
 
 
-def environments(summaries: Sequence[Summary]) -> Html:
-    """Versions, hardware and code of all runs, with the number of runs that had each."""
+def environments(started: Sequence[dict[str, Any]]) -> Html:
+    """Versions, hardware and code of all runs, with the number of runs that had each.
+
+    Args:
+        started: What ``environment.json`` of each run holds.
+    """
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    for run in summaries:
-        for key, text in _environment(Path(str(run.get("folder")))).items():
+    for tree in started:
+        for key, text in _environment(tree).items():
             found[key][text] += 1
     if not found:
         return note("No environment.json in these folders.")
@@ -195,11 +199,9 @@ def environments(summaries: Sequence[Summary]) -> Html:
     return table(["what", "value"], rows)
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    try:
-        tree: Any = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        hardware, git, packages = tree.get("hardware") or {}, tree.get("git") or {}, tree.get("packages") or {}
-    except (OSError, ValueError, AttributeError):
+def _environment(tree: dict[str, Any]) -> dict[str, str]:
+    hardware, git, packages = tree.get("hardware") or {}, tree.get("git") or {}, tree.get("packages") or {}
+    if not tree or not all(isinstance(part, dict) for part in (hardware, git, packages)):
         return {}
     gpus = hardware.get("gpus") or []
     return {
@@ -212,27 +214,30 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def folders(summaries: Sequence[Summary], root: Path) -> Html:
-    """Every run with its folder and command."""
-    rows = []
-    for run in summaries:
-        folder, score = Path(str(run.get("folder"))), score_of(run)
+def folders(summaries: Sequence[Summary], started: Sequence[dict[str, Any]], root: Path) -> Html:
+    """Every run with its folder and command.
+
+    Args:
+        summaries: The runs.
+        started: What ``environment.json`` of each holds.
+        root: The folder of all runs.
+    """
+    rows, above = [], f"{root}{os.sep}"
+    for run, tree in zip(summaries, started, strict=True):
+        folder, score = str(run.get("folder")), score_of(run)
         rows.append(
             [
-                str(folder.relative_to(root)) if folder.is_relative_to(root) else str(folder),
+                folder.removeprefix(above),
                 str(run.get("task") or "-"),
                 str(run.get("seed", "-")),
                 "-" if score is None else f"{score:.4f}",
                 "; ".join(faults(run)) or "finished",
-                tag("code", _command(folder)),
+                tag("code", _command(tree)),
             ]
         )
     return details(f"{len(rows)} runs", table(["folder", "task", "seed", "test", "status", "command"], rows, [2, 3]))
 
 
-def _command(folder: Path) -> str:
-    try:
-        command = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["command"]
-        return "transferlab " + " ".join(map(str, command))
-    except (OSError, ValueError, KeyError, TypeError):
-        return "-"
+def _command(tree: dict[str, Any]) -> str:
+    command = tree.get("command")
+    return "transferlab " + " ".join(map(str, command)) if isinstance(command, list) else "-"

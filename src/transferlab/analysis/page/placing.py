@@ -12,6 +12,8 @@ RINGS = range(12, 160, 4)
 """Distances that are tried, in pixels."""
 DIRECTIONS = 24
 AT_ONCE = 8 * DIRECTIONS
+FAR = 1e12
+"""In place of a squared distance: further than anything in a chart."""
 SURE = 1e-6
 """Square pixels within which rounding could decide."""
 TURNS = [2 * math.pi * turn / DIRECTIONS for turn in range(DIRECTIONS)]
@@ -33,16 +35,27 @@ def apart(places: Sequence[Place], radius: float, dot: float, box: tuple[float, 
     count = len(places)
     found: list[Place] = []
     # what must be kept away from, and how far: the marks, then the discs as they find their places
-    away = np.array([(*place, radius + dot) for place in places] + [(math.inf, 0.0, 2 * radius)] * count)
+    away = [(*place, radius + dot) for place in places]
+    # a squared distance less that of the least is a row of these times a centre (x, y, its square, 1)
+    terms = np.full((4, 2 * count), FAR) * [[0.0], [0.0], [0.0], [1.0]]
+    for number, one in enumerate(away):
+        terms[:, number] = _terms(*one)
     for number, place in enumerate(places):
-        others = np.delete(away[: count + number], number, axis=0)
-        around = _inside(np.array(place) + AROUND, radius, box)
-        starts = range(0, len(around), AT_ONCE)
-        parts = [np.array([place]), *(around[start : start + AT_ONCE] for start in starts)]
-        free = next((at for part in parts if (at := _first_free(part, others)) is not None), place)
-        away[count + number, :2] = free
+        own, terms[:, number] = terms[:, number].copy(), (0.0, 0.0, 0.0, FAR)
+        others = terms[:, : count + number]
+        free = _first_free(np.array([place]), others, away, number)
+        if free is None:
+            around = _inside(np.array(place) + AROUND, radius, box)
+            parts = (around[start : start + AT_ONCE] for start in range(0, len(around), AT_ONCE))
+            free = next((at for part in parts if (at := _first_free(part, others, away, number)) is not None), place)
+        terms[:, number], terms[:, count + number] = own, _terms(*free, 2 * radius)
+        away.append((*free, 2 * radius))
         found.append(free)
     return found
+
+
+def _terms(x: float, y: float, least: float) -> tuple[float, float, float, float]:
+    return -2 * x, -2 * y, 1.0, x * x + y * y - least * least
 
 
 def _inside(centres: Array, radius: float, box: tuple[float, float, float, float]) -> Array:
@@ -53,19 +66,23 @@ def _inside(centres: Array, radius: float, box: tuple[float, float, float, float
     return found
 
 
-def _first_free(centres: Array, away: Array) -> Place | None:
-    """The first of the centres ``[centres, 2]`` that is as far from all of ``[others, 3]`` (x, y, distance) as it must.
+def _first_free(centres: Array, terms: Array, away: Sequence[tuple[float, float, float]], left: int) -> Place | None:
+    """The first of the centres ``[centres, 2]`` that is as far from all others (x, y, distance) as it must.
 
     All squared distances are one matrix product; where rounding could decide, the exact distance does.
+
+    Args:
+        centres: Where a disc may go, the nearest first.
+        terms: Those of the others, see `_terms`.
+        away: The others themselves.
+        left: Number of the one among them that does not count.
     """
-    if not len(away):
-        return (float(centres[0, 0]), float(centres[0, 1])) if len(centres) else None
-    x, y, least = away.T
-    others = np.stack([-2 * x, -2 * y, np.ones(len(x)), x * x + y * y - least * least])
     own = np.column_stack([centres, (centres * centres).sum(1), np.ones(len(centres))])
-    room = (own @ others).min(1)
+    room = (own @ terms).min(1) if terms.shape[1] else np.full(len(centres), FAR)
     for number in np.flatnonzero(room > -SURE):
         at = (float(centres[number, 0]), float(centres[number, 1]))
-        if room[number] > SURE or all(math.dist(at, other) >= apart for *other, apart in away.tolist()):
+        if room[number] > SURE or all(
+            math.dist(at, (x, y)) >= apart for place, (x, y, apart) in enumerate(away) if place != left
+        ):
             return at
     return None

@@ -1,7 +1,7 @@
 """Axes of a chart: from values to places, and round numbers to write beside them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -26,6 +26,13 @@ class Scale(NamedTuple):
         """The place of a value."""
         low, high, at = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (at - low) / (high - low)
+
+    def places(self, values: Sequence[float]) -> list[float]:
+        """The places of values, each as a call would give it."""
+        low, high = (math.log10(self.low), math.log10(self.high)) if self.log else (self.low, self.high)
+        found = [math.log10(value) for value in values] if self.log else values
+        start, room, width = self.start, self.end - self.start, high - low
+        return [start + room * (at - low) / width for at in found]
 
     def ticks(self, count: int = 5) -> list[float]:
         """Round values inside the axis."""

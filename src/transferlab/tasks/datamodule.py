@@ -19,7 +19,7 @@ from transferlab.tasks.task import Task
 Part = Literal["train", "validation"]
 
 
-class TaskDataModule(Remembered, Task, L.LightningDataModule):
+class TaskDataModule(Task, Remembered, L.LightningDataModule):
     """Rows of a task as length-bucketed or packed batches.
 
     Args:

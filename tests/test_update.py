@@ -1,6 +1,9 @@
 """A run that is trained on: which examples it sees, what it starts from, what it gains and forgets."""
 
 import json
+import os
+import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import torch
 from test_predictor import run_of
 
 import transferlab as tl
+from tests import forked
 from transferlab.analysis.comparison import gained
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
@@ -17,7 +21,7 @@ from transferlab.strategies import content
 from transferlab.strategies.teacher import restore
 from transferlab.training import start
 from transferlab.use.reread import data_of
-from transferlab.use.update import examples
+from transferlab.use.update import examples, kept
 from transferlab.use.update.options import main
 
 
@@ -217,6 +221,97 @@ def test_an_update_of_each_kind(kind, base, files, tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize("way", ["adapter", "frozen", "adalora", "prompt", "from scratch", "top layers"])
 def test_an_update_of_each_strategy(way, base, files, tmp_path, monkeypatch, capsys):
     check_update("classification", (WAYS | SLOW)[way], base, files, tmp_path, monkeypatch, capsys)
+
+
+def test_a_start_whose_weights_would_be_lost_is_refused(base):
+    """A checkpoint of the new run would lack what only the old one trained, and be read with pretrained weights."""
+    run = base()
+    model = restore(run)
+    task, encoder = model.task, model.encoder_config
+    for fewer in (
+        tl.FullFineTuning(task, encoder, top_layers=1),
+        tl.ParameterEfficient(task, encoder, method=tl.BitFit()),
+        tl.FeatureExtraction(task, encoder, head=model.head_config),
+    ):
+        with pytest.raises(TransferlabError, match="run.start: .* trained encoder.* which this run leaves as it is"):
+            start.load(fewer, run)
+    with pytest.raises(
+        TransferlabError, match=r"run.start: the checkpoint does not fit.*head.inner.0.weight \(missing"
+    ):
+        start.load(tl.FeatureExtraction(task, encoder, head=tl.HeadConfig(kind="mlp")), run)
+    # all that the run trained is trained on
+    start.load(tl.FullFineTuning(task, encoder), run)
+
+
+@pytest.mark.slow
+def test_an_update_is_killed_and_resumed(base, files, tmp_path):
+    """Killed while it trains, resumed by `fit --resume`: weights, predictions and the comparison are the same."""
+    run = base("classification", WAYS["lora"])
+    new = write(tmp_path / "new.jsonl", new_rows(files))
+    line = ["--run", str(run), "--data", str(new), "--root", "runs", "--experiment", "later", *KEYS]
+    line += ["--run.checkpoint_every_steps", "2", "--run.keep_last", "true"]
+
+    def whole():
+        sys.argv = ["transferlab"]
+        main(line)
+
+    def killed():
+        usual = tl.ParameterEfficient.training_step
+
+        def step(self, batch, batch_idx):
+            if batch_idx == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return usual(self, batch, batch_idx)
+
+        tl.ParameterEfficient.training_step = step
+        whole()
+
+    places = {name: tmp_path / name for name in ("whole", "killed")}
+    for place in places.values():
+        place.mkdir()
+    assert forked.ended(forked.call(places["whole"], whole)) == 0, (places["whole"] / "output").read_text()
+    assert forked.ended(forked.call(places["killed"], killed)) == -signal.SIGKILL
+    found = {name: next((place / "runs" / "later").iterdir()) for name, place in places.items()}
+    assert not (found["killed"] / "update.json").exists()
+    # what it starts from may be gone by now: all that is needed of it is in the run directory
+    resume = ["fit", "--resume", str(found["killed"].relative_to(places["killed"]))]
+    forked.transferlab(places["killed"], *resume)
+    one, other = found["whole"], found["killed"]
+    assert json.loads((one / "update.json").read_text()) == json.loads((other / "update.json").read_text())
+    for path in ("before/predictions/test.jsonl", "predictions/test.jsonl", "predictions/test_new.jsonl"):
+        assert (one / path).read_bytes() == (other / path).read_bytes()
+    first, second = (content.read(folder / "checkpoints" / "best.ckpt")["state_dict"] for folder in (one, other))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert run_folder.read_summary(other)["start"] == run_folder.read_summary(one)["start"]
+
+
+def test_examples_that_no_run_reads_are_cleaned(base, files, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(run_folder.VARIABLE, raising=False)
+    new = write(tmp_path / "new.jsonl", new_rows(files))
+    # a mistake in a key leaves neither a run nor examples
+    with pytest.raises((SystemExit, TransferlabError)):
+        update(base(), new, Path("runs"), "--trainer.max_epcohs", "1")
+    assert kept.folders(Path("runs")) == []
+    _, parts = parts_of(base(), new)
+    place, _ = examples.keep(parts, Path("runs"))
+    read = place.with_name("aaaaaaaaaaaa")
+    shutil.copytree(place, read)
+    (tmp_path / "runs" / "later" / "one").mkdir(parents=True)
+    named = f"data: {{init_args: {{source: {{files: {{train: runs/updates/{read.name}/train.jsonl}}}}}}}}\n"
+    (tmp_path / "runs" / "later" / "one" / "config.yaml").write_text(named)
+    # a run may be on its way to its folder
+    main(["--clean"])
+    assert kept.folders(Path("runs")) == sorted([place, read])
+    for path in [*place.iterdir(), *read.iterdir()]:
+        os.utime(path, (0, 0))
+    main(["--clean", "--root", "runs"])
+    assert kept.folders(Path("runs")) == [read]
+    assert f"removed {place}" in capsys.readouterr().out
+    with pytest.raises(TransferlabError, match="--clean goes with --root alone"):
+        main(["--clean", "--run", "x"])
+    with pytest.raises(TransferlabError, match="the following arguments are required: --data"):
+        main(["--run", "x"])
 
 
 def test_gained_and_forgotten_by_hand(tmp_path):

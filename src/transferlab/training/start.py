@@ -26,13 +26,22 @@ def load(model: Strategy, run: Path) -> dict[str, Any]:
         Where they come from: run, experiment, setting, seed, and hashes of checkpoint and examples.
 
     Raises:
-        TransferlabError: The run left no checkpoint, or it does not fit the model.
+        TransferlabError: The run left no checkpoint, it does not fit the model, or the model would not keep all of it.
     """
     path = run / "checkpoints" / "best.ckpt"
     if not path.is_file():
         raise TransferlabError(f"run.start: {run} holds no checkpoint (checkpoints/best.ckpt); did the run finish?")
     state = content.read(path)
-    model.on_load_checkpoint(state)
+    try:
+        model.on_load_checkpoint(state)
+    except TransferlabError as error:
+        raise TransferlabError(str(error).replace("ckpt_path:", "run.start:", 1)) from error
+    if lost := sorted(set(state["state_dict"]) - model.kept()):
+        # a checkpoint holds what its own run trains; the rest is read from the pretrained weights, not from that run
+        raise TransferlabError(
+            f"run.start: {run} trained {lost[0]}{f' and {len(lost) - 1} more' if lost[1:] else ''}, which this run "
+            "leaves as it is, so its checkpoints would not hold it. Train the same parts as that run did."
+        )
     model.load_state_dict(state["state_dict"], strict=False)
     summary = run_folder.read_summary(run)
     known = {key: summary.get(key) for key in ("experiment", "setting", "seed")}

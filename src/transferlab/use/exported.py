@@ -22,7 +22,7 @@ class Texts(NamedTuple):
     """Tokenised texts.
 
     Attributes:
-        ids: Token ids of the sequences of each text; several for windows.
+        ids: Token ids of the sequences of each example; several for windows, two for pairs apart.
         types: Segment numbers beside the ids.
         words: For tagging, the position of the first piece of each word, -1 where it was cut.
         ranges: For relations, the ranges of tokens that are read, flat.
@@ -94,6 +94,8 @@ class Exported(Answering[Texts]):
             found = Texts([[ids] for ids in marked["ids"]], [], [], marked["ranges"])
         elif facts.truncation != "head":
             found = Texts([self._parts(text) for text in columns[self.text[0]]], [], [])
+        elif self.task.apart:
+            found = Texts(list(map(list, zip(*map(self._ids, columns.values()), strict=True))), [], [])
         else:
             tagging = self.task.kind == "tagging"
             if tagging:
@@ -108,6 +110,9 @@ class Exported(Answering[Texts]):
 
     def _whole(self, texts: list[str]) -> Any:
         return self._tokenizer.encode_batch(texts, add_special_tokens=False)
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [one.ids for one in self._tokenizer.encode_batch(list(texts))]
 
     def _parts(self, text: str) -> list[list[int]]:
         """Sequences of a text of which the start alone is not what counts."""
@@ -172,6 +177,8 @@ class Exported(Answering[Texts]):
             feed["ranges"] = np.array([encoded.ranges[row] for row in rows], dtype=np.int64).reshape(len(rows), -1, 2)
         if "share" in self.facts.inputs:
             feed["share"] = self._share([encoded.ids[row] for row in rows])
+        if "texts" in self.facts.inputs:
+            feed["texts"] = np.arange(len(ids)).reshape(-1, 2)
         return feed
 
     def _share(self, texts: list[list[list[int]]]) -> "np.ndarray[Any, Any]":

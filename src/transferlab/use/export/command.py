@@ -63,11 +63,6 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
     """
     predictor = Predictor.load(run, device="cpu")
     model = predictor.model
-    if predictor.task.apart:
-        raise TransferlabError(
-            f"--format {form}: {run} was trained with data.pairs: apart, whose two encodings of an example no export "
-            "holds; `transferlab predict` and tl.Predictor use the run itself."
-        )
     if predictor.task.ranges and form not in ("onnx", "torch"):
         raise TransferlabError(
             f"--format {form}: {run} reads the vectors of marked entities, which no class of transformers does; use "

@@ -143,7 +143,8 @@ def sentence_transformers(
 
 def _pooled(backbone: nn.Module, how: Any) -> Ask:
     def ask(given: Any) -> Any:
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(given[name])) for name in given if name != "share"}
+        read = [name for name in given if name not in ("share", "texts")]
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(given[name])) for name in read}
         with torch.inference_mode():
             tokens = backbone.eval()(**tensors).last_hidden_state
             return pool(tokens, tensors["attention_mask"], how).numpy()
@@ -194,9 +195,9 @@ def hugging_face(model: Strategy, form: Form, example: tuple[torch.Tensor, ...],
     """
     reference = of_module(Graph(copy.deepcopy(model), form).eval(), form)
     head = model.head
-    if form.windows or model.encoder_config.layers != "last" or head.lstm is not None:
+    if form.windows or form.apart or model.encoder_config.layers != "last" or head.lstm is not None:
         raise TransferlabError(
-            "--format hf: no class of transformers reads windows, other layers or an LSTM; use onnx."
+            "--format hf: no class of transformers reads windows, two texts apart, other layers or an LSTM; use onnx."
         )
     if is_one_way(model.encoder.backbone):
         raise TransferlabError(

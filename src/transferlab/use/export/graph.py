@@ -7,10 +7,8 @@ from torch import Tensor, nn
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import ParameterEfficient, Strategy
-from transferlab.strategies.forward import range_means
+from transferlab.strategies.forward import compared, range_means
 from transferlab.tasks import Batch
-
-SEES = ("input_ids", "attention_mask", "token_type_ids", "words", "share", "ranges")
 
 
 class Form(NamedTuple):
@@ -21,17 +19,25 @@ class Form(NamedTuple):
         tagging: The first piece of each word.
         windows: Several rows for a text, and how much each counts.
         ranges: Ranges of tokens whose means are read.
+        apart: Two rows for an example, one for each text.
     """
 
     pairs: bool = False
     tagging: bool = False
     windows: bool = False
     ranges: bool = False
+    apart: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs, in order."""
-        more = {"token_type_ids": self.pairs, "words": self.tagging, "share": self.windows, "ranges": self.ranges}
+        more = {
+            "token_type_ids": self.pairs,
+            "words": self.tagging,
+            "share": self.windows,
+            "ranges": self.ranges,
+            "texts": self.apart,
+        }
         return ("input_ids", "attention_mask", *(name for name, there in more.items() if there))
 
 
@@ -66,13 +72,14 @@ class Graph(nn.Module):
             inputs: As `Form.inputs` names them: ``input_ids``, ``attention_mask`` and ``token_type_ids``
                 ``[rows, length]``; ``words``, positions of the first pieces ``[rows, words]``, 0 where a word was cut;
                 ``share``, how much each row counts in each text, summing to one, ``[texts, rows]``; ``ranges``, first
-                position and the one behind the last of each range, ``[rows, ranges, 2]``.
+                position and the one behind the last of each range, ``[rows, ranges, 2]``; ``texts``, the rows of the
+                two texts of each example, ``[examples, 2]``.
 
         Returns:
             ``[texts, classes]``, for regression ``[texts]``, for tagging ``[rows, words, classes]``.
         """
         given = dict(zip(self.form.inputs, inputs, strict=True))
-        words, share, ranges = (given.pop(name, None) for name in ("words", "share", "ranges"))
+        words, share, ranges, texts = (given.pop(name, None) for name in ("words", "share", "ranges", "texts"))
         tokens = self.encoder(**given)
         if ranges is not None:
             return self.head(range_means(tokens, ranges))  # type: ignore[no-any-return]
@@ -80,11 +87,13 @@ class Graph(nn.Module):
             index = words.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
             return self.head(tokens.gather(1, index))  # type: ignore[no-any-return]
         pooled = self.encoder.pool(tokens, given["attention_mask"])
+        if texts is not None:
+            return self.head(compared(pooled[texts]))  # type: ignore[no-any-return]
         return self.head(pooled if share is None else share @ pooled)  # type: ignore[no-any-return]
 
     def shapes(self) -> dict[str, dict[int, Any]]:
         """Which axes of the inputs may have any length, and what they are called."""
-        rows = "rows" if self.form.windows else "batch"
+        rows = "rows" if self.form.windows or self.form.apart else "batch"
         axes: dict[str, dict[int, Any]] = {name: {0: rows, 1: "length"} for name in self.form.inputs}
         if self.form.tagging:
             axes["words"] = {0: rows, 1: "words"}
@@ -92,6 +101,8 @@ class Graph(nn.Module):
             axes["ranges"] = {0: rows}
         if self.form.windows:
             axes["share"] = {0: "batch", 1: rows}
+        if self.form.apart:
+            axes["texts"] = {0: "batch"}
         return axes
 
 
@@ -114,10 +125,13 @@ def inputs_of(batch: Batch, form: Form) -> tuple[Tensor, ...]:
             (batch.documents, torch.arange(len(batch.documents))), weights
         )
         given["share"] = share / share.sum(1, keepdim=True)
+    if form.apart:
+        given["texts"] = torch.arange(2 * len(batch.index)).view(-1, 2)
     return tuple(given[name] for name in form.inputs)
 
 
 def form_of(model: Strategy, batch: Batch) -> Form:
     """The form of a run, read off a batch of its own."""
-    tagging, windows, ranges = model.task.kind == "tagging", batch.documents is not None, batch.ranges is not None
-    return Form(batch.token_type_ids is not None, tagging, windows, ranges)
+    tagging, ranges, apart = model.task.kind == "tagging", batch.ranges is not None, model.task.apart
+    windows = batch.documents is not None and not apart
+    return Form(batch.token_type_ids is not None, tagging, windows, ranges, apart)

@@ -100,7 +100,7 @@ def gate(ask: Ask, reference: Ask, encoded: EncodedSplit, form: Form, decide: An
         f"padded to {wide} tokens": padded,
         "other ids where the mask is 0": changed,
     }
-    if not form.windows and not form.tagging:
+    if not (form.windows or form.tagging or form.apart):
         cases["beside a row without tokens"] = [_with_empty(one) for one in plain]
     return [_check(name, ask, reference, given, decide) for name, given in cases.items()]
 
@@ -108,9 +108,10 @@ def gate(ask: Ask, reference: Ask, encoded: EncodedSplit, form: Form, decide: An
 def _check(name: str, ask: Ask, reference: Ask, given: list[dict[str, Array]], decide: Any) -> Check:
     difference, changed, texts = 0.0, 0, 0
     for one in given:
-        # an empty row has no answer to compare, only neighbours
-        real = one["attention_mask"].any(1) if "share" not in one else np.ones(len(one["share"]), dtype=bool)
-        mine, theirs = ask(one)[real], reference(_real(one))[real]
+        mine, theirs = ask(one), reference(_real(one))
+        # an empty row has no answer to compare, only neighbours; an answer may be of several rows
+        real = one["attention_mask"].any(1) if len(mine) == len(one["input_ids"]) else np.ones(len(mine), dtype=bool)
+        mine, theirs = mine[real], theirs[real]
         gap = np.abs(mine - theirs) / np.maximum(np.abs(theirs), 1)
         difference = max(difference, float(gap.max()) if np.isfinite(mine).all() else float("inf"))
         texts += int(real.sum())

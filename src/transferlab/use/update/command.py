@@ -1,6 +1,7 @@
 """``transferlab update --run RUN --data NEW``."""
 
 import argparse
+import os
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -17,7 +18,7 @@ from transferlab.strategies.teacher import restore
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.spec import TaskSpec
 from transferlab.use.reread import data_of
-from transferlab.use.update import examples
+from transferlab.use.update import examples, kept
 
 OF_THE_DATA = (
     "fold",
@@ -60,6 +61,7 @@ def run(asked: argparse.Namespace, keys: list[str]) -> None:
         raise TransferlabError(f"--data: {asked.data} has {len(new)} examples; {examples.FEWEST} are needed.")
     tested = examples.read_new(asked.test, old, task) if asked.test else None
     parts = examples.gather(old, task, new, tested, asked.replay)
+    known = set(kept.folders(asked.root))
     place, files = examples.keep(parts, asked.root)
     for note in parts.notes:
         print(note)
@@ -68,7 +70,13 @@ def run(asked: argparse.Namespace, keys: list[str]) -> None:
     config = place / f"{folder.parent.name}.yaml"
     run_folder.write_text(config, yaml.safe_dump(settings(folder, asked, files, old, task), sort_keys=False))
     del model
-    _fit(["fit", "--config", str(config), *keys])
+    try:
+        _fit(["fit", "--config", str(config), *keys])
+    except BaseException:
+        # a mistake in a key, say: without a run nobody reads them
+        if place not in known and not _is_opened():
+            run_folder.remove(place)
+        raise
 
 
 def _old(folder: Path) -> TaskDataModule:
@@ -108,6 +116,12 @@ def settings(
         "start": str(folder),
     }
     return tree
+
+
+def _is_opened() -> bool:
+    """Whether the run directory that was chosen is there, so that the run can be resumed."""
+    chosen = os.environ.get(run_folder.VARIABLE)
+    return chosen is not None and (Path(chosen) / "config.yaml").is_file()
 
 
 def _fit(arguments: list[str]) -> None:

@@ -21,6 +21,7 @@ from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.tagged import in_iob2
 from transferlab.tasks.tokenization import check_text
 from transferlab.use.gold import gold_of
+from transferlab.use.update.kept import FOLDER
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
@@ -176,7 +177,7 @@ def keep(parts: Parts, root: Path) -> tuple[Path, dict[str, str]]:
     """
     texts = {name: "".join(_lines(rows)) for name, rows in parts.splits.items()}
     digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]
-    folder = root / "updates" / digest
+    folder = root / FOLDER / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -24,6 +24,7 @@ WINDOWS = (tl.FullFineTuning, {}, {"truncation": "windows", "max_length": 16})
 ONNX = {
     "lora": ("classification", LORA),
     "pairs": ("pairs", FULL),
+    "pairs apart": ("pairs", (tl.FullFineTuning, {}, {"pairs": "apart"})),
     "regression": ("regression", FULL),
     "tagging": ("tagging", (tl.FullFineTuning, {"head": tl.HeadConfig(decoding="constrained")}, {})),
     "windows": ("windows", WINDOWS),

@@ -20,6 +20,7 @@ from transferlab.tasks import TaskSpec
 from transferlab.use.labelled import Labelled, judge, of_file, own_test
 from transferlab.use.quantising import labelled as quantising
 from transferlab.use.reread import data_of
+from transferlab.use.robustness import measure as measuring
 from transferlab.use.robustness import perturbations, wordnet
 from transferlab.use.robustness.measure import measure, perturbed
 from transferlab.use.robustness.options import NAMES, main
@@ -197,6 +198,49 @@ def test_robustness_is_kept_beside_the_record_and_reported(run, monkeypatch, cap
     page = (run.parents[2] / "page.html").read_text(encoding="utf-8")
     assert "Changed texts" in page
     assert "Other test sets" not in page
+
+
+def test_runs_stand_side_by_side_on_the_same_examples(run, monkeypatch, capsys):
+    """Each has its table, its file and its section of the report; both are asked the very same changed texts."""
+    other = run.parents[1] / "other" / "two"
+    shutil.copytree(run, other)
+    summary = json.loads((other / "summary.json").read_text())
+    (other / "summary.json").write_text(json.dumps(summary | {"experiment": "other", "run": "two"}))
+    asked = []
+
+    def noted(predictor, examples, told=""):
+        asked.append(examples)
+        return judge(predictor, examples, told)
+
+    monkeypatch.setattr(measuring, "judge", noted)
+    main(["--run", "py", "other", "--change", "typos", "--device", "cpu", "--examples", "6"])
+    told = capsys.readouterr().out
+    assert "py/one: 6 test examples" in told
+    assert "other/two: 6 test examples" in told
+    first, second = asked
+    assert first.columns == second.columns
+    assert first.ids.tolist() == second.ids.tolist()
+    one, two = (elsewhere.changes({"folder": str(folder)}) for folder in (run, other))
+    # copies of one run answer alike
+    assert one["changes"] == two["changes"]
+    report(["runs", "--output", "page.html"])
+    page = (run.parents[2] / "page.html").read_text(encoding="utf-8")
+    assert page.count("typos") >= 2
+
+
+def test_without_a_word_list_synonyms_are_skipped_and_that_is_said(run, monkeypatch, capsys):
+    monkeypatch.delenv(wordnet.VARIABLE, raising=False)
+    monkeypatch.setattr(wordnet, "find_spec", lambda name: None)
+    assert wordnet.folder() is None
+    main(["--run", "py", "--change", "lower", "synonyms", "--device", "cpu", "--examples", "6"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "synonyms: skipped, there is no WordNet: pip install 'transferlab[robustness]', or name the folder" in told
+    assert list(elsewhere.changes({"folder": str(run)})["changes"]) == ["lower"]
+    # where no synonyms are asked for nothing is said of them
+    main(["--run", "py", "--change", "lower", "--device", "cpu", "--examples", "6"])
+    assert "WordNet" not in capsys.readouterr().out
+    with pytest.raises(TransferlabError, match="--change synonyms: skipped, there is no WordNet"):
+        main(["--run", "py", "--change", "synonyms", "--device", "cpu", "--examples", "6"])
 
 
 def test_examples_that_changed_since_a_run_was_trained_are_no_test_set_of_it(run):

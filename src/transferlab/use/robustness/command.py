@@ -32,13 +32,15 @@ def run(asked: argparse.Namespace) -> None:
     """Measures, keeps and prints.
 
     Raises:
-        TransferlabError: See `transferlab.use.robustness.options.main`.
+        TransferlabError: See `transferlab.use.robustness.options.main`; or synonyms alone, and no WordNet.
     """
     quiet()
     place = wordnet.folder()
     wanted = set(asked.change or ())
     table = wordnet.synonyms(place) if place and (not wanted or "synonyms" in wanted) else None
     changes = [change for change in perturbations.known(table) if not wanted or change.name in wanted]
+    if not changes:
+        raise TransferlabError(f"--change {NO_WORDNET}.")
     found = []
     for name in asked.run:
         folder = run_folder.find(name, asked.root)

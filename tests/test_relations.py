@@ -1,16 +1,21 @@
 """Relations between marked entities: rows in, tokens, vectors, scores."""
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from transferlab.analysis.page.predicted import _relations
+from transferlab.baselines.placed import placed
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.loading import load_tokenizer
-from transferlab.encoders.new_tokens import NewTokens
+from transferlab.encoders.new_tokens import NewTokens, new_rows
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.metrics import build_metrics
 from transferlab.strategies import FeatureExtraction, FullFineTuning, ParameterEfficient
@@ -18,10 +23,12 @@ from transferlab.strategies.forward import range_means
 from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.kinds import SUMS
 from transferlab.tasks.kinds.relation import Relation, negative_of
-from transferlab.tasks.marked import Span, parse, write
+from transferlab.tasks.marked import MARK, Span, parse, write
 from transferlab.tasks.pairs import Form, encode_pairs, new_tokens
 from transferlab.tasks.spec import Source
 from transferlab.tasks.table import RELATIONS
+from transferlab.tasks.tokenization import Settings, encode_texts
+from transferlab.use.robustness.perturbations import Perturbation
 
 METRICS = ("f1_macro", "f1_micro", "accuracy")
 TASK = TaskSpec("semeval", "relation", RELATIONS, METRICS, negative="Other", ranges=2)
@@ -342,3 +349,76 @@ def test_new_rows_beside_the_old_ones() -> None:
     out.sum().backward()
     assert both.rows.grad is not None
     assert both.rows.grad.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_new_rows_learn_and_are_restored(tiny_encoder: EncoderConfig) -> None:
+    """A batch reaches the rows in training; what a checkpoint keeps gives the same logits under another seed."""
+    rows = ["<e1>he</e1> said that <e2>she</e2> was", "it was <e2>my</e2> next to <e1>the a</e1>"]
+    settings = Settings(32, "head", markers="markers", pooled="start", new_tokens=SPEC.new_tokens)
+    split = encode_texts({"text": rows}, Source(kind="relation"), load_tokenizer(tiny_encoder), settings)
+    batch = split.collate([0, 1])._replace(labels=torch.tensor([0, 1]))
+    torch.manual_seed(0)
+    model = ParameterEfficient(SPEC, tiny_encoder)
+    model.loss(model(batch), batch).backward()
+    (learned,) = new_rows(model.encoder.backbone)
+    assert learned.grad is not None
+    assert (learned.grad.abs().sum(1) > 0).all()
+    with torch.no_grad():
+        learned.add_(1.0)
+    kept = {name: value for name, value in model.state_dict().items() if name in model.kept()}
+    torch.manual_seed(9)
+    other = ParameterEfficient(SPEC, tiny_encoder)
+    other.load_state_dict(kept, strict=False)
+    with torch.inference_mode():
+        assert torch.equal(other.eval()(batch), model.eval()(batch))
+        # head and tail are told apart from the first batch on
+        turned = [text.replace("e1", "e0").replace("e2", "e1").replace("e0", "e2") for text in rows]
+        swapped = encode_texts({"text": turned}, Source(kind="relation"), load_tokenizer(tiny_encoder), settings)
+        assert float((other(swapped.collate([0, 1])) - other(batch)).abs().max()) > 1e-2
+
+
+# around it ------------------------------------------------------------------------------------------------------------
+
+
+def test_packed_batches_read_the_same(tiny_encoder: EncoderConfig) -> None:
+    """The positions of a packed row are those of its own sequence."""
+    rows = ["<e1>he</e1> said that <e2>she</e2> was", "it was <e2>my</e2> next to <e1>the a</e1>"]
+    settings = Settings(32, "head", markers="punctuation", pooled="span")
+    split = encode_texts({"text": rows}, Source(kind="relation"), load_tokenizer(tiny_encoder), settings)
+    model = FeatureExtraction(TASK, tiny_encoder).eval()
+    with torch.inference_mode():
+        assert torch.allclose(model(split.collate([0, 1])), model(split.pack([0, 1])), atol=1e-5)
+
+
+def test_a_sentence_stays_on_one_side(tmp_path: Path) -> None:
+    """A hold-out keeps together what is the same sentence, whichever entities are marked."""
+    names = "abcdefghijklmnopqrst"
+    texts = [f"<{x}>{name} one</{x}> and <{y}>two</{y}>" for name in names for x, y in (("e1", "e2"), ("e2", "e1"))]
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"{t},{n % 2}\n" for n, t in enumerate(texts)))
+    source = Source(files={"train": str(tmp_path / "train.csv")}, kind="relation")
+    data = TaskDataModule("mine", source=source)
+    assert data.holdout_by == "text"
+    sides = [{parse(texts[row]).text for row in data.part_rows(part)[1]} for part in ("train", "validation")]  # type: ignore[arg-type]
+    assert not sides[0] & sides[1]
+
+
+def test_changed_words_leave_the_marks() -> None:
+    """Words outside of the marks are changed, the marks stay."""
+    upper = Perturbation("upper", "", of_words=lambda words, random: [word.upper() for word in words])
+    changed = upper.around(MARK, "the <e1:per>red fox</e1:per> saw <e2>a hen</e2>.", Random(0))
+    assert changed == "THE <e1:per>RED FOX</e1:per> SAW <e2>A HEN</e2>."
+
+
+def test_matrix_of_relations_has_the_wrong_direction_apart() -> None:
+    """The diagonal has hits only; what has the right name and the wrong direction stands in the last column."""
+    counts = Counter({(one("CE1"), one("CE1")): 5, (one("CE1"), one("CE2")): 3, (one("CE2"), "Other"): 2})
+    cells = re.findall(r"<td[^>]*>(?:<strong>)?([^<]*)", str(_relations(counts, RELATIONS[:2] + RELATIONS[-1:])))
+    assert cells == ["Cause-Effect", "5", "2", "3", "Other", "0", "0", "0"]
+
+
+def test_words_of_places() -> None:
+    """TF-IDF reads the words between and around, each with its place and with which entity comes first."""
+    assert placed(["In the <e1>old town</e1> of <e2>Rome</e2>, it rains."], r"\w+|[^\w\s]") == [
+        "1before_In 1before_the 1first_old 1first_town 1between_of 1second_Rome 1behind__44_ 1behind_it 1behind_rains"
+    ]
+    assert placed(["<e2>a</e2> b <e1>c</e1>"], r"\w+") == ["2first_a 2between_b 2second_c"]

@@ -51,6 +51,11 @@ def load_teacher(name: str, task: TaskSpec) -> Teacher:
     run = find_run(name)
     if run is not None:
         model = restore(run)
+        if (model.task.ranges, model.task.new_tokens) != (task.ranges, task.new_tokens):
+            raise TransferlabError(
+                f"model.teacher: {name} reads other marks around entities, or another pooling of them; train it with "
+                "the data.markers and data.pooling of this run."
+            )
         teacher = Teacher(model, model.encoder_config, model.task.labels, model.task.kind, model.task.apart)
     else:
         teacher = _hub_teacher(name, task)

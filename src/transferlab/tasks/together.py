@@ -8,6 +8,7 @@ import numpy as np
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.inspection.groups import Groups, by_sentence, by_text, by_value
 from transferlab.tasks.inspection.plain import as_text, key_of
+from transferlab.tasks.marked import plain
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import Source
 
@@ -38,7 +39,9 @@ def groups_of(source: Source, rows: Rows, by: str) -> Groups:
         TransferlabError: No such column, or all examples in one group.
     """
     if by in (TEXT, SENTENCE):
-        cells = [[as_text(cell) for cell in rows.rows[name][:]] for name in source.text]
+        # a sentence stays on one side, whichever of its entities are marked
+        bare = plain if source.kind == "relation" else as_text
+        cells = [[bare(cell) for cell in rows.rows[name][:]] for name in source.text]
         keys = [[key_of(cell) for cell in column] for column in cells]
         found = by_text(keys) if by == TEXT else by_sentence(cells[0], keys[0])
     else:

@@ -12,6 +12,7 @@ from transferlab.analysis.page.gather import Setting, Task
 from transferlab.analysis.page.markup import Html, details, join, note, table, tag
 from transferlab.analysis.page.overview import legend
 from transferlab.analysis.page.settings import named
+from transferlab.tasks.kinds.relation import relation_of
 from transferlab.tasks.schemes import Scheme
 
 Found = list[tuple[Setting, list[Tested]]]
@@ -37,15 +38,18 @@ def confusion(task: Task, found: Found) -> Html:
     """A matrix for each setting, all seeds together."""
     if task.known("kind") == "multilabel":
         return note("An example may have several labels, so there is no confusion of one with another.")
-    matrices = []
+    matrices, relations = [], task.known("kind") == "relation"
     for setting, seeds in found[:MOST]:
         counts: Counter[tuple[str, str]] = sum((seed.confusion for seed in seeds), Counter())
         if counts:
-            matrices.append(details(join("confusion of ", named(setting)), _matrix(counts, task.classes)))
+            drawn = _relations(counts, task.labels) if relations else _matrix(counts, task.classes)
+            matrices.append(details(join("confusion of ", named(setting)), drawn))
     if not matrices:
         return note("No confusion matrices: no test predictions of classes.")
     words = "words" if task.scheme.name == "tags" else "words by entity type"
     unit = words if task.known("kind") == "tagging" else "examples"
+    if relations:
+        unit = "examples, both directions of a relation together, those of which the direction alone is wrong apart"
     return join(
         *matrices,
         note(f"Rows are gold, columns predicted; {unit}, shaded by the share of the row.{first_ones(found)}"),
@@ -65,6 +69,27 @@ def _matrix(counts: Counter[tuple[str, str]], classes: Sequence[str]) -> Html:
         ]
         rows.append([tag("strong", gold), *cells])
     return table(["gold", *names], rows, numeric=range(1, len(names) + 1))
+
+
+def _relations(counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Html:
+    """Confusion of relations; the diagonal has the right direction, the last column the wrong one."""
+    names = list(dict.fromkeys(map(relation_of, labels)))
+    if len(names) > CLASSES:
+        return note(f"{len(names)} relations are too many for a matrix.")
+    merged: Counter[tuple[str, str]] = Counter()
+    turned: Counter[str] = Counter()
+    for (gold, guess), count in counts.items():
+        if gold != guess and relation_of(gold) == relation_of(guess):
+            turned[relation_of(gold)] += count
+        else:
+            merged[relation_of(gold), relation_of(guess)] += count
+    rows = []
+    for gold in names:
+        values = [*(merged[gold, guess] for guess in names), turned[gold]]
+        total = sum(values) or 1
+        cells = [tag("td", str(v), class_="number heat", style=f"--v:{v / total:.2f}") for v in values]
+        rows.append([tag("strong", gold), *cells])
+    return table(["gold", *names, "wrong direction"], rows, numeric=range(1, len(names) + 2))
 
 
 def long_ones(task: Task, found: Found) -> Html:

@@ -153,7 +153,7 @@ def _repeated(keys: Sequence[str], labels: Sequence[Any] | None) -> Facts:
 
 def _shared(source: Source, train: Examples) -> Facts:
     """Share of training examples with a text in common and in the largest group of these, and of phrases."""
-    together = groups.by_text(train.keys)
+    together = groups.by_text(train.shared)
     largest = float(np.bincount(together.number).max()) / len(together.number)
     found: Facts = {"shared": round(together.shared, 4), "largest": round(largest, 4)}
     if source.kind != "tagging" and len(source.text) == 1 and len(train.exact) <= MOST:

@@ -9,6 +9,7 @@ import numpy as np
 
 from transferlab.tasks.inspection.plain import as_text, key_of
 from transferlab.tasks.labels import is_empty, label_text, require_columns, stored_names
+from transferlab.tasks.marked import plain
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import OUTSIDE, Source
 
@@ -24,10 +25,13 @@ class Examples:
         labels: A label for each example, of tagged sentences all tags; None where there are none.
     """
 
-    def __init__(self, columns: Sequence[Sequence[Any]], labels: Sequence[Any] | None, tagging: bool) -> None:
+    def __init__(
+        self, columns: Sequence[Sequence[Any]], labels: Sequence[Any] | None, tagging: bool, marked: bool = False
+    ) -> None:
         self.columns = columns
         self.labels = labels
         self._tagging = tagging
+        self._marked = marked
 
     @cached_property
     def cells(self) -> list[tuple[Any, ...]]:
@@ -43,6 +47,11 @@ class Examples:
     def keys(self) -> list[list[str]]:
         """The texts of each column without case, punctuation and blanks."""
         return [[key_of(as_text(cell)) for cell in column] for column in self.columns]
+
+    @cached_property
+    def shared(self) -> list[list[str]]:
+        """What examples have in common where they are to stay together: the texts, whichever entities are marked."""
+        return [[key_of(plain(cell)) for cell in column] for column in self.columns] if self._marked else self.keys
 
     @cached_property
     def plain(self) -> list[str]:
@@ -85,7 +94,7 @@ def read_examples(source: Source, rows: Rows) -> Examples:
     require_columns(rows, source, labelled=False)
     columns = [rows.rows[name][:] for name in source.text]
     labels = _labels(source, rows)
-    return Examples(columns, labels, source.kind == "tagging")
+    return Examples(columns, labels, source.kind == "tagging", source.kind == "relation")
 
 
 def _labels(source: Source, rows: Rows) -> list[Any] | None:

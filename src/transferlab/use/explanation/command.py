@@ -14,6 +14,7 @@ from transferlab.ground.escapes import visible
 from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console, facts
 from transferlab.record import folder as run_folder
+from transferlab.tasks.kinds import KINDS
 from transferlab.use.answering import Example, Record
 from transferlab.use.explanation.explainer import Explainer, Explanation
 from transferlab.use.explanation.page import page
@@ -45,6 +46,11 @@ def run(asked: argparse.Namespace) -> None:
     folder = run_folder.find(asked.run, asked.root)
     options = {"baseline": asked.baseline, "tolerance": asked.tolerance, "orders": asked.orders, "seed": asked.seed}
     explainer = Explainer.load(folder, asked.device, asked.root, **options)
+    if KINDS[explainer.predictor.task.kind].marked:
+        raise TransferlabError(
+            f"--run: {folder.name} reads marked entities, whose words are not explained; `transferlab predict` gives "
+            "the probability of each relation."
+        )
     found: list[tuple[str, Record, list[Explanation]]] = []
     screen = console()
     for name, example in _examples(asked, explainer):

@@ -15,6 +15,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
+from transferlab.tasks.kinds import KINDS
 from transferlab.use.labelled import judge, own_test
 from transferlab.use.predictor import Predictor
 from transferlab.use.reread import data_of
@@ -68,11 +69,11 @@ def of_run(folder: Path, changes: Sequence[Perturbation], asked: argparse.Namesp
     """What all perturbations do to a run."""
     predictor = Predictor.load(folder, False, asked.device, asked.batch_size, asked.root)
     examples = own_test(predictor, data_of(folder), asked.examples)
-    tagging = predictor.task.kind == "tagging"
+    tagging = predictor.task.kind == "tagging" or KINDS[predictor.task.kind].marked
     fitting = [change for change in changes if not tagging or change.of_words is not None]
     if not fitting:
         left = ", ".join(change.name for change in changes) or "nothing"
-        raise TransferlabError(f"--change: {left} is left, which would part words and tags; use typos, say.")
+        raise TransferlabError(f"--change: {left} is left, which would move words; use typos, say.")
     plain = judge(predictor, examples, "texts as they are")
     return {
         "run": folder.name,
@@ -105,12 +106,13 @@ def show(found: Sequence[tuple[str, dict[str, Any]]]) -> None:
             table.add_row(change, *cells(row, metric))
         screen.print(table)
         if result["left_out"]:
-            screen.print(f"left out, as they part words and tags: {', '.join(result['left_out'])}", markup=False)
+            screen.print(f"left out, as they move words: {', '.join(result['left_out'])}", markup=False)
 
 
 RIGHT = {
     "classification": "difference of accuracy",
     "multilabel": "difference of all right",
+    "relation": "difference of accuracy",
     "tagging": "difference of words right",
     "regression": "difference of -|error|",
 }

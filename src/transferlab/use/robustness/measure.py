@@ -9,6 +9,8 @@ import numpy as np
 from transferlab.analysis.comparison.groups import estimate
 from transferlab.analysis.page.lengths import wilson
 from transferlab.record.predictions import Record
+from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.marked import MARK
 from transferlab.use.labelled import Judged, Labelled, judge
 from transferlab.use.predictor import Predictor
 from transferlab.use.robustness.perturbations import Perturbation
@@ -17,8 +19,15 @@ MOVED = 0.1
 """A prediction of regression counts as changed from this part of the standard deviation of all predictions."""
 
 
-def perturbed(examples: Labelled, change: Perturbation, seed: int) -> Labelled:
-    """The same examples with changed texts; each has its own random numbers, whatever the others are."""
+def perturbed(examples: Labelled, change: Perturbation, seed: int, marked: bool = False) -> Labelled:
+    """The same examples with changed texts; each has its own random numbers, whatever the others are.
+
+    Args:
+        examples: The examples.
+        change: The perturbation.
+        seed: Of its random numbers.
+        marked: Whether two entities are marked in the texts; the marks stay where they are.
+    """
     names = list(examples.columns)
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for row, cells in zip(examples.ids, zip(*examples.columns.values(), strict=True), strict=True):
@@ -26,6 +35,8 @@ def perturbed(examples: Labelled, change: Perturbation, seed: int) -> Labelled:
         if isinstance(cells[0], list):
             assert change.of_words is not None
             found: Sequence[Any] = [change.of_words(list(cells[0]), random)]
+        elif marked:
+            found = [change.around(MARK, cells[0], random)]
         else:
             found = change(cells, random)
         for name, cell, old in zip(names, found, cells, strict=True):
@@ -50,7 +61,7 @@ def measure(predictor: Predictor, examples: Labelled, plain: Judged, change: Per
         (for tagging of words, for regression of the negative absolute error); ``changed_predictions`` (``value``,
         ``low``, ``high``, ``trials``) among the changed texts, by Wilson; and for up to three of them ``shown``.
     """
-    new = perturbed(examples, change, seed)
+    new = perturbed(examples, change, seed, KINDS[predictor.task.kind].marked)
     cells, others = (list(zip(*one.columns.values(), strict=True)) for one in (examples, new))
     texts = np.array([one != other for one, other in zip(cells, others, strict=True)])
     found = judge(predictor, new, change.name) if texts.any() else plain

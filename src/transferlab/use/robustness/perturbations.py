@@ -53,10 +53,16 @@ class Perturbation(NamedTuple):
             return [self.of_text(text, random) for text in texts]
         return [self._by_words(text, random) for text in texts]
 
-    def _by_words(self, text: str, random: Random) -> str:
+    def around(self, marks: re.Pattern[str], text: str, random: Random) -> str:
+        """Changes the words of a text that stand outside of its marks."""
+        return self._by_words(text, random, [found.span() for found in marks.finditer(text)])
+
+    def _by_words(self, text: str, random: Random, kept: Sequence[tuple[int, int]] = ()) -> str:
         assert self.of_words is not None
         parts, gaps, end = [], [], 0
         for found in WORD.finditer(text):
+            if any(start <= found.start() < behind for start, behind in kept):
+                continue
             gaps.append(text[end : found.start()])
             parts.append(found.group())
             end = found.end()

@@ -14,9 +14,9 @@ from transferlab import __main__ as entry
 from transferlab.analysis.comparison import outcomes
 from transferlab.analysis.page import answers
 from transferlab.baselines import main, methods
+from transferlab.baselines.choice import METHODS
 from transferlab.baselines.kinds import KINDS as KINDS_OF_METHODS
 from transferlab.baselines.methods import (
-    METHODS,
     NBSVM,
     Majority,
     NGrams,
@@ -378,7 +378,7 @@ def test_a_wrong_key_ends_with_status_2_and_no_traceback(monkeypatch, capsys):
 def test_every_method_names_kinds_and_a_strategy():
     assert {kind for one in METHODS.values() for kind in one.kinds} == set(KINDS)
     strategies = [one(BINARY, 0).strategy for one in METHODS.values()]
-    assert strategies == ["majority", "tfidf_logreg", "nbsvm", "token_majority"]
+    assert strategies == ["majority", "tfidf_logreg", "nbsvm", "token_majority", "word_overlap", "no_answer"]
 
 
 # without torch

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from transferlab.baselines.methods import METHODS
+from transferlab.baselines.choice import METHODS
 from transferlab.cli import commands, expansion, pages
 from transferlab.cli.completion import options
 from transferlab.cli.completion.candidates import candidates

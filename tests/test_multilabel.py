@@ -8,7 +8,7 @@ import torch
 from scipy.special import expit
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-from transferlab.baselines.methods import METHODS
+from transferlab.baselines.choice import METHODS
 from transferlab.baselines.rows import Part
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.kinds import KINDS as LEARNED

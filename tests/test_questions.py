@@ -5,6 +5,7 @@ import re
 import string
 from collections import Counter
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -22,7 +23,7 @@ from transferlab.tasks import Source, TaskDataModule, TaskSpec, squad
 from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.kinds import KINDS, SUMS
 from transferlab.tasks.kinds.qa import answer_of
-from transferlab.tasks.questions import Asked, encode, in_words
+from transferlab.tasks.questions import Asked, encode, in_words, reader_of
 from transferlab.tasks.sources import read_split
 from transferlab.tasks.spans import Span, Spans, best_threshold
 from transferlab.tasks.windows import Layout, check_room, frame_of, pieces, places, tokens_of
@@ -269,7 +270,7 @@ def test_answers_come_back_from_tokens(wordpieces, text):
 
 def split_of(tokenizer, rows=ROWS, length=40, stride=10, **options):
     asked = Asked([r["question"] for r in rows], [r["context"] for r in rows], [r["answers"] for r in rows])
-    return encode(asked, tokenizer, Layout(length, stride), **options)
+    return encode(asked, reader_of(tokenizer), Layout(length, stride), **options)
 
 
 def test_labels_mark_the_answer_in_each_window(wordpieces):
@@ -565,3 +566,107 @@ def test_keys_of_other_kinds_are_refused(facts):
 def test_losses_have_a_kind():
     assert LEARNED["qa"].thresholded
     assert KINDS["qa"].usual(TASK) == ("f1", "exact_match")
+
+
+# use ----------------------------------------------------------------------------------------------------------------
+
+
+_WORDS = np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz"), (400, 4))
+LONG = " ".join("".join(letters) for letters in _WORDS)
+
+
+def run_of(module, folder):
+    """A run directory of a questions model that was trained a little."""
+    from transferlab.api.callbacks import run_callbacks
+
+    model = FullFineTuning(module.spec, module.encoder)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_progress_bar=False,
+        callbacks=run_callbacks("facts", folder),
+    )
+    trainer.fit(model, module)
+    trainer.test(model, module, ckpt_path="best", verbose=False)
+    return folder
+
+
+def predictor_of(module, tokens=None):
+    from transferlab.use.predictor import Predictor
+
+    model = FullFineTuning(module.spec, module.encoder).eval().requires_grad_(False)
+    model.thresholds.fill_(0.1)
+    return Predictor(model, module.source, module.settings)
+
+
+def test_documents_of_any_length_are_read_some_windows_at_a_time(facts, monkeypatch):
+    predictor = predictor_of(facts())
+    asked = [{"question": "Who paid?", "context": LONG}, {"question": "Who?", "context": CONTEXT}]
+    whole = predictor.predict(asked)
+    monkeypatch.setattr("transferlab.use.predictor.TOKENS", 3 * 40)
+    encoded, _ = predictor.encode({name: [one[name] for one in asked] for name in ("question", "context")})
+    assert encoded.windows.lengths.max() == 3
+    parts = predictor.predict(asked)
+    for one, other, given in zip(whole, parts, asked, strict=True):
+        assert [b["text"] for b in one["n_best"]] == [b["text"] for b in other["n_best"]]
+        assert one["margin"] == pytest.approx(other["margin"], abs=1e-4)
+        for best in one["n_best"]:
+            assert given["context"][best["start"] : best["end"]] == best["text"]
+        assert (one["prediction"] == "") == (one["margin"] > np.float32(0.1))
+
+
+def test_answers_in_files(facts):
+    from transferlab.use.prediction.outputs import Lines
+
+    module = facts()
+    answer = predictor_of(module)({"question": "Who?", "context": CONTEXT})
+    csv = Lines("csv", ("question", "context"), module.spec)
+    assert csv.header() == "question,context,prediction,start,end,score,margin,n_best\n"
+    assert csv.text({"question": "Who?", "context": "x"}, answer).startswith("Who?,x,")
+    line = json.loads(Lines("jsonl", (), module.spec).text({"id": 7}, answer))
+    assert line["id"] == 7
+    assert line["n_best"] == answer["n_best"]
+
+
+def test_baselines_of_questions(facts):
+    from transferlab.baselines.choice import METHODS, chosen_methods
+    from transferlab.baselines.rows import evaluate, read_parts
+
+    assert chosen_methods("all", "qa") == ["word_overlap", "no_answer"]
+    module = facts()
+    part = read_parts(module).tests[0]
+    none = METHODS["no_answer"](module.spec, 0)
+    decided = none.kind.decide(none.predict(part), None)
+    # half of the questions have no answer
+    assert evaluate(module.spec, decided, part.labels) == {"f1": 0.5, "exact_match": 0.5}
+    overlap = METHODS["word_overlap"](module.spec, 0)
+    row = part._replace(ids=part.ids[:1], columns=(["Who met Charles in London?"], [CONTEXT]), labels=part.labels[:1])
+    (read,) = overlap.predict(row)
+    best = read.spans.best[0]
+    # beside the words that were asked, not one of them
+    assert "Charles" not in CONTEXT[best.start : best.end]
+    found = overlap.predict(part)
+    threshold = overlap.kind.thresholds(found, part.labels)
+    values = [evaluate(module.spec, overlap.kind.decide(found, t), part.labels)["f1"] for t in (threshold, None)]
+    assert values[0] >= max(values[1], 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_an_export_gives_the_answers_of_the_run(facts, tmp_path, form):
+    from transferlab.use.export.command import export
+    from transferlab.use.exported import Exported
+    from transferlab.use.predictor import Predictor
+
+    run = run_of(facts(), tmp_path / "runs" / "facts")
+    folder = tmp_path / "exported"
+    assert all(check.passed for check in export(run, form, folder))
+    if form == "torch":
+        return
+    asked = [{"question": "Who paid?", "context": LONG}, {"question": "who is 3?", "context": CONTEXT}]
+    mine, theirs = Predictor.load(run, device="cpu").predict(asked), Exported(folder).predict(asked)
+    for one, other in zip(mine, theirs, strict=True):
+        assert [b["text"] for b in one["n_best"]] == [b["text"] for b in other["n_best"]]
+        assert (one["prediction"], one["start"], one["end"]) == (other["prediction"], other["start"], other["end"])
+        assert one["margin"] == pytest.approx(other["margin"], abs=1e-4)

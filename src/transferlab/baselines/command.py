@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from transferlab.baselines.methods import METHODS, chosen_methods
+from transferlab.baselines.choice import METHODS, chosen_methods
 from transferlab.baselines.record import run
 from transferlab.baselines.rows import read_parts
 from transferlab.config import experiments

@@ -4,12 +4,15 @@ The formulas are those of `transferlab.learning.kinds`; neither torch nor its li
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from transferlab.tasks import squad
 from transferlab.tasks.kinds.base import Array
 from transferlab.tasks.kinds.multilabel import best_thresholds
+from transferlab.tasks.kinds.qa import answer_of
+from transferlab.tasks.spans import Spans, best_threshold
 from transferlab.tasks.spec import Kind, TaskSpec
 
 SURE = 1e-4
@@ -169,12 +172,49 @@ class Tagging(Classical):
         raise NotImplementedError
 
 
+class Read(NamedTuple):
+    """A question that was read: what is known of it, and its context."""
+
+    spans: Spans
+    context: str
+
+
+class Questions(Classical):
+    """Spans of contexts: there are no logits. What is predicted is a `Read` for each question."""
+
+    thresholded = True
+
+    def constant(self, labels: Array, task: TaskSpec) -> Array:
+        """Answers have none."""
+        raise NotImplementedError
+
+    def losses(self, logits: Array, labels: Array) -> Array:
+        """Nor a loss."""
+        raise NotImplementedError
+
+    def thresholds(self, logits: Any, labels: Any) -> Array:
+        """The margin above which a question has no answer, by the best F1."""
+        found = [squad.scores(_text(one), golds)[1] for one, golds in zip(logits, labels, strict=True)]
+        none = np.array([float(not golds) for golds in labels])
+        return np.array([best_threshold(np.array([one.spans.margin for one in logits]), np.array(found), none)])
+
+    def decide(self, logits: Any, thresholds: Array | None) -> Any:
+        """What a record says of each question."""
+        threshold = np.inf if thresholds is None else float(thresholds[0])
+        return [answer_of(one.spans, one.context, threshold) for one in logits]
+
+
+def _text(one: Read) -> str:
+    return one.context[one.spans.best[0].start : one.spans.best[0].end] if one.spans.best else ""
+
+
 KINDS: dict[Kind, Classical] = {
     "classification": Classification(),
     "regression": Regression(),
     "tagging": Tagging(),
     "multilabel": Multilabel(),
     "relation": Classification(),
+    "qa": Questions(),
 }
 
 

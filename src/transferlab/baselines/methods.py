@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from transferlab.baselines.kinds import KINDS
 from transferlab.baselines.placed import placed
 from transferlab.baselines.rows import Array, Part, evaluate, padded
-from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import TaskSpec
 from transferlab.tasks.encoded import IGNORE
 from transferlab.tasks.spec import Kind
@@ -290,28 +290,3 @@ def require_two(train: Part) -> None:
         raise TransferlabError(
             f"data.train_examples: all {len(train.labels)} training examples have the same label; take more of them."
         )
-
-
-METHODS: dict[str, type[Baseline]] = {
-    "majority": Majority,
-    "tfidf": TfIdf,
-    "nbsvm": NBSVM,
-    "token_majority": TokenMajority,
-}
-
-
-def chosen_methods(method: str, kind: Kind) -> list[str]:
-    """The methods to run; ``all`` is all that fit the kind of task.
-
-    Raises:
-        TransferlabError: No such method, or it does not fit.
-    """
-    fitting = [name for name, one in METHODS.items() if kind in one.kinds]
-    if method == "all":
-        return fitting
-    if method not in METHODS:
-        known = ["all", *METHODS]
-        raise TransferlabError(f"--method: no method {method!r}{near(method, known)}; known: {', '.join(known)}.")
-    if method not in fitting:
-        raise TransferlabError(f"--method: {method} is not for {kind}; use all, {' or '.join(fitting)}.")
-    return [method]

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from transferlab.analysis.keeping import keep
-from transferlab.baselines.methods import METHODS, Baseline
+from transferlab.baselines.choice import METHODS
+from transferlab.baselines.methods import Baseline
 from transferlab.baselines.rows import Array, Part, Parts, evaluate
 from transferlab.ground.memory import peak_memory_mb
 from transferlab.ground.progress import waiting
@@ -18,6 +19,7 @@ from transferlab.record import predictions, report, setting, texts, thresholds
 from transferlab.record.environment import note_start
 from transferlab.record.record import RunRecord
 from transferlab.tasks.encoded import IGNORE
+from transferlab.tasks.kinds import KINDS as ANSWERS
 from transferlab.tasks.spec import TaskSpec
 from transferlab.tasks.task import Task
 
@@ -48,13 +50,16 @@ class BaselineRecorder(RunRecord):
         selecting = baseline.predict(parts.validation)
         if baseline.kind.thresholded and baseline.fits_thresholds:
             self.thresholds = baseline.kind.thresholds(selecting, parts.validation.labels)
-        values = evaluate(task, selecting, parts.validation.labels)
+        asked = task.kind == "qa"
+        judged = baseline.kind.decide(selecting, self.thresholds) if asked else selecting
+        values = evaluate(task, judged, parts.validation.labels)
         self.after({f"val/{name}": value for name, value in values.items()} | {"val/primary": values[task.primary]})
         validation = self._records(baseline, selecting, None, parts.validation)
         predictions.write(self.folder / "predictions" / "validation.jsonl", validation)
         if self.thresholds is not None:
-            known = thresholds.facts(task.labels, self.thresholds.tolist(), validation)
-            self.summary["thresholds"] = known
+            found = self.thresholds.tolist()
+            known = thresholds.of_questions(found, validation) if asked else None
+            self.summary["thresholds"] = known or thresholds.facts(task.labels, found, validation)
         lines = {
             name: self._test(baseline, name, baseline.predict(part), part)
             for name, part in zip(task.tests, parts.tests, strict=True)
@@ -76,6 +81,9 @@ class BaselineRecorder(RunRecord):
         self, baseline: Baseline, predicted: Array, thresholds: Array | None, part: Part
     ) -> list[predictions.Record]:
         task = baseline.task
+        if task.kind == "qa":
+            decided = baseline.kind.decide(predicted, self.thresholds)
+            return predictions.records(task, {"index": part.ids, "answers": decided, "golds": part.labels}, part.labels)
         outputs = {"index": part.ids, "word_mask": part.labels != IGNORE}
         if task.kind == "tagging":
             outputs["classes"] = predicted
@@ -95,6 +103,8 @@ class BaselineRecorder(RunRecord):
         if split == "test":
             self.summary["per_class"] = report.per_class(task, lines)
             self.summary["test"] = predictions.facts(task.kind, lines)
+            if shares := ANSWERS[task.kind].parts(lines):
+                self.summary["test"]["parts"] = shares
         return lines
 
     def fail(self, error: BaseException) -> None:

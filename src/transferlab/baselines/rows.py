@@ -24,7 +24,8 @@ class Part(NamedTuple):
     Attributes:
         ids: Row numbers in their split ``[rows]``.
         columns: One list per text column; the cells are texts, for tagging lists of words.
-        labels: Class numbers or targets ``[rows]``; for tagging class numbers ``[rows, words]``, -100 for padding.
+        labels: Class numbers or targets ``[rows]``; for tagging class numbers ``[rows, words]``, -100 for padding;
+            for questions the texts of their gold answers.
     """
 
     ids: Array
@@ -76,6 +77,10 @@ def read_part(data: Task, split: str, numbers: Array | None = None) -> Part:
     if data.spec.kind == "tagging":
         tags = np.split(labels, np.cumsum([len(words) for words in cells[0]])[:-1])
         wanted = padded([tags[number] for number in numbers], IGNORE)
+    elif data.spec.kind == "qa":
+        golds = rows[data.source.label][:]
+        wanted = np.empty(len(numbers), dtype=object)
+        wanted[:] = [[str(one["text"]) for one in golds[number]] for number in numbers]
     else:
         wanted = np.asarray(labels[numbers])
     return Part(np.asarray(numbers), tuple([cell[number] for number in numbers] for cell in cells), wanted)
@@ -110,6 +115,11 @@ def evaluate(task: TaskSpec, predicted: Array, labels: Array) -> dict[str, float
     kind = KINDS[task.kind]
     if task.kind == "regression":
         predicted, labels = predicted.astype(np.float32), labels.astype(np.float32)
+    if task.kind == "qa":
+        found, gold = [one["prediction"] for one in predicted], list(labels)
+        return {
+            name: float(np.float32(kind.sums[name](kind.counts(found, gold, name, ()).sum(0)))) for name in task.metrics
+        }
     classes = (predicted >= 0).astype(np.int64) if predicted.dtype.kind == "f" else predicted
     outputs: dict[str, Any] = {"logits": predicted, "classes": classes}
     found, gold = kind.predicted(task, outputs), kind.gold(task, labels, outputs)

@@ -27,21 +27,21 @@ def facts(labels: Sequence[str], values: Sequence[float], lines: Sequence[Record
     }
 
 
-def of_questions(values: Sequence[float], lines: Sequence[Record]) -> dict[str, dict[str, float | None]]:
+def of_questions(values: Sequence[float], lines: Sequence[Record]) -> dict[str, dict[str, float]]:
     """The margin above which a question has no answer, and how many validation questions have none.
 
     Args:
-        values: The threshold; infinite where each question gets an answer, which JSON has no number for.
+        values: The threshold; left out where it is infinite, so that each question gets an answer.
         lines: Records of the validation set, with gold answers.
     """
-    value = values[0] if math.isfinite(values[0]) else None
-    return {NO_ANSWER: {"threshold": value, "positives": sum(not line["label"] for line in lines)}}
+    known = {"threshold": round(values[0], 6)} if math.isfinite(values[0]) else {}
+    return {NO_ANSWER: known | {"positives": sum(not line["label"] for line in lines)}}
 
 
 def in_words(known: dict[str, Any]) -> str:
     """Thresholds for people, those that were not fitted named with the reason."""
     if one := known.get(NO_ANSWER):
-        if one["threshold"] is None:
+        if one.get("threshold") is None:
             return "each question gets an answer, since each validation question has one"
         return f"no answer where its margin is above {one['threshold']:.3f} ({one['positives']} without in validation)"
     fitted = [f"{name} {row['threshold']:.2f}" for name, row in known.items() if row["positives"] >= FEWEST]

@@ -51,6 +51,31 @@ class Asked(NamedTuple):
     answers: Answers | None = None
 
 
+class Reader(NamedTuple):
+    """A tokenizer, as far as questions need one; that of `transformers` or one alone.
+
+    Attributes:
+        read: Encodings of texts, with ids and offsets, without special tokens.
+        frame: What stands around a question and a context.
+        pad_id: Token id of padding.
+    """
+
+    read: Callable[[list[str]], Sequence[Any]]
+    frame: Frame
+    pad_id: int
+
+
+def reader_of(tokenizer: "PreTrainedTokenizerFast") -> Reader:
+    """A tokenizer of transformers as a reader of questions."""
+
+    def read(texts: list[str]) -> Sequence[Any]:
+        return (
+            tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False).encodings or ()
+        )
+
+    return Reader(read, frame_of(tokenizer), int(tokenizer.pad_token_id or 0))
+
+
 class Context(NamedTuple):
     """A context as tokens.
 
@@ -90,9 +115,10 @@ class Parts:
 
 def encode(
     given: Asked,
-    tokenizer: "PreTrainedTokenizerFast",
+    reader: Reader,
     layout: Layout,
     negatives: int | None = None,
+    most: int | None = None,
     place: Callable[[int], str] = lambda row: f"example {row}",
     told: Callable[[Callable[[Rows], Rows]], Callable[[Rows], Rows]] = lambda function: function,
 ) -> EncodedSplit:
@@ -100,10 +126,12 @@ def encode(
 
     Args:
         given: The questions.
-        tokenizer: The encoder's.
+        reader: The encoder's tokenizer.
         layout: How long windows are.
         negatives: Windows without an answer that each question trains on, drawn at random; a question without an answer
             keeps one at least. None: all.
+        most: Windows of a row, at most; a question with more of them becomes several rows, see the fact ``owners``.
+            None: each question is one.
         place: Names a question in messages.
         told: Shows the progress of a function of the numbers of some rows.
 
@@ -113,21 +141,26 @@ def encode(
     Raises:
         TransferlabError: A question leaves no room for its context.
     """
-    frame, parts = frame_of(tokenizer), Parts()
+    frame, parts = reader.frame, Parts()
     questions, contexts, answers = given
     unique = {text: number for number, text in enumerate(dict.fromkeys(contexts))}
 
+    owners: list[int] = []
+
     def chunk(numbers: Rows) -> Rows:
         rows = numbers["rows"]
-        asked = _ids(tokenizer, [questions[row] for row in rows])
+        asked = [one.ids for one in reader.read([questions[row] for row in rows])]
         check_room([len(ids) for ids in asked], frame, layout, lambda number: place(rows[number]))
         some = list(dict.fromkeys(contexts[row] for row in rows))
-        read = dict(zip(some, _read(tokenizer, some), strict=True))
+        encodings = zip(reader.read(some), some, strict=True)
+        read = {text: Context(one.ids, places(one.offsets, text)) for one, text in encodings}
         for row, ids in zip(rows, asked, strict=True):
             context = read[contexts[row]]
             found = pieces(ids, context.ids, frame, layout)
             gold = None if answers is None else answers[row]
-            _add(parts, found, context, frame)
+            for start in range(0, len(found), most or len(found)):
+                _add(parts, found[start : start + (most or len(found))], context, frame)
+                owners.append(row)
             if gold is not None:
                 _label(parts, found, context, contexts[row], gold, negatives, row)
         return numbers
@@ -145,7 +178,7 @@ def encode(
         labels=parts.ragged("labels"),
         words=parts.ragged("words"),
         windows=windows,
-        pad_id=int(tokenizer.pad_token_id or 0),
+        pad_id=reader.pad_id,
         fingerprint="",
         spots=parts.ragged("spots"),
         golds=None if answers is None else Ragged.of([_ends(row) for row in answers]),
@@ -153,23 +186,9 @@ def encode(
             np.frombuffer(b"".join(encoded), dtype=np.uint8),
             np.concatenate([[0], np.cumsum([len(text) for text in encoded])]).astype(np.int64),
         ),
-        contexts=np.array([unique[text] for text in contexts], dtype=np.int32),
-        facts={"questions": _facts(parts, answers, windows, contexts)},
+        contexts=np.array([unique[contexts[row]] for row in owners], dtype=np.int32),
+        facts={"questions": _facts(parts, answers, windows, contexts)} | ({} if most is None else {"owners": owners}),
     )
-
-
-def _ids(tokenizer: "PreTrainedTokenizerFast", texts: list[str]) -> list[list[int]]:
-    found: list[list[int]] = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)[
-        "input_ids"
-    ]
-    return found
-
-
-def _read(tokenizer: "PreTrainedTokenizerFast", texts: list[str]) -> list[Context]:
-    encoded = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)
-    return [
-        Context(one.ids, places(one.offsets, text)) for one, text in zip(encoded.encodings or (), texts, strict=True)
-    ]
 
 
 def _add(parts: Parts, found: list[Piece], context: Context, frame: Frame) -> None:

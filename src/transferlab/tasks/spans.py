@@ -1,9 +1,12 @@
 """From start and end logits to answers: the best spans over all windows of a context; imports no torch."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from transferlab.tasks.encoded import EncodedSplit
 
 Array = np.ndarray[Any, Any]
 LONGEST = 30
@@ -90,6 +93,40 @@ def _best(table: Array, places: Array, rows: Array, best: int) -> list[Span]:
         key = (int(places[rows[row], 0]), int(places[rows[row] + more, 1]))
         found.setdefault(key, Span(*key, score))
     return list(found.values())
+
+
+def read_spans(split: "EncodedSplit", rows: Sequence[int], logits: Array, longest: int, best: int) -> list[Spans]:
+    """The best answers of some questions, from the logits of whole windows.
+
+    Args:
+        split: The questions.
+        rows: Their numbers.
+        logits: Of every token of their windows, padded, ``[windows, length, 2]``.
+        longest: Tokens of an answer, at most.
+        best: Answers to keep.
+    """
+    assert split.words is not None
+    assert split.windows is not None
+    assert split.spots is not None
+    words, spots, windows, counts, begin = [], [], [], [], 0
+    for row in rows:
+        lengths, own = split.windows.row(row), split.words.row(row)
+        window = np.searchsorted(np.cumsum(lengths), own, side="right")
+        words.append(logits[begin + window, own - (np.cumsum(lengths) - lengths)[window]])
+        spots.append(split.spots.row(row).reshape(-1, 2))
+        windows.append(window)
+        counts.append(len(own))
+        begin += len(lengths)
+    flat, places, numbers = (np.concatenate(parts) for parts in (words, spots, windows))
+    return best_spans(flat, places, numbers, counts, longest, best)
+
+
+def merged(parts: Sequence[Spans], best: int = BEST) -> Spans:
+    """What is known of a question of which some windows were read at a time."""
+    found: dict[tuple[int, int], Span] = {}
+    for span in sorted((span for part in parts for span in part.best), key=lambda span: -span.score):
+        found.setdefault((span.start, span.end), span)
+    return Spans(list(found.values())[:best], min(part.null for part in parts))
 
 
 def best_threshold(margins: Array, scores: Array, none: Array) -> float:

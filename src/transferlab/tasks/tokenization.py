@@ -190,9 +190,10 @@ def _encode_questions(
     asked, context = (rows.rows[name][:] for name in source.text)
     encoded = questions.encode(
         questions.Asked(asked, context, rows.rows[source.label][:] if labelled else None),
-        tokenizer,
+        questions.reader_of(tokenizer),
         Layout(settings.max_length, settings.stride),
         settings.negative_windows,
+        None,
         rows.place,
         lambda function: told(function, "tokenising", len(rows.rows)),
     )
@@ -211,7 +212,11 @@ def _encode_questions(
 
 
 def encode_texts(
-    columns: Columns, source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
+    columns: Columns,
+    source: Source,
+    tokenizer: "PreTrainedTokenizerFast",
+    settings: Settings,
+    most: int | None = None,
 ) -> EncodedSplit:
     """Tokenises a few rows without labels, in memory.
 
@@ -220,6 +225,7 @@ def encode_texts(
         source: Which columns are read.
         tokenizer: The encoder's.
         settings: How texts become tokens.
+        most: For questions, windows of a row, at most; see `transferlab.tasks.questions.encode`.
 
     Raises:
         TransferlabError: A truncation that a task cannot have.
@@ -227,7 +233,7 @@ def encode_texts(
     if source.kind == "qa":
         layout = Layout(settings.max_length, settings.stride)
         asked = questions.Asked(*(columns[name] for name in source.text))
-        return questions.encode(asked, tokenizer, layout)
+        return questions.encode(asked, questions.reader_of(tokenizer), layout, most=most)
     lists = _encoder_of(source, tokenizer, settings)(columns)
     if "ranges" in lists:
         refuse_unfit(lists["ids"], settings.max_length)

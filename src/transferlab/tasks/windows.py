@@ -1,6 +1,6 @@
 """A question with the windows of its context as tokens, which of them may end an answer, and where they stand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,16 @@ class Frame(NamedTuple):
     def special(self) -> int:
         """Special tokens of a window."""
         return len(self.before) + len(self.between) + len(self.after)
+
+
+def frame_from(known: Mapping[str, Any]) -> Frame:
+    """A frame that was written as JSON."""
+    types = known["types"]
+    if types is not None:
+        one, asked, two, read, three = types
+        types = (tuple(one), asked, tuple(two), read, tuple(three))
+    before, between, after = (tuple(known[name]) for name in ("before", "between", "after"))
+    return Frame(before, between, after, types, known["null"])
 
 
 class Piece(NamedTuple):

@@ -8,8 +8,10 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.kinds.qa import answer_of
 from transferlab.tasks.marked import parse
 from transferlab.tasks.reading.relations import has_spans, of_cells
+from transferlab.tasks.spans import BEST, Spans, merged
 from transferlab.tasks.spec import TaskSpec
 from transferlab.use.prediction import words as of_words
 from transferlab.use.prediction.words import Words, entities
@@ -35,6 +37,8 @@ class Answering(ABC, Generic[Encoded]):
         self.task = task
         self.text = tuple(text)
         self.batch_size = batch_size
+        self.n_best = BEST
+        """Answers to a question that are kept."""
 
     @abstractmethod
     def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[Encoded, "np.ndarray[Any, Any]"]:
@@ -67,6 +71,8 @@ class Answering(ABC, Generic[Encoded]):
         """
         if not examples:
             return []
+        if self.task.kind == "qa":
+            return self._answered([self._cells(number, example) for number, example in enumerate(examples)])
         cells = [self._cells(number, example) for number, example in enumerate(examples)]
         columns: dict[str, list[Any]] = {name: [row[at] for row in cells] for at, name in enumerate(self.text)}
         split: list[Words] = []
@@ -81,6 +87,30 @@ class Answering(ABC, Generic[Encoded]):
         if split:
             answers = [self._tagged(words, answer) for words, answer in zip(split, answers, strict=True)]
         return answers
+
+    def _answered(self, cells: Sequence[tuple[Any, ...]]) -> list[Record]:
+        """Answers to questions; a context of any length is read some windows at a time."""
+        columns = dict(zip(self.text, zip(*cells, strict=True), strict=True))
+        encoded, lengths = self.encode(columns)
+        owners, found = self.owners(encoded), [list[Spans]() for _ in cells]
+        for rows in self.batches(lengths):
+            for row, spans in zip(rows, self.spans(encoded, rows), strict=True):
+                found[owners[row]].append(spans)
+        threshold = self.threshold
+        return [answer_of(merged(s, self.n_best), cell[1], threshold) for s, cell in zip(found, cells, strict=True)]
+
+    @property
+    def threshold(self) -> float:
+        """The margin above which a question has no answer."""
+        raise NotImplementedError
+
+    def owners(self, encoded: Encoded) -> Sequence[int]:
+        """The question that each row belongs to."""
+        raise NotImplementedError
+
+    def spans(self, encoded: Encoded, rows: list[int]) -> list[Spans]:
+        """The best answers in the windows of some rows."""
+        raise NotImplementedError
 
     def _cells(self, number: int, example: Example) -> tuple[Any, ...]:
         if isinstance(example, Mapping) and KINDS[self.task.kind].marked and has_spans(example):

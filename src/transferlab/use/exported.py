@@ -8,10 +8,14 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.decoding import constrained_decode
+from transferlab.tasks.encoded import EncodedSplit
 from transferlab.tasks.pairs import encode_pairs, form_of, refuse_unfit
 from transferlab.tasks.parts import Truncation, Windows, split_body, word_positions
+from transferlab.tasks.questions import Asked, Reader, encode
+from transferlab.tasks.spans import Spans, read_spans
 from transferlab.tasks.spec import written_tags
-from transferlab.use.answering import Answering, Record
+from transferlab.tasks.windows import Layout, frame_from
+from transferlab.use.answering import TOKENS, Answering, Record
 from transferlab.use.export import facts as facts_of
 from transferlab.use.export.facts import Facts
 
@@ -26,12 +30,14 @@ class Texts(NamedTuple):
         types: Segment numbers beside the ids.
         words: For tagging, the position of the first piece of each word, -1 where it was cut.
         ranges: For relations, the ranges of tokens that are read, flat.
+        split: For questions, what answers are read from.
     """
 
     ids: list[list[list[int]]]
     types: list[list[int]]
     words: list[list[int]]
     ranges: Sequence[list[int]] = ()
+    split: EncodedSplit | None = None
 
 
 class Exported(Answering[Texts]):
@@ -65,6 +71,7 @@ class Exported(Answering[Texts]):
             raise TransferlabError(f"{folder} was exported as {self.facts.format}; this needs --format onnx.")
         facts_of.check(folder, MODEL, "tokenizer.json")
         super().__init__(self.facts.task, self.facts.text, 1 if self.facts.alone else batch_size)
+        self.n_best = (self.facts.questions or {}).get("n_best", self.n_best)
         self.temperature = self.facts.temperature if calibrated else None
         if calibrated and self.temperature is None:
             raise TransferlabError(f"--calibrated: {folder} has no temperature that is to be trusted.")
@@ -88,7 +95,9 @@ class Exported(Answering[Texts]):
     def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[Texts, "np.ndarray[Any, Any]"]:
         """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
         facts = self.facts
-        if facts.pairs is not None:
+        if facts.questions is not None:
+            found = self._asked(facts.questions, columns)
+        elif facts.pairs is not None:
             marked = encode_pairs(columns[self.text[0]], self._whole, form_of(facts.pairs))
             refuse_unfit(marked["ids"], facts.max_length)
             found = Texts([[ids] for ids in marked["ids"]], [], [], marked["ranges"])
@@ -107,6 +116,40 @@ class Exported(Answering[Texts]):
             words = [word_positions(one.word_ids, len(row), facts.last_pieces) for one, row in pairs]
             found = Texts([[one.ids] for one in encoded], [one.type_ids for one in encoded], words)
         return found, np.array([sum(map(len, sequences)) for sequences in found.ids])
+
+    def _asked(self, facts: dict[str, Any], columns: Mapping[str, Sequence[Any]]) -> Texts:
+        """Questions with the windows of their contexts."""
+        reader = Reader(self._whole, frame_from(facts["frame"]), self.facts.pad_id)
+        layout = Layout(self.facts.max_length, facts["stride"])
+        most = max(1, TOKENS // self.facts.max_length)
+        split = encode(Asked(*(columns[name] for name in self.text)), reader, layout, most=most)
+        assert split.windows is not None
+        rows = range(len(split))
+        ids = [
+            [part.tolist() for part in np.split(split.ids.row(row), np.cumsum(split.windows.row(row))[:-1])]
+            for row in rows
+        ]
+        types = [] if split.types is None else [split.types.row(row).tolist() for row in rows]
+        return Texts(ids, types, [], split=split)
+
+    @property
+    def threshold(self) -> float:
+        """The margin above which a question has no answer."""
+        value = (self.facts.questions or {})["threshold"]
+        return float("inf") if value is None else float(value)
+
+    def owners(self, encoded: Texts) -> Sequence[int]:
+        """The question that each row belongs to."""
+        assert encoded.split is not None
+        found: Sequence[int] = encoded.split.facts["owners"]
+        return found
+
+    def spans(self, encoded: Texts, rows: list[int]) -> list[Spans]:
+        """The best answers in the windows of some rows."""
+        split, facts, logits = encoded.split, self.facts.questions, self.logits(encoded, rows)
+        assert split is not None
+        assert facts is not None
+        return read_spans(split, rows, logits, facts["longest"], facts["n_best"])
 
     def _whole(self, texts: list[str]) -> Any:
         return self._tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -165,8 +208,8 @@ class Exported(Answering[Texts]):
             mask[number, : len(sequence)] = 1
         feed: dict[str, np.ndarray[Any, Any]] = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in self.facts.inputs:
-            for number, row in enumerate(rows):
-                types[number, : len(encoded.types[row])] = encoded.types[row]
+            flat = [number for row in rows for number in encoded.types[row]]
+            types[mask > 0] = flat
             feed["token_type_ids"] = types
         if "words" in self.facts.inputs:
             widest = max(len(encoded.words[row]) for row in rows)

@@ -20,10 +20,11 @@ from transferlab.strategies import Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.spans import BEST, Spans
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
 from transferlab.tasks.tokenization import Settings, encode_texts, with_entities, with_windows
-from transferlab.use.answering import Answering
+from transferlab.use.answering import TOKENS, Answering
 from transferlab.use.reread import arguments_of
 
 
@@ -50,6 +51,7 @@ class Predictor(Answering[EncodedSplit]):
     ) -> None:
         super().__init__(model.task, source.text, batch_size)
         self.model = model
+        self.n_best = model.head_config.n_best or BEST
         self.source = source
         self.settings = settings
         self.temperature = temperature
@@ -93,7 +95,9 @@ class Predictor(Answering[EncodedSplit]):
         """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
         source = replace(self.source, text=self.text)
         lists = {name: list(cells) for name, cells in columns.items()}
-        encoded = encode_texts(lists, source, self.tokenizer, self.settings)
+        # the windows of a question are read together up to so many
+        most = max(1, TOKENS // self.settings.max_length) if self.task.kind == "qa" else None
+        encoded = encode_texts(lists, source, self.tokenizer, self.settings, most)
         return encoded, encoded.ids.lengths
 
     @torch.inference_mode()
@@ -103,6 +107,23 @@ class Predictor(Answering[EncodedSplit]):
         if self.temperature is not None:
             outputs["logits"] = outputs["logits"] / self.temperature
         return predictions.records(self.task, outputs, None)
+
+    @property
+    def threshold(self) -> float:
+        """The margin above which a question has no answer."""
+        assert self.model.thresholds is not None
+        return float(self.model.thresholds[0])
+
+    def owners(self, encoded: EncodedSplit) -> Sequence[int]:
+        """The question that each row belongs to."""
+        found: Sequence[int] = encoded.facts["owners"]
+        return found
+
+    @torch.inference_mode()
+    def spans(self, encoded: EncodedSplit, rows: list[int]) -> list[Spans]:
+        """The best answers in the windows of some rows."""
+        outputs: dict[str, Any] = self.model.predict_step(encoded.collate(rows).to(self.model.device), 0)
+        return list(outputs["spans"])
 
 
 def _reading(run: Path) -> tuple[Source, Settings]:

@@ -15,7 +15,9 @@ from transferlab.record import folder as run_folder
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.decoding import constrained_decode
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.spans import LONGEST
 from transferlab.tasks.tokenization import encode_texts, pair_form, special_affixes
+from transferlab.tasks.windows import frame_of
 from transferlab.tasks.words import word_prefix
 from transferlab.use.export import facts as facts_of
 from transferlab.use.export import parity
@@ -68,6 +70,11 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
             f"--format {form}: {run} reads the vectors of marked entities, which no class of transformers does; use "
             "--format onnx or torch."
         )
+    if predictor.task.kind == "qa" and form not in ("onnx", "torch"):
+        raise TransferlabError(
+            f"--format {form}: its classes do not choose among the windows of a context as {run} does; use "
+            "--format onnx or torch."
+        )
     encoded, pieces = _samples(predictor)
     reads = form_of(model, encoded.collate([0, 1]))
     fresh = folder.with_name(f"{folder.name}.part")
@@ -102,6 +109,9 @@ def _samples(predictor: Predictor) -> tuple[EncodedSplit, list[list[str]]]:
     split: list[list[str]] = []
     if KINDS[predictor.task.kind].marked:
         columns[predictor.text[0]] = [parity.marked(text) for text in columns[predictor.text[0]]]
+    if predictor.task.kind == "qa":
+        # a question leaves room for its context
+        columns[predictor.text[0]] = [text[:12].strip() for text in columns[predictor.text[0]]]
     if predictor.task.kind == "tagging":
         name = predictor.text[0]
         split = [words.of_text(text).words for text in columns[name]]
@@ -118,6 +128,11 @@ def _decide(predictor: Predictor, pieces: list[list[str]]) -> Any:
                 parted = predictor.task.spelling.name != "IO"
                 return [constrained_decode(scores, predictor.task.labels, parted) for scores in logits]
             return list(map(list, logits.argmax(-1)))
+        if predictor.task.kind == "qa":
+            mask = given["attention_mask"]
+            # a row without tokens has no answer
+            hidden = np.where(mask[mask.any(1)][..., None] > 0, logits, -np.inf)
+            return [tuple(row) for row in hidden.argmax(1).tolist()]
         if predictor.task.kind == "regression":
             return [round(float(value), 2) for value in logits]
         if predictor.task.kind == "multilabel":
@@ -134,7 +149,8 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
     summary = run_folder.read_summary(run)
     encoder = model.encoder_config
     tagging = predictor.task.kind == "tagging"
-    thresholds = None if model.thresholds is None else tuple(model.thresholds.tolist())
+    asked = predictor.task.kind == "qa"
+    thresholds = None if model.thresholds is None or asked else tuple(model.thresholds.tolist())
     return Facts(
         format=form,
         task=predictor.task,
@@ -162,7 +178,21 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
         pairs=pair_form(tokenizer, settings)._asdict() if settings.markers else None,
         labelled={key: getattr(predictor.source, key) for key in ("label", "label_delimiter", "label_columns")},
         last_pieces=settings.last_pieces,
+        questions=_of_questions(predictor) if asked else None,
     )
+
+
+def _of_questions(predictor: Predictor) -> dict[str, Any]:
+    """How questions are read and answered."""
+    head, threshold = predictor.model.head_config, predictor.threshold
+    return {
+        "frame": frame_of(predictor.tokenizer)._asdict(),
+        "stride": predictor.settings.stride,
+        "longest": head.longest or LONGEST,
+        "n_best": predictor.n_best,
+        # JSON has no number for an infinite one
+        "threshold": threshold if np.isfinite(threshold) else None,
+    }
 
 
 def _temperature(run: Path, predictor: Predictor) -> float | None:

@@ -42,6 +42,8 @@ class Facts(NamedTuple):
         quantised: ``int8-dynamic``, ``int8-static`` or ``fp16``; empty for weights in float32.
         pairs: For relations, how a text with two entities becomes tokens, see `transferlab.tasks.pairs.Form`.
         batching: `ANY`, or `ALONE` where an answer depends on the other texts of its batch.
+        questions: For questions, how they are read and answered: ``frame``, ``stride``, ``longest``, ``n_best``,
+            ``threshold``.
         last_pieces: Whether the last piece of a word stands for it, and not the first.
     """
 
@@ -67,6 +69,7 @@ class Facts(NamedTuple):
     batching: str = ANY
     last_pieces: bool = False
     pairs: dict[str, Any] | None = None
+    questions: dict[str, Any] | None = None
 
     @property
     def alone(self) -> bool:

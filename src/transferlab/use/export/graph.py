@@ -20,6 +20,7 @@ class Form(NamedTuple):
         windows: Several rows for a text, and how much each counts.
         ranges: Ranges of tokens whose means are read.
         apart: Two rows for an example, one for each text.
+        answers: Two logits of each token, 0 where the mask is.
     """
 
     pairs: bool = False
@@ -27,6 +28,7 @@ class Form(NamedTuple):
     windows: bool = False
     ranges: bool = False
     apart: bool = False
+    answers: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -76,11 +78,15 @@ class Graph(nn.Module):
                 two texts of each example, ``[examples, 2]``.
 
         Returns:
-            ``[texts, classes]``, for regression ``[texts]``, for tagging ``[rows, words, classes]``.
+            ``[texts, classes]``, for regression ``[texts]``, for tagging ``[rows, words, classes]``, for
+            questions ``[rows, length, 2]``.
         """
         given = dict(zip(self.form.inputs, inputs, strict=True))
         words, share, ranges, texts = (given.pop(name, None) for name in ("words", "share", "ranges", "texts"))
         tokens = self.encoder(**given)
+        if self.form.answers:
+            logits: Tensor = self.head(tokens)
+            return logits * given["attention_mask"].unsqueeze(-1)
         if ranges is not None:
             return self.head(range_means(tokens, ranges))  # type: ignore[no-any-return]
         if words is not None:
@@ -133,5 +139,6 @@ def inputs_of(batch: Batch, form: Form) -> tuple[Tensor, ...]:
 def form_of(model: Strategy, batch: Batch) -> Form:
     """The form of a run, read off a batch of its own."""
     tagging, ranges, apart = model.task.kind == "tagging", batch.ranges is not None, model.task.apart
-    windows = batch.documents is not None and not apart
-    return Form(batch.token_type_ids is not None, tagging, windows, ranges, apart)
+    answers = batch.passages is not None
+    windows = batch.documents is not None and not (apart or answers)
+    return Form(batch.token_type_ids is not None, tagging, windows, ranges, apart, answers)

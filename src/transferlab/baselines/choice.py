@@ -1,0 +1,32 @@
+"""The classical methods by name."""
+
+from transferlab.baselines.answers import AlwaysNone, WordOverlap
+from transferlab.baselines.methods import NBSVM, Baseline, Majority, TfIdf, TokenMajority
+from transferlab.ground.errors import TransferlabError, near
+from transferlab.tasks.spec import Kind
+
+METHODS: dict[str, type[Baseline]] = {
+    "majority": Majority,
+    "tfidf": TfIdf,
+    "nbsvm": NBSVM,
+    "token_majority": TokenMajority,
+    "word_overlap": WordOverlap,
+    "no_answer": AlwaysNone,
+}
+
+
+def chosen_methods(method: str, kind: Kind) -> list[str]:
+    """The methods to run; ``all`` is all that fit the kind of task.
+
+    Raises:
+        TransferlabError: No such method, or it does not fit.
+    """
+    fitting = [name for name, one in METHODS.items() if kind in one.kinds]
+    if method == "all":
+        return fitting
+    if method not in METHODS:
+        known = ["all", *METHODS]
+        raise TransferlabError(f"--method: no method {method!r}{near(method, known)}; known: {', '.join(known)}.")
+    if method not in fitting:
+        raise TransferlabError(f"--method: {method} is not for {kind}; use all, {' or '.join(fitting)}.")
+    return [method]

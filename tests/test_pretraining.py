@@ -47,7 +47,7 @@ def write(path: Path, documents: int = 120) -> str:
 
 
 def data_of(tmp_path: Path, new: NewEncoder = TINY, **given: Any) -> PretrainingData:
-    settings: dict[str, Any] = {"holdout": 0.1, "max_length": 24, "batch_size": 8} | given
+    settings: dict[str, Any] = {"held_out": 0.1, "max_length": 24, "batch_size": 8} | given
     start = Start(new=new, dropout=0.0)
     return PretrainingData(Text(files=(write(tmp_path / "text.txt"),)), start, **settings)
 
@@ -191,12 +191,12 @@ def test_test_texts_are_found_by_content() -> None:
 def test_test_texts_are_left_out_by_default(tmp_path: Path) -> None:
     with_test = Text(task="demo_sentences", splits=("train", "test"))
     start = Start(new=TINY)
-    data = PretrainingData(with_test, start, holdout=0.2, max_length=24)
+    data = PretrainingData(with_test, start, held_out=0.2, max_length=24)
     count = sum(data.facts["left_out"].values())
     # the same sentence may stand in training and test
     assert count >= 200
     assert data.facts["documents"] == data.facts["train_documents"] + data.facts["held_documents"] + count
-    unfiltered = PretrainingData(with_test, start, holdout=0.2, max_length=24, without=())
+    unfiltered = PretrainingData(with_test, start, held_out=0.2, max_length=24, without=())
     assert unfiltered.facts["left_out"] == {}
 
 

@@ -13,7 +13,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from transferlab.cli import blame, endings
 from transferlab.cli.bounds import check_interval
 from transferlab.cli.keys.catalog import Catalog
-from transferlab.cli.keys.check import Checker
 from transferlab.cli.keys.collect import PUBLIC, collect
 from transferlab.cli.train import TransferCLI
 from transferlab.config.places import find_run
@@ -75,8 +74,7 @@ class PretrainCLI(TransferCLI):
         parser.link_arguments("data.tokens", "model.init_args.tokens", apply_on="instantiate")
 
     def check_line(self, given: list[str]) -> None:
-        """Checks keys before the parser does."""
-        Checker(self.catalog(), given[0]).line(given[1:])
+        """Leaves keys to the parser; to collect all of them takes seconds, which only a message about one needs."""
 
     def catalog(self) -> Catalog:
         """All keys of ``pretrain``."""

@@ -89,19 +89,19 @@ class Corpus:
     facts: dict[str, Any]
 
 
-def marks(text: Text, without: Sequence[str], holdout: float) -> Path:
+def marks(text: Text, without: Sequence[str], held_out: float) -> Path:
     """The folder that says of each document what becomes of it, ``marks.npy``, with the counts in ``facts.json``.
 
     Args:
         text: The documents.
         without: Tasks whose test texts are left out.
-        holdout: Share of documents that is held out; those with the same words stay together.
+        held_out: Share of documents that is held out; those with the same words stay together.
     """
-    name = name_of("marks", VERSION, text.identity, leakage.identities(without), holdout)
-    return written(name, lambda folder: _mark(text, without, holdout, folder))
+    name = name_of("marks", VERSION, text.identity, leakage.identities(without), held_out)
+    return written(name, lambda folder: _mark(text, without, held_out, folder))
 
 
-def _mark(text: Text, without: Sequence[str], holdout: float, folder: Path) -> None:
+def _mark(text: Text, without: Sequence[str], held_out: float, folder: Path) -> None:
     tests = leakage.TestTexts(without)
     left = dict.fromkeys(tests.names, 0)
     found = bytearray()
@@ -111,7 +111,7 @@ def _mark(text: Text, without: Sequence[str], holdout: float, folder: Path) -> N
             left[tests.names[number]] += 1
             found.append(LEFT)
         else:
-            held = int.from_bytes(leakage.key_of(words), "big") < holdout * 2**64
+            held = int.from_bytes(leakage.key_of(words), "big") < held_out * 2**64
             found.append(HELD if held else TRAIN)
     np.save(folder / "marks.npy", np.frombuffer(bytes(found), dtype=np.uint8))
     facts = {"documents": len(found), "left_out": left, "test_texts": len(tests)}
@@ -166,7 +166,7 @@ def _tokenise(text: Text, tokenizer: "PreTrainedTokenizerFast", marks: Path, fol
         raise TransferlabError("data.text: no document is left to train on.")
     if not facts["held_tokens"]:
         raise TransferlabError(
-            f"data.holdout: of {known['documents']} documents none was held out; raise it, or give more text "
+            f"data.held_out: of {known['documents']} documents none was held out; raise it, or give more text "
             "(data.text.documents says what a document is)."
         )
     np.save(folder / "counts.npy", counts)

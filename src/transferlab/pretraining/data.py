@@ -28,7 +28,7 @@ class PretrainingData(Remembered, L.LightningDataModule):
         encoder: Whose tokenizer reads them; linked from the top-level key.
         without: Tasks whose test texts are left out, found by content; null: the task whose splits are read, none for
             other text.
-        holdout: Share of documents that are held out to measure perplexity on.
+        held_out: Share of documents that are held out to measure perplexity on.
         held_rows: Rows of these that are measured on, at most, spread evenly.
         max_length: Tokens of a row, special ones included. A longer document fills several rows; nothing is cut off.
         batch_size: Rows per batch and process. Those of an optimizer step are of like length.
@@ -47,7 +47,7 @@ class PretrainingData(Remembered, L.LightningDataModule):
         text: Text,
         encoder: Start = Start(),  # noqa: B008  frozen
         without: tuple[str, ...] | None = None,
-        holdout: float = 0.02,
+        held_out: float = 0.02,
         held_rows: int = 2000,
         max_length: int = 128,
         batch_size: int = 32,
@@ -58,11 +58,11 @@ class PretrainingData(Remembered, L.LightningDataModule):
     ) -> None:
         L.LightningDataModule.__init__(self)
         at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size, data__held_rows=held_rows)
-        if not 0 < holdout < 1:
-            raise TransferlabError(f"data.holdout: {holdout} is not between 0 and 1.")
+        if not 0 < held_out < 1:
+            raise TransferlabError(f"data.held_out: {held_out} is not between 0 and 1.")
         self.text, self.start, self.seed = text, encoder, int(seed)
         self.without = tuple(filter(None, (text.task,))) if without is None else without
-        self.holdout, self.held_rows, self.max_length = holdout, held_rows, max_length
+        self.held_out, self.held_rows, self.max_length = held_out, held_rows, max_length
         self.batch_size, self.eval_batch_size, self.packed = batch_size, eval_batch_size, packed
         self.num_workers = num_workers
         self.reading = Reading()
@@ -72,7 +72,7 @@ class PretrainingData(Remembered, L.LightningDataModule):
     @functools.cached_property
     def marks(self) -> Path:
         """Says of each document what becomes of it."""
-        return corpus.marks(self.text, self.without, self.holdout)
+        return corpus.marks(self.text, self.without, self.held_out)
 
     @functools.cached_property
     def tokens(self) -> Tokens:

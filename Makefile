@@ -163,6 +163,13 @@ baseline: ## Compare | methods without an encoder on the same examples
 	$(RUNNER) baseline --experiment '$(call given,NAME)' $(choices) \
 		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
+rank-encoders: ## Compare | which encoder suits a task, without fine-tuning
+#: TASK=sst2 [ENCODERS='minilm_l6 mlm_imdb']
+	$(call need,TASK,sst2)
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) rank-encoders --task '$(call given,TASK)' \
+		$(if $(call given,ENCODERS),--encoders $(call given,ENCODERS)) $(call given,ARGS)
+
 sweep: ## Train | a grid of runs; finished ones are left alone
 #: SWEEP=sst2 (configs/sweep/) [DRY=1] [JOBS=2] [LAUNCHER=slurm]
 	$(call need,SWEEP,sst2)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import build_bert
 from scipy import stats
 from sklearn.linear_model import RidgeCV
 
@@ -234,3 +235,58 @@ def test_a_probe_that_gives_one_answer_says_so_and_has_no_interval(capsys):
 def test_a_task_of_several_labels_is_no_probe(tiny_encoder):
     with pytest.raises(TransferlabError, match="--probe: demo_topics has several labels an example"):
         measure.open_task("demo_topics", tiny_encoder)
+
+
+def test_perplexity_of_hidden_words_is_that_of_the_masked_language_model(tmp_path, data):
+    """The same masks before and after; by the loss of transformers itself over the same hidden tokens."""
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    from transferlab.encoders import EncoderConfig
+    from transferlab.pretraining.rows import Reading, Rows
+    from transferlab.use.forgetting.perplexity import part_of, perplexity
+
+    encoder = EncoderConfig(str(build_bert(tmp_path / "masked", model="BertForMaskedLM")))
+    module = data(encoder=encoder)
+    model = FullFineTuning(module.spec, encoder).eval()
+    texts = ["the good film was a bad one", "a good one", "the film"] * 5
+    same = perplexity(encoder, model.encoder.backbone, texts)
+    assert same.original == pytest.approx(same.tuned)
+    tokenizer = AutoTokenizer.from_pretrained(encoder.name)
+    rows, whole = Rows(part_of(texts, tokenizer), tokenizer, Reading(), 126, None), 0.0
+    reference = AutoModelForMaskedLM.from_pretrained(encoder.name).eval()
+    for number in range(len(texts)):
+        row = rows(0, number)
+        labels = torch.full((1, len(row.ids)), -100)
+        labels[0, row.places] = torch.from_numpy(row.labels)
+        ids, types = torch.from_numpy(row.ids)[None], torch.from_numpy(row.types)[None]
+        with torch.no_grad():
+            whole += float(reference(ids, token_type_ids=types, labels=labels).loss) * len(row.places)
+    assert same.original == pytest.approx(np.exp(whole / same.hidden), rel=1e-4)
+    changed = perplexity(encoder, moved(model).encoder.backbone, texts)
+    assert changed.original == pytest.approx(same.original)
+    assert abs(changed.tuned - changed.original) > 1e-3
+    # no head was pretrained for it
+    assert perplexity(EncoderConfig(str(build_bert(tmp_path / "bare"))), model.encoder.backbone, texts) is None
+
+
+def test_the_encoder_of_a_run_starts_another_one(run, data, tiny_encoder, tmp_path):
+    from transferlab.cli.intermediate import leave_encoder
+    from transferlab.encoders import EncoderConfig, build_encoder
+    from transferlab.encoders.lineage import lineage_of
+
+    tuned = moved(ParameterEfficient(data().spec, tiny_encoder, LoRA(r=2)))
+    folder = run(tuned, "lora_demo")
+    leave_encoder(folder)
+    config = EncoderConfig(str(folder), from_run=str(folder))
+    assert config.label == "lora_demo"
+    left = build_encoder(config).eval()
+    ids = torch.randint(5, 20, (2, 7))
+    with torch.no_grad():
+        expected, found = (each(ids, torch.ones_like(ids)) for each in (tuned.encoder, left))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert lineage_of(config)["from"]["name"] == tiny_encoder.label
+    written = (folder / "encoder" / "model.safetensors").stat().st_mtime_ns
+    leave_encoder(folder)
+    assert (folder / "encoder" / "model.safetensors").stat().st_mtime_ns == written
+    with pytest.raises(TransferlabError, match="no checkpoint"):
+        leave_encoder(tmp_path / "runs")

@@ -155,7 +155,7 @@ def test_chinese_and_byte_level_words_are_hidden_apart(tmp_path: Path) -> None:
     texts = ["the cat sat on the mat. 我们喜欢看电影"] * 20
     for kind in ("bpe", "wordpiece", "byte_bpe"):
         tokenizer = own_tokenizer.train(texts, kind, 200, True, True)  # type: ignore[arg-type]
-        (_, flags), *_ = corpus._tokens(texts[:1], tokenizer)
+        (_, flags), *_ = corpus.tokens_of(texts[:1], tokenizer)
         words = int((flags & WORD > 0).sum())
         # byte-level BPE keeps a run of Chinese letters together, as its splitting into words does
         assert words >= 8, (kind, words)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from transferlab.config import experiments, trees
 from transferlab.config.places import find_run
 from transferlab.config.renamed import as_meant
@@ -53,6 +55,14 @@ def encoder(settings: Any, folder: Path) -> None:
     path, config = folder / "config.yaml", settings.encoder
     saved = trees.read_yaml(path).get("encoder") or {} if path.is_file() else None
     run = find_run(config.name, Path(settings.run.root))
+    if config.from_run:
+        from transferlab.cli.intermediate import leave_encoder
+
+        run = run_folder.find(config.from_run, Path(settings.run.root))
+        # the processes of a job come at the same time; whoever is second finds it there
+        with FileLock(run / ".encoder.lock"):
+            leave_encoder(run)
+        config.from_run, config.revision = str(run), None
     if run and (run / ENCODER / "config.json").is_file():
         config.name = str(run)
     if config.layers == "mix" and config.mix_lr is None:

@@ -144,6 +144,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     COMPARE: (
         Command(
+            "rank-encoders",
+            "--task TASK",
+            "which encoder suits a task, untuned",
+            "transferlab.use.ranking.options:main",
+            loads=True,
+        ),
+        Command(
             "compare",
             "[RUNS]",
             "table of all settings with significance tests",

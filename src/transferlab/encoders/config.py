@@ -22,6 +22,7 @@ class EncoderConfig:
     Attributes:
         name: Name on the Hub, a local folder, or a run of ``transferlab pretrain``: its directory, experiment or ID.
             Also names the tokenizer.
+        from_run: A finished run of another task, whose tuned encoder is taken under a fresh head; `name` is filled in.
         revision: Commit on the Hub; pin it, `main` moves.
         architecture: ``pretrained`` weights; ``random``: the same architecture without them; ``bilstm``: a
             bidirectional LSTM over word embeddings that start at random, with the tokenizer of `name`.
@@ -65,6 +66,7 @@ class EncoderConfig:
     activation_checkpointing: bool | None = None
     load_in_4bit: bool | None = None
     compile: bool = False
+    from_run: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:

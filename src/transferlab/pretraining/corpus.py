@@ -153,7 +153,7 @@ def _tokenise(text: Text, tokenizer: "PreTrainedTokenizerFast", marks: Path, fol
         offsets = [0]
         with (folder / f"{part}.ids").open("wb") as ids, (folder / f"{part}.flags").open("wb") as flags:
             for texts in _together(marked(text, marks, which)):
-                for tokens, marked_ in _tokens(texts, tokenizer):
+                for tokens, marked_ in tokens_of(texts, tokenizer):
                     tokens.astype(kind).tofile(ids)
                     marked_.tofile(flags)
                     offsets.append(offsets[-1] + len(tokens))
@@ -179,7 +179,7 @@ def _together(texts: Iterator[str]) -> Iterator[list[str]]:
         yield part
 
 
-def _tokens(texts: list[str], tokenizer: "PreTrainedTokenizerFast") -> Iterator[tuple[Array, Array]]:
+def tokens_of(texts: list[str], tokenizer: "PreTrainedTokenizerFast") -> Iterator[tuple[Array, Array]]:
     """Token ids and flags of each text."""
     encoded = tokenizer(
         texts, add_special_tokens=False, padding=False, truncation=False, return_offsets_mapping=True, verbose=False

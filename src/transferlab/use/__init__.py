@@ -1,1 +1,1 @@
-"""What a finished run is good for beyond its test: GLUE submissions, what its encoder still knows."""
+"""What a finished run is good for beyond its test, and which encoder to take next."""

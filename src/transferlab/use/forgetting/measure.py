@@ -18,8 +18,11 @@ from transferlab.record import folder as run_folder
 from transferlab.strategies import FeatureExtraction, Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks import TaskDataModule
+from transferlab.tasks.inspection.plain import as_text
+from transferlab.tasks.sources import read_split
 from transferlab.tasks.table import TASKS
 from transferlab.use.forgetting.drift import layer_drift
+from transferlab.use.forgetting.perplexity import perplexity
 from transferlab.use.forgetting.probe import Draw, Features, Score, draws, features, score
 from transferlab.use.forgetting.settings import Settings
 
@@ -151,6 +154,17 @@ def measure(model: Strategy, original: Original, settings: Settings) -> dict[str
             "low": None if silent else found.low,
             "high": None if silent else found.high,
         },
+        "perplexity": _perplexity(model, original, texts),
         "tokens": tokens,
         "drift": [layer._asdict() for layer in layers],
     }
+
+
+def _perplexity(model: Strategy, original: Original, rows: np.ndarray[Any, Any]) -> dict[str, Any] | None:
+    """Perplexity of hidden words in the texts that show drift; None for an encoder without a head for them."""
+    view = original.views[0]
+    split, columns = view.source.test[0], [name for each in original.views for name in each.source.text]
+    table = read_split(view.source, split).rows.select(np.sort(rows))
+    texts = [as_text(cell) for column in columns for cell in table[column][:]]
+    found = perplexity(model.encoder_config, model.encoder.backbone, texts)
+    return found and found._asdict()

@@ -28,6 +28,10 @@ def show(run: Path, probe: str, result: dict[str, Any]) -> None:
                 "they say nothing of it. Give more training examples with --rows.",
                 markup=False,
             )
+    if hidden := result.get("perplexity"):
+        before, after = f"{hidden['original']:.2f}", f"{hidden['tuned']:.2f}"
+        said = f"perplexity of {hidden['hidden']:,} hidden tokens of {probe}: {before} -> {after}"
+        screen.print(said, markup=False)
     table = Table(title=f"drift on {result['tokens']:,} tokens of {probe}", title_justify="left", box=None)
     for name in ("layer", "linear CKA", "cosine distance"):
         table.add_column(name, justify="right")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,8 @@ import transferlab as tl
 from transferlab.encoders.heads import FAMILIES, attentions, keep_heads
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.losses import example_losses
+from transferlab.record.folder import read_summary
+from transferlab.record.setting import fingerprint, of_folder
 from transferlab.strategies.teacher import restore
 from transferlab.use.pruning.command import prune
 from transferlab.use.pruning.importance import Mask, importance, keep
@@ -144,6 +147,13 @@ def test_a_pruned_run_is_a_run(files, tiny_encoder, tmp_path):
         assert torch.equal(model(batch), whole(batch))
     rows = [row["text"] for row in test_rows(files, "classification")]
     assert len(tl.Predictor.load(folder, device="cpu").predict(rows)) == len(rows)
+    # other seeds lose other heads and are one setting with it; training with these heads only is none of it
+    known = read_summary(folder)["setting"]
+    assert known not in (fingerprint(of_folder(folder)), read_summary(source)["setting"])
+    seeded = shutil.copytree(source, tmp_path / "runs" / "full" / "two")
+    (seeded / "summary.json").write_text(json.dumps(read_summary(source) | {"run": "two", "seed": 4}))
+    assert read_summary(prune(seeded, 0.5, examples=1, root=tmp_path / "runs"))["setting"] == known
+    assert read_summary(prune(seeded, 0.25, root=tmp_path / "runs"))["setting"] != known
     # heads of a pruned run keep the numbers that they have in the pretrained encoder
     again = restore(prune(folder, 0.25, root=tmp_path / "runs")).encoder_config.keep_heads
     assert sum(map(len, again)) == 3

@@ -85,7 +85,7 @@ def prune(
     keep_heads(model.encoder.backbone, left)
     model.encoder_config = replace(model.encoder_config, keep_heads=numbers)
     try:
-        _write(folder, source, model, summary, named)
+        _write(folder, source, model, summary, named, share)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -112,7 +112,7 @@ def _original(model: Strategy, left: Sequence[tuple[int, ...]]) -> tuple[tuple[i
     return (*found, *known[len(found) :])
 
 
-def _write(folder: Path, source: Path, model: Strategy, summary: dict[str, Any], experiment: str) -> None:
+def _write(folder: Path, source: Path, model: Strategy, summary: dict[str, Any], experiment: str, share: float) -> None:
     run_folder.create(folder)
     tree = read_yaml(source / "config.yaml")
     tree["encoder"]["keep_heads"] = [list(heads) for heads in model.encoder_config.keep_heads or ()]
@@ -130,7 +130,8 @@ def _write(folder: Path, source: Path, model: Strategy, summary: dict[str, Any],
     found = {key: summary[key] for key in KEPT if key in summary} | {
         "experiment": experiment,
         "run": folder.name,
-        "setting": setting.fingerprint(tree),
+        # which heads go differs between seeds, and training with these heads only is something else
+        "setting": setting.fingerprint({"pruned": share, "of": summary.get("setting")}),
         "encoder": model.encoder_config.label,
         "pruned_from": summary.get("setting"),
         "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},

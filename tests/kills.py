@@ -95,6 +95,28 @@ CASES = {
     "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
     "contrastive": Case("Contrastive", {}, {STEPS: 2, "data.init_args.sampling": "balanced"}, SOME),
     "contrastive, knn": Case("Contrastive", {"solver": "knn"}, {STEPS: 1, "trainer.val_check_interval": 0.5}, SOME),
+    "steady, ema": Case(
+        "FullFineTuning",
+        {
+            "steady": {
+                "r_drop": 1.0,
+                "mixout": 0.3,
+                "l2_sp": 0.1,
+                "noise": 0.15,
+                "reinit_layers": 1,
+                "ema": 0.9,
+                "label_smoothing": 0.1,
+            }
+        },
+        {STEPS: 1, "trainer.val_check_interval": 0.5},
+        SOME,
+    ),
+    "steady, swa": Case(
+        "ParameterEfficient",
+        {**LORA, "steady": {"freelb": 0.3, "swa": 0.4}},
+        {STEPS: 2, "trainer.accumulate_grad_batches": 2, "trainer.val_check_interval": 0.5},
+        SOME,
+    ),
     "from scratch": Case("FromScratch", {}, {STEPS: 2}, SOME),
     "balanced sampling, focal loss": Case(
         "FullFineTuning", {"loss": "focal"}, {STEPS: 2, "data.init_args.sampling": "balanced"}, SOME

@@ -1,5 +1,6 @@
 """Losses of every kind of task, and knowledge distillation. All of them are computed in float32."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,6 +17,7 @@ def task_loss(
     mask: Tensor | None = None,
     form: LossForm | None = None,
     weights: Tensor | None = None,
+    smoothing: float = 0.0,
 ) -> Tensor:
     """Returns the supervised loss of a batch.
 
@@ -31,13 +33,22 @@ def task_loss(
         mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
         form: ``weighted`` or ``focal``, see `transferlab.learning.imbalance`; None: all decisions count alike.
         weights: For ``weighted``, what `KINDS[kind].weights` gives.
+        smoothing: e of label smoothing: ``(1 - e) loss + e mean KL(uniform || softmax(logits))``. The second term
+            counts all decisions alike, in a weighted loss too.
 
     Returns:
         A scalar in float32.
     """
+    logits = logits.float()
     if form is not None:
-        return KINDS[kind].reweighted(logits.float(), labels, mask, form, weights)
-    return KINDS[kind].loss(logits.float(), labels, mask)
+        loss = KINDS[kind].reweighted(logits, labels, mask, form, weights)
+    else:
+        loss = KINDS[kind].loss(logits, labels, mask)
+    if not smoothing:
+        return loss
+    # logits that are all alike are the uniform distribution
+    uniform = KINDS[kind].imitation(logits, torch.zeros_like(logits), labels, 1.0, mask)
+    return (1 - smoothing) * loss + smoothing * uniform
 
 
 def example_losses(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -62,6 +73,7 @@ def distillation_loss(
     mask: Tensor | None = None,
     form: LossForm | None = None,
     weights: Tensor | None = None,
+    smoothing: float = 0.0,
 ) -> Tensor:
     """Returns the loss of a student that imitates a teacher (Hinton et al., 2015, https://arxiv.org/abs/1503.02531).
 
@@ -83,19 +95,20 @@ def distillation_loss(
         mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
         form: Of the term with the labels, see `task_loss`.
         weights: See `task_loss`.
+        smoothing: See `task_loss`.
 
     Returns:
         A scalar in float32.
     """
     if alpha == 1:
-        return task_loss(kind, student, labels, mask, form, weights)
+        return task_loss(kind, student, labels, mask, form, weights, smoothing)
     _check(alpha, temperature)
     if teacher is None:
         raise TransferlabError(f"distillation with alpha={alpha} needs a teacher; only alpha=1 does without")
     imitation = KINDS[kind].imitation(student.float(), teacher.detach().float(), labels, temperature, mask)
     if alpha == 0:
         return imitation
-    return alpha * task_loss(kind, student, labels, mask, form, weights) + (1 - alpha) * imitation
+    return alpha * task_loss(kind, student, labels, mask, form, weights, smoothing) + (1 - alpha) * imitation
 
 
 def representation_loss(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:

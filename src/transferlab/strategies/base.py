@@ -19,8 +19,8 @@ from transferlab.learning.imbalance import LossForm
 from transferlab.learning.kinds import KINDS
 from transferlab.learning.losses import task_loss
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
+from transferlab.learning.steady import Steady
 from transferlab.strategies import content, effects, frozen
-from transferlab.strategies.evaluation import Evaluated
 from transferlab.strategies.forward import (
     COMPARED,
     compared,
@@ -30,6 +30,7 @@ from transferlab.strategies.forward import (
     range_means,
 )
 from transferlab.strategies.sharding import shard
+from transferlab.strategies.steadied import MOVED, Steadied
 from transferlab.strategies.step import StepMean
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 
@@ -39,7 +40,7 @@ def adamw(parameters: Iterable[Any]) -> AdamW:
     return AdamW(parameters, lr=1e-4, weight_decay=0.01)
 
 
-class Strategy(Remembered, Evaluated):
+class Strategy(Remembered, Steadied):
     """A way to transfer an encoder to a task. A subclass says which parameters learn.
 
     Args:
@@ -51,6 +52,7 @@ class Strategy(Remembered, Evaluated):
         loss: For classes of unequal size. ``weighted``: each example (tagging: word; multilabel: decision) counts by
             its class, rare ones more, by the training examples; ``focal``: the surer a right answer, the less it
             counts; null: all count alike. Balanced sampling is `data.sampling`.
+        steady: Regularisers; by default none.
     """
 
     layer_decay = 1.0
@@ -66,6 +68,7 @@ class Strategy(Remembered, Evaluated):
         optimizer: OptimizerCallable = adamw,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
         loss: LossForm | None = None,
+        steady: Steady = Steady(),  # noqa: B008  frozen
     ) -> None:
         super().__init__()
         self.task = task
@@ -81,6 +84,7 @@ class Strategy(Remembered, Evaluated):
         if loss and KINDS[task.kind].no_classes:
             raise TransferlabError(f"model.loss: {loss} is not for {task.kind}: {KINDS[task.kind].no_classes}.")
         self.loss_form = loss
+        self.begin(steady)
         # not in a checkpoint: they come from the labels of the training examples
         self.register_buffer("label_weights", None, persistent=False)
         self.encoder: Encoder = build_encoder(encoder)
@@ -132,7 +136,7 @@ class Strategy(Remembered, Evaluated):
 
     def without_effect(self) -> dict[str, str]:
         """Keys that were set and change nothing in this run, with the reason."""
-        return effects.without_effect(self.encoder_config, self.head_config, self.task)
+        return effects.without_effect(self.encoder_config, self.head_config, self.task) | self.steady.idle
 
     def findings(self) -> dict[str, str]:
         """What the weights tell at the end of a run, by name, in words: for AdaLoRA the ranks."""
@@ -148,10 +152,13 @@ class Strategy(Remembered, Evaluated):
         Here: the hidden states under the lowest layer that learns, for the training and the
         validation examples. They are those of evaluation mode; dropout stays in the layers that learn.
         """
+        self.check_steady()
         data.single_step = False
         depth, layers = self.frozen_layers, len(layer_groups(self.encoder.backbone)) - 1
         parts = data.settings.truncation == "windows" or self.task.apart
-        plain = self.encoder_config.layers == "last" and not parts
+        # embeddings that move are read in every step
+        moved = any(name in self.steady.chosen for name in MOVED)
+        plain = self.encoder_config.layers == "last" and not parts and not moved
         if plain and boundary.can_be_cut(self.encoder.backbone) and frozen.pays(depth, layers, work.epochs):
             values = frozen.Values(
                 field="states",
@@ -176,7 +183,9 @@ class Strategy(Remembered, Evaluated):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Training loss of a batch, a scalar: a mean over its examples, for tagging over its words, and constants."""
         assert batch.labels is not None
-        return task_loss(self.task.kind, logits, batch.labels, self._reachable(batch), self.loss_form, self.weights())
+        smoothing = self.steady.label_smoothing or 0.0
+        mask, weights = self._reachable(batch), self.weights()
+        return task_loss(self.task.kind, logits, batch.labels, mask, self.loss_form, weights, smoothing)
 
     def weigh(self, data: TaskDataModule) -> None:
         """Takes the weights of the labels from the training examples, where the loss is weighted.
@@ -284,12 +293,13 @@ class Strategy(Remembered, Evaluated):
 
     def configure_model(self) -> None:
         """Splits the weights over the processes, where the Trainer's strategy is to."""
+        super().configure_model()
         if self.device_mesh is not None:
             shard(self, self.encoder.backbone, self.device_mesh)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch for the gradient of its step, see `StepMean`; stops the run where it is not finite."""
-        loss = self.loss(self(batch), batch)
+        loss = self.steady_loss(batch) if self.steady.chosen else self.loss(self(batch), batch)
         self.check_finite(loss)
         share, mean = self._step.add(loss, batch, self.trainer)
         self.log("train/loss", mean, prog_bar=True)
@@ -315,6 +325,7 @@ class Strategy(Remembered, Evaluated):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what was trained, and says which encoder and labels it belongs to."""
         content.keep_learned(checkpoint, self.kept(), self.belongs)
+        self.save_steady(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that a checkpoint fits.
@@ -324,6 +335,7 @@ class Strategy(Remembered, Evaluated):
         """
         content.check_fits(checkpoint, self.state_dict(), self.kept(), self.belongs)
         self.check_base(checkpoint.get("transferlab", {}))
+        self.load_steady(checkpoint)
 
     def check_base(self, facts: dict[str, Any]) -> None:
         """Checks that a checkpoint was trained on these base weights and this tokenizer.

@@ -15,6 +15,7 @@ from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.losses import distillation_loss, representation_loss
 from transferlab.learning.optim import Schedule, adamw_1e4
+from transferlab.learning.steady import Steady
 from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.teacher import Teacher, align, load_teacher, teacher_content
@@ -48,6 +49,7 @@ class Distillation(Strategy):
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
         loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
+        steady: Regularisers, see `transferlab.learning.steady.Steady`.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class Distillation(Strategy):
         optimizer: OptimizerCallable = adamw_1e4,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
         loss: LossForm | None = None,
+        steady: Steady = Steady(),  # noqa: B008  frozen
     ) -> None:
-        super().__init__(task, encoder, head, optimizer, schedule, loss)
+        super().__init__(task, encoder, head, optimizer, schedule, loss, steady)
         if not 0 <= alpha <= 1:
             raise TransferlabError(f"model.alpha: {alpha} is not in [0, 1].")
         if temperature <= 0:
@@ -111,6 +114,8 @@ class Distillation(Strategy):
             found["model.temperature"] = "no distribution is imitated"
         if self.loss_form and self.alpha == 0:
             found["model.loss"] = "no term has the labels"
+        if self.steady.label_smoothing and self.alpha == 0:
+            found["model.steady.label_smoothing"] = "no term has the labels"
         return found
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -214,6 +219,7 @@ class Distillation(Strategy):
             self._reachable(batch),
             self.loss_form,
             self.weights(),
+            self.steady.label_smoothing or 0.0,
         )
         if self.beta:
             assert self._vectors is not None

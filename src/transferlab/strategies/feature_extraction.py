@@ -15,10 +15,12 @@ from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.nearby import Neighbours
 from transferlab.learning.optim import Schedule, adamw_1e3
+from transferlab.learning.steady import Steady
 from transferlab.strategies import frozen, solved
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.forward import encoder_inputs
 from transferlab.strategies.solved import Found, Solver
+from transferlab.strategies.steadied import MOVED
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import EncodedSplit
 
@@ -47,6 +49,7 @@ class FeatureExtraction(Strategy):
         strength: C, the inverse of the penalty of ``lbfgs``, or the scale of the distances of ``nearest_mean``; null:
             the best on the validation set.
         neighbours: How many training vectors vote with ``knn``; null: the best number on the validation set.
+        steady: Regularisers of a head that is trained in steps, see `transferlab.learning.steady.Steady`.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class FeatureExtraction(Strategy):
         solver: Solver | None = None,
         strength: float | None = None,
         neighbours: int | None = None,
+        steady: Steady = Steady(),  # noqa: B008  frozen
     ) -> None:
         above(0, model__strength=strength)
         at_least(1, model__neighbours=neighbours)
@@ -67,7 +71,18 @@ class FeatureExtraction(Strategy):
         self.is_solved = self.ask.solver != "sgd"
         if self.is_solved:
             solved.refuse(self.ask.solver, task.kind, head, loss, encoder)
-        super().__init__(task, encoder, head, optimizer, schedule, loss)
+            if steady.chosen:
+                raise TransferlabError(
+                    f"model.steady.{steady.chosen[0]}: a solved head is not trained in steps; set model.solver: sgd, "
+                    "or leave it out."
+                )
+        for name in MOVED:
+            if name in steady.chosen:
+                raise TransferlabError(
+                    f"model.steady.{name}: the frozen encoder is not run in training, so its embeddings cannot be "
+                    "moved; leave it out."
+                )
+        super().__init__(task, encoder, head, optimizer, schedule, loss, steady)
         if task.new_tokens:
             raise TransferlabError(
                 "data.markers: markers and typed put new tokens around the entities, which a frozen encoder has never "
@@ -78,6 +93,8 @@ class FeatureExtraction(Strategy):
             self.head.out = Neighbours(task, 0, self.reads)
         self._solve: Callable[[], Found] | None = None
         self._found: dict[str, str] = {}
+
+    pretrained_stays = "the encoder is frozen"
 
     def without_effect(self) -> dict[str, str]:
         """Adds the dropout of the frozen encoder."""

@@ -8,6 +8,7 @@ from transferlab.encoders import EncoderConfig
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_3e4
+from transferlab.learning.steady import Steady
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskSpec
 
@@ -22,6 +23,7 @@ class FromScratch(Strategy):
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
         loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
+        steady: Regularisers, see `transferlab.learning.steady.Steady`.
     """
 
     def __init__(
@@ -32,10 +34,11 @@ class FromScratch(Strategy):
         optimizer: OptimizerCallable = adamw_3e4,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
         loss: LossForm | None = None,
+        steady: Steady = Steady(),  # noqa: B008  frozen
     ) -> None:
         if encoder.architecture == "pretrained":
             encoder = replace(encoder, architecture="random")
-        super().__init__(task, encoder, head, optimizer, schedule, loss)
+        super().__init__(task, encoder, head, optimizer, schedule, loss, steady)
 
     @property
     def cannot_be_sharded(self) -> str:

@@ -14,6 +14,7 @@ from transferlab.ground.numbers import above, at_least
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_1e4
+from transferlab.learning.steady import Steady
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskSpec
 
@@ -39,6 +40,7 @@ class FullFineTuning(Strategy):
             unfrozen and ends with the run; ``stage``: it starts anew, for all layers and the head, whenever one is
             unfrozen; null: all follow one schedule over the run, under which the layers unfrozen last hardly learn.
         loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
+        steady: Regularisers, see `transferlab.learning.steady.Steady`.
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class FullFineTuning(Strategy):
         layer_decay: float = 1.0,
         unfreeze_schedule: Literal["layer", "stage"] | None = None,
         loss: LossForm | None = None,
+        steady: Steady = Steady(),  # noqa: B008  frozen
     ) -> None:
         at_least(1, model__top_layers=top_layers, model__unfreeze_every=unfreeze_every)
         above(0, model__layer_decay=layer_decay)
-        super().__init__(task, encoder, head, optimizer, schedule, loss)
+        super().__init__(task, encoder, head, optimizer, schedule, loss, steady)
         self.layer_decay = layer_decay
         self.unfreeze_every = unfreeze_every
         self.unfreeze_at = tuple(sorted(unfreeze_at))

@@ -6,11 +6,13 @@ from typing import Any
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
-from transferlab.adapters import LoRA, Method
+from transferlab.adapters import AdaLoRA, LoRA, Method
 from transferlab.encoders import EncoderConfig
+from transferlab.ground.errors import TransferlabError
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_1e3
+from transferlab.learning.steady import Steady
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskSpec
 
@@ -27,6 +29,7 @@ class ParameterEfficient(Strategy):
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
         loss: For classes of unequal size, see `transferlab.strategies.base.Strategy`.
+        steady: Regularisers, see `transferlab.learning.steady.Steady`.
     """
 
     def __init__(
@@ -38,16 +41,24 @@ class ParameterEfficient(Strategy):
         optimizer: OptimizerCallable = adamw_1e3,
         schedule: Schedule = Schedule(warmup=0.06),  # noqa: B008  frozen
         loss: LossForm | None = None,
+        steady: Steady = Steady(),  # noqa: B008  frozen
     ) -> None:
         # LoRA's update stands beside the weights; other methods read or change them
         self.takes_4bit = isinstance(method or LoRA(), LoRA)
-        super().__init__(task, encoder, head, optimizer, schedule, loss)
+        super().__init__(task, encoder, head, optimizer, schedule, loss, steady)
         # no default in the signature: jsonargparse would hand its arguments on to another method that is chosen
         self.method = method or LoRA()
+        if isinstance(self.method, AdaLoRA) and (steady.ema is not None or steady.swa is not None):
+            raise TransferlabError(
+                "model.steady: AdaLoRA changes its ranks in the run, so an average over steps mixes ranks; leave ema "
+                "and swa out."
+            )
         self.init_args |= {"method": self.method}
         backbone: Any = self.encoder.backbone
         self.encoder.backbone = self.method.apply(backbone)
         self.train_new_tokens()
+
+    pretrained_stays = "the pretrained matrices stay as they are"
 
     def learned(self) -> set[str]:
         """Names of the method's parameters and state, of the head, and of a learned layer mix."""

@@ -670,3 +670,33 @@ def test_an_export_gives_the_answers_of_the_run(facts, tmp_path, form):
         assert [b["text"] for b in one["n_best"]] == [b["text"] for b in other["n_best"]]
         assert (one["prediction"], one["start"], one["end"]) == (other["prediction"], other["start"], other["end"])
         assert one["margin"] == pytest.approx(other["margin"], abs=1e-4)
+
+
+def test_generated_questions_have_their_answers():
+    from transferlab.tasks.embedded import SIZES, generate
+
+    for split, size in SIZES["answers"].items():
+        rows = generate("answers", split)
+        assert len(rows) == size
+        none = sum(not row["answers"] for row in rows)
+        assert none == size / 3
+        for row in rows:
+            for one in row["answers"]:
+                assert row["context"][one["answer_start"] :].startswith(one["text"])
+
+
+def test_a_run_is_judged_on_files(facts, tmp_path):
+    from transferlab.use.labelled import judge, of_file
+
+    predictor = predictor_of(facts())
+    path = tmp_path / "other.jsonl"
+    path.write_text(lines(ROWS))
+    examples = of_file(predictor, str(path))
+    assert examples.counts(predictor.task) == {"an answer": 2, "no answer": 1}
+    result = judge(predictor, examples)
+    wanted = [
+        squad.scores(one["prediction"], [t for t, _ in gold]) for one, gold in zip(result.records, WANTED, strict=True)
+    ]
+    assert result.metrics == {"f1": np.mean([w[1] for w in wanted]), "exact_match": np.mean([w[0] for w in wanted])}
+    with pytest.raises(TransferlabError, match="questions have no classes"):
+        predictor.answer(predictor.encode({"question": ["a"], "context": ["b"]})[0], [0])

@@ -39,7 +39,9 @@ def main(arguments: list[str]) -> None:
         description="Every strategy on a generated task; further --key value pairs are handed to every run.",
     )
     parser.add_argument(
-        "--task", default=TASK, help="demo_sentences, demo_pairs, demo_entities, demo_topics or demo_relations"
+        "--task",
+        default=TASK,
+        help="demo_sentences, demo_pairs, demo_entities, demo_topics, demo_relations or demo_answers",
     )
     parser.add_argument("--root", default="runs", help="folder that holds all runs")
     parser.add_argument("--jobs", type=int, help=command.JOBS)

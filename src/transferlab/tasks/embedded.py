@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.tasks.embedded_answers import answers
 from transferlab.tasks.embedded_relations import relations
 from transferlab.tasks.table import TASKS
 
@@ -25,6 +26,7 @@ SIZES: dict[str, dict[str, int]] = {
     "entities": {"train": 1200, "test": 400},
     "topics": {"train": 1500, "test": 500},
     "relations": {"train": 1200, "test": 400},
+    "answers": {"train": 1200, "test": 300},
 }
 
 
@@ -269,7 +271,7 @@ def generate(config: str, split: str) -> "Dataset":
 
     rng = random.Random(f"{config}/{split}")
     makers = {"sentences": _sentences, "pairs": _pairs, "entities": _entities, "topics": _topics}
-    rows = _collect({**makers, "relations": relations}[config](rng, split), SIZES[config][split])
+    rows = _collect({**makers, "relations": relations, "answers": answers}[config](rng, split), SIZES[config][split])
     rng.shuffle(rows)
     features = _features(config)
     columns = dict(zip(features, zip(*rows, strict=True), strict=True))
@@ -284,6 +286,9 @@ def _features(config: str) -> "Features":
     from datasets import ClassLabel, Features, Sequence, Value
 
     task = TASKS[f"demo_{config}"]
+    if task.kind == "qa":
+        answer = {"text": Value("string"), "answer_start": Value("int64")}
+        return Features({**{name: Value("string") for name in task.text}, task.label: [answer]})
     label = ClassLabel(names=list(task.labels))
     if task.kind == "tagging":
         return Features({task.text[0]: Sequence(Value("string")), task.label: Sequence(label)})

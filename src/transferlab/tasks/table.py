@@ -13,6 +13,9 @@ IMDB_REVISION = "e6281661ce1c48d982bc483cf8a173c1bbeb5d31"
 CONLL = "lhoestq/conll2003"
 CONLL_REVISION = "19edcb426bfd625c275c17b9a99b2239243f4377"
 
+SQUAD_REVISION = "7b6d24c440a36b6815f21b70d25016731768db1f"
+SQUAD_V2_REVISION = "3ffb306f725f7d2ce8394bc1873b24868140c412"
+CMRC_REVISION = "137f2c45a24275fb68f6961c4d357f46288886aa"
 XQUAD_REVISION = "51adfef1c1287aab1d2d91b5bead9bcfb9c68583"
 
 ENTAILMENT = ("entailment", "not_entailment")
@@ -99,6 +102,15 @@ TASKS: dict[str, Source] = {
         test=("test",),
         negative="Other",
     ),
+    # the official test is hidden, so the validation split is the test
+    **{
+        name: Source(path=path, config=config, revision=revision, kind="qa", test=("validation",))
+        for name, path, config, revision in (
+            ("squad", "rajpurkar/squad", "plain_text", SQUAD_REVISION),
+            ("squad_v2", "rajpurkar/squad_v2", "squad_v2", SQUAD_V2_REVISION),
+            ("cmrc2018", "hfl/cmrc2018", None, CMRC_REVISION),
+        )
+    },
     # all of it is one split, so that it is divided by articles into folds
     **{
         name: Source(path="google/xquad", config=config, revision=XQUAD_REVISION, kind="qa", train="validation")
@@ -147,6 +159,7 @@ TASKS: dict[str, Source] = {
         test=("test",),
         negative="Other",
     ),
+    "demo_answers": Source(path="embedded", config="answers", kind="qa", test=("test",)),
 }
 
 

@@ -15,7 +15,7 @@ from transferlab.ground.progress import counted
 from transferlab.learning.metrics import build_metrics
 from transferlab.record import predictions
 from transferlab.record.predictions import Record
-from transferlab.tasks import TaskDataModule
+from transferlab.tasks import TaskDataModule, squad
 from transferlab.tasks.batch import Ragged
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels, encode_labels, is_empty, label_text, require_columns, stored_names
@@ -36,7 +36,7 @@ class Labelled(NamedTuple):
         ids: Row numbers ``[examples]``.
         columns: Text columns by name, for tagging lists of words.
         labels: Class numbers or targets ``[examples]``; for tagging those of each word; for multilabel
-            ``[examples, labels]``.
+            ``[examples, labels]``; for questions the texts of the gold answers of each.
         version: Names the whole split by its content.
     """
 
@@ -52,6 +52,9 @@ class Labelled(NamedTuple):
             return dict(zip(task.labels, np.asarray(self.labels).sum(0).tolist(), strict=True))
         if task.kind == "regression":
             return {}
+        if task.kind == "qa":
+            none = sum(not len(golds) for golds in self.labels)
+            return {"an answer": len(self.labels) - none, "no answer": none}
         flat = np.concatenate(self.labels) if isinstance(self.labels, list) else self.labels
         counts = Counter(flat.tolist())
         return {name: counts[number] for number, name in enumerate(task.labels)}
@@ -180,6 +183,9 @@ def _chosen(rows: Rows, source: Source, labels: Labels, numbers: Array, name: st
         ends = np.cumsum([len(words) for words in rows.rows[source.text[0]][:]])[:-1]
         parts = np.split(encoded, ends)
         known = [parts[number] for number in numbers]
+    elif source.kind == "qa":
+        golds = rows.rows[source.label][:]
+        known = [np.array([str(one["text"]) for one in golds[number]], dtype=object) for number in numbers]
     else:
         known = encoded[numbers]
     return Labelled(name, numbers, columns, known, version(rows.rows, source))
@@ -200,6 +206,21 @@ class Judged(NamedTuple):
     right: Array
 
 
+def _answers(predictor: Predictor, examples: Labelled) -> Judged:
+    """Answers to labelled questions at the threshold of the run; how right each is, is its F1."""
+    cells = zip(*examples.columns.values(), strict=True)
+    names = tuple(predictor.text)
+    told = predictor.predict([dict(zip(names, pair, strict=True)) for pair in cells])
+    golds = [list(row) for row in examples.labels]
+    found = [
+        {"id": int(number), **answer, "label": gold}
+        for number, answer, gold in zip(examples.ids, told, golds, strict=True)
+    ]
+    scores = np.array([squad.scores(answer["prediction"], gold) for answer, gold in zip(told, golds, strict=True)])
+    values = dict(zip(("exact_match", "f1"), scores.mean(0).tolist(), strict=True))
+    return Judged(found, {name: values[name] for name in predictor.task.metrics}, scores[:, 1])
+
+
 @torch.inference_mode()
 def judge(predictor: Predictor, examples: Labelled, told: str = "") -> Judged:
     """Answers labelled examples, in float32.
@@ -209,6 +230,8 @@ def judge(predictor: Predictor, examples: Labelled, told: str = "") -> Judged:
         examples: The examples.
         told: What is computed, for the progress; empty for none.
     """
+    if predictor.task.kind == "qa":
+        return _answers(predictor, examples)
     columns = dict(zip(predictor.text, examples.columns.values(), strict=True))
     encoded, lengths = predictor.encode(columns)
     known = examples.labels

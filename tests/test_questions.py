@@ -700,3 +700,37 @@ def test_a_run_is_judged_on_files(facts, tmp_path):
     assert result.metrics == {"f1": np.mean([w[1] for w in wanted]), "exact_match": np.mean([w[0] for w in wanted])}
     with pytest.raises(TransferlabError, match="questions have no classes"):
         predictor.answer(predictor.encode({"question": ["a"], "context": ["b"]})[0], [0])
+
+
+def _strategies(task, encoder):
+    from transferlab.adapters import Bottleneck, LoRA, PromptTuning
+    from transferlab.learning.heads import HeadConfig
+    from transferlab.strategies import FromScratch, ParameterEfficient
+
+    yield FeatureExtraction(task, encoder)
+    yield FromScratch(task, encoder)
+    yield FullFineTuning(task, encoder, HeadConfig("bilstm", hidden=8))
+    for method in (LoRA(), Bottleneck(), PromptTuning()):
+        yield ParameterEfficient(task, encoder, method)
+
+
+def test_every_strategy_learns_questions(facts, tiny_encoder, fit):
+    module = facts(max_length=64, stride=8)
+    for model in _strategies(module.spec, tiny_encoder):
+        before = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+        trainer = fit(model, module)
+        assert np.isfinite(trainer.callback_metrics["train/loss"]), type(model).__name__
+        assert 0 <= trainer.callback_metrics["val/f1"] <= 1
+        assert any(not torch.equal(p, before[name]) for name, p in model.named_parameters() if name in before)
+
+
+def test_a_student_imitates_a_teacher_token_by_token(facts, tiny_encoder, tmp_path, fit):
+    from transferlab.strategies import Distillation
+
+    module = facts(max_length=64, stride=8)
+    teacher = run_of(module, tmp_path / "runs" / "teacher")
+    student = Distillation(module.spec, tiny_encoder, teacher=str(teacher), alpha=0.5, beta=0.1)
+    student.wrap_data(module)
+    fit(student, module)
+    batch = next(iter(module.train_dataloader()))
+    assert batch.teacher.shape == (*batch.words.shape, 2) if batch.teacher is not None else student._ask

@@ -4,8 +4,9 @@
 
 Every arm is the real ``transferlab fit`` with an experiment and a few keys; seeds are the outer loop. Prints, for each
 arm, the primary metric of the best checkpoint on the validation and on the test rows, mean and standard deviation over
-the seeds, and the mean difference to the first arm with its 95 % interval, seeds paired. Runs are kept in ``--output``,
-and one that is finished is not run again.
+the seeds, how many runs failed, and the mean difference to the first arm with its 95 % interval, seeds paired. A run
+failed if its test accuracy is not above the share of the most frequent class there, as Mosbach et al. 2021 count
+(https://arxiv.org/abs/2006.04884). Runs are kept in ``--output``, and one that is finished is not run again.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import multiprocessing
 import os
 import resource
 import sys
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from statistics import mean, stdev
@@ -26,6 +28,7 @@ from scipy.stats import t as student
 from benchmarks.table import markdown
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
+from transferlab.record import predictions
 
 Keys = dict[str, Any]
 
@@ -87,11 +90,30 @@ CHOICES: dict[str, Choice] = {
             "off": {"early_stopping.patience": 100},
         },
     ),
+    "steady": Choice(
+        "full_finetuning",
+        {"early_stopping.patience": 100},
+        {
+            "none": {},
+            "label smoothing": {"model.steady.label_smoothing": 0.1},
+            "R-Drop": {"model.steady.r_drop": 1.0},
+            "FGM": {"model.steady.fgm": 0.5},
+            "FreeLB": {"model.steady.freelb": 0.3},
+            "mixout": {"model.steady.mixout": 0.5},
+            "L2-SP": {"model.steady.l2_sp": 0.01},
+            "NoisyTune": {"model.steady.noise": 0.15},
+            "fresh top layer": {"model.steady.reinit_layers": 1},
+            "layer decay": {"model.layer_decay": 0.9},
+            "EMA": {"model.steady.ema": 0.99},
+            "SWA": {"model.steady.swa": 0.5},
+            "twice as long": {"trainer.max_epochs": 20},
+        },
+    ),
 }
 
 
 def run(task: str, choice: Choice, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Trains an arm and returns its summary, or reads that of a finished run."""
+    """Trains an arm and returns its summary with whether it `failed`, or reads that of a finished run."""
     name = f"{options.strategy or choice.strategy}_{task}"
     folder = options.output / f"{options.choice}_{name}_{options.examples}" / arm.replace(" ", "_") / str(seed)
     summary = run_folder.read_summary(folder)
@@ -110,7 +132,7 @@ def run(task: str, choice: Choice, arm: str, seed: int, options: argparse.Namesp
         if child.exitcode:
             raise SystemExit(child.exitcode)
         summary = run_folder.read_summary(folder)
-    return summary
+    return summary | {"failed": failed(folder, summary)}
 
 
 def fit(command: list[str], folder: Path) -> None:
@@ -126,12 +148,25 @@ def fit(command: list[str], folder: Path) -> None:
             raise
 
 
+def failed(folder: Path, summary: dict[str, Any]) -> float:
+    """Whether a run is no better than always giving the most frequent class of the test set; NaN without accuracy."""
+    accuracy = summary["metrics"].get("test/accuracy")
+    if accuracy is None:
+        return float("nan")
+    # metrics are in float32
+    lines = predictions.read(predictions.place(folder, "test"))
+    counts = Counter(str(line["label"]) for line in lines)
+    return float(accuracy <= max(counts.values()) / len(lines) + 1e-6)
+
+
 def row(arm: str, values: list[dict[str, float]], first: list[dict[str, float]]) -> list[str]:
     """A line of the table."""
     cells = [arm]
     for part in ("val", "test"):
         mine = [100 * one[part] for one in values]
         cells.append(f"{mean(mine):.1f} ± {stdev(mine):.1f}" if len(mine) > 1 else f"{mine[0]:.1f}")
+    lost = sum(one["failed"] for one in values)
+    cells.append("–" if lost != lost else f"{lost:.0f} of {len(values)}")
     gains = [100 * (one["test"] - other["test"]) for one, other in zip(values, first, strict=True)]
     if values is first or len(gains) < 2:
         return [*cells, "–"]
@@ -165,12 +200,13 @@ def main() -> None:
                 began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
                 summary = run(task, choice, arm, seed, options)
                 metrics, primary = summary["metrics"], summary["primary"]
-                found[arm].append({part: metrics[f"{part}/{primary}"] for part in ("val", "test")})
+                values = {part: metrics[f"{part}/{primary}"] for part in ("val", "test")}
+                found[arm].append(values | {"failed": summary["failed"]})
                 seconds, score = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began, found[arm][-1]["test"]
                 print(f"{task}, seed {seed}, {arm}: {score:.4f}, {seconds:.0f} CPU s", file=sys.stderr, flush=True)
         lines = [row(arm, found[arm], found[arms[0]]) for arm in arms]
         print(f"\n{task}, {primary}, {options.examples} training rows, {options.seeds} seeds\n")
-        print(markdown(["Arm", "Validation", "Test", "Against the first (95 %)"], lines))
+        print(markdown(["Arm", "Validation", "Test", "Failed", "Against the first (95 %)"], lines))
 
 
 if __name__ == "__main__":

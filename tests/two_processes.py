@@ -11,6 +11,7 @@ from conftest import _source
 from test_step import batches, make
 
 from transferlab.encoders import EncoderConfig
+from transferlab.learning.steady import Steady
 from transferlab.tasks import TaskDataModule
 
 CASES = [
@@ -20,6 +21,8 @@ CASES = [
     ("bottleneck", "tagging"),
     ("linear", "tagging"),
     ("distillation", "tagging"),
+    ("steady", "classification"),
+    ("steady", "tagging"),
 ]
 # examples that count alike, unequal numbers of words, several rows an example, a loss with a teacher
 QUICK = [("all", "classification"), ("all", "tagging"), ("all", "windows"), ("distillation", "tagging")]
@@ -68,7 +71,9 @@ def main(encoder_folder, folder, quick):
         settings = {"truncation": "windows", "max_length": 16} if kind == "windows" else {"max_length": 64}
         module = TaskDataModule(f"tiny_{kind}", encoder, source=_source(place, kind), **settings)
         module.setup("fit")
-        model = make(name, module, encoder)
+        model = make("all" if name == "steady" else name, module, encoder)
+        if name == "steady":
+            model.begin(Steady(fgm=0.5, l2_sp=1.0, label_smoothing=0.1, swa=0.0))
         module = model.wrap_data(module)
         one = train(model, batches(module, [16, 12, 8]), folder, devices=1)
         two = train(model, batches(module, [8, 8, 8, 4, 5, 3]), folder, devices=2, strategy="ddp_fork")

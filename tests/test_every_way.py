@@ -1,0 +1,244 @@
+"""Every strategy and form of input with every command that uses a run: it works, or is refused with what does."""
+
+import json
+import shutil
+import sys
+from dataclasses import replace
+
+import pytest
+from test_predictor import KINDS, OTHERS, STRATEGIES, file_of, run_of, test_rows
+from test_update import KEYS, new_rows, write
+from test_update import update as update_run
+
+import transferlab as tl
+from transferlab.encoders import EncoderConfig
+from transferlab.ground.errors import TransferlabError
+from transferlab.record import folder as run_folder
+from transferlab.record import predictions
+from transferlab.use.drift import options as drift
+from transferlab.use.explanation import options as explaining
+from transferlab.use.export import command as exporting
+from transferlab.use.export.formats import FORMATS
+from transferlab.use.exported import Exported
+from transferlab.use.prediction import command as predicting
+from transferlab.use.pruning.command import prune
+from transferlab.use.quantising.command import Asked
+from transferlab.use.quantising.command import run as quantise
+from transferlab.use.robustness import options as robustness
+
+BILSTM = tl.HeadConfig(kind="bilstm")
+FULL = (tl.FullFineTuning, {}, {})
+APART = {"pairs": "apart"}
+SOLVED = {"solver": "lbfgs", "head": tl.HeadConfig(kind="linear")}
+OF_CLASSES = {
+    **STRATEGIES,
+    **OTHERS,
+    "full": FULL,
+    "dora": (tl.ParameterEfficient, {"method": tl.LoRA(r=2, variant="dora")}, {}),
+    "tuner": (tl.ParameterEfficient, {"method": tl.Tuner("vera", {"r": 4})}, {}),
+    "solved": (tl.FeatureExtraction, SOLVED, {}),
+    "solved on a mix": (tl.FeatureExtraction, SOLVED, {"layers": "mix"}),
+    "gradual unfreezing": (tl.FullFineTuning, {"unfreeze_at": (1, 2), "unfreeze_schedule": "layer"}, {}),
+    "an MLP on the first token": (tl.FullFineTuning, {"head": tl.HeadConfig(kind="mlp")}, {"pooling": "cls"}),
+    "distilled": (tl.Distillation, {}, {"keep_layers": (1,)}),
+    "a distilled BiLSTM": (tl.Distillation, {}, {"architecture": "bilstm"}),
+    "fewer heads": (tl.FullFineTuning, {}, {"keep_heads": ((0, 1), (2,))}),
+}
+"""Way to strategy, its arguments, and keys of the data or of the encoder."""
+OF_KINDS = {
+    **{kind: (kind, way) for kind, way in KINDS.items() if kind != "classification"},
+    "several labels": ("multilabel", FULL),
+    "several labels, solved": ("multilabel", (tl.FeatureExtraction, SOLVED, {})),
+    "tail": ("windows", (tl.FullFineTuning, {}, {"truncation": "tail", "max_length": 16})),
+    "pairs apart": ("pairs", (tl.FullFineTuning, {}, APART)),
+    "pairs apart, solved": ("pairs", (tl.FeatureExtraction, SOLVED, APART)),
+    "pairs apart, packed": ("pairs", (tl.FullFineTuning, {}, APART | {"packed": True})),
+    "windows, packed": (
+        "windows",
+        (tl.FullFineTuning, {}, {"truncation": "windows", "max_length": 16, "packed": True}),
+    ),
+    "tagging with constraints": ("tagging", (tl.FullFineTuning, {"head": tl.HeadConfig(decoding="constrained")}, {})),
+    "tagging with a BiLSTM": ("tagging", (tl.FeatureExtraction, {"head": BILSTM}, {})),
+    "tagging, packed": ("tagging", (tl.FullFineTuning, {}, {"packed": True})),
+}
+WAYS = {way: ("classification", chosen) for way, chosen in OF_CLASSES.items()} | OF_KINDS
+NO_GRAPH = "a BiLSTM .*`transferlab predict` (uses|and tl.Predictor use) the run itself"
+LSTM = ("frozen with a BiLSTM", "a distilled BiLSTM", "tagging with a BiLSTM")
+INSIDE = ("lora", "dora", "adalora", "ia3", "tuner")
+"""Updates that were put into the projections of the encoder."""
+ADDED = ("adapter", "prompt")
+"""Parts that cannot be merged into its weights."""
+TAGGERS = ("tagging", "tagging with constraints", "tagging, packed")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, files, tiny_encoder, tiny_folder):
+    """The run of a way, made when it is first asked for, in a working directory of its own."""
+    root, known = tmp_path_factory.mktemp("ways"), {}
+
+    def get(way):
+        if way not in known:
+            kind, (strategy, arguments, settings) = WAYS[way]
+            of_data = {key: value for key, value in settings.items() if key not in EncoderConfig.__dataclass_fields__}
+            of_encoder = {key: value for key, value in settings.items() if key not in of_data}
+            encoder = replace(tiny_encoder, **of_encoder)
+            if strategy is tl.Distillation:
+                arguments = {**arguments, "teacher": str(get("full"))}
+            # 20 of 40 examples, as a drift needs them
+            of_data = {"holdout": 0.5, **of_data}
+            place = root / way.replace(" ", "_").replace(",", "") / "runs" / "py" / "one"
+            known[way] = run_of(place, files, encoder, kind, (strategy, arguments, of_data))
+        return known[way]
+
+    return get
+
+
+def rows_of(files, kind):
+    text = files[file_of(kind)].text
+    return [{name: row[name] for name in text} for row in test_rows(files, kind)]
+
+
+def same_as_recorded(run, answers):
+    """Whether answers are those that the test of a run recorded."""
+    recorded = predictions.read(run / "predictions" / "test.jsonl")
+    for answer, line in zip(answers, recorded, strict=True):
+        if isinstance(line["prediction"], float):
+            assert answer["prediction"] == pytest.approx(line["prediction"], abs=1e-4)
+        else:
+            assert answer["prediction"] == line["prediction"]
+        if "scores" in line:
+            assert list(answer["probabilities"].values()) == pytest.approx(line["scores"], abs=1e-4)
+
+
+def predict(run, kind, files, place):
+    path = write(place / "in.jsonl", rows_of(files, kind))
+    predicting.main(["--run", str(run), str(path), "--output", str(place / "out.jsonl"), "--device", "cpu"])
+    same_as_recorded(run, predictions.read(place / "out.jsonl"))
+
+
+def export(form):
+    def of(run, kind, files, place):
+        checks = exporting.export(run, form, place / "export")
+        assert all(check.passed for check in checks)
+        if form == "onnx":
+            same_as_recorded(run, Exported(place / "export").predict(rows_of(files, kind)))
+
+    return of
+
+
+def quantised(run, kind, files, place):
+    quantise(Asked(str(run), "int8-dynamic", 1.0, place / "small", root=run.parents[1]))
+    assert len(Exported(place / "small").predict(rows_of(files, kind))) == 8
+    entries = {path.name for path in (run / run_folder.FORMS).iterdir()}
+    assert entries == {f"{run.name}-onnx", f"{run.name}-int8-dynamic"}
+    shutil.rmtree(run / run_folder.FORMS)
+
+
+def pruned(run, kind, files, place):
+    new = prune(run, 0.25, root=place / "runs")
+    answers = tl.Predictor.load(new, device="cpu").predict(rows_of(files, kind))
+    assert len(answers) == 8
+
+
+def updated(run, kind, files, place):
+    update_run(run, write(place / "new.jsonl", new_rows(files, file_of(kind))), place / "runs", *KEYS)
+    (new,) = (place / "runs").glob("*_updated/*")
+    summary = run_folder.read_summary(new)
+    assert summary["status"] == "finished"
+    recorded = run_folder.read_summary(run)["metrics"]
+    told = json.loads((new / "update.json").read_text())["tests"]
+    assert list(told) == ["test", "test_new"]
+    assert told["test"]["before"] == pytest.approx(recorded[f"test/{told['test']['metric']}"], abs=1e-4)
+    same_as_recorded(new, tl.Predictor.load(new, device="cpu").predict(rows_of(files, kind)))
+
+
+def explained(run, kind, files, place):
+    path = write(place / "in.jsonl", rows_of(files, kind)[:2])
+    explaining.main(["--run", str(run), str(path), "--orders", "1", "--device", "cpu"])
+    told = json.loads((place / "explanation.json").read_text())["examples"]
+    assert len(told) == 2
+    # doubled up to 800 steps, where a residue may stay and is told
+    residues = [one["residue"] for each in told for one in each["explanations"]]
+    assert all(residue <= 0.05 for residue in residues), residues
+
+
+def robust(run, kind, files, place):
+    robustness.main(["--run", str(run), "--change", "typos", "--device", "cpu"])
+    told = json.loads((run / "robustness.json").read_text())
+    (run / "robustness.json").unlink()
+    recorded = run_folder.read_summary(run)["metrics"]
+    assert {f"test/{name}": value for name, value in told["metrics"].items()} == pytest.approx(
+        {f"test/{name}": recorded[f"test/{name}"] for name in told["metrics"]}, abs=1e-4
+    )
+
+
+def drifted(run, kind, files, place):
+    path = write(place / "in.jsonl", rows_of(files, kind))
+    drift.main(["--run", str(run), str(path), "--output", str(place / "drift.json"), "--device", "cpu"])
+    assert json.loads((place / "drift.json").read_text())
+
+
+COMMANDS = {
+    "predict": predict,
+    **{f"export {form}": export(form) for form in FORMATS},
+    "quantise": quantised,
+    "prune": pruned,
+    "update": updated,
+    "explain": explained,
+    "robustness": robust,
+    "drift": drifted,
+}
+PARTS = "parts that transformers does not have.*use --format onnx or torch"
+
+
+def refusal(way, command):
+    """What a command says where it does not take a way, with the one that does; empty where it works."""
+    if command == "prune":
+        bilstm = "cannot be dropped; those of .* can" if way == "a distilled BiLSTM" else ""
+        return "Drop heads first, .* or name a run of full fine-tuning" if way in INSIDE else bilstm
+    if command in ("export onnx", "export torch", "quantise"):
+        return NO_GRAPH if way in LSTM else ""
+    refused = {"export hf": hf, "export sentence-transformers": sentence_transformers, "export peft": peft}
+    return refused[command](way) if command in refused else ""
+
+
+def hf(way):
+    if way in ("an MLP on the first token", *TAGGERS):
+        return ""
+    if way in ADDED:
+        return PARTS
+    if way == "a distilled BiLSTM":
+        return NO_GRAPH
+    if way == "fewer heads":
+        return "fewer heads; use --format onnx or torch"
+    apart = "apart" in way or "windows" in way
+    reads_more = way in LSTM or way == "solved on a mix" or apart
+    return "use onnx|" + NO_GRAPH if reads_more else "Use --format onnx .all of it., or sentence-transformers"
+
+
+def sentence_transformers(way):
+    if way in ADDED:
+        return PARTS
+    if way in (*TAGGERS, "tagging with a BiLSTM", "solved on a mix"):
+        return "use --format onnx"
+    return {"a distilled BiLSTM": NO_GRAPH, "fewer heads": "fewer heads; use --format onnx or torch"}.get(way, "")
+
+
+def peft(way):
+    return "" if way in ("lora", "dora") else "only LoRA, rsLoRA and DoRA .* use --format onnx or torch"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("way", WAYS)
+def test_it_works_or_is_refused_with_what_does(way, command, ran, files, tmp_path, monkeypatch):
+    run, kind = ran(way), WAYS[way][0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["transferlab"])
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and ".read" not in path.parts}
+    if told := refusal(way, command):
+        with pytest.raises(TransferlabError, match=told):
+            COMMANDS[command](run, kind, files, tmp_path)
+    else:
+        COMMANDS[command](run, kind, files, tmp_path)
+    assert {path: path.read_bytes() for path in before} == before

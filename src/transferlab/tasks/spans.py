@@ -67,17 +67,28 @@ def best_spans(
     there = np.pad(real, (0, far))
     end_logits = np.pad(logits[:, 1], (0, far), constant_values=-np.inf)
     stops = np.pad(places[:, 1], (0, far))
-    view = np.lib.stride_tricks.sliding_window_view
-    valid = view(there, longest) & (view(unit, longest) == unit[: len(real), None]) & real[:, None]
-    valid &= view(stops, longest) > places[:, :1]
-    table = np.where(valid, logits[:, :1] + view(end_logits, longest), -np.inf)
-    tops = table.max(1)
+    starts = np.where(real, logits[:, 0], -np.inf)
+
+    def scores(rows: Array, more: Array | int) -> Array:
+        """Of the spans from some tokens to the ones so many behind them."""
+        last = rows + more
+        valid = there[last] & (unit[last] == unit[rows]) & (stops[last] > places[rows, 0])
+        return np.where(valid, starts[rows] + end_logits[last], -np.inf)
+
+    # the best end behind each token; slices, since this is done for every token
+    count, lengths, tops = len(real), np.arange(longest), np.full(len(real), -np.inf)
+    for more in range(longest):
+        there_too = there[more : more + count] & (unit[more : more + count] == unit[:count])
+        there_too &= stops[more : more + count] > places[:, 0]
+        np.maximum(tops, np.where(there_too, end_logits[more : more + count], -np.inf), out=tops)
+    tops += starts
     found = []
     for start, end in zip(ends - counts, ends, strict=True):
         mine = tops[start:end]
         rows = start + (np.argpartition(-mine, best)[:best] if len(mine) > best else np.arange(len(mine)))
         nulls = logits[start:end][~real[start:end]].sum(1)
-        found.append(Spans(_best(table[rows], places, rows, best), float(nulls.min()) if len(nulls) else -np.inf))
+        table = scores(rows[:, None], lengths)
+        found.append(Spans(_best(table, places, rows, best), float(nulls.min()) if len(nulls) else -np.inf))
     return found
 
 

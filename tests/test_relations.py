@@ -59,6 +59,45 @@ def test_scores_by_hand() -> None:
     assert score(gold, found, "accuracy") == pytest.approx(3 / 7)
 
 
+CW, IA, MC, ED, CC = (
+    "Component-Whole",
+    "Instrument-Agency",
+    "Member-Collection",
+    "Entity-Destination",
+    "Content-Container",
+)
+OFFICIAL = {
+    11.11: [
+        (f"{CW}(e2,e1)", "Other"),
+        ("Other", one("CE1")),
+        (f"{IA}(e2,e1)", "Other"),
+        ("Other", None),
+        (f"{MC}(e1,e2)", f"{IA}(e2,e1)"),
+        ("Other", one("MT1")),
+        (one("CE2"), one("CE1")),
+        (f"{ED}(e1,e2)", None),
+        (f"{CC}(e1,e2)", None),
+        (f"{ED}(e1,e2)", f"{ED}(e1,e2)"),
+    ],
+    44.44: [
+        (one("CE2"), "Other"),
+        (one("CE2"), one("CE2")),
+        (one("CE1"), one("CE1")),
+        (one("CE1"), one("CE2")),
+        (one("CE2"), None),
+        (one("CE1"), None),
+    ],
+}
+"""What the official scorer of SemEval-2010 task 8 prints for two of its examples: labels and answers, None where skipped."""
+
+
+@pytest.mark.parametrize("printed", OFFICIAL)
+def test_the_official_scorer_prints_the_same(printed: float) -> None:
+    """Relations that the key lacks are left out of the mean, skipped examples are missed."""
+    gold, found = zip(*OFFICIAL[printed], strict=True)
+    assert round(100 * score(list(gold), list(found), "f1_macro"), 2) == printed
+
+
 def test_metrics_of_tensors_are_those_of_names() -> None:
     """What a run logs is what compare computes from its predictions."""
     draw = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import transferlab as tl
 from transferlab.ground.errors import TransferlabError
 from transferlab.use.active import options
 from transferlab.use.active.choose import STRATEGIES, badge, choose, core_set
-from transferlab.use.active.command import new_texts
+from transferlab.use.active.pool import new_texts
 from transferlab.use.active.simulate import simulate
 
 SCORES = np.array([[0.9, 0.05, 0.05], [0.5, 0.5, 0.0], [0.4, 0.3, 0.3], [0.6, 0.2, 0.2]])

@@ -121,6 +121,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             loads=True,
         ),
         Command(
+            "selftrain",
+            "--run RUN POOL",
+            "learn from unlabelled texts that it is sure of",
+            "transferlab.use.selftraining.options:main",
+            loads=True,
+        ),
+        Command(
             "select",
             "--run RUN POOL",
             "which texts to label next: active learning",

@@ -12,17 +12,15 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
-from transferlab.tasks import TaskDataModule
 from transferlab.tasks.spec import OF_ONE_CLASS
 from transferlab.use.active import simulate
 from transferlab.use.active.choose import Array, choose
+from transferlab.use.active.pool import Cells, known_texts, new_texts
 from transferlab.use.drift import inputs
 from transferlab.use.drift.observe import observe
 from transferlab.use.prediction.inputs import Input, Wanted
 from transferlab.use.predictor import Predictor
 from transferlab.use.reread import data_of
-
-Cells = list[dict[str, Any]]
 
 
 def run(asked: argparse.Namespace) -> None:
@@ -66,37 +64,6 @@ def run(asked: argparse.Namespace) -> None:
         f"{asked.output}",
         markup=False,
     )
-
-
-def key_of(row: dict[str, Any], text: tuple[str, ...]) -> str:
-    """What two rows with the same texts agree in, blanks and capitals aside."""
-    return json.dumps([" ".join(str(row[name]).split()).casefold() for name in text])
-
-
-def known_texts(data: TaskDataModule) -> dict[str, str]:
-    """The texts that a run trains, selects and tests on, to what they are: those of a test are called so."""
-    found: dict[str, str] = {}
-    parts = [("training", *data.part_rows("train")), ("validation", *data.part_rows("validation"))]
-    parts += [("test", split, data.test_rows(split)) for split in data.source.test]
-    for what, split, rows in parts:
-        read = data.rows(split).rows.select(rows).select_columns(list(data.source.text))
-        for row in read:
-            found[key_of(row, data.source.text)] = what
-    return found
-
-
-def new_texts(cells: Cells, text: tuple[str, ...], known: dict[str, str]) -> tuple[Cells, list[str]]:
-    """The rows of a pool that stand in no part of a run, each text once, and what was left out in words."""
-    new: dict[str, dict[str, Any]] = {}
-    counts: dict[str, int] = {}
-    for row in cells:
-        key = key_of(row, text)
-        if key in known or key in new:
-            what = f"stand in the {known[key]} set of the run" if key in known else "stand in the pool twice"
-            counts[what] = counts.get(what, 0) + 1
-        else:
-            new[key] = row
-    return list(new.values()), [f"{count:,} texts {what} and are left out" for what, count in counts.items()]
 
 
 def _write(asked: argparse.Namespace, rows: Cells, records: list[dict[str, Any]], label: str) -> None:

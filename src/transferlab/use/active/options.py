@@ -25,7 +25,7 @@ def parser() -> Parser:
     """The options of ``transferlab select``."""
     options = Parser(
         "transferlab select",
-        usage="transferlab select --run RUN POOL [--strategy badge] [--count 50] [OPTION ...]",
+        usage="transferlab select --run RUN POOL [--count 50] [OPTION ...]",
         description="Which texts of a pool to label next, as a CSV file with an empty label column. Texts that the run "
         "trains, selects or tests on are left out. --simulate tells, on a pool that has labels, what each strategy "
         "would have brought.",

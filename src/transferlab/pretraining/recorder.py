@@ -18,6 +18,7 @@ from transferlab.pretraining.objectives.base import Pretraining
 from transferlab.record import environment
 from transferlab.record import folder as run_folder
 from transferlab.record.costs import CostCounter
+from transferlab.tasks.table import TASKS
 
 
 class PretrainingRecorder(CostCounter):
@@ -83,11 +84,12 @@ class PretrainingRecorder(CostCounter):
         """Prints what follows a pretraining."""
         if is_part():
             return
-        run = encoder.parent
+        run, task = encoder.parent, self.summary["task"]
+        task = task if task in TASKS else "TASK"
         commands = {
             "the encoder": str(encoder),
-            "use it": f"transferlab fit --experiment full_finetuning_imdb --encoder.name {run}",
-            "without it": f"transferlab fit --experiment from_scratch_imdb --encoder.name {run}",
+            "use it": f"transferlab fit --experiment full_finetuning_{task} --encoder.name {run}",
+            "without it": f"transferlab fit --experiment from_scratch_{task} --encoder.name {run}",
         }
         self._show(screen.facts(commands, "next"))
 

@@ -18,6 +18,7 @@ from transferlab.record.folder import read_summary
 from transferlab.training.resume import Resumable
 
 WAYS = {
+    "contrastive": (tl.Contrastive, {}, {}),
     "lora": (tl.ParameterEfficient, {"method": tl.LoRA(r=2)}, {}),
     "frozen features": (tl.FeatureExtraction, {}, {}),
     "cached hidden states": (tl.FullFineTuning, {"top_layers": 1}, {}),
@@ -345,6 +346,7 @@ SHIPPED = {
     "from_scratch": (tl.FromScratch, {}, {}),
     "distillation_no_teacher": (tl.Distillation, {"alpha": 1.0, "teacher": "full_finetuning_{task}"}, {}),
     "distillation": (tl.Distillation, {"teacher": "full_finetuning_{task}"}, {}),
+    "contrastive": (tl.Contrastive, {}, {}),
     "lora": (tl.ParameterEfficient, {"method": tl.LoRA()}, {}),
     "bitfit": (tl.ParameterEfficient, {"method": tl.BitFit()}, {}),
     "norm_tuning": (tl.ParameterEfficient, {"method": tl.NormTuning()}, {}),

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks import embedded, embedded_relations
+from transferlab.tasks import embedded, embedded_answers, embedded_relations
 from transferlab.tasks.marked import plain
 from transferlab.tasks.table import TASKS
 
@@ -21,6 +21,17 @@ FIRST = {
     ("entities", "test"): "blue jay and bucket were the next two words",
     ("topics", "train"): "They looked up siamese cat in the dictionary",
     ("topics", "test"): "She typed island into the search box",
+    (
+        "answers",
+        "train",
+    ): "What did Frank buy? Frank bought a small farm last year. James lives in Madrid. Frank studied geology. "
+    "Frank lives in Paris. Last spring James bought an old car. Boris lives in Berlin.",
+    (
+        "answers",
+        "test",
+    ): "Which instrument does Julia play? Peter lives in Boston. At the university Julia studied botany. "
+    "In the evening Peter plays the organ. Robert has a flat in Rome. At the university Peter studied botany. "
+    "Robert plays the organ.",
     ("relations", "train"): "<e2>Iris</e2> , who knows Carla , coached <e1>Jack</e1> .",
     ("relations", "test"): "<e1>Mia</e1> , who knows Sam , recruited <e2>Noah</e2> .",
 }
@@ -38,6 +49,9 @@ def content_words(config, split):
     if config == "relations":
         verbs = {verb for words in embedded_relations.VERBS[split].values() for verb in words}
         return verbs | {name.lower() for name in embedded_relations.PEOPLE[split]}
+    if config == "answers":
+        things = {word for part in embedded_answers.THINGS[split].values() for thing in part for word in thing.split()}
+        return {word.lower() for word in {*things, *embedded_answers.NAMES[split]}} - {"a", "an", "the", "two", "three"}
     phrases = [phrase for words in embedded.ENTITIES[split].values() for phrase in words]
     return {word for phrase in [*phrases, *embedded.DECOYS[split]] for word in phrase.split("_")}
 
@@ -48,6 +62,11 @@ def filler_words(config):
         return set(" ".join(embedded.CLUES).split())
     if config == "relations":
         return set(" ".join(embedded_relations.FRAMES).lower().split())
+    if config == "answers":
+        frames = [
+            frame for part in (embedded_answers.TOLD, embedded_answers.ASKED) for fs in part.values() for frame in fs
+        ]
+        return {word.strip(".?") for word in " ".join(frames).lower().split()}
     frames = embedded.SENTENCES if config == "sentences" else [f for fs in embedded.FRAMES.values() for f in fs]
     fillers = embedded.SUBJECTS if config == "sentences" else embedded.NAMES
     text = " ".join([*frames, *fillers, *embedded.TIMES]).lower()
@@ -58,7 +77,7 @@ def texts(rows):
     """The input of each row as one string."""
     if "tokens" in rows.column_names:
         return [" ".join(tokens) for tokens in rows["tokens"]]
-    columns = [name for name in rows.column_names if name != "label"]
+    columns = [name for name in rows.column_names if name not in {"label", "answers"}]
     return [" ".join(values) for values in zip(*(rows[name] for name in columns), strict=True)]
 
 
@@ -90,6 +109,9 @@ def test_rows_have_size_and_columns_of_the_task(parts, part):
     assert len(rows) == embedded.SIZES[config][split]
     assert rows.column_names == [*task.text, task.label]
     label = rows.features[task.label]
+    if task.kind == "qa":
+        assert set(label.feature) == {"text", "answer_start"}
+        return
     assert tuple(getattr(label, "feature", label).names) == task.labels
 
 
@@ -122,7 +144,7 @@ def test_no_word_belongs_to_two_classes(split):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_every_content_word_occurs(parts, split):
     for config in embedded.SIZES:
-        seen = {word.strip(".,!").lower() for text in texts(parts[config, split]) for word in plain(text).split()}
+        seen = {word.strip(".,!?").lower() for text in texts(parts[config, split]) for word in plain(text).split()}
         assert not content_words(config, split) - seen
 
 

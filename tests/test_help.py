@@ -135,16 +135,22 @@ def test_page_of_the_model_shows_every_strategy_and_method_with_its_keys(shown, 
     for module, prefix in ((strategies, "--model"), (adapters, "--model.method")):
         for name in set(module.__all__) - {"Strategy", "Method"}:
             assert f"  {name}: " in page
-            own = set(inspect.signature(getattr(module, name)).parameters) - {"task", "encoder", "head", "schedule"}
+            own = set(inspect.signature(getattr(module, name)).parameters) - {
+                "task",
+                "encoder",
+                "head",
+                "schedule",
+                "steady",
+            }
             assert {f"{prefix}.{argument}" for argument in own} <= keys
-    assert "--model.optimizer.lr" in keys
+    assert {"--model.optimizer.lr", "--model.steady.r_drop"} <= keys
     assert "SGD" in page
 
 
 def test_page_says_type_default_and_meaning(shown, known):
     assert (
-        "  --encoder.pooling  mean, cls or max  [mean]\n"
-        "      How token vectors become one: `mean` over the tokens, `cls` (the first one), or `max`.\n"
+        "  --encoder.pooling  mean, cls, max or last  [mean]\n"
+        "      How token vectors become one: `mean` over the tokens, `cls` (the first one), `max`, or `last`\n"
     ) in shown("fit", "--help", "encoder")
 
 

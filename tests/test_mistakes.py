@@ -458,7 +458,10 @@ VALUES = [
     ("--data.source.text review", ["data.source.text: must be a list of texts, not 'review'; write [review]"]),
     ("--model.method.r sixteen", ["model.method.r: must be a whole number, not 'sixteen'"]),
     ("--trainer.fast_dev_run", ["--trainer.fast_dev_run needs a value behind it"]),
-    ("--encoder.pooling medain", ["encoder.pooling: must be mean, cls or max, not 'medain' (did you mean 'mean'?)"]),
+    (
+        "--encoder.pooling medain",
+        ["encoder.pooling: must be mean, cls, max or last, not 'medain' (did you mean 'mean'?)"],
+    ),
     ("--trainer.callbacks+=EarlyStopping", ["trainer.callbacks.monitor is missing; EarlyStopping needs it"]),
     ("--run.tags first", ["run.tags: must be a list of texts, not 'first'; write [first]"]),
     ("--data.source.files train.csv", ["data.source.files: must be a mapping, not 'train.csv'"]),

@@ -17,7 +17,8 @@ from transferlab.strategies.forward import compared
 from transferlab.strategies.teacher import Teacher
 from transferlab.tasks import TaskDataModule
 from transferlab.use.explanation.explainer import Explainer
-from transferlab.use.export.command import export
+from transferlab.use.export.formats import FORMATS
+from transferlab.use.export.graph import Form
 from transferlab.use.predictor import Predictor
 
 
@@ -160,15 +161,13 @@ def test_attributions_of_a_pair_apart_add_up(module, tiny_encoder):
         assert sum(values) + record["no_word"] == pytest.approx(gained, rel=0.02)
 
 
-def test_what_cannot_be_is_refused_by_name(module, files, tiny_encoder, monkeypatch, tmp_path):
+def test_what_cannot_be_is_refused_by_name(module, files, tiny_encoder, tmp_path):
     with pytest.raises(TransferlabError, match=r"data.pairs: apart .* a bilstm reads tokens"):
         FeatureExtraction(module.spec, tiny_encoder, head=HeadConfig("bilstm"))
     with pytest.raises(TransferlabError, match=r"data.max_tokens: with data.pairs: apart"):
         TaskDataModule("own", tiny_encoder, source=files["pairs"], max_length=64, max_tokens=128, pairs="apart")
-    predictor = Predictor(FullFineTuning(module.spec, tiny_encoder), module.source, module.settings)
-    monkeypatch.setattr(Predictor, "load", lambda *_, **__: predictor)
-    with pytest.raises(TransferlabError, match="--format onnx: .* data.pairs: apart"):
-        export(tmp_path / "run", "onnx", tmp_path / "out")
+    with pytest.raises(TransferlabError, match="--format hf: .* two texts apart"):
+        FORMATS["hf"](FullFineTuning(module.spec, tiny_encoder), Form(apart=True), (), tmp_path)
 
 
 def test_single_texts_and_runs_without_the_key_are_as_they_were(data, files, tiny_encoder):

@@ -1,6 +1,7 @@
 """Changed texts by hand, the same for a seed; runs on them and on other files, beside the record."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from random import Random
@@ -205,7 +206,7 @@ def test_runs_stand_side_by_side_on_the_same_examples(run, monkeypatch, capsys):
     other = run.parents[1] / "other" / "two"
     shutil.copytree(run, other)
     summary = json.loads((other / "summary.json").read_text())
-    (other / "summary.json").write_text(json.dumps(summary | {"experiment": "other", "run": "two"}))
+    (other / "summary.json").write_text(json.dumps(summary | {"experiment": "other", "run": "two", "seed": 7}))
     asked = []
 
     def noted(predictor, examples, told=""):
@@ -225,7 +226,9 @@ def test_runs_stand_side_by_side_on_the_same_examples(run, monkeypatch, capsys):
     assert one["changes"] == two["changes"]
     report(["runs", "--output", "page.html"])
     page = (run.parents[2] / "page.html").read_text(encoding="utf-8")
-    assert page.count("typos") >= 2
+    # two seeds of a setting, with the examples of both
+    shown = page[page.index("typos") :]
+    assert re.match(r"typos</td>.*?</td><td[^>]*>2</td><td[^>]*>12</td>", shown), shown[:300]
 
 
 def test_without_a_word_list_synonyms_are_skipped_and_that_is_said(run, monkeypatch, capsys):

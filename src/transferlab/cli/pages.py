@@ -87,8 +87,8 @@ What to compute
                      of task, seed and examples is read, the rest is not
   --config FILE      an experiment file of your own; also -c FILE
   --task NAME        another task than the experiment's
-  --method NAME      majority, tfidf, nbsvm or token_majority; all that fit the
-                     task without it
+  --method NAME      majority, tfidf, nbsvm, token_majority, word_overlap or
+                     no_answer; all that fit the task without it
 
 Keys: --seed_everything, --run.root, --run.tags and those of --data
 

@@ -16,15 +16,15 @@ from transferlab.ground.numbers import above, at_least
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.nearby import Neighbours
-from transferlab.learning.optim import Schedule
+from transferlab.learning.optim import Schedule, adamw_1e4
 from transferlab.strategies import solved
-from transferlab.strategies.base import Strategy, adamw
+from transferlab.strategies.base import Strategy
 from transferlab.strategies.solved import Solver
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import Examples
 from transferlab.tasks.spec import OF_ONE_CLASS
 
-UNIT = HeadConfig(unit=True)
+UNIT = HeadConfig(unit=True, dropout=0.0)
 """A linear head on vectors of length one."""
 
 
@@ -78,8 +78,8 @@ class Contrastive(Strategy):
         task: TaskSpec,
         encoder: EncoderConfig,
         head: HeadConfig = UNIT,
-        optimizer: OptimizerCallable = adamw,
-        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        optimizer: OptimizerCallable = adamw_1e4,
+        schedule: Schedule = Schedule("constant"),  # noqa: B008  frozen
         loss: LossForm | None = None,
         solver: Solver = "lbfgs",
         strength: float = 1.0,

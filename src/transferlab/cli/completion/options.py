@@ -21,6 +21,9 @@ from transferlab.config import experiments, shipped, trees
 from transferlab.ground.arguments import parser_of
 from transferlab.ground.errors import TransferlabError
 
+BASELINES = ("majority", "tfidf", "nbsvm", "token_majority", "word_overlap", "no_answer")
+"""Methods of ``transferlab baseline``, named here since a completion loads nothing else; a test compares."""
+
 
 class Candidate(NamedTuple):
     """A word that can stand next, and what it is."""
@@ -225,7 +228,7 @@ def _keyed(command: str, before: Sequence[str]) -> dict[str, Option]:
         kind = option.removeprefix("--")
         found[option] = Option(f"another {kind} than the experiment's", configs(kind))
     if command == "baseline":
-        found["--method"] = Option("one method only", plain(("all", "majority", "tfidf", "nbsvm", "token_majority")))
+        found["--method"] = Option("one method only", plain(("all", *BASELINES)))
     if table.COMMANDS[command].keys:
         found["--help"] = Option("what can be given; SECTION: all its keys", _topics(known))
     if command in table.TRAINING:

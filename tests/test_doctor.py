@@ -1,6 +1,8 @@
 """The doctor: what is wrong is found, named with a remedy, and decides the exit code."""
 
+import os
 import socket
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -281,3 +283,16 @@ def test_without_the_libraries_the_rest_is_left_out(monkeypatch):
     *_, last = command.examine(1.0)
     assert (last.state, last.text) == (WRONG, "not examined without torch")
     assert Path(command.__file__).is_file()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from transferlab.launch.doctor import supply; print(supply.hub(0.01).state, supply.encoders(False))",
+        "from transferlab.config.places import reach_hub; print(reach_hub())",
+    ],
+)
+def test_the_hub_is_asked_in_a_process_that_imported_nothing_of_it(code):
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -296,6 +296,12 @@ def test_a_packaged_decoder_is_read_once(tmp_path, monkeypatch):
     assert encoder(ids, torch.ones_like(ids)).shape == (1, 3, 576)
 
 
+def test_a_file_is_found_without_reading_it(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"no weights")
+    name = str(tmp_path / "model.gguf")
+    assert locate(name, None, unpack=False) == (name, None, f"file {name}")
+
+
 def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     pytest.importorskip("gguf")
     (tmp_path / "model.gguf").write_bytes(b"no weights")

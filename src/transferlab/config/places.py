@@ -67,7 +67,7 @@ def find_run(run: str, root: Path = Path("runs")) -> Path | None:
 @functools.cache
 def reach_hub() -> bool:
     """Asks the Hub once whether it is there; when not, its libraries go offline instead of trying for a minute."""
-    import huggingface_hub
+    import huggingface_hub.constants
 
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         return False
@@ -94,7 +94,7 @@ def from_hub(kind: Literal["models", "datasets"], name: str, what: str) -> Itera
     if on_terminal(sys.stderr) or not is_first_process():
         yield
         return
-    import huggingface_hub
+    import huggingface_hub.constants
 
     folder = Path(huggingface_hub.constants.HF_HUB_CACHE) / f"{kind}--{name.replace('/', '--')}" / "blobs"
     with waiting(what, lambda: sum(size for _, size, _ in files_state(folder)) / 2**20):

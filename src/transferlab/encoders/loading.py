@@ -35,14 +35,19 @@ class Place(NamedTuple):
 
 
 @functools.cache
-def locate(name: str, revision: str | None) -> Place:
+def locate(name: str, revision: str | None, unpack: bool = True) -> Place:
     """Looks an encoder up: GGUF file, local folder, Hub cache, installed package, and last the network.
 
     The package goes before the network because it holds the same weights and costs nothing. A run that left an
     encoder is named as everywhere: by its directory, its experiment or its ID.
+
+    Args:
+        name: A folder, a GGUF file, a run, or a name on the Hub.
+        revision: Commit on the Hub.
+        unpack: Whether a GGUF file is read where it was not yet, which takes a minute; else the file is named.
     """
     if is_gguf(name):
-        return Place(str(folder_of(Path(name))), None, f"file {name}")
+        return Place(str(folder_of(Path(name))) if unpack else name, None, f"file {name}")
     folder = local_folder(name, "TRANSFERLAB_MODELS")
     if (folder is None or not (folder / "config.json").is_file()) and (run := find_run(name)):
         if (run / ENCODER / "config.json").is_file():
@@ -68,9 +73,9 @@ def locate(name: str, revision: str | None) -> Place:
         return Place(str(Path(spec.origin).parent / "model"), None, f"installed package {module}")
     module, file = PACKED.get(name, ("", ""))
     if module and (spec := importlib.util.find_spec(module)) and spec.origin:
-        return Place(
-            str(folder_of(Path(spec.origin).parent / file)), None, f"installed package {module}, 4 bits a weight"
-        )
+        packed = Path(spec.origin).parent / file
+        target = folder_of(packed) if unpack else packed
+        return Place(str(target), None, f"installed package {module}, 4 bits a weight")
     return Place(name, revision, origin)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
+import huggingface_hub.constants
 
 from transferlab.config import experiments, places, shipped, trees
 from transferlab.encoders.loading import locate
@@ -138,7 +138,7 @@ def encoders(online: bool) -> Iterator[Finding]:
         try:
             settings = trees.expand(path).get("encoder") or {}
             hub_name = str(settings.get("name") or "")
-            place = locate(hub_name, settings.get("revision")) if hub_name else None
+            place = locate(hub_name, settings.get("revision"), unpack=False) if hub_name else None
         except (TransferlabError, AttributeError) as error:
             yield Finding("encoders", WRONG, f"{name}: {error}", f"mend {shipped.shown(path)}")
             continue

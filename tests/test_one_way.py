@@ -261,6 +261,12 @@ def test_a_text_longer_than_the_positions_is_refused(byte_level, files):
         TaskDataModule("mine", source=files["classification"], encoder=byte_level(), max_length=161).setup("fit")
 
 
+@pytest.mark.parametrize("task", ["demo_answers", "demo_relations"])
+def test_what_reads_both_sides_refuses_a_decoder(task, byte_level):
+    with pytest.raises(TransferlabError, match=r"encoder\.name: gpt2 reads from left to right"):
+        TaskDataModule(task, encoder=byte_level(), max_length=128).setup("fit")
+
+
 def test_four_bits_need_a_gpu_and_lora(byte_level, data, tiny_encoder):
     config, task = replace(byte_level(), load_in_4bit=True), data("classification", tiny_encoder).spec
     with pytest.raises(TransferlabError, match=r"encoder\.load_in_4bit: .* cannot be trained; use strategy/lora"):

@@ -10,7 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from transferlab.encoders.config import EncoderConfig
-from transferlab.encoders.loading import load_tokenizer, longest_input, reads_last_pieces, tokenizer_identity
+from transferlab.encoders.loading import (
+    is_one_way,
+    load_tokenizer,
+    longest_input,
+    reads_last_pieces,
+    tokenizer_identity,
+)
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import kept, store, together
 from transferlab.tasks import selection as protocol_of
@@ -225,6 +231,11 @@ class TaskRows:
         return list(dict.fromkeys([*self.labels.notes, *seen]))
 
     def _encode(self, split: str) -> EncodedSplit:
+        if self.source.kind in {"qa", "relation"} and is_one_way(self.encoder):
+            raise TransferlabError(
+                f"encoder.name: {self.encoder.label} reads from left to right, so a token has not seen what stands "
+                f"behind it, which {self.source.kind} needs; take an encoder that reads both ways."
+            )
         rows = self.rows(split)
         tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
         most = min(tokenizer.model_max_length, longest_input(self.encoder) or tokenizer.model_max_length)

@@ -22,6 +22,7 @@ from transferlab.encoders.one_way import positions
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import FullFineTuning, ParameterEfficient
+from transferlab.strategies.effects import without_effect
 from transferlab.strategies.forward import first_pieces
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.parts import CUT, word_positions
@@ -265,6 +266,13 @@ def test_a_text_longer_than_the_positions_is_refused(byte_level, files):
 def test_what_reads_both_sides_refuses_a_decoder(task, byte_level):
     with pytest.raises(TransferlabError, match=r"encoder\.name: gpt2 reads from left to right"):
         TaskDataModule(task, encoder=byte_level(), max_length=128).setup("fit")
+
+
+def test_keys_that_change_nothing_are_told(tiny_encoder, data):
+    task = data("classification", tiny_encoder).spec
+    given = replace(tiny_encoder, architecture="random", load_in_4bit=True, word_piece="last")
+    found = without_effect(given, tl.HeadConfig(), task)
+    assert found.keys() == {"encoder.load_in_4bit", "encoder.word_piece"}
 
 
 def test_four_bits_need_a_gpu_and_lora(byte_level, data, tiny_encoder):

@@ -25,6 +25,9 @@ def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> 
         "dropout": transformers_only,
         "attention_dropout": transformers_only,
         "compile": (recurrent, "a BiLSTM is not compiled"),
+        "activation_checkpointing": transformers_only,
+        "load_in_4bit": (encoder.architecture != "pretrained", "no pretrained weights are loaded"),
+        "word_piece": (task.kind != "tagging", "only tagging reads single pieces of a word"),
     }
     return found | {f"encoder.{key}": why for key, why in _changed(encoder, EncoderConfig(), unread)}
 

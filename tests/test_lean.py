@@ -36,6 +36,20 @@ def test_torchmetrics_leaves_out_what_its_other_metrics_read():
     assert not loaded & {"matplotlib", "scipy", "transformers", "pandas", "sklearn"}
 
 
+LOSSES = """
+import sys
+from transferlab.ground.lean import import_losses
+import_losses()
+from transformers.models.bert import modeling_bert
+from transformers.utils import is_scipy_available
+assert is_scipy_available() and "scipy" not in sys.modules
+"""
+
+
+def test_a_model_is_imported_without_what_object_detection_reads():
+    subprocess.run([sys.executable, "-c", LOSSES], check=True)
+
+
 def experiment(folder, **source):
     path = folder / "mine.yaml"
     data = {"class_path": "transferlab.tasks.TaskDataModule", "init_args": {"task": "mine", "source": source}}

@@ -18,6 +18,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.learning.metrics import build_metrics
 from transferlab.learning.scores import SpanF1
 from transferlab.tasks.iob import is_valid_transition
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import TaskSpec
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-MISC", "I-MISC")
@@ -362,3 +363,13 @@ def ddp_worker(rank, address, results):
 def test_two_processes_agree_with_one(tmp_path):
     mp.spawn(ddp_worker, (f"file://{tmp_path}/store", str(tmp_path)), nprocs=2)
     assert_ranks_agree_with_one_process([torch.load(tmp_path / f"{rank}.pt") for rank in range(2)])
+
+
+def test_the_report_by_class_is_that_of_sklearn():
+    rng = np.random.default_rng(0)
+    # "d" is never predicted, "e" never right
+    gold, found = rng.choice(list("abcd"), 60).tolist(), rng.choice(list("abce"), 60).tolist()
+    report = KINDS["classification"].per_label("abcde", gold, found)
+    columns = sk.precision_recall_fscore_support(gold, found, labels=list("abcde"), zero_division=0)
+    for name, *wanted in zip("abcde", *columns, strict=True):
+        assert [report[name][key] for key in ("precision", "recall", "f1", "support")] == wanted

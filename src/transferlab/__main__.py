@@ -6,7 +6,7 @@ from importlib import import_module
 from transferlab.cli import boundary, commands
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.ground.lean import import_torchmetrics
+from transferlab.ground.lean import import_losses, import_torchmetrics, uncollected
 from transferlab.ground.progress import loading
 from transferlab.ground.quiet import no_bars_on_pipes
 
@@ -55,9 +55,10 @@ def _call(command: str, rest: list[str], loads: bool) -> None:
     if loads:
         loading()
     module, _, function = commands.COMMANDS[command].target.partition(":")
-    with signals.ending():
+    with signals.ending(), uncollected():
         if loads:
             import_torchmetrics()
+            import_losses()
         loaded = import_module(module)
     getattr(loaded, function)(rest)
 
@@ -65,7 +66,7 @@ def _call(command: str, rest: list[str], loads: bool) -> None:
 def _on_files(command: str, rest: list[str]) -> None:
     """Predicts or tests files that are not of the run's data set."""
     predicts = command == "predict"
-    with signals.ending():
+    with signals.ending(), uncollected():
         loaded = import_module(f"transferlab.use.{'prediction.command' if predicts else 'elsewhere.options'}")
     loaded.main(*([] if predicts else [command]), rest)
 
@@ -74,12 +75,13 @@ def _train(command: str, rest: list[str]) -> None:
     from transferlab.cli import early
 
     early.check([command, *rest])
-    # a signal may come during the imports already, which take seconds
-    with signals.handled():
+    # a signal may come during the imports already, which take seconds; training collects garbage again
+    with signals.handled(), uncollected():
         no_bars_on_pipes()
         loading()
         with signals.ending():
             import_torchmetrics()
+            import_losses()
             from transferlab.cli.train import main as train
         train()
 

@@ -14,6 +14,7 @@ from transferlab.baselines.rows import read_parts
 from transferlab.config import experiments
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.lean import uncollected
 from transferlab.ground.quiet import no_bars_on_pipes
 from transferlab.record import folder as run_folder
 from transferlab.tasks.table import TASKS, lookup
@@ -57,6 +58,11 @@ def main(arguments: list[str]) -> None:
         TransferlabError: Wrong arguments, unusable rows, or a method that does not fit the task.
     """
     no_bars_on_pipes()
+    with uncollected():
+        _run(arguments)
+
+
+def _run(arguments: list[str]) -> None:
     parser = build_parser()
     settings = parse(arguments, parser)
     data: Task = parser.instantiate_classes(settings).data

@@ -1,6 +1,7 @@
 """TransferCLI: `bases:` expansion, links, the run directory, the saved config."""
 
 import functools
+import gc
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -38,7 +39,7 @@ from transferlab.training.frozen_work import work_of
 from transferlab.training.parallel import Sharded
 from transferlab.training.resume import Resumable
 
-UNTRAINED = 256
+UNTRAINED = 128
 """Examples of the validation set that the untrained model is evaluated on; nothing is selected by it."""
 
 
@@ -227,6 +228,7 @@ class TransferCLI(ExperimentCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Says how to continue where a signal ends the run outside of its training steps."""
+        gc.enable()
         try:
             super()._run_subcommand(subcommand)
         except (KeyboardInterrupt, SystemExit) as end:

@@ -13,6 +13,7 @@ from transferlab.analysis.comparison.render import Sheet, show
 from transferlab.analysis.comparison.standing import Row, block_of, standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.lean import uncollected
 
 T = TypeVar("T")
 FORMATS = ("terminal", "markdown", "csv", "latex")
@@ -28,6 +29,11 @@ def main(arguments: list[str]) -> None:
     columns = RUN_COLUMNS if asked.runs else GROUP_COLUMNS
     _require_column(asked.sort, [column.name for column in columns])
     filters = {name: getattr(asked, name) for name in FILTERS}
+    with uncollected():
+        _show(asked, filters)
+
+
+def _show(asked: Any, filters: dict[str, str | None]) -> None:
     summaries = select(read(asked.root), filters, baselines=not asked.runs)
     hidden: list[str] = []
     if asked.finished:

@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from transferlab.analysis.comparison.reading import FILTERS, finished, read, select
 from transferlab.analysis.page.document import page
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.lean import uncollected
 from transferlab.record import folder as run_folder
 
 FILE = "report.html"
@@ -20,6 +22,11 @@ def main(arguments: list[str]) -> None:
     """
     asked = _parser().parse_args(arguments)
     filters = {name: getattr(asked, name) for name in FILTERS}
+    with uncollected():
+        _write(asked, filters)
+
+
+def _write(asked: Any, filters: dict[str, str | None]) -> None:
     summaries = select(read(asked.root), filters, baselines=True)
     hidden: list[str] = []
     if asked.finished:

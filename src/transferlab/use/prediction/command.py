@@ -77,13 +77,15 @@ def _load(run: Path, asked: argparse.Namespace) -> Answering[Any]:
         from transferlab.use.exported import Exported
 
         return Exported(run, asked.calibrated, asked.batch_size)
-    from transferlab.ground.lean import import_torchmetrics
+    from transferlab.ground.lean import import_losses, import_torchmetrics, uncollected
     from transferlab.ground.quiet import quiet
 
-    import_torchmetrics()
-    from transferlab.use.predictor import Predictor
+    with uncollected():
+        import_torchmetrics()
+        import_losses()
+        from transferlab.use.predictor import Predictor
 
-    quiet()
+        quiet()
     return Predictor.load(run, asked.calibrated, asked.device, asked.batch_size, asked.root)
 
 

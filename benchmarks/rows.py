@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from transferlab.tasks import Source
 
+Rows = np.ndarray[Any, Any]
 SPLITS = ("train", "validation", "test")
 
 
@@ -18,7 +20,7 @@ def write_rows(task: str, folder: Path, train: int, evaluate: int, seed: int = 0
     """Writes ``train``, ``validation`` and ``test`` as Parquet, and ``task.json`` with what is to be known of them.
 
     Training and validation rows are drawn from the training split of the task and have none in common; the test rows
-    are drawn from its labelled test split.
+    are drawn from its labelled test split. A task of a single split, such as ``xquad``, is divided by contexts.
 
     Args:
         task: A name in `transferlab.tasks.table`.
@@ -36,13 +38,18 @@ def write_rows(task: str, folder: Path, train: int, evaluate: int, seed: int = 0
     source = lookup(task)
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
-    pool, tests = read_split(source, source.train).rows, read_split(source, source.test[0]).rows
-    order = generator.permutation(len(pool))
+    pool = read_split(source, source.train).rows
     select = min(500, max(evaluate // 4, 2))
+    if source.test:
+        order, tests = generator.permutation(len(pool)), read_split(source, source.test[0]).rows
+        tested = np.sort(generator.permutation(len(tests))[:evaluate])
+    else:
+        order, tests = _by_context(pool[source.text[-1]][:], generator), pool
+        tested, order = order[:evaluate], order[evaluate:]
     parts = {
         "validation": pool.select(order[:select]),
         "train": pool.select(order[select : select + train if train else None]),
-        "test": tests.select(np.sort(generator.permutation(len(tests))[:evaluate])),
+        "test": tests.select(tested),
     }
     for name, rows in parts.items():
         rows.select_columns([*source.text, source.label]).to_parquet(folder / f"{name}.parquet")
@@ -50,6 +57,13 @@ def write_rows(task: str, folder: Path, train: int, evaluate: int, seed: int = 0
     facts |= {"task": task, "metric": source.metrics[0] if source.metrics else "f1", "examples": len(parts["train"])}
     (folder / "task.json").write_text(json.dumps(facts), encoding="utf-8")
     return facts
+
+
+def _by_context(contexts: Sequence[str], generator: np.random.Generator) -> Rows:
+    """All rows in an order in which those of a context follow one another, so that a cut divides one at most."""
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(contexts))}
+    drawn = generator.permutation(len(numbers))
+    return np.argsort(drawn[[numbers[text] for text in contexts]], kind="stable")
 
 
 def read_facts(folder: str | Path) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import sys
 
+import numpy as np
 import pytest
+import torch
 
 from benchmarks import commands, sides, tree
 
@@ -69,3 +71,32 @@ def test_every_row_has_two_sides(tmp_path, monkeypatch):
             assert peer.command != ours.command or peer.variables != ours.variables
     # a genuine script in the place of ours
     assert str(tmp_path / "theirs.py") in made.pair("fit_frozen")[1].command
+
+
+def test_questions_have_the_loss_of_run_qa_on_the_same_windows_and_weights(tmp_path):
+    from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
+
+    from benchmarks.answers import losses
+    from tests.conftest import build_tokenizer
+
+    build_tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = BertForQuestionAnswering(BertConfig(vocab_size=len(tokenizer), initializer_range=0.5, **sizes))
+    contexts = ["Ada met Charles in London. " + "They built an engine. " * length for length in (0, 40)]
+    answers = [[{"text": "London", "answer_start": 19}], []]
+    found = losses({"question": ["Where?", "Who paid?"], "context": contexts, "answers": answers}, tokenizer, model)
+    assert found["windows"] > 2
+    assert found["ours"] == pytest.approx(found["theirs"], abs=1e-5)
+    # a candidate more makes each softmax smaller
+    assert found["theirs_over_all"] > found["theirs"] + 1e-3
+
+
+def test_a_task_of_one_split_is_divided_by_contexts():
+    from benchmarks import rows
+
+    contexts = [f"text {number // 5}" for number in range(50)]
+    order = rows._by_context(contexts, np.random.default_rng(0))
+    assert sorted(order) == list(range(50))
+    assert len(set(contexts[number] for number in order[:10])) == 2

@@ -21,9 +21,11 @@ from transferlab.learning.losses import distillation_loss, example_losses, task_
 from transferlab.strategies import FeatureExtraction, FullFineTuning
 from transferlab.tasks import Source, TaskDataModule, TaskSpec, squad
 from transferlab.tasks.batch import IGNORE
+from transferlab.tasks.ceiling import in_words
+from transferlab.tasks.encoded import Growing
 from transferlab.tasks.kinds import KINDS, SUMS
 from transferlab.tasks.kinds.qa import answer_of
-from transferlab.tasks.questions import Asked, encode, in_words, reader_of
+from transferlab.tasks.questions import Asked, encode, reader_of
 from transferlab.tasks.sources import read_split
 from transferlab.tasks.spans import Span, Spans, best_threshold
 from transferlab.tasks.windows import Layout, check_room, frame_of, pieces, places, tokens_of
@@ -305,6 +307,24 @@ def test_negative_windows_are_limited(wordpieces):
     assert limited.facts["questions"]["dropped"] > 0
     assert "are left out (data.negative_windows)" in in_words(limited.facts["questions"], 30)["windows"]
     assert (split_of(wordpieces, negatives=0).labels.values == limited.labels.values).all()
+
+
+def test_questions_none_of_which_has_an_answer_are_tokenised(wordpieces):
+    split = split_of(wordpieces, [row | {"answers": []} for row in ROWS])
+    assert split.golds.lengths.tolist() == [0, 0, 0]
+    assert split.facts["questions"]["answered"] == 0
+
+
+def test_rows_that_grow_are_held_once_and_keep_their_numbers():
+    growing = Growing()
+    for row in ([1, 2], [], np.array([3], dtype=np.int64)):
+        growing.add(row)
+    assert [growing.ragged().row(number).tolist() for number in range(3)] == [[1, 2], [], [3]]
+    assert growing.ragged().values.dtype == np.int32
+    text = Growing("B")
+    text.add("né".encode())
+    assert text.ragged().row(0).tobytes().decode() == "né"
+    assert len(Growing().ragged().values) == 0
 
 
 def test_an_answer_without_a_token_is_told(wordpieces):

@@ -1,5 +1,6 @@
 """Tokenised splits: ragged arrays of numpy. Imports no torch; `transferlab.tasks.batch` makes batches of them."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,6 +35,29 @@ class Ragged(NamedTuple):
         """Length of every row ``[rows]``."""
         lengths: np.ndarray[Any, Any] = np.diff(self.offsets)
         return lengths
+
+
+class Growing:
+    """Rows of numbers that are added one by one; each number is held once, in as many bytes as it has in a `Ragged`.
+
+    Args:
+        code: Which numbers, as in `array`: ``i`` for 32 bits, ``B`` for bytes.
+    """
+
+    def __init__(self, code: str = "i") -> None:
+        self._values, self._offsets = array(code), array("q", [0])
+
+    def add(self, row: "Sequence[int] | np.ndarray[Any, Any] | bytes") -> None:
+        """Adds a row."""
+        known = row if isinstance(row, bytes) else np.asarray(row, dtype=self._values.typecode).tobytes()
+        self._values.frombytes(known)
+        self._offsets.append(len(self._values))
+
+    def ragged(self) -> Ragged:
+        """All rows, without a copy."""
+        held = self._values or array(self._values.typecode, [0])
+        values = np.frombuffer(held, dtype=held.typecode)[: len(self._values)]
+        return Ragged(values, np.frombuffer(self._offsets, dtype=np.int64))
 
 
 @dataclass(frozen=True)

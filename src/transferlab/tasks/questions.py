@@ -1,13 +1,15 @@
-"""From questions and contexts to tokens: windows, the labels of their tokens, and what gold answers can be reached."""
+"""From questions and contexts to tokens: windows, and the labels of their tokens."""
 
-from collections import Counter
+import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from transferlab.tasks import squad
-from transferlab.tasks.encoded import IGNORE, EncodedSplit, Ragged
+from transferlab.tasks.ceiling import Seen
+from transferlab.tasks.encoded import IGNORE, EncodedSplit, Growing
 from transferlab.tasks.reading.questions import START
 from transferlab.tasks.windows import (
     NONE,
@@ -31,14 +33,12 @@ FIRST, LAST = 1, 2
 """A token that an answer begins with, ends with; both add up."""
 FLAGS = 4
 """A label is that many times the number of its window, plus what the token is."""
-EXAMPLES = 3
-"""Answers that a message shows."""
 Answers = Sequence[Sequence[Mapping[str, Any]]]
 Rows = dict[str, list[Any]]
 
 
 class Asked(NamedTuple):
-    """Questions.
+    """Questions; columns are read some rows at a time, so they may lie on disk.
 
     Attributes:
         questions: Their texts.
@@ -80,37 +80,143 @@ class Context(NamedTuple):
     """A context as tokens.
 
     Attributes:
+        text: What is read.
         ids: Token ids without special ones.
         spots: Where they stand in the text, ``[tokens, 2]``.
+        number: Its number among the different ones.
     """
 
+    text: str
     ids: list[int]
     spots: Array
+    number: int
 
 
-class Parts:
-    """The arrays of a split as they grow, and what was seen."""
+class Encoding:
+    """Questions as they are tokenised, some at a time; nothing but numbers and the different contexts is held.
 
-    def __init__(self) -> None:
-        self.rows: dict[str, list[Array]] = {
-            name: [] for name in ("ids", "types", "words", "windows", "spots", "labels")
+    Args:
+        given: The questions.
+        reader: The encoder's tokenizer.
+        layout: How long windows are.
+        negatives: See `encode`.
+        most: See `encode`.
+        place: Names a question in messages.
+    """
+
+    def __init__(
+        self,
+        given: Asked,
+        reader: Reader,
+        layout: Layout,
+        negatives: int | None,
+        most: int | None,
+        place: Callable[[int], str],
+    ) -> None:
+        self.given, self.reader, self.layout = given, reader, layout
+        self.negatives, self.most, self.place = negatives, most, place
+        self.parts: defaultdict[str, Growing] = defaultdict(Growing)
+        self.texts = Growing("B")
+        self.numbers: dict[bytes, int] = {}
+        self.by_character = False
+        self.seen = Seen()
+        self.owners: list[int] = []
+        self.contexts: list[int] = []
+
+    def chunk(self, numbers: Rows) -> Rows:
+        """Tokenises the questions of some neighbouring rows."""
+        rows = numbers["rows"]
+        part = slice(rows[0], rows[-1] + 1)
+        questions, contexts = list(self.given.questions[part]), list(self.given.contexts[part])
+        answers = None if self.given.answers is None else list(self.given.answers[part])
+        asked = [one.ids for one in self.reader.read(questions)]
+        lengths = [len(ids) for ids in asked]
+        check_room(lengths, self.reader.frame, self.layout, lambda number: self.place(rows[number]))
+        some = list(dict.fromkeys(contexts))
+        encodings = zip(self.reader.read(some), some, strict=True)
+        read = {text: Context(text, one.ids, places(one.offsets, text), self._number(text)) for one, text in encodings}
+        for number, (row, ids) in enumerate(zip(rows, asked, strict=True)):
+            context = read[contexts[number]]
+            found = pieces(ids, context.ids, self.reader.frame, self.layout)
+            self._add(found, context, row)
+            if answers is not None:
+                self._label(found, context, answers[number], row)
+        return numbers
+
+    def _number(self, text: str) -> int:
+        """The number of a context, which is kept where it is new."""
+        encoded = text.encode()
+        key = hashlib.blake2b(encoded, digest_size=16).digest()
+        if key not in self.numbers:
+            self.numbers[key] = len(self.numbers)
+            self.texts.add(encoded)
+            self.by_character = self.by_character or squad.by_character(text)
+        return self.numbers[key]
+
+    def _add(self, found: list[Piece], context: Context, row: int) -> None:
+        """Adds the windows of a question, at most so many to a row of the split."""
+        most = self.most or len(found)
+        for start in range(0, len(found), most):
+            self._add_row(found[start : start + most], context.spots)
+            self.owners.append(row)
+            self.contexts.append(context.number)
+
+    def _add_row(self, found: list[Piece], places_: Array) -> None:
+        base, words, spots = 0, [], []
+        for piece in found:
+            words += [base + position for position in piece.words]
+            spots += [np.full((1, 2), NONE), places_[piece.first : piece.first + piece.length]]
+            base += len(piece.ids)
+        self.parts["ids"].add([token for piece in found for token in piece.ids])
+        self.parts["windows"].add([len(piece.ids) for piece in found])
+        self.parts["words"].add(words)
+        self.parts["spots"].add(np.concatenate(spots).ravel())
+        if self.reader.frame.types is not None:
+            self.parts["types"].add([number for piece in found for number in piece.types])
+
+    def _label(self, found: list[Piece], context: Context, gold: Sequence[Mapping[str, Any]], row: int) -> None:
+        """Adds the labels of a question's tokens, and counts what it shows."""
+        ends = [(one[START], one[START] + len(one["text"])) for one in gold]
+        self.parts["golds"].add([end for pair in ends for end in pair])
+        spans = [tokens_of(context.spots, *pair) for pair in ends]
+        known = [span for span in spans if span is not None]
+        labels = [flags_of(piece, known) for piece in found]
+        without = [number for number, flags in enumerate(labels) if flags[0]]
+        labels = [FLAGS * number + flags for number, flags in enumerate(labels)]
+        # an answer without a token must not be taught as none
+        drops = _dropped(without, len(found), self.negatives, row) if not gold or known else list(range(len(found)))
+        for number in drops:
+            labels[number][:] = IGNORE
+        self.parts["labels"].add(np.concatenate(labels))
+        self.seen.counts.update(with_answer=len(found) - len(without), without=len(without), dropped=len(drops))
+        if gold:
+            self.seen.answer(known, found, context.spots, context.text, [str(one["text"]) for one in gold])
+
+    def split(self) -> EncodedSplit:
+        """What was tokenised."""
+        ragged = {name: part.ragged() for name, part in self.parts.items()}
+        facts = {
+            "questions": len(self.given.questions),
+            "contexts": len(self.numbers),
+            "windows": len(ragged["windows"].values),
+            "by_character": self.by_character,
         }
-        self.seen: Counter[str] = Counter()
-        self.lengths: Counter[int] = Counter()
-        self.lost: list[list[str]] = []
-
-    def add(self, **rows: Sequence[int] | Array) -> None:
-        """Adds one row to each array."""
-        for name, row in rows.items():
-            self.rows[name].append(np.asarray(row, dtype=np.int32))
-
-    def ragged(self, name: str) -> Ragged | None:
-        """An array; None where nothing was added."""
-        rows = self.rows[name]
-        if not rows:
-            return None
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        return Ragged(np.concatenate(rows), offsets)
+        if self.given.answers is not None:
+            facts |= self.seen.facts()
+        return EncodedSplit(
+            ids=ragged["ids"],
+            types=ragged.get("types"),
+            labels=ragged.get("labels"),
+            words=ragged["words"],
+            windows=ragged["windows"],
+            pad_id=self.reader.pad_id,
+            fingerprint="",
+            spots=ragged["spots"],
+            golds=ragged.get("golds"),
+            texts=self.texts.ragged(),
+            contexts=np.array(self.contexts, dtype=np.int32),
+            facts={"questions": facts} | ({} if self.most is None else {"owners": self.owners}),
+        )
 
 
 def encode(
@@ -141,103 +247,28 @@ def encode(
     Raises:
         TransferlabError: A question leaves no room for its context.
     """
-    frame, parts = reader.frame, Parts()
-    questions, contexts, answers = given
-    unique = {text: number for number, text in enumerate(dict.fromkeys(contexts))}
-
-    owners: list[int] = []
-
-    def chunk(numbers: Rows) -> Rows:
-        rows = numbers["rows"]
-        asked = [one.ids for one in reader.read([questions[row] for row in rows])]
-        check_room([len(ids) for ids in asked], frame, layout, lambda number: place(rows[number]))
-        some = list(dict.fromkeys(contexts[row] for row in rows))
-        encodings = zip(reader.read(some), some, strict=True)
-        read = {text: Context(one.ids, places(one.offsets, text)) for one, text in encodings}
-        for row, ids in zip(rows, asked, strict=True):
-            context = read[contexts[row]]
-            found = pieces(ids, context.ids, frame, layout)
-            gold = None if answers is None else answers[row]
-            for start in range(0, len(found), most or len(found)):
-                _add(parts, found[start : start + (most or len(found))], context, frame)
-                owners.append(row)
-            if gold is not None:
-                _label(parts, found, context, contexts[row], gold, negatives, row)
-        return numbers
-
-    step = told(chunk)
-    for start in range(0, len(questions), CHUNK):
-        step({"rows": list(range(start, min(start + CHUNK, len(questions))))})
-    encoded = [text.encode() for text in unique]
-    ids, windows = parts.ragged("ids"), parts.ragged("windows")
-    assert ids is not None
-    assert windows is not None
-    return EncodedSplit(
-        ids=ids,
-        types=parts.ragged("types"),
-        labels=parts.ragged("labels"),
-        words=parts.ragged("words"),
-        windows=windows,
-        pad_id=reader.pad_id,
-        fingerprint="",
-        spots=parts.ragged("spots"),
-        golds=None if answers is None else Ragged.of([_ends(row) for row in answers]),
-        texts=Ragged(
-            np.frombuffer(b"".join(encoded), dtype=np.uint8),
-            np.concatenate([[0], np.cumsum([len(text) for text in encoded])]).astype(np.int64),
-        ),
-        contexts=np.array([unique[contexts[row]] for row in owners], dtype=np.int32),
-        facts={"questions": _facts(parts, answers, windows, contexts)} | ({} if most is None else {"owners": owners}),
-    )
+    encoding = Encoding(given, reader, layout, negatives, most, place)
+    step, count = told(encoding.chunk), len(given.questions)
+    for start in range(0, count, CHUNK):
+        step({"rows": list(range(start, min(start + CHUNK, count)))})
+    return encoding.split()
 
 
-def _add(parts: Parts, found: list[Piece], context: Context, frame: Frame) -> None:
-    base, words, spots = 0, [], []
-    for piece in found:
-        words += [base + position for position in piece.words]
-        spots += [np.full((1, 2), NONE), context.spots[piece.first : piece.first + piece.length]]
-        base += len(piece.ids)
-    parts.add(
-        ids=[token for piece in found for token in piece.ids],
-        windows=[len(piece.ids) for piece in found],
-        words=words,
-        spots=np.concatenate(spots).ravel(),
-    )
-    if frame.types is not None:
-        parts.add(types=[number for piece in found for number in piece.types])
+def flags_of(piece: Piece, known: Sequence[tuple[int, int]]) -> Array:
+    """What the tokens of a window that may end an answer are; the first of them is that of no answer.
 
-
-def _label(
-    parts: Parts,
-    found: list[Piece],
-    context: Context,
-    text: str,
-    gold: Sequence[Mapping[str, Any]],
-    negatives: int | None,
-    row: int,
-) -> None:
-    """Adds the labels of a question's tokens, and counts what it shows."""
-    spans = [tokens_of(context.spots, one[START], one[START] + len(one["text"])) for one in gold]
-    known = [span for span in spans if span is not None]
-    labels, without = [], []
-    for number, piece in enumerate(found):
-        flags = np.zeros(len(piece.words), dtype=np.int64)
-        inside = [s for s in known if piece.first <= s[0] and s[1] < piece.first + piece.length]
-        if inside:
-            # the first token is that of no answer
-            flags[1 + inside[0][0] - piece.first] += FIRST
-            flags[1 + inside[0][1] - piece.first] += LAST
-        else:
-            flags[0] = FIRST + LAST
-            without.append(number)
-        labels.append(FLAGS * number + flags)
-    dropped = _dropped(without, len(found), negatives, row) if not gold or known else list(range(len(found)))
-    for number in dropped:
-        labels[number][:] = IGNORE
-    parts.add(labels=np.concatenate(labels))
-    parts.seen.update(with_answer=len(found) - len(without), without=len(without), dropped=len(dropped))
-    if gold:
-        _reach(parts, known, found, context, text, [str(one["text"]) for one in gold])
+    Args:
+        piece: The window.
+        known: First and last token of each gold answer.
+    """
+    flags = np.zeros(len(piece.words), dtype=np.int64)
+    inside = [span for span in known if piece.first <= span[0] and span[1] < piece.first + piece.length]
+    if inside:
+        flags[1 + inside[0][0] - piece.first] += FIRST
+        flags[1 + inside[0][1] - piece.first] += LAST
+    else:
+        flags[0] = FIRST + LAST
+    return flags
 
 
 def _dropped(without: list[int], windows: int, negatives: int | None, row: int) -> list[int]:
@@ -247,67 +278,3 @@ def _dropped(without: list[int], windows: int, negatives: int | None, row: int) 
     keep = max(negatives, int(len(without) == windows))
     order = np.random.default_rng(row).permutation(len(without))
     return [without[place] for place in order[keep:]]
-
-
-def _reach(
-    parts: Parts, known: list[tuple[int, int]], found: list[Piece], context: Context, text: str, golds: list[str]
-) -> None:
-    """Counts whether a gold answer comes back from its tokens, and how many it has."""
-    whole = [s for s in known if any(p.first <= s[0] and s[1] < p.first + p.length for p in found)]
-    told = [text[context.spots[one, 0] : context.spots[last, 1]] for one, last in whole]
-    parts.seen["answered"] += 1
-    if any(squad.scores(answer, golds)[0] for answer in told):
-        parts.seen["reached"] += 1
-        parts.lengths[min(last - one + 1 for one, last in whole)] += 1
-    elif len(parts.lost) < EXAMPLES:
-        parts.lost.append([golds[0], told[0] if told else ""])
-
-
-def _ends(answers: Sequence[Mapping[str, Any]]) -> list[int]:
-    return [place for one in answers for place in (one[START], one[START] + len(one["text"]))]
-
-
-def _facts(parts: Parts, answers: Answers | None, windows: Ragged, contexts: Sequence[str]) -> dict[str, Any]:
-    """What was seen: questions, windows, and for gold answers the share that tokens can give."""
-    facts: dict[str, Any] = {
-        "questions": len(contexts),
-        "contexts": len(set(contexts)),
-        "windows": len(windows.values),
-        "by_character": any(map(squad.by_character, set(contexts))),
-    }
-    if answers is None:
-        return facts
-    seen = {key: parts.seen[key] for key in ("answered", "reached", "with_answer", "without", "dropped")}
-    return facts | seen | {"lengths": {str(n): c for n, c in sorted(parts.lengths.items())}, "lost": parts.lost}
-
-
-def in_words(facts: Mapping[str, Any], longest: int) -> dict[str, str]:
-    """What is told of questions before a run, by name.
-
-    Args:
-        facts: What `encode` saw.
-        longest: Tokens that an answer may have.
-    """
-    if "answered" not in facts:
-        return {}
-    none = facts["questions"] - facts["answered"]
-    trained = facts["with_answer"] + facts["without"] - facts["dropped"]
-    windows = (
-        f"{facts['windows']:,} of {facts['questions']:,} questions on {facts['contexts']:,} contexts; "
-        f"{facts['with_answer']:,} hold the answer, {facts['without']:,} do not"
-        + (
-            f", {facts['dropped']:,} of these are left out (data.negative_windows), {trained:,} remain"
-            if facts["dropped"]
-            else ""
-        )
-        + (f"; {none:,} questions have no answer" if none else "")
-    )
-    beyond = sum(count for length, count in facts["lengths"].items() if int(length) > longest)
-    share = 100 * (facts["reached"] - beyond) / max(facts["answered"], 1)
-    ceiling = f"EM {share:.1f}: so many gold answers come back from their tokens"
-    if beyond:
-        ceiling += f"; {beyond:,} have more than {longest} tokens (model.head.longest)"
-    if share < 99 and facts["lost"]:
-        ceiling += "; not, for example, " + ", ".join(f"{gold!r} (read {told!r})" for gold, told in facts["lost"])
-    how = "by character where there are Han or Kana letters" if facts["by_character"] else ""
-    return {name: said for name, said in {"windows": windows, "ceiling": ceiling, "scored": how}.items() if said}

@@ -84,7 +84,7 @@ class Source:
         text: One or two text columns; for tagging the column with the words. A name, or a number where columns have no
             names.
         label: The label column, by name or number.
-        kind: classification, regression, tagging, multilabel or relation.
+        kind: classification, regression, tagging, multilabel, relation or qa.
         labels: Label names in class order. Inferred from the training examples where empty; a label is then matched by
             its name alone, and never taken for a class number.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.

@@ -187,9 +187,10 @@ def _encode_questions(
     rows: Rows, source: Source, labelled: bool, tokenizer: "PreTrainedTokenizerFast", settings: Settings
 ) -> EncodedSplit:
     """A split of questions, with their answers where they have any."""
-    asked, context = (rows.rows[name][:] for name in source.text)
+    # columns, not lists: they are read where they lie
+    asked, context = (rows.rows[name] for name in source.text)
     encoded = questions.encode(
-        questions.Asked(asked, context, rows.rows[source.label][:] if labelled else None),
+        questions.Asked(asked, context, rows.rows[source.label] if labelled else None),
         questions.reader_of(tokenizer),
         Layout(settings.max_length, settings.stride),
         settings.negative_windows,

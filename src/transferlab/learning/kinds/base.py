@@ -119,8 +119,12 @@ class Learned(ABC):
         return {name: self.metrics[name](task) for name in task.metrics}
 
     def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
-        """The value of each metric that the task names."""
-        return {name: members[name].compute() for name in names}
+        """The value of each metric that the task names; one count may give several of them."""
+        found: dict[str, Tensor] = {}
+        for member, metric in members.items():
+            value = metric.compute()
+            found |= value if isinstance(value, dict) else {member: value}
+        return {name: found[name] for name in names}
 
     # a linear head, solved --------------------------------------------------------------------------------------------
 

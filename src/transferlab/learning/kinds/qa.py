@@ -8,8 +8,6 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from transferlab.ground.errors import TransferlabError
-from transferlab.learning import convex
 from transferlab.learning.kinds.base import Factory, Learned
 from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.passages import Passages
@@ -117,37 +115,11 @@ class Questions(Learned):
         """One count of which the names are views."""
         return {"answers": AnswerScores()}
 
-    def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
-        """The views that the task names."""
-        (member,) = members.values()
-        values: dict[str, Tensor] = member.compute()
-        return {name: values[name] for name in names}
-
     def at(self, members: Mapping[str, Metric], thresholds: Tensor | None) -> None:
         """Judges by a threshold."""
         for member in members.values():
             assert isinstance(member, AnswerScores)
             member.threshold = float("inf") if thresholds is None else float(thresholds[0])
-
-    def solved(
-        self,
-        basis: convex.Basis,
-        labels: Tensor,
-        task: TaskSpec,
-        strength: float,
-        weights: Tensor | None,
-        start: convex.Linear | None,
-    ) -> convex.Linear:
-        """Refused: the tokens of a window are no classes.
-
-        Raises:
-            TransferlabError: Always; names the remedy.
-        """
-        raise TransferlabError(SOLVED)
-
-    def constant(self, labels: Tensor, task: TaskSpec) -> Tensor:
-        """Answers are no classes; the baselines look at the texts."""
-        raise NotImplementedError
 
 
 SOLVED = (

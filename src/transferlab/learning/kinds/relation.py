@@ -52,8 +52,3 @@ class Relation(Classification):
     def members(self, task: TaskSpec) -> dict[str, Metric]:
         """One matrix of confusions, of which the names are views."""
         return {"relations": RelationScores(task)}
-
-    def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
-        """The views that the task names."""
-        values: dict[str, Tensor] = members["relations"].compute()
-        return {name: values[name] for name in names}

@@ -1,7 +1,5 @@
 """A tag for each word."""
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,12 +52,6 @@ class Tagging(Learned):
         """One count of entities or of tags, of which the names are views."""
         fitting = OF_ENTITIES if task.entities else OF_TAGS
         return {"spans" if task.entities else "tags": self.metrics[fitting[0]](task)}
-
-    def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
-        """The views that the task names."""
-        (member,) = members.values()
-        values: dict[str, Tensor] = member.compute()
-        return {name: values[name] for name in names}
 
 
 def real_words(labels: Tensor, mask: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ def passes(monkeypatch):
     return counted
 
 
-@pytest.mark.parametrize("kind", ["classification", "multilabel"])
+@pytest.mark.parametrize("kind", ["classification", pytest.param("multilabel", marks=pytest.mark.slow)])
 def test_one_validation_for_a_checkpoint(files, tiny_encoder, tmp_path, monkeypatch, passes, kind):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "UNTRAINED", 3)

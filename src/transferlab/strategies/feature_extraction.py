@@ -212,6 +212,8 @@ class FeatureExtraction(Strategy):
             found = best(name, shares)[0]
         self._found = {"solver": found.in_words}
         if mix is not None and shares is not None:
+            # else the last one that was tried stays
+            mix.choose(shares)
             self._found["layers"] = f"{name}, of {len(choices)} mixes that were solved, by the same loss"
         return found
 

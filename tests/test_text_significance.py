@@ -1,0 +1,1 @@
+"""Paired tests on corpus scores: those of sacrebleu on the same files, and by document."""

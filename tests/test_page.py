@@ -741,3 +741,65 @@ def test_a_report_from_what_is_kept_is_the_same(runs, tmp_path):
     (path, *_) = (tmp_path / "runs").glob("baseline_nbsvm_demo_sentences/*/predictions/test.jsonl")
     path.write_text(path.read_text().replace('"negative", "label": "positive"', '"positive", "label": "positive"'))
     assert text() != fresh
+
+
+# questions ---------------------------------------------------------------------------------------------------------
+
+
+def answered(number, said, right, margin=0.0, **further):
+    best = [{"text": "Ada", "start": 8, "end": 11, "score": 0.9}]
+    line = {"id": number, "prediction": said, "label": right, "margin": margin, "n_best": best, "tokens": 9 + number}
+    return line | ({"start": 8, "end": 11} if said else {"start": None, "end": None}) | further
+
+
+def test_the_curve_of_a_threshold_by_hand():
+    lines = [answered(0, "Ada", ["Ada"], -2.0), answered(1, "Ada", [], -1.0), answered(2, "Ada", ["Ada Bo"], 1.0)]
+    curve = dict(kept_answers.curve_of(lines))
+    # an answer where the margin is at most the threshold: to the first, to two, to all
+    assert curve[-2.0] == pytest.approx((1 + 1 + 0) / 3)
+    assert curve[-1.0] == pytest.approx((1 + 0 + 0) / 3)
+    assert curve[1.0] == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert kept_answers.curve_of([line for line in lines if line["label"]]) == []
+    # no token of the context was read
+    assert len(kept_answers.curve_of([*lines, answered(3, "", [], None, n_best=[])])) == len(curve)
+
+
+def test_the_page_of_questions(tmp_path):
+    evil = "<img src=x>Ada met Bo & <b>Cid</b>. " + "More of it. " * 60
+    start = evil.index("Ada")
+    hard = [
+        answered(0, "Ada", ["Ada", "Ada met Bo"], loss=3.0, text=["Who?", evil], golds=[[start, start + 10]])
+        | {"start": start, "end": start + 3},
+        answered(1, "", ["Bo"], loss=2.0, text=["<i>Whom?</i>", evil], golds=[[start + 8, start + 10]]),
+        answered(2, "", [], loss=1.0, text=["Where?", evil], golds=[]),
+    ]
+    folder = write_run(
+        tmp_path,
+        lines=hard,
+        test=hard,
+        kind="qa",
+        labels=[],
+        primary="f1",
+        metrics={"test/f1": 0.5, "val/f1": 0.5},
+        thresholds={"no answer": {"threshold": -1.5, "positives": 1}},
+    )
+    facts = json.loads((folder / "summary.json").read_text())
+    facts["test"] = {"parts": {"has an answer": {"exact_match": 0.25, "f1": 0.375, "questions": 2}}}
+    (folder / "summary.json").write_text(json.dumps(facts))
+    held_out = [answered(0, "Ada", ["Ada"], -2.0), answered(1, "", [], 1.0)]
+    predictions.write(folder / "predictions" / "validation.jsonl", held_out, ordered=True)
+    text = page_of(tmp_path)
+    assert "<img" not in text
+    assert "<i>" not in text
+    assert '<mark class="gold said">Ada</mark>\N{NO-BREAK SPACE}<span class="mark c0">1</span>' in text
+    assert '<mark class="gold"> met Bo</mark> &amp; &lt;b&gt;Cid' in text
+    # far from any answer nothing is shown, and what has no answer is shown from its beginning
+    assert text.count(" … ") == 3
+    assert "Threshold of no answer" in text
+    assert "1 lora: fitted, -1.500" in text
+    assert ">0.375</td>" in text
+    assert ">no answer</td>" in text
+    # exact match by the rules of SQuAD: the first and the third are right
+    (setting,) = gather.tasks(summaries(tmp_path))[0].settings
+    assert kept_answers.tested(setting.runs[0]).right.tolist() == [True, False, True]
+    assert not kept_answers.tested(setting.runs[0]).confusion

@@ -11,6 +11,7 @@ from transferlab.record import predictions
 from transferlab.record.predictions import Record
 from transferlab.tasks.iob import spans
 from transferlab.tasks.labels import encode_labels
+from transferlab.tasks.reading.questions import ends_of
 
 if TYPE_CHECKING:
     from transferlab.tasks.rows import TaskRows
@@ -105,7 +106,8 @@ def entities(words: list[str], tags: list[str]) -> list[Entity]:
 def hardest(data: "TaskRows", split: str, records: list[Record], count: int = HARDEST) -> list[Record]:
     """The examples of the largest loss with their ``text``, a list of one text or two, the hardest first.
 
-    A loss that is null is an infinite one: the class had no probability at all.
+    A loss that is null is an infinite one: the class had no probability at all. Questions have ``golds`` too: for each
+    gold answer its first character in the context, and the one behind its last.
     """
     judged = [record for record in records if "loss" in record]
     judged.sort(key=lambda record: (-_number(record["loss"]), record["id"]))
@@ -113,7 +115,11 @@ def hardest(data: "TaskRows", split: str, records: list[Record], count: int = HA
     if not chosen:
         return []
     rows = data.rows(split).rows
-    return [record | {"text": [_text(rows[record["id"]][name]) for name in data.source.text]} for record in chosen]
+    texts = [record | {"text": [_text(rows[record["id"]][name]) for name in data.source.text]} for record in chosen]
+    if data.source.kind != "qa":
+        return texts
+    golds = [rows[record["id"]][data.source.label] for record in chosen]
+    return [record | {"golds": list(map(ends_of, answers))} for record, answers in zip(texts, golds, strict=True)]
 
 
 def _text(cell: str | list[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from transferlab.tasks import squad
 from transferlab.tasks.ceiling import Seen
 from transferlab.tasks.encoded import IGNORE, EncodedSplit, Growing
-from transferlab.tasks.reading.questions import START
+from transferlab.tasks.reading.questions import ends_of
 from transferlab.tasks.windows import (
     NONE,
     Array,
@@ -176,7 +176,7 @@ class Encoding:
 
     def _label(self, found: list[Piece], context: Context, gold: Sequence[Mapping[str, Any]], row: int) -> None:
         """Adds the labels of a question's tokens, and counts what it shows."""
-        ends = [(one[START], one[START] + len(one["text"])) for one in gold]
+        ends = list(map(ends_of, gold))
         self.parts["golds"].add([end for pair in ends for end in pair])
         spans = [tokens_of(context.spots, *pair) for pair in ends]
         known = [span for span in spans if span is not None]

@@ -182,5 +182,6 @@ def curve(margins: Array, scores: Array, none: Array, points: int = 60) -> list[
     finite = margins[np.isfinite(margins)]
     if not len(finite):
         return []
-    chosen = np.unique(np.quantile(finite, np.linspace(0, 1, points)))
+    # margins themselves: between two of them nothing changes
+    chosen = np.unique(np.quantile(finite, np.linspace(0, 1, points), method="nearest"))
     return [(float(t), float(np.where(margins > t, none, scores).mean())) for t in chosen]

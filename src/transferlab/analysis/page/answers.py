@@ -14,10 +14,11 @@ from transferlab.analysis.page import calibration
 from transferlab.analysis.page.calibration import Array, Temperature
 from transferlab.analysis.page.entities import Errors, errors
 from transferlab.analysis.page.lengths import Share
+from transferlab.tasks import spans, squad
 from transferlab.tasks.schemes import Scheme, of_summary
 
 Line = dict[str, Any]
-VERSION = 1
+VERSION = 2
 """Of what is kept; to be raised when it is worked out otherwise."""
 FILES = ("predictions/test.jsonl", "predictions/validation.jsonl")
 
@@ -36,8 +37,8 @@ class Tested(NamedTuple):
 
     Attributes:
         ids: Row numbers ``[examples]``.
-        right: Whether the prediction is right ``[examples]``, for tagging in every word, of several labels in all;
-            empty for regression.
+        right: Whether the prediction is right ``[examples]``, for tagging in every word, of several labels in all, of
+            questions by exact match; empty for regression.
         lengths: Tokens ``[examples]``, for tagging without them words; empty where not known.
         unit: ``tokens`` or ``words``.
         confusion: (gold, predicted) to examples, for tagging words without the B and I of the tags.
@@ -47,6 +48,7 @@ class Tested(NamedTuple):
         confidence: What the scores say; None without.
         temperature: What scaling by the best one on the validation set does; None without.
         errors: Of entities, None for other tasks.
+        curve: Of questions, F1 on the validation set over thresholds of no answer; empty where each has an answer.
     """
 
     ids: Array
@@ -60,6 +62,7 @@ class Tested(NamedTuple):
     confidence: Confidence | None
     temperature: Temperature | None
     errors: Errors | None
+    curve: list[tuple[float, float]]
 
 
 def tested(run: Summary) -> Tested | None:
@@ -83,6 +86,7 @@ def tested(run: Summary) -> Tested | None:
         confidence=Confidence(*facts["confidence"]) if facts["confidence"] else None,
         temperature=Temperature(fit[0], tuple(fit[1]), tuple(fit[2]), fit[3]) if fit else None,
         errors=Errors(wrong[0], *(share and Share(*share) for share in wrong[1:])) if wrong else None,
+        curve=[(threshold, score) for threshold, score in facts["curve"]],
     )
 
 
@@ -91,8 +95,9 @@ def _work_out(sources: kept.Sources, run: Summary) -> bytes:
     found = [line for line in _parse(sources[0]) if {"id", "prediction", "label"} <= line.keys()]
     if not found:
         return kept.pack(None)
+    asked = run.get("kind") == "qa"
     several = run.get("kind") == "multilabel"
-    tagging = isinstance(found[0]["label"], list) and not several
+    tagging = isinstance(found[0]["label"], list) and not several and not asked
     regression = isinstance(found[0]["label"], int | float)
     scheme = of_summary(run)
     unit = "tokens" if all("tokens" in line for line in found) else "words" if tagging else ""
@@ -105,24 +110,47 @@ def _work_out(sources: kept.Sources, run: Summary) -> bytes:
         confidence = Confidence(hits, sure, calibration.ece(scores, gold), calibration.nll(scores, gold))
         if held is not None and held_gold is not None:
             fit = calibration.temperature((held, held_gold), (scores, gold))
-    confusion = Counter() if regression or several else Counter(_pairs(found, tagging, scheme))
+    confusion = Counter() if regression or several or asked else Counter(_pairs(found, tagging, scheme))
     facts = {
         "unit": unit,
         "confusion": [[*pair, count] for pair, count in confusion.items()],
         "confidence": confidence,
         "temperature": fit,
         "errors": errors(found, scheme) if tagging and scheme.name != "tags" else None,
+        "curve": curve_of(_parse(sources[1])) if asked else [],
     }
     return kept.pack(
         facts,
         ids=np.array([int(line["id"]) for line in found], dtype=np.int64),
-        right=np.array([] if regression else [line["prediction"] == line["label"] for line in found], dtype=bool),
+        right=np.array([] if regression else [_right(line, asked) for line in found], dtype=bool),
         lengths=np.array(lengths, dtype=np.int64),
         scores=scores,
         gold=gold,
         held=held,
         held_gold=held_gold,
     )
+
+
+def _right(line: Line, asked: bool) -> bool:
+    if asked:
+        return squad.scores(line["prediction"], line["label"])[0] == 1.0
+    return bool(line["prediction"] == line["label"])
+
+
+def curve_of(lines: list[Line]) -> list[tuple[float, float]]:
+    """Mean F1 of questions over the threshold of no answer; empty where each of them has an answer.
+
+    Args:
+        lines: Records of the validation set.
+    """
+    known = [line for line in lines if {"label", "margin", "n_best"} <= line.keys()]
+    if all(line["label"] for line in known):
+        return []
+    best = [line["n_best"][0]["text"] if line["n_best"] else "" for line in known]
+    scores = np.array([squad.scores(text, line["label"])[1] for text, line in zip(best, known, strict=True)])
+    none = np.array([squad.scores("", line["label"])[1] for line in known])
+    margins = np.array([np.inf if line["margin"] is None else line["margin"] for line in known], dtype=np.float64)
+    return spans.curve(margins, scores, none)
 
 
 def lines(folder: Path, name: str) -> list[Line]:

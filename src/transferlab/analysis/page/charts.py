@@ -102,9 +102,9 @@ def _disc(point: Point, place: Range, at: Range) -> Html:
     return tag("g", *parts, class_=f"point {drawn_as(point.number)}")
 
 
-def lines(series: Sequence[Line], across: str, up: str, floor: float | None = None) -> Html:
-    """Lines over steps."""
-    x = around([a for line in series for a, _ in line.points], LEFT, WIDTH - RIGHT, floor=0)
+def lines(series: Sequence[Line], across: str, up: str, floor: float | None = None, start: float | None = 0) -> Html:
+    """Lines over steps, or over what does not begin at `start`."""
+    x = around([a for line in series for a, _ in line.points], LEFT, WIDTH - RIGHT, floor=start)
     values = [b for line in series for _, b in line.points]
     # curves that lie on the ground together are told apart by orders of magnitude
     log = floor == 0 and min(values) > 0 and max(values) > MANY * min(values)

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from transferlab.analysis.comparison.groups import Summary
-from transferlab.analysis.page import confidence, gather, overview, predicted, robust, settings
+from transferlab.analysis.page import confidence, gather, overview, predicted, questions, robust, settings
 from transferlab.analysis.page.gather import Task
 from transferlab.analysis.page.markup import Html, join, note, table, tag
 from transferlab.analysis.page.verdict import RULE, verdict
@@ -52,22 +52,21 @@ def page(summaries: Sequence[Summary], root: Path, hidden: Sequence[str] = ()) -
 def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
     """Id, title and content of the sections of a task; predictions are read once."""
     read = predicted.read(task)
-    tagging = task.known("kind") == "tagging"
+    kind = task.known("kind")
+    own = {
+        "tagging": ("entities", "Entities", lambda: predicted.entity_errors(task, read)),
+        "multilabel": ("thresholds", "Thresholds", lambda: overview.thresholds(task)),
+        "qa": ("thresholds", "Threshold of no answer", lambda: questions.thresholds(read, predicted.MOST)),
+    }
+    usual = ("calibration", "Calibration", lambda: confidence.calibrated(task, read))
+    classes = ("classes", "Classes", lambda: join(overview.classes(task), predicted.confusion(task, read)))
     return [
         ("settings", "Settings", lambda: settings.results(task)),
         ("quality", "Quality and seeds", lambda: overview.spread(task)),
         ("cost", "Quality against cost", lambda: overview.pareto(task)),
         ("curves", "Learning curves", lambda: overview.learning(task)),
-        ("classes", "Classes", lambda: join(overview.classes(task), predicted.confusion(task, read))),
-        *(
-            [("entities", "Entities", lambda: predicted.entity_errors(task, read))]
-            if tagging and task.scheme.name != "tags"
-            else []
-            if tagging
-            else [("thresholds", "Thresholds", lambda: overview.thresholds(task))]
-            if task.known("kind") == "multilabel"
-            else [("calibration", "Calibration", lambda: confidence.calibrated(task, read))]
-        ),
+        ("classes", questions.TITLE, lambda: questions.parts(task)) if kind == "qa" else classes,
+        *([] if kind == "tagging" and task.scheme.name == "tags" else [own.get(kind, usual)]),
         ("lengths", "By length", lambda: predicted.long_ones(task, read)),
         ("layers", "Layer mix", lambda: predicted.layer_mix(task, read)),
         *([("robustness", "Changed texts", lambda: robust.changed_texts(task))] if robust.is_measured(task) else []),
@@ -122,7 +121,8 @@ def _anchor(task: Task) -> str:
 def _contents(found: Sequence[Task]) -> Html:
     items = []
     for task in found:
-        below = [tag("li", tag("a", title, href=f"#{_anchor(task)}-{name}")) for name, title in TITLES.items()]
+        titles = TITLES | ({"classes": questions.TITLE} if task.known("kind") == "qa" else {})
+        below = [tag("li", tag("a", title, href=f"#{_anchor(task)}-{name}")) for name, title in titles.items()]
         items.append(tag("li", tag("a", tag("strong", task.name), href=f"#{_anchor(task)}"), tag("ol", *below)))
     for name in ("environment", "runs"):
         items.append(tag("li", tag("a", name.capitalize(), href=f"#{name}")))

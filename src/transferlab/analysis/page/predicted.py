@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transferlab.analysis.page import answers, charts, lengths
+from transferlab.analysis.page import answers, charts, lengths, questions
 from transferlab.analysis.page.answers import Tested
 from transferlab.analysis.page.entities import KINDS
 from transferlab.analysis.page.gather import Setting, Task
@@ -109,7 +109,11 @@ def long_ones(task: Task, found: Found) -> Html:
         if pairs:
             series.append((setting, lengths.by_length([n for n, _ in pairs], [good for _, good in pairs], ranges)))
     names = [f"{low}-{high}" if low < high else str(low) for low, high in ranges]
-    kinds = {"tagging": "sentences without an error", "multilabel": "examples with all labels right"}
+    kinds = {
+        "tagging": "sentences without an error",
+        "multilabel": "examples with all labels right",
+        "qa": "exact match",
+    }
     what = kinds.get(str(task.known("kind")), "accuracy")
     drawing = charts.buckets(
         names, [(s.number, s.name, [share[:3] for share in row]) for s, row in series], reference.unit, what
@@ -186,15 +190,17 @@ def hardest(task: Task, found: Found) -> Html:
     if not seen:
         return note("No hardest.jsonl in these folders: older runs did not keep texts.")
     ranked = sorted(seen, key=lambda i: (-len(seen[i]), -_mean_loss(seen[i].values()), i))[:HARD]
-    rows, scheme = [], task.scheme
+    rows, scheme, asked = [], task.scheme, task.known("kind") == "qa"
     for number in ranked:
         lines = seen[number]
         one = next(iter(lines.values()))
         guesses = [_guess(n, line, scheme) for n, line in sorted(lines.items())]
-        rows.append([str(number), _text(one["text"]), _said(one, "label", scheme), join(*guesses)])
+        text_ = questions.marked(lines) if asked else _text(one["text"])
+        rows.append([str(number), text_, _said(one, "label", scheme), join(*guesses)])
     listed = ", ".join(f"{n} {s.name}" for n, s in sorted(setting_of.items()))
     head = ["row", "text", "gold", "predicted (loss)"]
     text = f"Of the 50 of largest loss of each setting ({listed}; first seed), those that are among them most often."
+    text += questions.KEY if asked else ""
     return join(details(f"{len(rows)} examples", table(head, rows, class_="texts")), note(text))
 
 
@@ -219,6 +225,8 @@ def _text(texts: Any) -> Html:
 
 def _said(line: dict[str, Any], key: str, scheme: Scheme) -> str:
     value, words = line.get(key), line.get("words")
+    if "n_best" in line:
+        return "; ".join(value if isinstance(value, list) else [str(value)]) or "no answer"
     if isinstance(value, list) and isinstance(line.get("scores"), list):
         return ", ".join(value) or "none"
     if isinstance(value, list) and scheme.name == "tags":

@@ -1,6 +1,6 @@
 """Questions whose answers stand in a text: SQuAD's nested JSON and flat rows, all with a list of answers a question."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transferlab.ground.errors import TransferlabError
@@ -34,6 +34,11 @@ class Asked(NamedTuple):
     starts: Sequence[Any] | None
     impossible: Sequence[Any] | None
     names: Callable[[int], str]
+
+
+def ends_of(answer: Mapping[str, Any]) -> tuple[int, int]:
+    """The first character of an answer in its context, and the one behind its last."""
+    return answer[START], answer[START] + len(answer["text"])
 
 
 def flat(read: Read) -> Read:

@@ -9,7 +9,7 @@ from kills import FIT, output, transferlab, write_experiment
 
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.loading import resolved
-from transferlab.strategies import Distillation, FeatureExtraction
+from transferlab.strategies import Distillation, FeatureExtraction, FullFineTuning
 
 
 def settings(folder):
@@ -88,3 +88,10 @@ def test_only_the_scores_of_a_mix_have_its_rate(data, tiny_encoder, fit):
     (optimizer,) = fit(model, module, limit_train_batches=1).optimizers
     found = [group["params"] for group in optimizer.param_groups if group["initial_lr"] == 0.07]
     assert [[id(parameter) for parameter in group] for group in found] == [[id(model.encoder.mix.scores)]]
+
+
+def test_of_val_primary_more_is_better_also_where_less_of_the_metric_is(data, tiny_encoder, fit):
+    module = data("regression")
+    spec = module.spec._replace(metrics=("mse", "pearson"))
+    values = fit(FullFineTuning(spec, tiny_encoder), module).callback_metrics
+    assert float(values["val/primary"]) == -float(values["val/mse"]) < 0

@@ -16,7 +16,7 @@ from transferlab.baselines.rows import Array, Part, evaluate, padded
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import TaskSpec
 from transferlab.tasks.encoded import IGNORE
-from transferlab.tasks.spec import Kind
+from transferlab.tasks.spec import Kind, direction
 
 Matrix = Any  # a sparse matrix of scipy, which ships no types
 PATTERN = r"(?u)\w+(?:['\u2019]\w+)*|[^\w\s]"
@@ -191,7 +191,7 @@ class TfIdf(Baseline):
         require_two(train)
         features, targets = self.ngrams.fit(self._texts(train)), train.labels
         held_out = self.ngrams(self._texts(validation))
-        sign = -1 if self.task.primary == "mse" else 1
+        sign = direction(self.task.primary)
         best = -np.inf
         for strength in STRENGTHS:
             with warnings.catch_warnings():

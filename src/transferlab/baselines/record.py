@@ -20,7 +20,7 @@ from transferlab.record.environment import note_start
 from transferlab.record.record import RunRecord
 from transferlab.tasks.encoded import IGNORE
 from transferlab.tasks.kinds import KINDS as ANSWERS
-from transferlab.tasks.spec import TaskSpec
+from transferlab.tasks.spec import TaskSpec, direction
 from transferlab.tasks.task import Task
 
 
@@ -53,7 +53,10 @@ class BaselineRecorder(RunRecord):
         asked = task.kind == "qa"
         judged = baseline.kind.decide(selecting, self.thresholds) if asked else selecting
         values = evaluate(task, judged, parts.validation.labels)
-        self.after({f"val/{name}": value for name, value in values.items()} | {"val/primary": values[task.primary]})
+        self.after(
+            {f"val/{name}": value for name, value in values.items()}
+            | {"val/primary": direction(task.primary) * values[task.primary]}
+        )
         validation = self._records(baseline, selecting, None, parts.validation)
         predictions.write(self.folder / "predictions" / "validation.jsonl", validation)
         if self.thresholds is not None:

@@ -17,6 +17,7 @@ from transferlab.strategies.forward import best_sequences
 from transferlab.strategies.step import counts
 from transferlab.tasks import Batch, TaskSpec
 from transferlab.tasks.spans import BEST, LONGEST
+from transferlab.tasks.spec import direction
 
 
 class Evaluated(Fitted):
@@ -116,6 +117,8 @@ class Evaluated(Fitted):
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/<metric>``, the primary one also as ``val/primary``, and ``val/loss``.
 
+        Of ``val/primary`` more is always better: of a metric of which less is better the sign is turned.
+
         The loss is the mean over all examples of the validation set, for tagging over its words, of all processes.
         """
         if self.seen is not None and self.thresholds is not None and self.trainer.state.fn == "fit":
@@ -124,7 +127,9 @@ class Evaluated(Fitted):
         values = self._finish("val")
         total, number = self._loss_sums()
         self.log("val/loss", (total.compute() / number.compute()).float(), sync_dist=True)
-        self.log("val/primary", values[self.task.primary].float(), prog_bar=True, sync_dist=True)
+        # more of it is better, whatever the metric: it selects checkpoints, stops, prunes and is searched for
+        primary = direction(self.task.primary) * values[self.task.primary].float()
+        self.log("val/primary", primary, prog_bar=True, sync_dist=True)
         if self.seen is not None:
             self.seen.reset()
 

@@ -9,6 +9,8 @@ from transferlab.tasks.schemes import IOB2, UNREAD, Scheme, SchemeName
 Kind = Literal["classification", "regression", "tagging", "multilabel", "relation", "qa"]
 OF_ONE_CLASS: tuple[Kind, ...] = ("classification", "relation")
 """Kinds whose examples are each of a single class."""
+LOWER_IS_BETTER = ("mse", "ter")
+"""Metrics of which less is better."""
 OUTSIDE = "O"
 """The tag of words outside all entities."""
 
@@ -144,6 +146,11 @@ class Source:
             object.__setattr__(self, "validation", "validation")
         if not self.test and "test" in self.files and "test" not in used:
             object.__setattr__(self, "test", ("test",))
+
+
+def direction(metric: str) -> int:
+    """1 where more of a metric is better, -1 where less is."""
+    return -1 if metric in LOWER_IS_BETTER else 1
 
 
 def tag_name(labels: Sequence[str], number: int) -> str:

@@ -41,7 +41,7 @@ def _show(asked: Any, filters: dict[str, str | None]) -> None:
     if asked.runs:
         sheet: Sheet[Any] = run_sheet(summaries, asked.sort)
     else:
-        sheet = group_sheet(summaries, asked.reference, asked.tests, asked.sort)
+        sheet = group_sheet(summaries, asked.reference, asked.tests, asked.sort, asked.bootstrap)
     show(replace(sheet, notes=[*sheet.notes, *hidden]), asked.format)
 
 
@@ -60,6 +60,9 @@ def _parser() -> Parser:
     parser.add_argument("--runs", action="store_true", help="a row for each run")
     parser.add_argument("--reference", help="strategy or experiment that the others are tested against [the best]")
     parser.add_argument("--no-tests", dest="tests", action="store_false", help="no tests of significance: faster")
+    parser.add_argument(
+        "--bootstrap", action="store_true", help="test single runs by the paired bootstrap, not by swaps"
+    )
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="csv has all digits and all columns")
     parser.add_argument("--sort", default="primary", metavar="COLUMN", help="column of the csv to sort by in a task")
     return parser
@@ -71,7 +74,11 @@ def _require_column(name: str, known: list[str]) -> None:
 
 
 def group_sheet(
-    summaries: list[Summary], reference: str | None = None, tests: bool = True, by: str = "primary"
+    summaries: list[Summary],
+    reference: str | None = None,
+    tests: bool = True,
+    by: str = "primary",
+    bootstrap: bool = False,
 ) -> Sheet[Row]:
     """The table of settings.
 
@@ -80,11 +87,12 @@ def group_sheet(
         reference: See `standing`.
         tests: Whether to test for significance.
         by: Column to sort by.
+        bootstrap: Whether single runs are tested by the paired bootstrap.
 
     Raises:
         TransferlabError: No setting has the name of the reference.
     """
-    rows = standing(group(summaries), reference, tests)
+    rows = standing(group(summaries), reference, tests, bootstrap)
     if by != "primary":
         rows = ordered(rows, GROUP_COLUMNS, by, _section, lambda row: row.label)
     return Sheet(GROUP_COLUMNS, rows, _section, _group_style, notes(rows))

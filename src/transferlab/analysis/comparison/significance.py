@@ -25,17 +25,26 @@ from transferlab.analysis.comparison.over_seeds import (
 SHUFFLES = 10_000
 BLOCK = 500
 """Shuffles in memory at a time."""
+RESAMPLES = 1000
+BOOTSTRAP_SEED = 12345
+"""That of sacrebleu, so that both draw the same examples."""
 LEVEL = 0.05
 
 
 def against(
-    reference: Sample, others: Sequence[Sample], metric: Metric, accuracy: bool, texts: Array | None = None
+    reference: Sample,
+    others: Sequence[Sample],
+    metric: Metric,
+    accuracy: bool,
+    texts: Array | None = None,
+    bootstrap: bool = False,
 ) -> list[Result]:
     """Tests settings against a reference.
 
-    A single run against a single run, or against a baseline: `mcnemar` for accuracy, else `randomisation`; that
-    speaks of these two trained models. As soon as one of the two has several seeds: `seeds_and_examples`, which speaks
-    of the settings. Examples with the same text are one sample of it, not several: `by_text`.
+    A single run against a single run, or against a baseline: `mcnemar` for accuracy, else `randomisation`, or
+    `paired_bootstrap` where it is asked for; that speaks of these two trained models. As soon as one of the two has
+    several seeds: `seeds_and_examples`, which speaks of the settings. Examples with the same text are one sample of it,
+    not several: `by_text`.
 
     Args:
         reference: What the others are compared with.
@@ -43,6 +52,7 @@ def against(
         metric: A metric of sums, from `transferlab.tasks.kinds.SUMS`.
         accuracy: Whether the metric is a share of right answers.
         texts: ``[examples]``, equal numbers where texts are equal; None where none is known to stand there twice.
+        bootstrap: Whether single runs are tested by `paired_bootstrap`.
     """
     if texts is not None:
         reference = reference._replace(counts=by_text(reference.counts, texts))
@@ -50,13 +60,16 @@ def against(
     results: dict[int, Result] = {}
     single = [n for n, other in enumerate(others) if len(other.counts) == len(reference.counts) == 1]
     known, *errors = errors_of([reference, *others], metric)
-    if single and accuracy:
+    if bootstrap:
+        results |= {n: paired_bootstrap(others[n].counts[0], reference.counts[0], metric) for n in single}
+    elif single and accuracy:
         results |= {n: mcnemar(others[n].counts[0], reference.counts[0]) for n in single}
     elif single:
         stacked = np.stack([others[n].counts[0] for n in single])
         results |= dict(zip(single, randomisation(stacked, reference.counts[0], metric), strict=True))
     for n in single:
-        results[n] = results[n]._replace(half=over_examples(errors[n], known))
+        if results[n].half is None:
+            results[n] = results[n]._replace(half=over_examples(errors[n], known))
     several = [n for n in range(len(others)) if n not in results]
     alike = [n for n in several if same_seeds(others[n], reference)]
     tested = paired_all([by_seed(errors[n], others[n].seeds) for n in alike], by_seed(known, reference.seeds))
@@ -141,6 +154,38 @@ def randomisation(ones: Array, other: Array, metric: Metric, shuffles: int = SHU
         Result(float(gain), float((1 + hit) / (1 + shuffles)), "randomisation")
         for gain, hit in zip(observed, hits, strict=True)
     ]
+
+
+def paired_bootstrap(
+    one: Array, other: Array, metric: Metric, resamples: int = RESAMPLES, seed: int = BOOTSTRAP_SEED
+) -> Result:
+    """The paired bootstrap (Koehn 2004, https://aclanthology.org/W04-3250), as sacrebleu and Moses compute it.
+
+    Examples are drawn with replacement, the same for both models. With d the difference of the metric in each draw, the
+    p-value is ``(1 + hits) / (1 + resamples)``, hits being the draws whose ``|d| - mean(|d|)`` exceeds the observed
+    difference. The interval is half of the distance of the 2.5th and the 97.5th percentile of d. Where no draw
+    tells the two apart p is 1; in sacrebleu it is the least that there is.
+
+    Args:
+        one: Counts ``[examples, counts]`` of a model.
+        other: Those of the model that it is tested against.
+        metric: A metric of sums.
+        resamples: Number of draws.
+        seed: Seed of the draws.
+    """
+    examples = len(one)
+    drawn = np.random.default_rng(seed).choice(examples, size=(resamples, examples), replace=True)
+    gains = np.empty(resamples)
+    for start in range(0, resamples, BLOCK):
+        times = np.stack([np.bincount(row, minlength=examples) for row in drawn[start : start + BLOCK]]).astype(float)
+        gains[start : start + BLOCK] = metric(times @ one) - metric(times @ other)
+    observed = float(metric(one.sum(0)) - metric(other.sum(0)))
+    if not gains.any():
+        return Result(observed, 1.0, "paired bootstrap")
+    distances = np.abs(gains)
+    hits = int((distances - distances.mean() > abs(observed)).sum())
+    low, high = np.percentile(gains, [2.5, 97.5])
+    return Result(observed, (1 + hits) / (1 + resamples), "paired bootstrap", float(high - low) / 2)
 
 
 def holm(values: Sequence[float]) -> list[float]:

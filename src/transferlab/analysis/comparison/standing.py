@@ -7,8 +7,8 @@ from typing import NamedTuple
 from transferlab.analysis.comparison import folds, naming, software
 from transferlab.analysis.comparison.groups import Group, Key, drawn, faults, fold_of, fold_ratio, is_baseline, score_of
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.tasks.spec import direction
 
-LOWER_IS_BETTER = ("mse",)
 LEVEL = 0.05
 
 
@@ -52,13 +52,16 @@ def block_of(key: Key) -> tuple[str, str, str, str, str]:
     return key.task, key.metric, key.protocol, key.data, key.tested
 
 
-def standing(groups: Sequence[Group], reference: str | None = None, tests: bool = True) -> list[Row]:
+def standing(
+    groups: Sequence[Group], reference: str | None = None, tests: bool = True, bootstrap: bool = False
+) -> list[Row]:
     """A row for each setting, block by block, the best one first.
 
     Args:
         groups: What `transferlab.analysis.comparison.groups.group` returns.
         reference: Strategy, experiment or label to compare with; None: the best one of each block.
         tests: Whether to test for significance, which reads predictions.
+        bootstrap: Whether single runs are tested by the paired bootstrap.
 
     Raises:
         TransferlabError: No setting has the name of the reference.
@@ -69,14 +72,14 @@ def standing(groups: Sequence[Group], reference: str | None = None, tests: bool 
     labelled = [labels(block) for block in blocks.values()]
     if reference is not None:
         _require(reference, [pair for block in labelled for pair in block])
-    return [row for block in labelled for row in _block(block, reference, tests)]
+    return [row for block in labelled for row in _block(block, reference, tests, bootstrap)]
 
 
 def goodness(one: Group) -> float:
     """The mean, turned so that more is better; minus infinity without one."""
     if one.score is None:
         return float("-inf")
-    return -one.score.mean if one.key.metric in LOWER_IS_BETTER else one.score.mean
+    return direction(one.key.metric) * one.score.mean
 
 
 def labels(block: Sequence[Group]) -> list[tuple[Group, str]]:
@@ -120,7 +123,7 @@ def _names(one: Group, label: str) -> set[str]:
     return {one.key.strategy, label, *(str(run.get("experiment", "")) for run in one.runs)} - {""}
 
 
-def _block(block: list[tuple[Group, str]], wanted: str | None, tests: bool) -> list[Row]:
+def _block(block: list[tuple[Group, str]], wanted: str | None, tests: bool, bootstrap: bool) -> list[Row]:
     ranked = sorted(block, key=lambda pair: (-goodness(pair[0]), pair[1]))
     baselines = [pair for pair in ranked if _classical(pair[0]) and pair[0].score is not None]
     rows = [_row(one, label, baselines) for one, label in ranked]
@@ -131,9 +134,9 @@ def _block(block: list[tuple[Group, str]], wanted: str | None, tests: bool) -> l
     best = next((row for row in scored if _is_sound(row.group)), scored[0])
     named = [row for row in scored if wanted in _names(row.group, row.label)]
     reference = named[0] if named else best
-    results = _tested(rows, reference) if tests else {}
+    results = _tested(rows, reference, bootstrap) if tests else {}
     # the same comparisons, if the reference is the best one
-    ties = results if reference is best else _tested(rows, best) if tests else {}
+    ties = results if reference is best else _tested(rows, best, bootstrap) if tests else {}
     finished = []
     for row in rows:
         if row is best:
@@ -161,7 +164,7 @@ class _Result(NamedTuple):
     assumed: bool
 
 
-def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
+def _tested(rows: Sequence[Row], reference: Row, bootstrap: bool = False) -> dict[Key, _Result]:
     """Tests all rows of a block against one of them; those without usable predictions are left out."""
     if any(fold_of(run) is not None for run in reference.group.counted):
         return _tested_in_folds(rows, reference)
@@ -187,7 +190,7 @@ def _tested(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
     # the examples are the same; a run of before does not say which texts stand there twice
     texts = next((found.texts for found in (base, *(found for _, found in others)) if found.texts is not None), None)
     accuracy = reference.group.key.metric == "accuracy"
-    against = significance.against(first, samples, metric, accuracy, texts)
+    against = significance.against(first, samples, metric, accuracy, texts, bootstrap)
     corrected = iter(significance.holm([result.p for result in against if result.p is not None]))
     return {
         row.group.key: _Result(

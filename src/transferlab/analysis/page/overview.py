@@ -15,6 +15,7 @@ from transferlab.analysis.page.markup import Html, details, join, note, table, t
 from transferlab.analysis.page.scales import amount
 from transferlab.analysis.page.settings import COSTS, mark, mean_of, named, shown
 from transferlab.tasks.kinds.multilabel import FEWEST
+from transferlab.tasks.spec import direction
 
 
 def spread(task: Task) -> Html:
@@ -100,6 +101,10 @@ def learning(task: Task) -> Html:
     if not found:
         return note("No logged steps in these folders (metrics.jsonl, or metrics.csv of older runs).")
     metric = task.metric
+    if direction(metric) < 0:
+        # logged with its sign turned, which runs of before have not
+        turned = [line._replace(points=[(x, abs(y)) for x, y in line.points]) for line in found.get("val/primary", [])]
+        found |= {"val/primary": turned} if turned else {}
     titles = {"train/loss": ("Training loss", "loss", 0.0), "val/primary": ("Validation", f"val {metric}", None)}
     figures = [
         charts.figure(title, charts.lines(found[name], "optimizer step", up, floor))

@@ -22,6 +22,7 @@ from transferlab.launch.sweeps import run, worker
 from transferlab.launch.sweeps.cells import Cell, note
 from transferlab.record import folder as run_folder
 from transferlab.record import history
+from transferlab.tasks.spec import direction
 from transferlab.training import lock
 
 METRIC = "val/primary"
@@ -204,7 +205,8 @@ def train(trial: optuna.Trial, one: Cell) -> float:
         raise optuna.TrialPruned
     if process.exitcode == 0:
         summary = run_folder.read_summary(one.folder)
-        return float(summary["metrics"][f"val/{summary['primary']}"])
+        primary = str(summary["primary"])
+        return direction(primary) * float(summary["metrics"][f"val/{primary}"])
     if signals.request.received or process.exitcode == signals.STOPPED:
         raise Stopped
     raise RuntimeError(run.reason(one))

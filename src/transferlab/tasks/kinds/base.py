@@ -98,6 +98,15 @@ class Answers(ABC):
         """Whether all answers are the same though the right ones are not."""
         return len(set(gold)) > 1 and len(set(found)) == 1
 
+    def stored(self, lines: Sequence[Mapping[str, Any]], metric: str) -> Array | None:
+        """What `counts` gives, where the records of a run hold it; None where they do not.
+
+        Args:
+            lines: Records of test examples.
+            metric: A name of `sums`.
+        """
+        return None
+
     @abstractmethod
     def counts(self, found: list[Any], gold: list[Any], metric: str, labels: Sequence[str]) -> Array:
         """What a metric is a function of, for each example, ``[examples, counts]``."""

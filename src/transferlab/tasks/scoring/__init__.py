@@ -5,6 +5,6 @@ The statistics are those of sacrebleu (https://aclanthology.org/W18-6319) and of
 """
 
 from transferlab.tasks.scoring.measures import scores, signatures, statistics
-from transferlab.tasks.scoring.sums import LOWER_IS_BETTER, NAMES, SUMS
+from transferlab.tasks.scoring.sums import NAMES, SUMS
 
-__all__ = ["LOWER_IS_BETTER", "NAMES", "SUMS", "scores", "signatures", "statistics"]
+__all__ = ["NAMES", "SUMS", "scores", "signatures", "statistics"]

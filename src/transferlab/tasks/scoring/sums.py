@@ -97,4 +97,3 @@ SUMS: dict[str, Callable[[Array], Array]] = {
 }
 """Name of each score to the score of sums."""
 NAMES = tuple(SUMS)
-LOWER_IS_BETTER = ("ter",)

@@ -12,7 +12,7 @@ from transferlab.learning.heads import HeadConfig
 from transferlab.learning.nearby import Neighbours, class_means
 from transferlab.strategies import Contrastive, solved
 from transferlab.strategies.contrastive import pair_loss
-from transferlab.tasks.selection import Protocol, carve
+from transferlab.tasks.selection import Protocol, carve, name_of, selecting
 from transferlab.tasks.spec import TaskSpec
 
 TASK = TaskSpec("toy", "classification", ("a", "b", "c"), ("accuracy",))
@@ -39,6 +39,29 @@ def test_a_class_with_too_few_examples_and_two_sizes_are_refused():
         carve(LABELS, 100, Protocol(per_class=12), True)
     with pytest.raises(TransferlabError, match=r"data.train_examples and data.per_class exclude each other"):
         carve(LABELS, 100, Protocol(per_class=2, train_examples=20), True)
+
+
+def test_few_examples_select_where_few_train():
+    rows = np.arange(1000, 3000)
+    few, more = (selecting(rows, 50, Protocol(validation_examples=most, seed=3)) for most in (20, 200))
+    assert (len(few), len(more)) == (20, 200)
+    assert np.isin(few, more).all()
+    assert np.isin(more, rows).all()
+    assert not np.array_equal(few, selecting(rows, 50, Protocol(validation_examples=20, seed=4)))
+    lengths = {
+        trained: len(selecting(rows, trained, Protocol(validation_examples="training"))) for trained in (50, 400, 5000)
+    }
+    assert lengths == {50: 100, 400: 400, 5000: 2000}
+    assert selecting(rows, 50, Protocol()) is rows
+    assert name_of(Protocol(validation_examples=1500), "text") == "holdout by text, at most 1,500 select"
+
+
+def test_the_training_examples_stay_where_fewer_select(data):
+    whole, few = data(), data(validation_examples=2)
+    assert np.array_equal(whole.part_rows("train")[1], few.part_rows("train")[1])
+    assert len(few.part_rows("validation")[1]) == 2 < len(whole.part_rows("validation")[1])
+    with pytest.raises(TransferlabError, match=r"data.validation_examples"):
+        data(validation_examples=1)
 
 
 def test_only_classes_are_drawn_by_class(data):

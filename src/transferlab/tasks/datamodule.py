@@ -52,6 +52,8 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
         train_examples: Number of training examples to train on, stratified.
         per_class: Number of training examples of each class to train on, instead of `train_examples`. The draw depends
             on the seed alone, and 8 of each class are among the 16 of the same seed; null: `train_examples` decides.
+        validation_examples: Number of validation examples that select the checkpoint, at most, drawn by the seed;
+            ``training``: as many as train, but 100 at least. null: all.
         test_examples: Number of examples of each test split to test on, the same ones for every seed; null: all.
         predict: Splits to predict, ``split`` or ``config/split``; null: those of the task that the data has.
         pairs: ``joint``: the two texts of a pair are one sequence, each token reads both; ``apart``: each text is

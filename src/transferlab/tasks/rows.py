@@ -274,6 +274,12 @@ class TaskRows:
 
     def part_rows(self, part: Part) -> tuple[str, np.ndarray[Any, Any]]:
         """The split and the row numbers in it that train, or that select checkpoints."""
+        split, rows = self._all_of(part)
+        if part == "validation" and self.protocol.validation_examples is not None:
+            rows = protocol_of.selecting(rows, len(self._all_of("train")[1]), self.protocol)
+        return split, rows
+
+    def _all_of(self, part: Part) -> tuple[str, np.ndarray[Any, Any]]:
         split = protocol_of.validation_split(self.source, self.protocol.selection)
         if part == "validation" and split:
             return split, np.arange(self._count(split))

@@ -10,8 +10,11 @@ from transferlab.tasks.spec import Source
 from transferlab.tasks.together import EXAMPLE, hold_out, without
 
 Selection = Literal["holdout", "official"]
+Selecting = int | Literal["training"]
 Indices = np.ndarray[Any, Any]
 MAX_HOLDOUT = 2000
+LEAST_SELECTING = 100
+"""As many examples select with ``validation_examples: training``, however few train."""
 
 
 class Protocol(NamedTuple):
@@ -30,6 +33,8 @@ class Protocol(NamedTuple):
         folds: Number of folds that the training examples are divided into; None: no cross-validation.
         fold: The fold that is tested on, from 0.
         per_class: Number of the remaining training examples of each class to train on.
+        validation_examples: Number of the validation examples that select, at most; ``training``: as many as train, but
+            100 at least. None: all.
     """
 
     selection: Selection = "holdout"
@@ -41,6 +46,7 @@ class Protocol(NamedTuple):
     folds: int | None = None
     fold: int = 0
     per_class: int | None = None
+    validation_examples: Selecting | None = None
 
 
 def validation_split(source: Source, selection: Selection) -> str:
@@ -129,6 +135,22 @@ def _held(count: int, protocol: Protocol) -> int:
     return size
 
 
+def selecting(rows: Indices, trained: int, protocol: Protocol) -> Indices:
+    """The validation examples that select checkpoints; those of a smaller number are among those of a larger one.
+
+    Args:
+        rows: All validation examples.
+        trained: Number of training examples.
+        protocol: How many, and the seed of the draw.
+    """
+    most = protocol.validation_examples
+    if most == "training":
+        most = max(trained, LEAST_SELECTING)
+    if most is None or most >= len(rows):
+        return rows
+    return np.sort(np.random.default_rng(protocol.seed).permutation(rows)[:most])
+
+
 def name_of(protocol: Protocol, by: str) -> str:
     """The protocol in the column of tables: runs of different ones are never averaged or compared.
 
@@ -137,9 +159,11 @@ def name_of(protocol: Protocol, by: str) -> str:
         by: What is kept together; empty or ``example``: nothing.
     """
     kept = f" by {by}" if by not in ("", EXAMPLE) else ""
+    few = protocol.validation_examples
+    most = "" if few is None else f", at most {'as many as train' if few == 'training' else f'{few:,}'} select"
     if protocol.folds:
-        return f"{protocol.folds} folds{kept}"
-    return f"{protocol.selection}{kept}"
+        return f"{protocol.folds} folds{kept}{most}"
+    return f"{protocol.selection}{kept}{most}"
 
 
 def _wanted(available: int, protocol: Protocol) -> int:

@@ -11,7 +11,7 @@ from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.pairs import Markers, Pooled
 from transferlab.tasks.parts import Truncation, Windows
 from transferlab.tasks.rows import TaskRows
-from transferlab.tasks.selection import Protocol, Selection
+from transferlab.tasks.selection import Protocol, Selecting, Selection
 from transferlab.tasks.spec import OF_ONE_CLASS, Source
 from transferlab.tasks.table import lookup
 from transferlab.tasks.tokenization import Settings, with_entities, with_windows
@@ -62,10 +62,11 @@ class Task(TaskRows):
         num_workers: int = 0,
         seed: int | bool = 0,
         per_class: int | None = None,
+        validation_examples: Selecting | None = None,
     ) -> None:
         protocol = Protocol(
             selection, holdout, train_fraction, train_examples, int(seed), holdout_by, per_class=per_class
-        )
+        )._replace(validation_examples=validation_examples)
         self.unused: tuple[str, ...] = ()
         if windows and truncation != "windows":
             raise TransferlabError(f"data.windows: {windows} has no effect with data.truncation: {truncation}.")
@@ -106,6 +107,8 @@ class Task(TaskRows):
         at_least(0, data__num_workers=self.num_workers)
         at_least(2, data__train_examples=self.protocol.train_examples, data__test_examples=self.test_examples)
         at_least(1, data__per_class=self.protocol.per_class)
+        if isinstance(few := self.protocol.validation_examples, int):
+            at_least(2, data__validation_examples=few)
         if self.protocol.per_class is not None and self.source.kind not in OF_ONE_CLASS:
             raise TransferlabError(
                 f"data.per_class: examples of a {self.source.kind} task are in no single class; set "

@@ -172,7 +172,7 @@ def _source(folder, kind):
     from transferlab.tasks.table import lookup
 
     folder.mkdir()
-    task = {"pairs": "demo_pairs", "tagging": "demo_entities"}.get(kind, "demo_sentences")
+    task = {"pairs": "demo_pairs", "tagging": "demo_entities", "qa": "demo_answers"}.get(kind, "demo_sentences")
     source = lookup(task)
     paths = {}
     for split, count in (("train", 40), ("test", 8)):
@@ -198,7 +198,7 @@ def _source(folder, kind):
         files=paths,
         text=source.text,
         label=source.label,
-        kind=kind if kind in {"tagging", "regression", "multilabel"} else "classification",
+        kind=kind if kind in {"tagging", "regression", "multilabel", "qa"} else "classification",
         labels=() if kind in {"regression", "windows", "multilabel"} else source.labels,
         test=("test",),
     )

@@ -44,6 +44,13 @@ SHARDED = {
     "trainer.gradient_clip_val": 1.0,
 }
 TEACHER = "runs/teacher"
+QUESTIONS = {
+    "data.init_args.source": {"kind": "qa", "files": {split: f"questions-{split}.jsonl" for split in ROWS}},
+    "data.init_args.max_length": 40,
+    "data.init_args.stride": 8,
+    "data.init_args.negative_windows": 1,
+}
+"""Of an experiment on questions, a third of them without an answer, some on contexts of several windows."""
 
 
 class Case(NamedTuple):
@@ -144,6 +151,15 @@ CASES = {
     ),
     "full, split over 2 processes": Case("FullFineTuning", {}, {STEPS: 1, **SHARDED}, (2, 3, 4, 7), 2),
     "lora, split over 2 processes": Case("ParameterEfficient", LORA, {STEPS: 2, **SHARDED}, (3, 4, 7), 2),
+    "questions": Case("FullFineTuning", {}, {STEPS: 2, **QUESTIONS}, SOME),
+    "questions, lora, accumulation, two validations": Case(
+        "ParameterEfficient",
+        LORA,
+        {"trainer.accumulate_grad_batches": 2, "trainer.val_check_interval": 0.5, **QUESTIONS},
+        (3, 8, 12),
+    ),
+    "questions, kept features": Case("FeatureExtraction", {"solver": "sgd"}, {STEPS: 1, **QUESTIONS}, SOME),
+    "questions, 2 processes": Case("FullFineTuning", {}, {STEPS: 1, **QUESTIONS, **TWO}, (1, 3, 4, 7), 2),
     "bf16-mixed": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "bf16-mixed"}, SOME),
     "32-true": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "32-true"}, SOME),
 }
@@ -406,6 +422,7 @@ def write_experiment(place, encoder, strategy, arguments=None, options=None):
         files[split] = f"{split}.csv"
         rows = [f"{'good' if number % 2 else 'bad'} {'a ' * (number % 17)},{number % 2}\n" for number in range(count)]
         (place / files[split]).write_text("text,label\n" + "".join(rows))
+        (place / f"questions-{split}.jsonl").write_text("".join(map(question, range(count))))
     data = {"task": "own", "source": {"files": files}, "max_length": 32, "batch_size": 8}
     tree = {
         "trainer": {"accelerator": "cpu", "devices": 1, "max_epochs": 2, "logger": False, "log_every_n_steps": 1},
@@ -429,6 +446,13 @@ def write_experiment(place, encoder, strategy, arguments=None, options=None):
         node[last] = value
     (place / "mine.yaml").write_text(yaml.safe_dump(tree))
     return place
+
+
+def question(number):
+    """A row of questions; the context says who has how many."""
+    context = f"Ada has {number} of them. " + "They sat on the mat. " * (number % 7)
+    answers = [] if number % 3 == 0 else [{"text": str(number), "answer_start": 8}]
+    return json.dumps({"question": f"How many of {number} has she?", "context": context, "answers": answers}) + "\n"
 
 
 def lines(folder):
@@ -494,6 +518,7 @@ def check_equal(folder, whole, batches_too=True):
         assert summary["status"] == "finished"
     for key in ("before", "after", "metrics"):
         assert one[key] == other[key]
+    assert one.get("thresholds") == other.get("thresholds")
     assert one["perf"]["steps"] == other["perf"]["steps"]
     predictions = [(path / "predictions" / "test.jsonl").read_text() for path in (folder, whole)]
     assert predictions[0] == predictions[1]

@@ -146,5 +146,5 @@ def test_two_processes_are_one(tmp_path, tiny_folder, quick):
         check=True,
     )
     differences = json.loads((tmp_path / "differences.json").read_text())
-    assert len(differences) == (4 if quick else 12)
+    assert len(differences) == (4 if quick else 13)
     assert max(differences.values()) <= 1e-6, differences

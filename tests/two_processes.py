@@ -23,6 +23,7 @@ CASES = [
     ("distillation", "tagging"),
     ("steady", "classification"),
     ("steady", "tagging"),
+    ("all", "qa"),
 ]
 # examples that count alike, unequal numbers of words, several rows an example, a loss with a teacher
 QUICK = [("all", "classification"), ("all", "tagging"), ("all", "windows"), ("distillation", "tagging")]
@@ -68,7 +69,8 @@ def main(encoder_folder, folder, quick):
     differences = {}
     for name, kind in QUICK if quick else CASES:
         place = folder / f"{name} {kind}"
-        settings = {"truncation": "windows", "max_length": 16} if kind == "windows" else {"max_length": 64}
+        lengths = {"windows": {"truncation": "windows", "max_length": 16}, "qa": {"max_length": 48, "stride": 8}}
+        settings = lengths.get(kind, {"max_length": 64})
         module = TaskDataModule(f"tiny_{kind}", encoder, source=_source(place, kind), **settings)
         module.setup("fit")
         model = make("all" if name == "steady" else name, module, encoder)

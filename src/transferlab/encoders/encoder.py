@@ -168,8 +168,8 @@ def pool(tokens: Tensor, attention_mask: Tensor, how: Pooling) -> Tensor:
     return (tokens * mask).sum(1) / mask.sum(1).clamp(min=1)
 
 
-def build_encoder(config: EncoderConfig) -> Encoder:
-    """Loads or builds an encoder.
+def build_encoder(config: EncoderConfig, writes: bool = False) -> Encoder:
+    """Loads or builds an encoder; with `writes` a model with its language-modelling head in its place.
 
     Raises:
         TransferlabError: Nowhere to be found, or layers that it does not have.
@@ -179,6 +179,8 @@ def build_encoder(config: EncoderConfig) -> Encoder:
     config = resolved(config)
     if config.architecture == "bilstm":
         return Encoder(RecurrentBackbone(len(load_tokenizer(config)), config.lstm_size), config, content_of(config))
+    if writes:
+        return Encoder(_writer(config), config, content_of(config))
     backbone: Any = load_backbone(config)
     # at once, so that it is that of the files that were read
     content = content_of(config)
@@ -200,3 +202,17 @@ def build_encoder(config: EncoderConfig) -> Encoder:
         # in place, so the names in a checkpoint stay as they are; it happens at the first batch
         backbone.compile()
     return Encoder(backbone, config, content)
+
+
+def _writer(config: EncoderConfig) -> nn.Module:
+    from transferlab.encoders.language import load_language_model
+    from transferlab.encoders.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(config)
+    # the form of the task has been checked for an end before
+    model: Any = load_language_model(config, int(tokenizer.eos_token_id or 0), tokenizer.pad_token_id)
+    if config.activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if config.compile:
+        model.compile()
+    return model  # type: ignore[no-any-return]

@@ -1,5 +1,6 @@
 """The layers of any encoder family, from the bottom to the top."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,15 +11,18 @@ from transferlab.ground.errors import TransferlabError
 Named = tuple[str, nn.Parameter]
 LISTS = frozenset({"layer", "layers", "h"})
 """Names of the list of layers."""
-ABOVE = ("final_norm", "norm", "ln_f")
+ABOVE = ("final_norm", "norm", "ln_f", "lm_head")
 """Modules behind the last layer: no part of what is below."""
 
 
 def layer_list(backbone: nn.Module) -> tuple[str, nn.ModuleList | None]:
     """Finds the list of transformer layers: its name in the backbone and the list itself.
 
-    None where layers share their weights (ALBERT) or there are none (BiLSTM).
+    None where layers share their weights (ALBERT), where there are none (BiLSTM) or two lists of them (T5).
     """
+    if getattr(backbone.config, "is_encoder_decoder", False):
+        # two lists, see `layer_groups`
+        return "", None
     count = backbone.config.num_hidden_layers  # type: ignore[union-attr]
     for name, module in backbone.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == count and name.rsplit(".", 1)[-1] in LISTS:
@@ -32,6 +36,8 @@ def layer_groups(backbone: nn.Module) -> list[list[Named]]:
     Returns:
         ``layers + 1`` lists of (name, parameter); two lists where layers cannot be told apart.
     """
+    if getattr(backbone.config, "is_encoder_decoder", False):
+        return _both_stacks(backbone)
     name, layers = layer_list(backbone)
     depth = len(layers) if layers is not None else 1
     groups: list[list[Named]] = [[] for _ in range(depth + 1)]
@@ -45,7 +51,34 @@ def _depth(parameter: str, layers: str, top: int) -> int:
         return int(parameter[len(layers) + 1 :].split(".", 1)[0]) + 1
     # a norm behind the last layer belongs to it; all else outside the layers is below them
     above = not layers and "embeddings" not in parameter
-    return top if above or parameter.split(".", 1)[0] in ABOVE else 0
+    beside = parameter.removeprefix(f"{layers.rpartition('.')[0]}.") if layers else parameter
+    return top if above or beside.split(".", 1)[0] in ABOVE else 0
+
+
+STACKS = re.compile(r"(?:^|\.)(encoder|decoder)\.(?:block|layers)\.(\d+)\.")
+"""A layer in one of the two stacks of an encoder-decoder."""
+
+
+def _both_stacks(backbone: nn.Module) -> list[list[Named]]:
+    """Embeddings, the layers of the encoder and above them those of the decoder, with what stands above these."""
+    named = list(backbone.named_parameters())
+    places = [STACKS.search(name) for name, _ in named]
+    depth = {
+        stack: max((int(p[2]) + 1 for p in places if p and p[1] == stack), default=0)
+        for stack in ("encoder", "decoder")
+    }
+    top = sum(depth.values())
+    groups: list[list[Named]] = [[] for _ in range(top + 1)]
+    for (name, parameter), place in zip(named, places, strict=True):
+        below = 0 if place is None or place[1] == "encoder" else depth["encoder"]
+        if place:
+            number = below + int(place[2]) + 1
+        elif name.startswith(("decoder.final", "model.decoder.layer_norm", "lm_head")):
+            number = top
+        else:
+            number = depth["encoder"] if name.startswith(("encoder.final", "model.encoder.layer_norm")) else 0
+        groups[number].append((name, parameter))
+    return groups
 
 
 def tell_layers(backbone: nn.Module, numbers: Sequence[int]) -> dict[str, Any]:

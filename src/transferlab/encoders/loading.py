@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.config.places import files_state, find_run, from_hub, local_folder, no_such_root, reach_hub
+from transferlab.encoders import tiny
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.gguf import folder_of, is_gguf
 from transferlab.encoders.one_way import FAMILIES, check_pooling, special_tokens
@@ -46,8 +47,8 @@ def locate(name: str, revision: str | None, unpack: bool = True) -> Place:
         revision: Commit on the Hub.
         unpack: Whether a GGUF file is read where it was not yet, which takes a minute; else the file is named.
     """
-    if is_gguf(name):
-        return Place(str(folder_of(Path(name))) if unpack else name, None, f"file {name}")
+    if made := _made(name, unpack):
+        return made
     folder = local_folder(name, "TRANSFERLAB_MODELS")
     if (folder is None or not (folder / "config.json").is_file()) and (run := find_run(name)):
         if (run / ENCODER / "config.json").is_file():
@@ -77,6 +78,13 @@ def locate(name: str, revision: str | None, unpack: bool = True) -> Place:
         target = folder_of(packed) if unpack else packed
         return Place(str(target), None, f"installed package {module}, 4 bits a weight")
     return Place(name, revision, origin)
+
+
+def _made(name: str, unpack: bool) -> Place | None:
+    """A folder that is made from a GGUF file or by the package itself; None for another name."""
+    if is_gguf(name):
+        return Place(str(folder_of(Path(name))) if unpack else name, None, f"file {name}")
+    return Place(str(tiny.folder_of(name)), None, f"shape {name} of the package") if tiny.is_tiny(name) else None
 
 
 def tokenizer_identity(config: EncoderConfig) -> Any:
@@ -126,7 +134,12 @@ def _tokenizer(name: str, revision: str | None, append_eos: bool, one_way: bool,
 
 def family_of(config: EncoderConfig) -> str:
     """The architecture of an encoder as transformers calls it, read without weights; empty where that is not known."""
-    return "" if config.architecture == "bilstm" else str(_facts(config.name, config.revision).get("model_type", ""))
+    return "" if config.architecture == "bilstm" else str(facts_of(config).get("model_type", ""))
+
+
+def facts_of(config: EncoderConfig) -> dict[str, Any]:
+    """What ``config.json`` says of an encoder, read without weights; empty where that is not known."""
+    return _facts(config.name, config.revision)
 
 
 def longest_input(config: EncoderConfig) -> int | None:
@@ -176,23 +189,31 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
         TransferlabError: Nowhere to be found; names the remedies.
     """
     from torch import float32
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
-    model_config = _from_hub(AutoConfig, config.name, config.revision)
-    check_pooling(config, model_config.model_type)
-    for key in vars(model_config):
+    facts = model_config(config)
+    check_pooling(config, facts.model_type)
+    if config.architecture == "random":
+        factory: Any = AutoModel
+        model: PreTrainedModel = factory.from_config(facts, dtype=float32)
+        return model
+    options: dict[str, Any] = {"quantization_config": _four_bits()} if config.load_in_4bit else {}
+    return _weights_from_hub(AutoModel, config.name, config.revision, config=facts, **options)
+
+
+def model_config(config: EncoderConfig) -> Any:
+    """The configuration of transformers, with the dropout that is asked for."""
+    from transformers import AutoConfig
+
+    found = _from_hub(AutoConfig, config.name, config.revision)
+    for key in vars(found):
         if "dropout" in key and "classifier" not in key:
             value = config.dropout
             if "attention" in key and config.attention_dropout is not None:
                 value = config.attention_dropout
             if value is not None:
-                setattr(model_config, key, value)
-    if config.architecture == "random":
-        factory: Any = AutoModel
-        model: PreTrainedModel = factory.from_config(model_config, dtype=float32)
-        return model
-    options: dict[str, Any] = {"quantization_config": _four_bits()} if config.load_in_4bit else {}
-    return _weights_from_hub(AutoModel, config.name, config.revision, config=model_config, **options)
+                setattr(found, key, value)
+    return found
 
 
 def _four_bits() -> Any:

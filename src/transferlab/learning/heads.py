@@ -1,7 +1,7 @@
 """Task heads: from pooled or token vectors to logits. The kind of the task picks the output shape."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +84,10 @@ class Head(nn.Module):
             # W1 carries no bias: W2 tanh(W1 x) + b
             self.inner = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.Tanh(), nn.Dropout(config.dropout))
             width = hidden
-        self.out: nn.Linear | Neighbours = nn.Linear(width, task.outputs)
+        # where texts are written, the head is part of the model
+        self.out: nn.Linear | Neighbours
+        # where texts are written there are no outputs: the head is part of the model
+        self.out = nn.Linear(width, task.outputs) if task.outputs else cast(nn.Linear, nn.Identity())
 
     @property
     def reads_tokens(self) -> bool:

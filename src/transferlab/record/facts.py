@@ -126,6 +126,7 @@ def _kept(data: TaskDataModule) -> dict[str, str]:
     names = {
         field: sorted({getattr(values, "name", "") for values in splits.values()})
         for field, splits in data.attached.items()
+        if field != "generate"
     }
     return {field: "+".join(found) for field, found in names.items()}
 

@@ -32,6 +32,7 @@ from transferlab.strategies.forward import (
 from transferlab.strategies.sharding import shard
 from transferlab.strategies.steadied import MOVED, Steadied
 from transferlab.strategies.step import StepMean
+from transferlab.strategies.writing import logits_of
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 
 
@@ -87,7 +88,7 @@ class Strategy(Remembered, Steadied):
         self.begin(steady)
         # not in a checkpoint: they come from the labels of the training examples
         self.register_buffer("label_weights", None, persistent=False)
-        self.encoder: Encoder = build_encoder(encoder)
+        self.encoder: Encoder = build_encoder(encoder, writes=task.kind == "text")
         if task.new_tokens:
             add_new_tokens(self.encoder.backbone, task.new_tokens, encoder)
         self.head = Head(head, self.reads, task)
@@ -158,7 +159,7 @@ class Strategy(Remembered, Steadied):
         parts = data.settings.truncation == "windows" or self.task.apart
         # embeddings that move are read in every step
         moved = any(name in self.steady.chosen for name in MOVED)
-        plain = self.encoder_config.layers == "last" and not parts and not moved
+        plain = self.encoder_config.layers == "last" and not parts and not moved and self.task.kind != "text"
         if plain and boundary.can_be_cut(self.encoder.backbone) and frozen.pays(depth, layers, work.epochs):
             values = frozen.Values(
                 field="states",
@@ -220,6 +221,9 @@ class Strategy(Remembered, Steadied):
     @property
     def frozen_layers(self) -> int:
         """Layers from the bottom without a parameter that learns; 0 also where the embeddings learn."""
+        if self.task.kind == "text":
+            # outputs are generated through all layers, so none is computed once
+            return 0
         learned = self.learned()
         depth = -1
         for group in layer_groups(self.encoder.backbone):
@@ -277,7 +281,12 @@ class Strategy(Remembered, Steadied):
         return (pooled if batch.documents is None else document_mean(pooled, batch.documents, batch.weights)), None
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits ``[batch, classes]``, for regression ``[batch]``, for tagging ``[batch, words, classes]``."""
+        """Logits ``[batch, classes]``, for regression ``[batch]``, for tagging ``[batch, words, classes]``.
+
+        For texts those of the tokens of the targets ``[batch, length, vocabulary]``.
+        """
+        if batch.targets is not None:
+            return logits_of(self.encoder.backbone, batch)
         vectors, mask = self.represent(batch)
         logits: Tensor = self.head(vectors, mask)
         if batch.documents is not None and self.head.reads_tokens and batch.words is None:

@@ -15,6 +15,9 @@ def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> 
         "longest": (task.kind != "qa", "only answers have a longest one"),
         "n_best": (task.kind != "qa", "only questions have several answers"),
     }
+    if task.kind == "text":
+        of_text = "a text is written by the language-modelling head, which is part of the model"
+        unread = dict.fromkeys(vars(head), (True, of_text))
     found = {f"model.head.{key}": why for key, why in _changed(head, HeadConfig(), unread)}
     transformers_only = (recurrent, "a BiLSTM has none")
     unread = {

@@ -6,15 +6,18 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import SumMetric
 
+from transferlab.encoders import Encoder, EncoderConfig
 from transferlab.learning.fitting import Fitted
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.kinds import KINDS
 from transferlab.learning.kinds.qa import decide
+from transferlab.learning.kinds.text import counted
 from transferlab.learning.losses import example_losses
 from transferlab.learning.metrics import TaskMetrics
 from transferlab.learning.scores import Collected
 from transferlab.strategies.forward import best_sequences
 from transferlab.strategies.step import counts
+from transferlab.strategies.writing import written
 from transferlab.tasks import Batch, TaskSpec
 from transferlab.tasks.spans import BEST, LONGEST
 from transferlab.tasks.spec import direction
@@ -32,6 +35,8 @@ class Evaluated(Fitted):
     """
 
     task: TaskSpec
+    encoder: Encoder
+    encoder_config: EncoderConfig
     head_config: HeadConfig
     thresholds: Tensor | None
 
@@ -72,21 +77,22 @@ class Evaluated(Fitted):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Updates the metrics of the validation set; returns what `test_step` returns."""
-        outputs = self._evaluate("val", batch)
+        outputs = self._evaluate("val", batch) if batch.targets is None else self._write("val", batch, some=True)
         total, number = self._loss_sums()
         total.update(outputs["loss"] * counts(batch))
         number.update(counts(batch))
         if self.seen is not None and batch.labels is not None:
             self.seen.update(*KINDS[self.task.kind].evidence(outputs, batch.labels))
-        return outputs
+        return self._generated_only(outputs) if batch.targets is not None else outputs
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Updates test metrics; returns logits, losses, numbers of tokens and example ids for the record."""
-        return self._evaluate(self.task.tests[dataloader_idx], batch)
+        split = self.task.tests[dataloader_idx]
+        return self._evaluate(split, batch) if batch.targets is None else self._write(split, batch)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Returns logits, numbers of tokens and example ids."""
-        return self._outputs(batch, self(batch))
+        return self._outputs(batch, self(batch)) if batch.targets is None else self._written(batch)
 
     def _evaluate(self, split: str, batch: Batch) -> dict[str, Tensor]:
         logits = self(batch)
@@ -95,6 +101,26 @@ class Evaluated(Fitted):
         decoded = outputs["counted"] if batch.passages is not None else self.decode(logits, batch)
         self._metrics_of(split).update(decoded, batch.labels)
         return outputs
+
+    def _write(self, split: str, batch: Batch, some: bool = False) -> dict[str, Any]:
+        """The loss of all targets and generated outputs, or `some` of them."""
+        assert batch.labels is not None
+        outputs = self._written(batch, some)
+        outputs["loss"] = example_losses("text", self(batch), batch.labels)
+        tokens = counts(batch)
+        self._metrics_of(split).update(counted(self.task, outputs, outputs["loss"] * tokens, tokens), batch.labels)
+        return outputs
+
+    def _written(self, batch: Batch, some: bool = False) -> dict[str, Any]:
+        assert self.task.search is not None
+        found = written(self.encoder.backbone, self.encoder_config, batch, self.task.search, some)
+        return {"index": batch.index, "tokens": batch.tokens, **found._asdict()}
+
+    @staticmethod
+    def _generated_only(outputs: dict[str, Any]) -> dict[str, Any]:
+        """What is recorded of a validation: the examples that an output was generated for."""
+        places = outputs["places"].to(outputs["index"].device)
+        return outputs | {name: outputs[name][places] for name in ("index", "tokens", "loss")}
 
     def _outputs(self, batch: Batch, logits: Tensor) -> dict[str, Any]:
         outputs: dict[str, Any] = {"index": batch.index, "logits": logits.float(), "tokens": batch.tokens}

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transferlab.encoders import Encoder, EncoderConfig
 from transferlab.encoders.layers import layer_groups, layer_list
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning import steady as methods
@@ -30,8 +29,6 @@ class Steadied(Evaluated):
     """
 
     steady: Steady
-    encoder: Encoder
-    encoder_config: EncoderConfig
     pretrained_stays = ""
 
     def learned(self) -> set[str]:

@@ -12,9 +12,12 @@ from transferlab.tasks.batch import IGNORE
 def counts(batch: Batch) -> Tensor:
     """What each example counts in a mean loss, ``[batch]``.
 
-    1; for tagging the number of words that the encoder saw, for questions the number of windows that are trained on.
+    1; for tagging the number of words that the encoder saw, for questions the number of windows that are trained on,
+    for texts the number of tokens of the target.
     """
     assert batch.labels is not None
+    if batch.targets is not None:
+        return (batch.labels != IGNORE).sum(-1)
     if batch.words is None:
         return torch.ones(len(batch.labels), dtype=torch.long, device=batch.labels.device)
     if batch.passages is not None:

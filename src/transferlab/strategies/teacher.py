@@ -20,6 +20,7 @@ from transferlab.strategies import content
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.forward import document_mean, first_pieces
 from transferlab.tasks import Batch, TaskSpec
+from transferlab.tasks.generation import Search
 from transferlab.tasks.schemes import Scheme
 from transferlab.tasks.spec import Kind
 
@@ -109,6 +110,8 @@ def restore(run: Path, beside_base: bool = False) -> Strategy:
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
     if fields.get("scheme"):
         fields["scheme"] = Scheme(*fields["scheme"])
+    if fields.get("search"):
+        fields["search"] = Search(*fields["search"])
     task = TaskSpec(**fields)
     model = _build(tree, task)
     state = content.read(checkpoint)

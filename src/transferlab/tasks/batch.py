@@ -14,6 +14,7 @@ from transferlab.tasks.encoded import EncodedSplit as EncodedSplit
 from transferlab.tasks.encoded import Ragged as Ragged
 from transferlab.tasks.parts import CUT as CUT
 from transferlab.tasks.passages import Passages, in_rows, passages_of
+from transferlab.tasks.targets import Targets, targets_of
 
 
 class Batch(NamedTuple):
@@ -46,6 +47,9 @@ class Batch(NamedTuple):
         ranges: For relations, first position and the one behind the last of each range of tokens that the head reads
             the mean of ``[batch, ranges, 2]``.
         passages: For questions, what answers are read from.
+        targets: For texts, the right outputs. Labels are then the tokens of each target ``[batch, length]``, padded on
+            the right with -100; the prompts of a decoder are padded on the left.
+        generate: For texts in validation, True where an output is generated ``[batch]``; None: for all.
     """
 
     input_ids: Tensor
@@ -64,6 +68,8 @@ class Batch(NamedTuple):
     packing: Packing | None = None
     ranges: Tensor | None = None
     passages: Passages | None = None
+    targets: Targets | None = None
+    generate: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -74,6 +80,9 @@ class Batch(NamedTuple):
     def tokens(self) -> Tensor:
         """Real tokens of each example, special ones included ``[batch]``."""
         counts = self.attention_mask.sum(1) if self.packing is None else self.packing.lengths[: self.rows]
+        if self.targets is not None and self.labels is not None:
+            # what is written is read too
+            return counts + (self.labels != IGNORE).sum(1)
         if self.documents is None:
             return counts
         return counts.new_zeros(len(self.index)).index_add(0, self.documents, counts)
@@ -108,8 +117,10 @@ def collate(split: EncodedSplit, rows: Sequence[int], ids: bool = True) -> Batch
     if words is not None and split.windows is not None and ids:
         words = in_rows(words, [split.windows.row(row) for row in rows], max(len(piece) for piece in pieces))
     return Batch(
-        input_ids=pad(pieces, split.pad_id) if ids else torch.empty(len(rows), 0, dtype=torch.long),
-        attention_mask=_mask([len(piece) for piece in pieces] if ids else split.ids.lengths[np.asarray(rows)]),
+        input_ids=pad(pieces, split.pad_id, bool(split.left)) if ids else torch.empty(len(rows), 0, dtype=torch.long),
+        attention_mask=_mask(
+            [len(p) for p in pieces] if ids else split.ids.lengths[np.asarray(rows)], bool(split.left)
+        ),
         token_type_ids=types,
         index=torch.as_tensor(np.asarray(rows, dtype=np.int64)),
         labels=_labels(split, rows),
@@ -119,6 +130,7 @@ def collate(split: EncodedSplit, rows: Sequence[int], ids: bool = True) -> Batch
         weights=_weights(split, pieces),
         ranges=_ranges(split, rows),
         passages=passages_of(split, rows),
+        targets=targets_of(split, rows),
     )
 
 
@@ -212,16 +224,17 @@ def _labels(split: EncodedSplit, rows: Sequence[int]) -> Tensor | None:
     return torch.as_tensor(labels if labels.dtype.kind == "f" else labels.astype(np.int64))
 
 
-def _mask(lengths: Any) -> Tensor:
+def _mask(lengths: Any, left: bool = False) -> Tensor:
     counts = torch.as_tensor(np.asarray(lengths))
-    return (torch.arange(int(counts.max())) < counts[:, None]).long()
+    mask = (torch.arange(int(counts.max())) < counts[:, None]).long()
+    return mask.flip(1) if left else mask
 
 
-def pad(rows: Sequence[np.ndarray[Any, Any]], value: int) -> Tensor:
-    """Stacks integer rows of unequal length into ``[rows, longest]``, filled up with `value`."""
+def pad(rows: Sequence[np.ndarray[Any, Any]], value: int, left: bool = False) -> Tensor:
+    """Stacks integer rows of unequal length into ``[rows, longest]``, filled up with `value` behind or before them."""
     out = np.full((len(rows), max(len(row) for row in rows)), value, dtype=np.int64)
     for target, row in zip(out, rows, strict=True):
-        target[: len(row)] = row
+        target[slice(len(target) - len(row), None) if left else slice(len(row))] = row
     return torch.from_numpy(out)
 
 
@@ -281,6 +294,8 @@ class Examples(torch.utils.data.Dataset[Batch]):
         if features is not None and features.offsets is None:
             return np.ones(len(self.rows), dtype=np.int64)
         lengths: np.ndarray[Any, Any] = self.split.ids.lengths[self.rows]
+        if self.split.left is not None and isinstance(self.split.labels, Ragged):
+            lengths = lengths + self.split.labels.lengths[self.rows]
         return lengths
 
     def __getitem__(self, position: int) -> Batch:

@@ -12,9 +12,12 @@ from torch.utils.data import DataLoader
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
-from transferlab.tasks.batch import Attached, Batch, Examples, Shape
+from transferlab.tasks.batch import Attached, Batch, Examples, Ragged, Shape
 from transferlab.tasks.batching import BucketBatchSampler, place_in_epoch
+from transferlab.tasks.generation import EVAL_ROWS
+from transferlab.tasks.targets import chosen
 from transferlab.tasks.task import Task
+from transferlab.tasks.texts import most_tokens
 
 Part = Literal["train", "validation"]
 
@@ -75,6 +78,8 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
         pooling: For relations, what the head reads. ``start``: the token before each entity, without markers the first
             one of it; ``span``: the mean of each entity; ``mean`` or ``cls``: of the whole text, as `encoder.pooling`
             is for other kinds. null: ``start``.
+        generation: For texts: template of the prompt, lengths, and how outputs are searched for, see
+            `transferlab.tasks.generation.Generation`.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -105,6 +110,16 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
     def attach(self, field: str, split: str, values: Attached) -> None:
         """Puts values of the rows of a split into that field of every batch."""
         self.attached.setdefault(field, {})[split] = values
+
+    @property
+    def target_tokens(self) -> int | None:
+        """Tokens that 99.5 % of the training targets do not exceed; None for other kinds than texts."""
+        if self.source.kind != "text":
+            return None
+        split, rows = self.part_rows("train")
+        labels = self.encoded(split).labels
+        assert isinstance(labels, Ragged)
+        return most_tokens(labels, rows)
 
     def prepare_data(self) -> None:
         """Fills the on-disk caches once per machine."""
@@ -151,6 +166,9 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
         split, rows = self.part_rows("validation")
         if self.validated is not None:
             rows = rows[np.arange(self.validated) * len(rows) // self.validated]
+        if (form := self.settings.generation) is not None:
+            drawn = chosen(rows, form.eval_rows or EVAL_ROWS, self.protocol.seed)
+            self.attached["generate"] = {split: drawn}
         return self.loader(split, rows)
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:

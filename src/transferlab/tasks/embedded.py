@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.embedded_answers import answers
+from transferlab.tasks.embedded_dates import dates
 from transferlab.tasks.embedded_relations import relations
 from transferlab.tasks.table import TASKS
 
@@ -27,6 +28,7 @@ SIZES: dict[str, dict[str, int]] = {
     "topics": {"train": 1500, "test": 500},
     "relations": {"train": 1200, "test": 400},
     "answers": {"train": 1200, "test": 300},
+    "dates": {"train": 4000, "test": 500},
 }
 
 
@@ -271,7 +273,8 @@ def generate(config: str, split: str) -> "Dataset":
 
     rng = random.Random(f"{config}/{split}")
     makers = {"sentences": _sentences, "pairs": _pairs, "entities": _entities, "topics": _topics}
-    rows = _collect({**makers, "relations": relations, "answers": answers}[config](rng, split), SIZES[config][split])
+    makers |= {"relations": relations, "answers": answers, "dates": dates}
+    rows = _collect(makers[config](rng, split), SIZES[config][split])
     rng.shuffle(rows)
     features = _features(config)
     columns = dict(zip(features, zip(*rows, strict=True), strict=True))
@@ -289,6 +292,8 @@ def _features(config: str) -> "Features":
     if task.kind == "qa":
         answer = {"text": Value("string"), "answer_start": Value("int64")}
         return Features({**{name: Value("string") for name in task.text}, task.label: [answer]})
+    if task.kind == "text":
+        return Features({name: Value("string") for name in (*task.text, task.label)})
     label = ClassLabel(names=list(task.labels))
     if task.kind == "tagging":
         return Features({task.text[0]: Sequence(Value("string")), task.label: Sequence(label)})

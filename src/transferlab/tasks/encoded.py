@@ -67,7 +67,8 @@ class EncodedSplit:
     Attributes:
         ids: Token ids, special tokens included; with `windows` the windows of a document one after the other.
         types: Segment numbers beside `ids`.
-        labels: ``[rows]`` array, for tagging one ragged row per sentence; None without labels.
+        labels: ``[rows]`` array, for tagging one ragged row per sentence, for texts the tokens of each target; None
+            without labels.
         words: For tagging, the position of each word's first piece, -1 where it was cut off.
         windows: Lengths of the windows of each document, or of the two texts of each pair.
         pad_id: Token id of padding.
@@ -80,8 +81,9 @@ class EncodedSplit:
         ranges: For relations, the ranges of tokens of each row, see `transferlab.tasks.batch.Batch`, flat.
         spots: For questions, first and last character of each word in its context, two numbers a word.
         golds: For questions with answers, first and last character of each gold answer, two numbers an answer.
-        texts: For questions, the different contexts in UTF-8.
+        texts: For questions, the different contexts in UTF-8; for texts, the right outputs of each row as a JSON list.
         contexts: For questions, the number of each one's context ``[rows]``.
+        left: For texts, whether batches are padded on the left, where a decoder goes on writing; None for other kinds.
     """
 
     ids: Ragged
@@ -101,6 +103,7 @@ class EncodedSplit:
     golds: Ragged | None = None
     texts: Ragged | None = None
     contexts: np.ndarray[Any, Any] | None = None
+    left: bool | None = None
 
     def __len__(self) -> int:
         return len(self.ids.offsets) - 1

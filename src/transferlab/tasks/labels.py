@@ -161,6 +161,9 @@ def encode_labels(rows: Rows, source: Source, labels: Labels) -> np.ndarray[Any,
     Raises:
         TransferlabError: A label that the task does not know, or a target that is no number; names the row.
     """
+    if source.kind == "text":
+        # nothing is stratified or balanced by texts
+        return np.zeros(len(rows.rows), dtype=np.int64)
     if source.kind == "qa":
         # whether there is an answer
         return np.array([len(answers) > 0 for answers in rows.rows[source.label][:]], dtype=np.int64)

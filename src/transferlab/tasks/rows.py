@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from transferlab.encoders.config import EncoderConfig
+from transferlab.encoders.language import check_room, check_writer
 from transferlab.encoders.loading import (
     is_one_way,
     load_tokenizer,
@@ -21,6 +22,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import kept, store, together
 from transferlab.tasks import selection as protocol_of
 from transferlab.tasks.encoded import EncodedSplit, Ragged
+from transferlab.tasks.generation import Generation, search_of
 from transferlab.tasks.inspection.facts import kept_inspection
 from transferlab.tasks.inspection.groups import Groups
 from transferlab.tasks.kinds import KINDS
@@ -94,6 +96,8 @@ class TaskRows:
             if pooled := self.settings.pooled:
                 negative = negative_of(spec.labels, self.source.negative)
                 spec = spec._replace(negative=negative, ranges=ranges_read(pooled), new_tokens=self.new_tokens)
+            if (form := self.settings.generation) is not None:
+                spec = spec._replace(search=search_of(form, form.max_new_tokens or self.target_tokens))
             metrics = self.source.metrics or KINDS[self.source.kind].usual(spec)
             self._spec = spec._replace(metrics=tuple(metrics))
         return self._spec
@@ -125,7 +129,13 @@ class TaskRows:
     def reading(self) -> Settings:
         """How texts become tokens for this encoder."""
         last = self.source.kind == "tagging" and reads_last_pieces(self.encoder)
-        return self.settings._replace(last_pieces=last, new_tokens=self.new_tokens)
+        causal = self.source.kind == "text" and is_one_way(self.encoder)
+        return self.settings._replace(last_pieces=last, new_tokens=self.new_tokens, causal=causal)
+
+    @property
+    def target_tokens(self) -> int | None:
+        """Tokens that may be generated, by the training targets; None where nothing is tokenised."""
+        return None
 
     @property
     def labels(self) -> Labels:
@@ -236,6 +246,10 @@ class TaskRows:
                 f"encoder.name: {self.encoder.label} reads from left to right, so a token has not seen what stands "
                 f"behind it, which {self.source.kind} needs; take an encoder that reads both ways."
             )
+        if self.source.kind == "text":
+            check_writer(self.encoder)
+            form = self.settings.generation or Generation()
+            check_room(self.encoder, self.settings.max_length, form.target_length or self.settings.max_length)
         rows = self.rows(split)
         tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
         most = min(tokenizer.model_max_length, longest_input(self.encoder) or tokenizer.model_max_length)

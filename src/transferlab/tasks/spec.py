@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from transferlab.tasks.generation import Search
 from transferlab.tasks.schemes import IOB2, UNREAD, Scheme, SchemeName
 
-Kind = Literal["classification", "regression", "tagging", "multilabel", "relation", "qa"]
+Kind = Literal["classification", "regression", "tagging", "multilabel", "relation", "qa", "text"]
 OF_ONE_CLASS: tuple[Kind, ...] = ("classification", "relation")
 """Kinds whose examples are each of a single class."""
 LOWER_IS_BETTER = ("mse", "ter")
@@ -21,7 +22,8 @@ class TaskSpec(NamedTuple):
     Attributes:
         name: Name of the task, as used in run directories and tables.
         kind: ``classification``, ``regression``, ``tagging`` (one label per word), ``multilabel`` (any number of
-            labels), ``relation`` (one label for a text with two marked entities) or ``qa`` (an answer in a text).
+            labels), ``relation`` (one label for a text with two marked entities), ``qa`` (an answer in a text) or
+            ``text`` (a text that is written).
         labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
         metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
         tests: Names of the test splits in metric keys, ``test`` first.
@@ -30,6 +32,7 @@ class TaskSpec(NamedTuple):
         negative: For relations, the label that is none; empty where there is no such label.
         ranges: How many ranges of tokens of each example the head reads the means of; 0: it reads pooled vectors.
         new_tokens: Names of tokens that the encoder has no rows for, see `transferlab.tasks.pairs.new_tokens`.
+        search: For texts, how an output is searched for; None for other kinds.
     """
 
     name: str
@@ -42,11 +45,12 @@ class TaskSpec(NamedTuple):
     negative: str = ""
     ranges: int = 0
     new_tokens: tuple[str, ...] = ()
+    search: Search | None = None
 
     @property
     def outputs(self) -> int:
-        """Width of the head: one number for regression, two for the ends of an answer, else one per label."""
-        return 2 if self.kind == "qa" else max(len(self.labels), 1)
+        """Width of the head: one per label, one for regression, two for the ends of an answer, 0 for texts: no head."""
+        return {"qa": 2, "text": 0}.get(self.kind, max(len(self.labels), 1))
 
     @property
     def per_word(self) -> bool:
@@ -86,7 +90,7 @@ class Source:
         text: One or two text columns; for tagging the column with the words. A name, or a number where columns have no
             names.
         label: The label column, by name or number.
-        kind: classification, regression, tagging, multilabel, relation or qa.
+        kind: classification, regression, tagging, multilabel, relation, qa or text.
         labels: Label names in class order. Inferred from the training examples where empty; a label is then matched by
             its name alone, and never taken for a class number.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.
@@ -135,10 +139,9 @@ class Source:
         """Uses the files of the usual names, so that none of them is passed over in silence."""
         if self.kind == "qa":
             # the columns of SQuAD, unless others are named
-            usual = {"text": (("text",), ("question", "context")), "label": ("label", "answers")}
-            for key, (unset, name) in usual.items():
-                if getattr(self, key) == unset:
-                    object.__setattr__(self, key, name)
+            self._called(("question", "context"), "answers")
+        if self.kind == "text":
+            self._called(("input",), "target")
         if self.label_columns and not self.labels:
             object.__setattr__(self, "labels", tuple(self.label_columns))
         used = {self.train, self.validation, *self.test, *self.predict}
@@ -146,6 +149,12 @@ class Source:
             object.__setattr__(self, "validation", "validation")
         if not self.test and "test" in self.files and "test" not in used:
             object.__setattr__(self, "test", ("test",))
+
+    def _called(self, text: tuple[str, ...], label: str) -> None:
+        usual = {"text": (("text",), text), "label": ("label", label)}
+        for key, (unset, name) in usual.items():
+            if getattr(self, key) == unset:
+                object.__setattr__(self, key, name)
 
 
 def direction(metric: str) -> int:

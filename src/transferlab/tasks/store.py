@@ -11,7 +11,7 @@ from transferlab.tasks.encoded import EncodedSplit, Ragged
 from transferlab.tasks.kept import folder_of, once
 
 Rows = np.ndarray[Any, Any]
-FACTS = ("pad_id", "fingerprint", "origin", "names", "version", "weighted", "facts")
+FACTS = ("pad_id", "fingerprint", "origin", "names", "version", "weighted", "facts", "left")
 RAGGED = ("ids", "types", "words", "windows", "ranges", "spots", "golds", "texts")
 PLAIN = ("labels", "contexts")
 """Arrays that may have a value a row."""

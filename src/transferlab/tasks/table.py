@@ -160,6 +160,7 @@ TASKS: dict[str, Source] = {
         negative="Other",
     ),
     "demo_answers": Source(path="embedded", config="answers", kind="qa", test=("test",)),
+    "demo_dates": Source(path="embedded", config="dates", kind="text", test=("test",)),
 }
 
 

@@ -7,6 +7,7 @@ from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least
 from transferlab.tasks import splits
+from transferlab.tasks.generation import Generation
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.pairs import Markers, Pooled
 from transferlab.tasks.parts import Truncation, Windows
@@ -14,7 +15,7 @@ from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.selection import Protocol, Selecting, Selection
 from transferlab.tasks.spec import OF_ONE_CLASS, Source
 from transferlab.tasks.table import lookup
-from transferlab.tasks.tokenization import Settings, with_entities, with_windows
+from transferlab.tasks.tokenization import Settings, with_entities, with_generation, with_windows
 
 if TYPE_CHECKING:
     from transferlab.tasks.batch import Attached
@@ -63,6 +64,7 @@ class Task(TaskRows):
         seed: int | bool = 0,
         per_class: int | None = None,
         validation_examples: Selecting | None = None,
+        generation: Generation | None = None,
     ) -> None:
         protocol = Protocol(
             selection, holdout, train_fraction, train_examples, int(seed), holdout_by, per_class=per_class
@@ -84,6 +86,7 @@ class Task(TaskRows):
         settings = Settings(max_length, truncation, windows or "even", pairs == "apart" and len(source.text) > 1)
         settings = with_entities(settings, source.kind, markers, pooling)
         settings = with_windows(settings, source.kind, stride, negative_windows)
+        settings = with_generation(settings, source.kind, generation)
         TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -131,6 +134,10 @@ class Task(TaskRows):
             raise TransferlabError(
                 "data.max_tokens: with data.pairs: apart the two texts of an example share a batch, however long they "
                 "are; leave data.max_tokens out and set data.batch_size."
+            )
+        if self.packed and self.source.kind == "text":
+            raise TransferlabError(
+                "data.packed: prompts and targets are padded, each on its own side; set data.packed: false."
             )
         if self.packed and self.encoder.architecture == "bilstm":
             raise TransferlabError(

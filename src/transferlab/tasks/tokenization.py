@@ -11,8 +11,9 @@ import numpy as np
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least
 from transferlab.ground.progress import told
-from transferlab.tasks import cuts, questions
+from transferlab.tasks import cuts, questions, texts
 from transferlab.tasks.encoded import EncodedSplit, Ragged
+from transferlab.tasks.generation import Generation
 from transferlab.tasks.labels import Labels, encode_labels
 from transferlab.tasks.pairs import PUNCTUATION, Form, Markers, Pooled, encode_pairs, refuse_unfit
 from transferlab.tasks.parts import HEAD_OF_HEAD_TAIL, Truncation, Windows, split_body, word_positions
@@ -45,6 +46,8 @@ class Settings(NamedTuple):
         new_tokens: For relations, the tokens that no vocabulary has.
         stride: For questions, tokens that two windows of a context share; None: a third of the window.
         negative_windows: For questions, windows without the answer that each trains on; None: all.
+        generation: For texts, how input becomes a prompt; None for other kinds.
+        causal: For texts, whether one stack reads the prompt and goes on writing.
     """
 
     max_length: int
@@ -57,6 +60,8 @@ class Settings(NamedTuple):
     new_tokens: tuple[str, ...] = ()
     stride: int | None = None
     negative_windows: int | None = None
+    generation: Generation | None = None
+    causal: bool = False
 
     @property
     def even(self) -> bool:
@@ -69,7 +74,9 @@ class Settings(NamedTuple):
         new = {"even": self.even, "apart": self.apart, "last_pieces": self.last_pieces}
         marked = (self.markers, self.pooled, *self.new_tokens) if self.markers else ()
         asked = {"stride": self.stride, "negative": self.negative_windows}
-        given = [pair for pair in asked.items() if pair[1] is not None]
+        given: list[tuple[str, Any]] = [pair for pair in asked.items() if pair[1] is not None]
+        if (form := self.generation) is not None:
+            given.append(("text", (form.template, form.chat, form.target_length, self.causal)))
         return (self.max_length, self.truncation, *(name for name, there in new.items() if there), *marked, *given)
 
 
@@ -110,6 +117,19 @@ def with_windows(settings: Settings, kind: str, stride: int | None, negative_win
     return windows._replace(stride=stride, negative_windows=negative_windows)
 
 
+def with_generation(settings: Settings, kind: str, generation: Generation | None) -> Settings:
+    """The settings with how prompts are written, where a kind has any.
+
+    Raises:
+        TransferlabError: Keys that have no effect for the kind.
+    """
+    if kind == "text":
+        return settings._replace(generation=generation or Generation(), apart=False)
+    if generation is not None:
+        raise TransferlabError(f"data.generation: only texts are generated (data.source.kind: text), not {kind}.")
+    return settings
+
+
 def encode_split(
     rows: Rows,
     source: Source,
@@ -129,6 +149,8 @@ def encode_split(
     Raises:
         TransferlabError: A row whose text is not text, an unknown label, or a truncation that a task cannot have.
     """
+    if source.kind == "text":
+        return _encode_written(rows, source, labels is not None, tokenizer, settings)
     check_text(rows, source)
     if source.kind == "qa":
         return _encode_questions(rows, source, labels is not None, tokenizer, settings)
@@ -212,6 +234,40 @@ def _encode_questions(
     )
 
 
+def text_form(source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> texts.Form:
+    """How inputs and targets become tokens."""
+    generation = settings.generation or Generation()
+    return texts.Form(tokenizer, source.text, settings.causal, settings.max_length, settings.truncation, generation)
+
+
+def _encode_written(
+    rows: Rows, source: Source, labelled: bool, tokenizer: "PreTrainedTokenizerFast", settings: Settings
+) -> EncodedSplit:
+    """A split of inputs, with their targets where they have any."""
+    columns = {name: rows.rows[name][:] for name in source.text}
+    encoded = texts.encode(
+        columns,
+        texts.references_of(rows.rows[source.label][:]) if labelled else None,
+        text_form(source, tokenizer, settings),
+        lambda function: told(function, "tokenising", len(rows.rows)),
+    )
+    if labelled:
+        texts.refuse_emptied(encoded.facts["texts"], rows.origin)
+    plain = all(isinstance(cell, str) for cells in columns.values() for cell in cells[:1])
+    return replace(
+        encoded,
+        fingerprint=fingerprint(rows.rows, source, tokenizer, settings),
+        origin=rows.origin,
+        version=version(rows.rows, source),
+        facts={
+            "words": measure(rows.rows, source, tokenizer, "") if plain else {},
+            "form": rows.form,
+            "notes": list(rows.notes),
+            **encoded.facts,
+        },
+    )
+
+
 def encode_texts(
     columns: Columns,
     source: Source,
@@ -231,6 +287,8 @@ def encode_texts(
     Raises:
         TransferlabError: A truncation that a task cannot have.
     """
+    if source.kind == "text":
+        return texts.encode(columns, None, text_form(source, tokenizer, settings))
     if source.kind == "qa":
         layout = Layout(settings.max_length, settings.stride)
         asked = questions.Asked(*(columns[name] for name in source.text))

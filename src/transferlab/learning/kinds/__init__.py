@@ -7,6 +7,7 @@ from transferlab.learning.kinds.qa import Questions
 from transferlab.learning.kinds.regression import Regression
 from transferlab.learning.kinds.relation import Relation
 from transferlab.learning.kinds.tagging import Tagging
+from transferlab.learning.kinds.text import Written
 from transferlab.tasks.spec import Kind
 
 KINDS: dict[Kind, Learned] = {
@@ -16,5 +17,6 @@ KINDS: dict[Kind, Learned] = {
     "multilabel": Multilabel(),
     "relation": Relation(),
     "qa": Questions(),
+    "text": Written(),
 }
 """Kind of task to how it is learned."""

@@ -102,6 +102,8 @@ def _labels(source: Source, rows: Rows) -> list[Any] | None:
         return None
     stored = stored_names(rows.rows, source.label)
     cells = rows.rows[source.label][:]
+    if source.kind == "text":
+        return [cell if isinstance(cell, str) else tuple(cell) for cell in cells]
     if source.kind == "qa":
         return [tuple(sorted(str(answer["text"]) for answer in cell)) for cell in cells]
     if any(is_empty(cell) if not isinstance(cell, list) else False for cell in cells):
@@ -141,6 +143,8 @@ def labels_of_examples(source: Source, examples: Examples) -> dict[str, Any] | N
     if source.kind == "regression":
         values = np.asarray(examples.labels)
         return {"least": float(values.min()), "mean": float(values.mean()), "largest": float(values.max())}
+    if source.kind == "text":
+        return None
     if source.kind == "qa":
         return dict(Counter("an answer" if label else "no answer" for label in examples.labels).most_common())
     if source.kind == "tagging":

@@ -13,6 +13,7 @@ from transferlab.tasks.kinds.qa import Questions
 from transferlab.tasks.kinds.regression import Regression
 from transferlab.tasks.kinds.relation import Relation
 from transferlab.tasks.kinds.tagging import Tagging
+from transferlab.tasks.kinds.text import Texts
 from transferlab.tasks.spec import Kind
 
 KINDS: dict[Kind, Answers] = {
@@ -22,6 +23,7 @@ KINDS: dict[Kind, Answers] = {
     "multilabel": Multilabel(),
     "relation": Relation(),
     "qa": Questions(),
+    "text": Texts(),
 }
 """Kind of task to what its answers are."""
 SUMS: dict[tuple[str, str], OfSums] = {

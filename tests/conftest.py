@@ -153,8 +153,16 @@ def tiny_encoder(tiny_folder):
 
 @pytest.fixture(scope="session")
 def deep_encoder(tmp_path_factory):
-    """The configuration of a four-layer BERT with a vocabulary of letters."""
-    return EncoderConfig(name=str(build_bert(tmp_path_factory.mktemp("models") / "deep", layers=4)))
+    """The configuration of a four-layer BERT with a vocabulary of letters, which has kept its head for masked words."""
+    folder = tmp_path_factory.mktemp("models") / "deep"
+    return EncoderConfig(name=str(build_bert(folder, layers=4, model="BertForMaskedLM")))
+
+
+@pytest.fixture(scope="session")
+def language_folder(tmp_path_factory):
+    """A folder with a two-layer BERT that has kept its head for masked words."""
+    folder = tmp_path_factory.mktemp("models") / "language"
+    return build_bert(folder, words=[*WORDS, "great", "terrible"], model="BertForMaskedLM")
 
 
 @pytest.fixture(scope="session")

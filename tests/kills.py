@@ -101,6 +101,8 @@ CASES = {
     "frozen layers, kept states": Case("FullFineTuning", {"top_layers": 1}, {STEPS: 2}, SOME),
     "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
     "contrastive": Case("Contrastive", {}, {STEPS: 2, "data.init_args.sampling": "balanced"}, SOME),
+    "prompting, demonstrations": Case("Prompting", {"demonstrations": 3, "steady": {"ema": 0.9}}, {STEPS: 2}, SOME),
+    "prompting, soft": Case("Prompting", {"tune": "soft", "soft_tokens": 2}, {STEPS: 1}, SOME),
     "contrastive, knn": Case("Contrastive", {"solver": "knn"}, {STEPS: 1, "trainer.val_check_interval": 0.5}, SOME),
     "steady, ema": Case(
         "FullFineTuning",
@@ -438,6 +440,9 @@ def write_experiment(place, encoder, strategy, arguments=None, options=None):
         },
         "run": {"checkpoint_every_steps": 3},
     }
+    if strategy == "Prompting":
+        # it has the pretrained head
+        del tree["model"]["init_args"]["head"]
     for key, value in (options or {}).items():
         *parents, last = key.split(".")
         node = tree

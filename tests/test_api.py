@@ -347,6 +347,7 @@ SHIPPED = {
     "distillation_no_teacher": (tl.Distillation, {"alpha": 1.0, "teacher": "full_finetuning_{task}"}, {}),
     "distillation": (tl.Distillation, {"teacher": "full_finetuning_{task}"}, {}),
     "contrastive": (tl.Contrastive, {}, {}),
+    "prompting": (tl.Prompting, {}, {}),
     "lora": (tl.ParameterEfficient, {"method": tl.LoRA()}, {}),
     "bitfit": (tl.ParameterEfficient, {"method": tl.BitFit()}, {}),
     "norm_tuning": (tl.ParameterEfficient, {"method": tl.NormTuning()}, {}),
@@ -386,13 +387,14 @@ def parse():
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_class_defaults_are_those_of_the_shipped_configs(name, files, tiny_encoder, parse):
+def test_class_defaults_are_those_of_the_shipped_configs(name, files, tiny_encoder, language_folder, parse):
     from transferlab.api.tree import Written
     from transferlab.config import experiments
 
     kind, arguments, known = SHIPPED[name]
     model, data = build(files, tiny_encoder, "lora")
-    model, written = kind(data.spec, tiny_encoder, **arguments), Written()
+    encoder = tl.EncoderConfig(str(language_folder)) if name == "prompting" else tiny_encoder
+    model, written = kind(data.spec, encoder, **arguments), Written()
     shipped = experiments.compose(f"{name}_demo_sentences")
     mine = {"model": written._part(model, {"encoder", "task"}), "data": shipped["data"]}
     assert differing({"model": parse(mine)["model"]}, {"model": parse(shipped)["model"]}) == known

@@ -43,6 +43,8 @@ OF_CLASSES = {
     "distilled": (tl.Distillation, {}, {"keep_layers": (1,)}),
     "a distilled BiLSTM": (tl.Distillation, {}, {"architecture": "bilstm"}),
     "fewer heads": (tl.FullFineTuning, {}, {"keep_heads": ((0, 1), (2,))}),
+    "prompting": (tl.Prompting, {"demonstrations": 2}, {}),
+    "prompting, zero-shot": (tl.Prompting, {"tune": "none"}, {}),
 }
 """Way to strategy, its arguments, and keys of the data or of the encoder."""
 OF_KINDS = {
@@ -72,7 +74,7 @@ TAGGERS = ("tagging", "tagging with constraints", "tagging, packed")
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory, files, tiny_encoder, tiny_folder):
+def ran(tmp_path_factory, files, tiny_encoder, tiny_folder, language_folder):
     """The run of a way, made when it is first asked for, in a working directory of its own."""
     root, known = tmp_path_factory.mktemp("ways"), {}
 
@@ -82,6 +84,8 @@ def ran(tmp_path_factory, files, tiny_encoder, tiny_folder):
             of_data = {key: value for key, value in settings.items() if key not in EncoderConfig.__dataclass_fields__}
             of_encoder = {key: value for key, value in settings.items() if key not in of_data}
             encoder = replace(tiny_encoder, **of_encoder)
+            if strategy is tl.Prompting:
+                encoder = EncoderConfig(str(language_folder))
             if strategy is tl.Distillation:
                 arguments = {**arguments, "teacher": str(get("full"))}
             # 20 of 40 examples, as a drift needs them
@@ -193,6 +197,8 @@ PARTS = "parts that transformers does not have.*use --format onnx or torch"
 
 def refusal(way, command):
     """What a command says where it does not take a way, with the one that does; empty where it works."""
+    if way.startswith("prompting") and command.startswith(("export", "quantise", "explain")):
+        return "lays each text into a pattern .*`transferlab predict`"
     if command == "prune":
         bilstm = "cannot be dropped; those of .* can" if way == "a distilled BiLSTM" else ""
         return "Drop heads first, .* or name a run of full fine-tuning" if way in INSIDE else bilstm

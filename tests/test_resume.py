@@ -66,8 +66,8 @@ def test_killed_at_some_steps(tmp_path, tiny_folder, name, batches):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_killed_at_any_step(tmp_path, tiny_folder, name):
-    run_case(tmp_path, tiny_folder, CASES[name])
+def test_killed_at_any_step(tmp_path, tiny_folder, language_folder, name):
+    run_case(tmp_path, language_folder if name.startswith("prompting") else tiny_folder, CASES[name])
 
 
 def test_weights_split_over_two_processes(tmp_path, tiny_folder):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from transferlab.strategies import FromScratch as FromScratch
     from transferlab.strategies import FullFineTuning as FullFineTuning
     from transferlab.strategies import ParameterEfficient as ParameterEfficient
+    from transferlab.strategies import Prompting as Prompting
     from transferlab.strategies import Strategy as Strategy
     from transferlab.tasks import Source as Source
     from transferlab.tasks import TaskDataModule as TaskDataModule
@@ -62,6 +63,7 @@ _PLACES = {
         "FromScratch",
         "FullFineTuning",
         "ParameterEfficient",
+        "Prompting",
         "Strategy",
     ),
     "tasks": ("Source", "TaskDataModule", "TaskSpec"),

@@ -158,6 +158,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             loads=True,
         ),
         Command(
+            "plan",
+            "--task TASK ...",
+            "what to try first with so many labels and minutes",
+            "transferlab.analysis.planning.command:main",
+        ),
+        Command(
             "compare",
             "[RUNS]",
             "table of all settings with significance tests",

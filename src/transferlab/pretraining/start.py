@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from transferlab.encoders import EncoderConfig
-from transferlab.encoders.loading import load_from_hub
+from transferlab.encoders.language_head import LanguageHead, pretrained, set_dropout
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least, probability
 from transferlab.pretraining import corpus, own_tokenizer
@@ -140,26 +140,13 @@ def load(start: Start, factory: Any, tokenizer: "PreTrainedTokenizerFast") -> tu
         TransferlabError: Nowhere to be found, or an architecture without such a head.
     """
     if start.new is None:
-        return _pretrained(start, factory)
+        return pretrained(factory, start.name, start.revision, start.dropout)
     config = _config(start.new, tokenizer)
-    _set_dropout(config, start.dropout)
+    set_dropout(config, start.dropout)
     try:
         return factory.from_config(config, dtype=torch.float32), []
     except ValueError as error:
         raise TransferlabError(f"encoder.new.family: {start.new.family} has no head for this objective.") from error
-
-
-def _pretrained(start: Start, factory: Any) -> tuple["PreTrainedModel", list[str]]:
-    from transformers import AutoConfig
-
-    config = load_from_hub(AutoConfig, start.name, start.revision)
-    if getattr(config, "legacy", None) and config.model_type == "deberta-v2":
-        # the head of the published weights is found under its new name only
-        config.legacy = False
-    _set_dropout(config, start.dropout)
-    options = {"config": config, "dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
-    model, facts = load_from_hub(factory, start.name, start.revision, **options)
-    return model, sorted(facts["missing_keys"])
 
 
 def _config(new: NewEncoder, tokenizer: "PreTrainedTokenizerFast") -> Any:
@@ -184,59 +171,6 @@ def _config(new: NewEncoder, tokenizer: "PreTrainedTokenizerFast") -> Any:
         return AutoConfig.for_model(new.family, **{**sizes, **ids, **new.options})
     except (ValueError, TypeError) as error:
         raise TransferlabError(f"encoder.new.family: {new.family}: {str(error).splitlines()[0]}") from error
-
-
-def _set_dropout(config: Any, dropout: float | None) -> None:
-    for key in vars(config):
-        if dropout is not None and ("dropout" in key or key.endswith("_pdrop")) and "classifier" not in key:
-            setattr(config, key, dropout)
-
-
-class _Given(nn.Module):
-    """Stands in the place of an encoder below its head, and hands through what it is called with."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        # DeBERTa's head reads the embeddings of the encoder; they are its, not ours
-        self.__dict__["embeddings"] = getattr(backbone, "embeddings", None)
-        self.pooled: Tensor | None = None
-
-    def forward(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
-        from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
-
-        return BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=input_ids, pooler_output=self.pooled)
-
-
-class LanguageHead(nn.Module):
-    """The head of a model without its encoder, so that it can be asked of some token vectors only.
-
-    Args:
-        model: A model of transformers with a head; its encoder is taken out.
-    """
-
-    def __init__(self, model: "PreTrainedModel") -> None:
-        super().__init__()
-        self.prefix = str(model.base_model_prefix)
-        self._given = _Given(getattr(model, self.prefix))
-        setattr(model, self.prefix, self._given)
-        self.model = model
-
-    def forward(self, vectors: Tensor, pooled: Tensor | None = None) -> Any:
-        """What the head says of token vectors ``[tokens, hidden]``: the output of the model for one row of them."""
-        self._given.pooled = pooled
-        return self.model(input_ids=vectors[None])
-
-    def whole(self, backbone: nn.Module) -> "PreTrainedModel":
-        """The model with an encoder put in again; the head cannot be asked alone any longer."""
-        setattr(self.model, self.prefix, backbone)
-        return self.model
-
-    @property
-    def output_bias(self) -> nn.Parameter | None:
-        """The bias of the vocabulary's logits, where there is one."""
-        model: Any = self.model
-        output = model.get_output_embeddings()
-        return getattr(output, "bias", None)
 
 
 def starts_at_unigram(head: LanguageHead, drawn: Sequence[str]) -> bool:

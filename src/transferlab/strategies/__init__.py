@@ -7,6 +7,7 @@ from transferlab.strategies.feature_extraction import FeatureExtraction
 from transferlab.strategies.from_scratch import FromScratch
 from transferlab.strategies.full_finetuning import FullFineTuning
 from transferlab.strategies.parameter_efficient import ParameterEfficient
+from transferlab.strategies.prompting import Prompting
 
 __all__ = [
     "Contrastive",
@@ -15,5 +16,6 @@ __all__ = [
     "FromScratch",
     "FullFineTuning",
     "ParameterEfficient",
+    "Prompting",
     "Strategy",
 ]

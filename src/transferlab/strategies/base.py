@@ -59,6 +59,8 @@ class Strategy(Remembered, Steadied):
     layer_decay = 1.0
     takes_4bit = False
     """Whether all that is trained stands beside the pretrained weights, which may then be held in 4 bits."""
+    own_layout = ""
+    """What the strategy does with tokens before the encoder reads them; empty where it reads a batch as it is."""
     label_weights: Tensor | None
 
     def __init__(

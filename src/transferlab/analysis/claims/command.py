@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from transferlab.analysis.claims import evidence, grid, page, results
+from transferlab.analysis.claims import evidence, grid, page, power, results
 from transferlab.analysis.claims.effects import combine
 from transferlab.analysis.claims.grid import GRIDS, Grid
 from transferlab.analysis.claims.rows import Finding, find
@@ -126,7 +126,16 @@ def _print(claim: Claim, findings: list[Finding]) -> None:
     for finding in findings:
         measured = page.shown(finding.effect, finding.row.unit)
         note = f" ({finding.note})" if finding.note else ""
-        print(f"  - {finding.verdict}: {finding.row.text.replace('`', '')}: {measured}{note}")
+        print(f"  - {finding.verdict}: {finding.row.text.replace('`', '')}: {measured}{_to_decide(finding)}{note}")
+
+
+def _to_decide(finding: Finding) -> str:
+    """How many seeds would decide what is undecided, in words."""
+    effect, row = finding.effect, finding.row
+    if finding.verdict != "undecided" or effect is None:
+        return ""
+    needed = power.told(power.seeds_needed(effect, row.threshold, ratio=row.unit == "times"))
+    return f"; about {needed} seeds decide it" if needed else "; how many seeds decide it cannot be told"
 
 
 def _run(claims: tuple[Claim, ...], root: Path, size: str, jobs: int) -> None:

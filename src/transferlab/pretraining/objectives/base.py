@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from transferlab.adapters.base import Method
 from transferlab.adapters.plain import without_layers
 from transferlab.encoders import Encoder, EncoderConfig
+from transferlab.encoders.language_head import LanguageHead, positions_of
 from transferlab.encoders.layers import layer_groups
 from transferlab.encoders.loading import load_from_hub
 from transferlab.ground.errors import TransferlabError
@@ -23,7 +24,7 @@ from transferlab.learning.fitting import Fitted
 from transferlab.learning.optim import Schedule, adamw_1e4, apply_scales, parameter_groups
 from transferlab.pretraining.batches import TERMS, TextBatch
 from transferlab.pretraining.rows import Reading
-from transferlab.pretraining.start import LanguageHead, Start, Tokens, load, log_unigram, starts_at_unigram
+from transferlab.pretraining.start import Start, Tokens, load, log_unigram, starts_at_unigram
 
 MAIN = "tokens"
 """The term whose mean is the perplexity's logarithm."""
@@ -125,9 +126,7 @@ class Pretraining(Remembered, Fitted):
     @property
     def longest(self) -> int:
         """Tokens of the longest sequence that the encoder reads."""
-        config: Any = self.encoder.backbone.config
-        extra = 2 if config.model_type in ("roberta", "camembert", "xlm-roberta", "mpnet") else 0
-        return int(getattr(config, "max_position_embeddings", 10**9)) - extra
+        return positions_of(self.encoder.backbone.config)
 
     def token_vectors(self, batch: TextBatch) -> Tensor:
         """Token vectors of a batch ``[rows, length, hidden]``, packed ``[1, tokens, hidden]``."""

@@ -9,12 +9,13 @@ from torch.nn import functional as F
 
 from transferlab.adapters.base import Method
 from transferlab.encoders import Encoder, EncoderConfig
+from transferlab.encoders.language_head import LanguageHead
 from transferlab.learning.optim import Schedule, adamw_1e4
 from transferlab.pretraining.batches import TextBatch
 from transferlab.pretraining.objectives.base import MAIN, Pretraining, Term
 from transferlab.pretraining.objectives.masked import token_term
 from transferlab.pretraining.rows import Reading
-from transferlab.pretraining.start import LanguageHead, Start, Tokens
+from transferlab.pretraining.start import Start, Tokens
 
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 """What the generator takes over from the encoder's configuration, where it is there."""

@@ -51,6 +51,11 @@ def run(asked: argparse.Namespace) -> None:
             f"--run: {folder.name} reads marked entities, whose words are not explained; `transferlab predict` gives "
             "the probability of each relation."
         )
+    if layout := explainer.predictor.model.own_layout:
+        raise TransferlabError(
+            f"--run: {folder.name} {layout}, so its words are not explained; `transferlab predict` gives the "
+            "probability of each label."
+        )
     found: list[tuple[str, Record, list[Explanation]]] = []
     screen = console()
     for name, example in _examples(asked, explainer):

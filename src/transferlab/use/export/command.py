@@ -65,6 +65,11 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
     """
     predictor = Predictor.load(run, device="cpu")
     model = predictor.model
+    if model.own_layout:
+        raise TransferlabError(
+            f"--format {form}: {run} {model.own_layout}, which no exported graph does; `transferlab predict`, "
+            "`transferlab serve` and tl.Predictor use the run itself."
+        )
     if predictor.task.ranges and form not in ("onnx", "torch"):
         raise TransferlabError(
             f"--format {form}: {run} reads the vectors of marked entities, which no class of transformers does; use "

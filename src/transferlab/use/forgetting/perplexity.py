@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from transferlab.encoders import EncoderConfig, load_tokenizer
+from transferlab.encoders.language_head import LanguageHead
 from transferlab.pretraining.batches import collate, counts_of
 from transferlab.pretraining.corpus import Part, tokens_of
 from transferlab.pretraining.objectives.masked import token_term
 from transferlab.pretraining.rows import Reading, Rows
-from transferlab.pretraining.start import LanguageHead, Start, load
+from transferlab.pretraining.start import Start, load
 
 LENGTH = 128
 """Tokens of a row."""

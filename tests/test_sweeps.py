@@ -225,7 +225,7 @@ def test_a_container_has_the_cores_and_the_memory_that_it_is_given(monkeypatch, 
 
 def test_the_demo_is_a_sweep_that_goes_on(monkeypatch, tmp_path):
     monkeypatch.chdir(HERE)
-    made = demo.cells("demo_entities", tmp_path, ["--trainer.max_epochs", "1", "--data.train_examples=50"])
+    made = demo.cells(["demo_entities"], tmp_path, ["--trainer.max_epochs", "1", "--data.train_examples=50"])
     labels = [cell.folder.parent.name for cell in made]
     assert {f"{name}_demo_entities" for name in demo.STRATEGIES} < set(labels)
     assert {"baseline_majority_demo_entities", "baseline_token_majority_demo_entities"} < set(labels)
@@ -236,10 +236,10 @@ def test_the_demo_is_a_sweep_that_goes_on(monkeypatch, tmp_path):
     assert not any(
         word.startswith("--trainer") for cell in made if cell.arguments[0] != "fit" for word in cell.arguments
     )
-    assert demo.cells("demo_entities", tmp_path, []) == demo.cells("demo_entities", tmp_path, [])
+    assert demo.cells(["demo_entities"], tmp_path, []) == demo.cells(["demo_entities"], tmp_path, [])
     for wrong in (["--trainer.max_epochs"], ["once", "more"]):
         with pytest.raises(TransferlabError, match="--key value pairs"):
-            demo.cells("demo_entities", tmp_path, wrong)
+            demo.cells(["demo_entities"], tmp_path, wrong)
 
 
 def test_a_student_without_its_teacher_says_which_run_to_train_first(monkeypatch, tmp_path):
@@ -350,3 +350,20 @@ def test_two_at_a_time_give_what_one_after_another_gives(tmp_path):
         found.append([(path.relative_to(root), path.read_bytes()) for path in files])
     assert len(found[0]) == 4
     assert found[0] == found[1]
+
+
+def test_the_demo_shows_other_kinds_of_task_beside_its_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(HERE)
+    alone = demo.cells([demo.TASK], tmp_path, [])
+    made = demo.cells([demo.TASK, *demo.BESIDE], tmp_path, [])
+    assert made[: len(alone)] == alone
+    assert [cell.number for cell in made] == list(range(len(made)))
+    further = [cell.folder.parent.name for cell in made[len(alone) :]]
+    assert {"full_finetuning_demo_answers", "baseline_word_overlap_demo_answers"} <= set(further)
+    assert all(set(cell.after) < set(range(len(made))) for cell in made)
+    # each strategy can be asked for alone, with what its kind of task needs
+    asked = demo.cells(["demo_answers"], tmp_path, [])
+    (frozen,) = [cell for cell in asked if cell.folder.parent.name == "feature_extraction_demo_answers"]
+    assert option(frozen, "model.solver") == "sgd"
+    names = {cell.folder.parent.name for cell in asked if cell.arguments[0] == "baseline"}
+    assert names == {"baseline_word_overlap_demo_answers", "baseline_no_answer_demo_answers"}

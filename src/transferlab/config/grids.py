@@ -11,7 +11,7 @@ from transferlab.ground.errors import TransferlabError, near
 Overrides = dict[str, Any]
 """Dotted keys of an experiment and their values."""
 
-METHODS = ("majority", "token_majority", "tfidf", "nbsvm")
+METHODS = ("majority", "token_majority", "tfidf", "nbsvm", "word_overlap", "no_answer")
 ALL = "all"
 FOLDERS = {"sweep": "configs/sweep", "search": "configs/search"}
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from transferlab.config.grids import Sweep
@@ -24,6 +25,20 @@ STRATEGIES = (
     "from_scratch",
 )
 """The teacher first, so that its student need not be waited for at the end."""
+BESIDE = {
+    "demo_answers": Sweep(
+        "demo",
+        tasks=("demo_answers",),
+        strategies=("full_finetuning",),
+        baselines=("word_overlap", "no_answer"),
+        set={"data.train_examples": 500},
+        set_for={"full_finetuning": {"trainer.max_epochs": 2}},
+    ),
+}
+"""Other kinds of task that a demo without ``--task`` shows too, with few runs each."""
+METHODS = {"tagging": ("majority", "token_majority"), "qa": ("word_overlap", "no_answer")}
+"""Methods without an encoder, by kind of task."""
+USUAL = ("majority", "tfidf", "nbsvm")
 
 
 def main(arguments: list[str]) -> None:
@@ -40,29 +55,37 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument(
         "--task",
-        default=TASK,
-        help="demo_sentences, demo_pairs, demo_entities, demo_topics, demo_relations or demo_answers",
+        help=f"demo_sentences (and a little of {', '.join(BESIDE)}) where left out, demo_pairs, demo_entities, "
+        "demo_topics, demo_relations or demo_answers",
     )
     parser.add_argument("--root", default="runs", help="folder that holds all runs")
     parser.add_argument("--jobs", type=int, help=command.JOBS)
     options, rest = parser.parse_known_args(arguments)
     os.environ.setdefault("WANDB_MODE", "offline")
-    made = cells(options.task, Path(options.root), rest)
+    task = options.task or TASK
+    tasks = (task,) if options.task else (task, *BESIDE)
+    made = cells(tasks, Path(options.root), rest)
     todo = [cell for cell in made if state(cell) != "finished"]
     jobs = command.jobs_of(options.jobs, made)
-    methods = len(made) - len(STRATEGIES)
+    beside = f" (and a little of {', '.join(tasks[1:])})" if tasks[1:] else ""
+    methods = sum(cell.arguments[0] == "baseline" for cell in made)
     print(
-        f"{len(made)} runs: {len(STRATEGIES)} strategies on {options.task} and {methods} methods without an encoder; "
+        f"{len(made)} runs: {len(STRATEGIES)} strategies on {task}{beside} and {methods} methods without an encoder; "
         f"{_how_many(made, todo, jobs)}.",
         flush=True,
     )
     if todo:
         _run(made, todo, jobs)
-    _compare(options.root, options.task)
+    _compare(options.root, tasks)
 
 
-def cells(task: str, root: Path, rest: list[str]) -> list[Cell]:
-    """The runs of the demo.
+def cells(tasks: Sequence[str], root: Path, rest: list[str]) -> list[Cell]:
+    """The runs of the demo: all strategies on the first task, a few runs on each of the others.
+
+    Args:
+        tasks: Generated tasks; those behind the first are of `BESIDE`.
+        root: Folder that holds all runs.
+        rest: Keys and values that every run takes.
 
     Raises:
         TransferlabError: Words that are no pairs of a key and a value.
@@ -70,10 +93,17 @@ def cells(task: str, root: Path, rest: list[str]) -> list[Cell]:
     words = [part for word in rest for part in (word.split("=", 1) if word.startswith("--") else [word])]
     if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
         raise TransferlabError(f"demo: {' '.join(rest)} is no list of --key value pairs, which every run would take.")
-    tagging = task in TASKS and TASKS[task].kind == "tagging"
-    methods = ("majority", "token_majority") if tagging else ("majority", "tfidf", "nbsvm")
-    sweep = Sweep("demo", tasks=(task,), strategies=STRATEGIES, baselines=methods)
-    found = build(sweep, root)
+    kind = TASKS[tasks[0]].kind if tasks[0] in TASKS else ""
+    # the tokens of a window are no classes to be solved for
+    own = {"feature_extraction": {"model.solver": "sgd", "trainer.max_epochs": 20}} if kind == "qa" else {}
+    methods = METHODS.get(kind, USUAL)
+    whole = Sweep("demo", tasks=tuple(tasks[:1]), strategies=STRATEGIES, baselines=methods, set_for=own)
+    found: list[Cell] = []
+    for sweep in (whole, *(BESIDE[task] for task in tasks[1:])):
+        before = len(found)
+        for cell in build(sweep, root):
+            after = tuple(before + number for number in cell.after)
+            found.append(cell._replace(number=before + cell.number, after=after))
     return [
         cell._replace(arguments=(*cell.arguments, *words)) if cell.arguments[0] == "fit" else cell for cell in found
     ]
@@ -100,13 +130,14 @@ def _run(made: list[Cell], todo: list[Cell], jobs: int) -> None:
     print(f"\nAll runs took {clock(time.monotonic() - started)}.\n", flush=True)
 
 
-def _compare(root: str, task: str) -> None:
+def _compare(root: str, tasks: Sequence[str]) -> None:
     from transferlab.analysis.comparison.command import main as compare
     from transferlab.analysis.page.command import main as report
 
-    compare([root, "--task", task])
-    report([root, "--task", task])
-    if task == TASK:
+    for task in tasks:
+        compare([root, "--task", task])
+    report([root] if len(tasks) > 1 else [root, "--task", tasks[0]])
+    if tasks[0] == TASK:
         print(
             "\nThe test sentences use words that the training sentences never have. A pretrained encoder knows them; "
             "random weights (from_scratch) and counts of words (TF-IDF, NB-SVM) can only guess, so they stay near 0.5."

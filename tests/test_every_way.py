@@ -1,34 +1,51 @@
 """Every strategy and form of input with every command that uses a run: it works, or is refused with what does."""
 
+import asyncio
+import csv
 import json
 import shutil
 import sys
 from dataclasses import replace
 
 import pytest
+from test_one_way import save_decoder
 from test_predictor import KINDS, OTHERS, STRATEGIES, file_of, run_of, test_rows
 from test_update import KEYS, new_rows, write
 from test_update import update as update_run
 
 import transferlab as tl
+from transferlab.analysis.comparison.groups import key_of
+from transferlab.analysis.comparison.standing import block_of
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.record import predictions
+from transferlab.tasks import Source
+from transferlab.tasks.embedded import generate
+from transferlab.tasks.table import TASKS
+from transferlab.use import submission
+from transferlab.use.active import options as selecting
 from transferlab.use.drift import options as drift
 from transferlab.use.explanation import options as explaining
 from transferlab.use.export import command as exporting
 from transferlab.use.export.formats import FORMATS
 from transferlab.use.exported import Exported
+from transferlab.use.forgetting import command as forgetting
 from transferlab.use.prediction import command as predicting
 from transferlab.use.pruning.command import prune
 from transferlab.use.quantising.command import Asked
 from transferlab.use.quantising.command import run as quantise
 from transferlab.use.robustness import options as robustness
+from transferlab.use.serving.app import Service
+from transferlab.use.serving.options import Keep, Limits
+from transferlab.use.serving.questions import read
+from transferlab.use.serving.served import Place
+from transferlab.use.serving.tokens import Tokens
 
 BILSTM = tl.HeadConfig(kind="bilstm")
 FULL = (tl.FullFineTuning, {}, {})
 APART = {"pairs": "apart"}
+ASKED = {"stride": 16}
 SOLVED = {"solver": "lbfgs", "head": tl.HeadConfig(kind="linear")}
 OF_CLASSES = {
     **STRATEGIES,
@@ -45,8 +62,12 @@ OF_CLASSES = {
     "fewer heads": (tl.FullFineTuning, {}, {"keep_heads": ((0, 1), (2,))}),
     "prompting": (tl.Prompting, {"demonstrations": 2}, {}),
     "prompting, zero-shot": (tl.Prompting, {"tune": "none"}, {}),
+    "contrastive": (tl.Contrastive, {}, {}),
+    "a decoder": (tl.FullFineTuning, {}, {"name": "llama"}),
+    "a decoder with LoRA": (tl.ParameterEfficient, {"method": tl.LoRA(r=2)}, {"name": "gpt2"}),
+    "a decoder, solved": (tl.FeatureExtraction, SOLVED, {"name": "qwen3"}),
 }
-"""Way to strategy, its arguments, and keys of the data or of the encoder."""
+"""Way to strategy, its arguments, and keys of the data or of the encoder; `name` is a family of decoders."""
 OF_KINDS = {
     **{kind: (kind, way) for kind, way in KINDS.items() if kind != "classification"},
     "several labels": ("multilabel", FULL),
@@ -62,15 +83,51 @@ OF_KINDS = {
     "tagging with constraints": ("tagging", (tl.FullFineTuning, {"head": tl.HeadConfig(decoding="constrained")}, {})),
     "tagging with a BiLSTM": ("tagging", (tl.FeatureExtraction, {"head": BILSTM}, {})),
     "tagging, packed": ("tagging", (tl.FullFineTuning, {}, {"packed": True})),
+    "tagging with a decoder": ("tagging", (tl.FullFineTuning, {}, {"name": "gpt2"})),
+    "pairs with a decoder": ("pairs", (tl.FullFineTuning, {}, {"name": "llama"})),
+    "questions": ("qa", (tl.FullFineTuning, {}, ASKED)),
+    "questions with LoRA": ("qa", (tl.ParameterEfficient, {"method": tl.LoRA(r=2)}, ASKED)),
+    "questions, packed": ("qa", (tl.FullFineTuning, {}, ASKED | {"packed": True})),
+    "questions with a BiLSTM": ("qa", (tl.FullFineTuning, {"head": BILSTM}, ASKED)),
+    "relations": ("relation", FULL),
+    "relations with LoRA": ("relation", (tl.ParameterEfficient, {"method": tl.LoRA(r=2)}, {})),
+    "relations, frozen": ("relation", (tl.FeatureExtraction, {}, {"markers": "punctuation"})),
 }
 WAYS = {way: ("classification", chosen) for way, chosen in OF_CLASSES.items()} | OF_KINDS
 NO_GRAPH = "a BiLSTM .*`transferlab predict` (uses|and tl.Predictor use) the run itself"
-LSTM = ("frozen with a BiLSTM", "a distilled BiLSTM", "tagging with a BiLSTM")
-INSIDE = ("lora", "dora", "adalora", "ia3", "tuner")
+LSTM = ("frozen with a BiLSTM", "a distilled BiLSTM", "tagging with a BiLSTM", "questions with a BiLSTM")
+INSIDE = (
+    "lora",
+    "dora",
+    "adalora",
+    "ia3",
+    "tuner",
+    "a decoder with LoRA",
+    "questions with LoRA",
+    "relations with LoRA",
+)
 """Updates that were put into the projections of the encoder."""
 ADDED = ("adapter", "prompt")
 """Parts that cannot be merged into its weights."""
 TAGGERS = ("tagging", "tagging with constraints", "tagging, packed")
+
+
+@pytest.fixture(scope="module")
+def files(files, tmp_path_factory):
+    """Those of all tests, and questions and relations."""
+    folder, more = tmp_path_factory.mktemp("questions_and_relations"), {}
+    for kind, task in (("qa", "demo_answers"), ("relation", "demo_relations")):
+        source = TASKS[task]
+        paths = {split: folder / f"{kind}_{split}.jsonl" for split in ("train", "test")}
+        for (split, path), count in zip(paths.items(), (40, 8), strict=True):
+            rows = [generate(source.config, split)[number] for number in range(count)]
+            names = source.labels
+            write(path, [row | {"label": names[row["label"]]} if names else row for row in rows])
+        given = {split: str(path) for split, path in paths.items()}
+        more[kind] = Source(
+            files=given, text=source.text, label=source.label, kind=source.kind, labels=source.labels, test=("test",)
+        )
+    return {**files, **more}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +140,8 @@ def ran(tmp_path_factory, files, tiny_encoder, tiny_folder, language_folder):
             kind, (strategy, arguments, settings) = WAYS[way]
             of_data = {key: value for key, value in settings.items() if key not in EncoderConfig.__dataclass_fields__}
             of_encoder = {key: value for key, value in settings.items() if key not in of_data}
-            encoder = replace(tiny_encoder, **of_encoder)
+            family = of_encoder.pop("name", None)
+            encoder = replace(save_decoder(root, family) if family else tiny_encoder, **of_encoder)
             if strategy is tl.Prompting:
                 encoder = EncoderConfig(str(language_folder))
             if strategy is tl.Distillation:
@@ -112,6 +170,8 @@ def same_as_recorded(run, answers):
             assert answer["prediction"] == line["prediction"]
         if "scores" in line:
             assert list(answer["probabilities"].values()) == pytest.approx(line["scores"], abs=1e-4)
+        if "margin" in line:
+            assert answer["margin"] == pytest.approx(line["margin"], abs=1e-3)
 
 
 def predict(run, kind, files, place):
@@ -152,6 +212,8 @@ def updated(run, kind, files, place):
     recorded = run_folder.read_summary(run)["metrics"]
     told = json.loads((new / "update.json").read_text())["tests"]
     assert list(told) == ["test", "test_new"]
+    # so it stands in the tables and pictures of its run
+    assert len({block_of(key_of(run_folder.read_summary(one))) for one in (run, new)}) == 1
     assert told["test"]["before"] == pytest.approx(recorded[f"test/{told['test']['metric']}"], abs=1e-4)
     same_as_recorded(new, tl.Predictor.load(new, device="cpu").predict(rows_of(files, kind)))
 
@@ -177,9 +239,50 @@ def robust(run, kind, files, place):
 
 
 def drifted(run, kind, files, place):
-    path = write(place / "in.jsonl", rows_of(files, kind))
+    path = write(place / "in.jsonl", new_rows(files, file_of(kind)))
     drift.main(["--run", str(run), str(path), "--output", str(place / "drift.json"), "--device", "cpu"])
-    assert json.loads((place / "drift.json").read_text())
+    told = json.loads((place / "drift.json").read_text())
+    names = {check["name"] for check in told["checks"]}
+    assert {"length in tokens", "features (MMD)", "features (classifier)"} <= names
+    assert told["quality"]["new texts"]["metric"]
+
+
+def served(run, kind, files, place):
+    exporting.export(run, "onnx", place / "served")
+    service = Service(Place(place / "served"), Limits(), Tokens(), Keep(counts=place / "counts"), threads=1, size=8)
+    facts, rows = service.place.current.facts, rows_of(files, kind)
+    body = json.dumps({"texts": rows}).encode()
+    answers = asyncio.run(service._answers(service.place.current, *read(service.form, body, facts, Limits())[:2]))
+    service.batcher.close()
+    service.kept.flush()
+    same_as_recorded(run, answers)
+    counts = json.loads((place / "counts").read_text())
+    assert counts["texts"] == 8
+    if kind not in ("regression", "tagging"):
+        # no word of a text is kept, such as an answer to a question
+        assert set(counts.get("predictions", ())) <= {*facts.task.labels, "an answer", "no answer"}
+
+
+def selected(run, kind, files, place):
+    label = files[file_of(kind)].label
+    pool = [{name: cell for name, cell in row.items() if name != label} for row in new_rows(files, file_of(kind))]
+    path, chosen = write(place / "pool.jsonl", pool), place / "chosen.csv"
+    given = ["--run", str(run), str(path), "--strategy", "core_set", "--count", "5", "--output", str(chosen)]
+    selecting.main([*given, "--device", "cpu"])
+    with chosen.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 5
+
+
+def forgotten(run, kind, files, place):
+    sizes = ["--probes", "2", "--rows", "40", "--test-rows", "40", "--texts", "20"]
+    forgetting.main(["--run", str(run), "--probe", "demo_sentences", *sizes])
+    told = json.loads((run / "forgetting.json").read_text())
+    (run / "forgetting.json").unlink()
+    assert told["probes"]["demo_sentences"]
+
+
+def submitted(run, kind, files, place):
+    submission.main([str(run), "--output", str(place / "submission.zip")])
 
 
 COMMANDS = {
@@ -191,20 +294,32 @@ COMMANDS = {
     "explain": explained,
     "robustness": robust,
     "drift": drifted,
+    "serve": served,
+    "select": selected,
+    "forgetting": forgotten,
+    "submission": submitted,
 }
 PARTS = "parts that transformers does not have.*use --format onnx or torch"
 
 
 def refusal(way, command):
     """What a command says where it does not take a way, with the one that does; empty where it works."""
-    if way.startswith("prompting") and command.startswith(("export", "quantise", "explain")):
+    if way.startswith("prompting") and command.startswith(("export", "quantise", "explain", "serve")):
         return "lays each text into a pattern .*`transferlab predict`"
     if command == "prune":
         bilstm = "cannot be dropped; those of .* can" if way == "a distilled BiLSTM" else ""
         return "Drop heads first, .* or name a run of full fine-tuning" if way in INSIDE else bilstm
-    if command in ("export onnx", "export torch", "quantise"):
+    if command in ("export onnx", "export torch", "quantise", "serve"):
         return NO_GRAPH if way in LSTM else ""
+    if command == "explain" and WAYS[way][0] in ("qa", "relation"):
+        return "words are not explained; `transferlab predict` gives"
+    if command == "forgetting" and way == "from scratch":
+        return "began with random weights, so it had nothing to forget; name another run"
+    if command == "submission":
+        return "tiny is not a GLUE task. The server takes cola, sst2"
     refused = {"export hf": hf, "export sentence-transformers": sentence_transformers, "export peft": peft}
+    if command in refused and WAYS[way][0] in ("qa", "relation"):
+        return "(choose among the windows|reads the vectors of marked entities).*use --format onnx or torch"
     return refused[command](way) if command in refused else ""
 
 

@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,23 +53,24 @@ def padded(side):
 @pytest.fixture
 def byte_level(tmp_path):
     """Saves a byte-level tokenizer without special tokens around a text, as decoders have, and a tiny GPT-2."""
+    return partial(save_decoder, tmp_path)
 
-    def save(family="gpt2", processor=None, eos="<|end|>"):
-        backend = Tokenizer(
-            models.BPE({letter: i for i, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, [])
-        )
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        backend.decoder = decoders.ByteLevel()
-        backend.add_special_tokens(["<|end|>", "<|begin|>"])
-        backend.post_processor = processor or processors.ByteLevel(trim_offsets=False)
-        folder = tmp_path / family
-        transformers.PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=eos).save_pretrained(folder)
-        sizes = SIZES | {"vocab_size": 260, "max_position_embeddings": 160} | FAMILIES[family]
-        model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(family, **sizes))
-        model.save_pretrained(folder)
-        return EncoderConfig(str(folder), pooling="last")
 
-    return save
+def save_decoder(root, family="gpt2", processor=None, eos="<|end|>"):
+    """Saves the tokenizer and a tiny random decoder of a family into a folder below a root; returns its settings."""
+    backend = Tokenizer(
+        models.BPE({letter: i for i, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, [])
+    )
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(["<|end|>", "<|begin|>"])
+    backend.post_processor = processor or processors.ByteLevel(trim_offsets=False)
+    folder = root / family
+    transformers.PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=eos).save_pretrained(folder)
+    sizes = SIZES | {"vocab_size": 260, "max_position_embeddings": 160} | FAMILIES[family]
+    model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(family, **sizes))
+    model.save_pretrained(folder)
+    return EncoderConfig(str(folder), pooling="last")
 
 
 # the mask alone tells where a text is ---------------------------------------------------------------------------------

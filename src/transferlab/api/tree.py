@@ -48,7 +48,8 @@ class Written:
             own: Callbacks that the command line adds by itself.
         """
         settings = self._part(data, {"encoder", "seed"})
-        if data.settings.truncation == "windows":
+        # those of questions are no choice
+        if settings["init_args"].get("truncation") == "windows":
             # a configuration without that key is one of before it was there
             settings["init_args"]["windows"] = data.settings.windows
         # what was chosen, as the command line writes it

@@ -221,6 +221,7 @@ class TransferCLI(ExperimentCLI):
         self._open(training=True)
         if begins and self.trainer.is_global_zero:
             start.answer_before(begins, self.trainer, self.datamodule, self.folder)
+            self.recorder.summary["start"]["beside"] = start.beside(begins, self.folder)
         if self.checkpoint is None:
             some = self.datamodule.validating_on(UNTRAINED)
             before = self.trainer.validate(self.model, some, verbose=False)

@@ -68,3 +68,25 @@ def answer_before(run: Path, trainer: Any, data: TaskDataModule, folder: Path) -
                 outputs = model.predict_step(batch, 0)
             lines += predictions.records(model.task, outputs, batch.labels)
         predictions.write(predictions.place(folder / BEFORE, name), lines)
+
+
+def beside(run: Path, folder: Path) -> str | None:
+    """The version of the data under which a run is compared that starts from another one.
+
+    It has other training examples, so it would stand apart from that one, with which it is to be compared: their test
+    examples are the same, one by one, in gold label and number of tokens.
+
+    Args:
+        run: What it starts from.
+        folder: Its own run directory, after `answer_before`.
+
+    Returns:
+        That of the run that it starts from; None where it is tested on others, or that run on none.
+    """
+    files = [predictions.place(place, "test") for place in (run, folder / BEFORE)]
+    if not all(path.is_file() for path in files):
+        return None
+    one, other = ([(line.get("label"), line.get("tokens")) for line in predictions.read(path)] for path in files)
+    summary = run_folder.read_summary(run)
+    known = (summary.get("start") or {}).get("beside") or (summary.get("data") or {}).get("version")
+    return str(known) if known and one == other else None

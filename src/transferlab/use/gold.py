@@ -12,6 +12,8 @@ from transferlab.tasks.spec import Source, TaskSpec, written_tags
 
 def gold_of(task: TaskSpec, rows: Rows, source: Source, labels: Labels) -> list[Any]:
     """The labels of rows, as a file of predictions has them."""
+    if task.kind == "qa":
+        return [[str(one["text"]) for one in cell] for cell in rows.rows[source.label][:]]
     numbers = encode_labels(rows, source, labels)
     if task.kind == "regression":
         return [float(number) for number in numbers]

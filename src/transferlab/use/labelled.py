@@ -18,6 +18,7 @@ from transferlab.record.predictions import Record
 from transferlab.tasks import TaskDataModule, squad
 from transferlab.tasks.batch import Ragged
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.kinds.qa import OUTCOMES
 from transferlab.tasks.labels import Labels, encode_labels, is_empty, label_text, require_columns, stored_names
 from transferlab.tasks.naming import labels_of
 from transferlab.tasks.reading.place import Rows
@@ -54,7 +55,7 @@ class Labelled(NamedTuple):
             return {}
         if task.kind == "qa":
             none = sum(not len(golds) for golds in self.labels)
-            return {"an answer": len(self.labels) - none, "no answer": none}
+            return dict(zip(OUTCOMES, (len(self.labels) - none, none), strict=True))
         flat = np.concatenate(self.labels) if isinstance(self.labels, list) else self.labels
         counts = Counter(flat.tolist())
         return {name: counts[number] for number, name in enumerate(task.labels)}

@@ -142,6 +142,7 @@ def key_of(summary: Summary) -> Key:
     """What a run must share with others to be averaged with them."""
     data = summary.get("data")
     data = data if isinstance(data, dict) else {}
+    start: Any = summary.get("start")
     examples = data.get("train_examples")
     tests = data.get("test")
     # folds differ in size by an example or two
@@ -151,7 +152,8 @@ def key_of(summary: Summary) -> Key:
         task=_text(summary, "task"),
         metric=_text(summary, "primary"),
         protocol=_text(summary, "protocol"),
-        data=str(data.get("version") or place.strip()),
+        # of a run that was trained on from another one that of the other, where both are tested on the same examples
+        data=str((start or {}).get("beside") or data.get("version") or place.strip()),
         tested="" if in_folds else _test_examples(summary),
         train_examples=examples if isinstance(examples, int) and not in_folds else None,
         encoder=_text(summary, "encoder"),

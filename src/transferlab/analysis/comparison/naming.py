@@ -1,5 +1,6 @@
 """What to call settings of one strategy: as little as tells them apart."""
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -14,6 +15,8 @@ SHORT = 32
 """Characters of a value in a name."""
 CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 """A dotted path such as ``torch.optim.AdamW``."""
+INNER = re.compile(r"[\[(]([^\[\]()]+?),?[\])]")
+"""A list that holds no other."""
 FIRST = ("trainer.max_epochs", "model.init_args.optimizer.init_args.lr")
 """Keys that tell settings apart best."""
 
@@ -61,8 +64,8 @@ def _by_keys(rivals: Sequence[Group], facts: Sequence[Sequence[str]]) -> list[li
     known = [row for row in differences(rivals) if not row[0].endswith(".train_examples")]
     # a key that only some have is most likely one that came later, or an argument of another class
     known.sort(key=lambda row: (MISSING in row[1], FIRST.index(row[0]) if row[0] in FIRST else len(FIRST), row[0]))
-    rows = [list(row) for row in facts]
-    rows += [["" if v == MISSING else f"{_word(key)}={_rounded(v)}" for v in values] for key, values in known]
+    rows = [[_cut({word: word for word in row})[word] for word in row] for row in facts]
+    rows += [_told(key, values) for key, values in known]
     for row in rows:
         if len({tuple(words) for words in told}) == len(rivals):
             break
@@ -70,8 +73,24 @@ def _by_keys(rivals: Sequence[Group], facts: Sequence[Sequence[str]]) -> list[li
         if len({(*words, word) for words, word in zip(told, row, strict=True)}) > len({tuple(w) for w in told}):
             for words, word in zip(told, row, strict=True):
                 if word:
-                    words.append(word if len(word) <= SHORT else f"{word[:SHORT]}…")
+                    words.append(word)
     return told
+
+
+def _told(key: str, values: Sequence[str]) -> list[str]:
+    """A key with each of its values in few characters; other values are other words."""
+    words = _cut({value: f"{_word(key)}={_rounded(value)}" for value in values if value != MISSING})
+    return [words.get(value, "") for value in values]
+
+
+def _cut(words: dict[str, str]) -> dict[str, str]:
+    """Each value with its word in at most `SHORT` characters; equal words of other values get digits of the value."""
+    cut = {value: word if len(word) <= SHORT else f"{word[:SHORT]}…" for value, word in words.items()}
+    seen = Counter(cut.values())
+    return {
+        value: word if seen[word] == 1 else f"{word[: SHORT - 6]}… {hashlib.sha256(value.encode()).hexdigest()[:4]}"
+        for value, word in cut.items()
+    }
 
 
 def _word(key: str) -> str:
@@ -81,7 +100,12 @@ def _word(key: str) -> str:
 
 
 def _rounded(value: str) -> str:
-    """A value as a name has it: of a class or a file the last part, of a number drawn at random four digits."""
+    """A value as a name has it: of a class or a file the last part, of a number drawn at random four digits.
+
+    Of lists in a list, such as the heads of each layer, only how many each of them has.
+    """
+    if len(value) > SHORT // 2 and value.startswith(("[[", "((")):
+        return "+".join(str(len(part.split(","))) for part in INNER.findall(value))
     try:
         return value if len(value) <= 8 else f"{float(value):.4g}"
     except ValueError:

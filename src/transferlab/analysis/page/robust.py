@@ -14,6 +14,7 @@ OF = {
     "tagging": "the share of words that are right",
     "regression": "the absolute error, with the sign turned",
     "multilabel": "the share of examples with all labels right",
+    "qa": "F1",
 }
 
 

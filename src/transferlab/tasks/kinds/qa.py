@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Lines = Sequence[Mapping[str, Any]]
+OUTCOMES = ("an answer", "no answer")
+"""What questions are counted by."""
 
 
 class Questions(Answers):
@@ -70,6 +72,11 @@ class Questions(Answers):
         place = self.metrics.index(metric)
         scores = [squad.scores(answer, golds)[::-1][place] for answer, golds in zip(found, gold, strict=True)]
         return np.stack([np.ones(len(scores)), np.asarray(scores, dtype=float)], 1)
+
+
+def answered(answer: str | Sequence[str]) -> str:
+    """Which of `OUTCOMES` an answer is, or a list of gold ones."""
+    return OUTCOMES[0 if answer else 1]
 
 
 def _answers(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import OF_ONE_CLASS
 from transferlab.use.active import simulate
 from transferlab.use.active.choose import Array, choose
@@ -38,7 +39,8 @@ def run(asked: argparse.Namespace) -> None:
     if asked.text:
         predictor.read_from(asked.text)
     kind = predictor.task.kind
-    given = Input(asked.pool, Wanted(predictor.text, kind == "tagging", asked.delimiter, asked.encoding), asked.format)
+    wanted = Wanted(predictor.text, kind == "tagging", asked.delimiter, asked.encoding, KINDS[kind].marked)
+    given = Input(asked.pool, wanted, asked.format)
     drawn = inputs.draw(given, predictor.text, asked.rows, asked.seed)
     if asked.simulate:
         _simulate(asked, predictor, drawn, given.name)

@@ -10,6 +10,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.record.predictions import Record
+from transferlab.tasks.kinds import KINDS
 from transferlab.use.drift import inputs, measure, report
 from transferlab.use.drift.inputs import Drawn
 from transferlab.use.drift.observe import observe
@@ -37,7 +38,8 @@ def run(asked: argparse.Namespace) -> None:
     own = predictor.source
     if asked.text:
         predictor.read_from(asked.text)
-    wanted = Wanted(predictor.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding)
+    marked = KINDS[predictor.task.kind].marked
+    wanted = Wanted(predictor.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding, marked)
     given = Input(asked.input, wanted, asked.format)
     drawn = inputs.draw(given, predictor.text, asked.rows, asked.seed)
     gold, doubt = _labels(asked, drawn, predictor, given.name)
@@ -64,7 +66,7 @@ def _labels(
     asked: argparse.Namespace, drawn: Drawn, predictor: Predictor, name: str
 ) -> tuple[list[Any] | None, dict[str, str]]:
     """The labels of the new texts, if there are any; a column that was not asked for may hold something else."""
-    source = replace(predictor.source, label=asked.label or predictor.source.label)
+    source = replace(predictor.source, text=predictor.text, label=asked.label or predictor.source.label)
     if asked.label and not any(asked.label in row for row in drawn.cells):
         raise TransferlabError(f"--label: {name} has no column {asked.label!r}; it has {', '.join(drawn.cells[0])}.")
     try:

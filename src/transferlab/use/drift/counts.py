@@ -59,7 +59,7 @@ def run(asked: argparse.Namespace) -> None:
     if task.kind == "tagging":
         raise TransferlabError("--counts: entities are counted there, not words; keep texts and give them as INPUT.")
     found, others = read(asked.counts)
-    if unknown := sorted(set(found["predictions"]) - set(task.labels)):
+    if unknown := sorted(set(found["predictions"]) - set(measure.classes(task))):
         raise TransferlabError(f"--counts: {asked.counts} has the label {unknown[0]!r}, which {folder} does not have.")
     lines = inputs.validation_records(folder)
     result: dict[str, Any] = {"run": str(folder), "input": str(asked.counts), "kind": task.kind, "distributions": {}}
@@ -79,9 +79,9 @@ def _checks(task: TaskSpec, lines: measure.Records, found: dict[str, Any]) -> li
     if task.kind == "regression":
         known = np.array([line["prediction"] for line in lines], dtype=float)
         return [measure.check("predicted values", "mean", _means(known, found))]
-    now = np.array([found["predictions"][label] for label in task.labels], dtype=float)
+    now = np.array([found["predictions"][label] for label in measure.classes(task)], dtype=float)
     if task.kind == "multilabel":
-        given = flags([line["prediction"] for line in lines], task.labels).sum(0)
+        given = flags([line["prediction"] for line in lines], measure.classes(task)).sum(0)
         tables = [[[a, len(lines) - a], [b, found["texts"] - b]] for a, b in zip(given, now, strict=True)]
         each = [_chi_squared(np.array(table)) for table in tables]
         largest = max(each, key=lambda test: test.value)
@@ -125,7 +125,7 @@ def _means(known: Array, found: dict[str, Any]) -> samples.Compared:
 
 
 def _shares(task: TaskSpec, lines: measure.Records, found: dict[str, Any]) -> tuple[dict[str, measure.Result], str]:
-    now = np.array([found["predictions"][label] for label in task.labels], dtype=float)
+    now = np.array([found["predictions"][label] for label in measure.classes(task)], dtype=float)
     if task.kind == "multilabel":
         return measure.label_shares(task, lines, np.stack([found["texts"] - now, now], 1))
     return measure.label_shares(task, lines, now)

@@ -10,7 +10,10 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.record import predictions
 from transferlab.record.predictions import Record
 from transferlab.tasks.labels import Labels
+from transferlab.tasks.marked import parse
 from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.reading.questions import IMPOSSIBLE, START, answered
+from transferlab.tasks.reading.relations import has_spans, of_cells
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.use.gold import gold_of
 from transferlab.use.prediction.inputs import Input, Row
@@ -46,6 +49,7 @@ def draw(given: Input, text: Sequence[str], rows: int, seed: int) -> Drawn:
     drawn: list[Row] = []
     read = 0
     for row in given.rows:
+        row = _marked(row, given, text)
         if missing := [name for name in text if name not in row.cells]:
             raise TransferlabError(f"{given.name}, line {row.line}: no {missing[0]!r}; choose with --text.")
         if not all(_is_text(row.cells[name]) for name in text):
@@ -58,6 +62,20 @@ def draw(given: Input, text: Sequence[str], rows: int, seed: int) -> Drawn:
         raise TransferlabError(f"{given.name}: {len(drawn)} row(s) with text; {FEWEST} are needed to say anything.")
     drawn.sort(key=lambda row: row.line)
     return Drawn([row.cells for row in drawn], [row.line for row in drawn], read)
+
+
+def _marked(row: Row, given: Input, text: Sequence[str]) -> Row:
+    """For relations the row with its marked text, whether the entities are marked there or stand beside it."""
+    if not given.wanted.spans:
+        return row
+    try:
+        if has_spans(row.cells):
+            row = row._replace(cells={**row.cells, text[0]: of_cells(row.cells, text[0])})
+        if _is_text(row.cells.get(text[0])):
+            parse(row.cells[text[0]])
+    except TransferlabError as error:
+        raise TransferlabError(f"{given.name}, line {row.line}: {str(error).removesuffix('.')}.") from error
+    return row
 
 
 def _is_text(cell: Any) -> bool:
@@ -112,8 +130,22 @@ def right_answers(drawn: Drawn, source: Source, task: TaskSpec, name: str) -> li
         return None
     if task.kind == "tagging":
         return _tags(cells, task, name)
+    if task.kind == "qa":
+        return _golds(drawn, source, name)
     rows = Rows(Dataset.from_dict({source.label: cells}), name, drawn.lines)
     return gold_of(task, rows, source, Labels(task.labels, bool(source.labels)))
+
+
+def _golds(drawn: Drawn, source: Source, name: str) -> list[Any]:
+    """The texts of all answers to each question."""
+    known = (*source.text, source.label, START, IMPOSSIBLE)
+    columns = {
+        column: [row.get(column) for row in drawn.cells]
+        for column in known
+        if any(column in row for row in drawn.cells)
+    }
+    answered(columns, source, lambda row: f"{name}, line {drawn.lines[row]}")
+    return [[str(one["text"]) for one in cell] for cell in columns[source.label]]
 
 
 def _tags(cells: list[Any], task: TaskSpec, name: str) -> list[Any]:

@@ -9,6 +9,7 @@ from transferlab.analysis.comparison.significance import holm
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.kinds import KINDS, SUMS
 from transferlab.tasks.kinds.multilabel import flags
+from transferlab.tasks.kinds.qa import OUTCOMES, answered
 from transferlab.tasks.spec import TaskSpec
 from transferlab.use.drift import samples, shift
 
@@ -38,7 +39,7 @@ def compare(task: TaskSpec, validation: Records, new: Records, seed: int = 0) ->
     else:
         found = [answers(task, [line["prediction"] for line in side]) for side in (validation, new)]
         checks.append(check("predicted labels", "share that moved", samples.shares(found[0], found[1], seed=seed)))
-    if KINDS[task.kind].scored:
+    if is_sure(task):
         checks.append(check("confidence", "mean", samples.numbers(*(_confidence(task, s) for s in (validation, new)))))
     else:
         left_out["confidence"] = f"{task.kind} has no probabilities in the record"
@@ -76,7 +77,12 @@ def answers(task: TaskSpec, found: Sequence[Any]) -> Array:
 
 
 def classes(task: TaskSpec) -> list[str]:
-    """What is counted: the labels, for tagging types of entities, whose words and not whose beginnings count."""
+    """What is counted: the labels, for tagging types of entities, whose words and not whose beginnings count.
+
+    Of questions it is whether they have an answer.
+    """
+    if task.kind == "qa":
+        return list(OUTCOMES)
     if task.kind != "tagging":
         return list(task.labels)
     return list(dict.fromkeys(_type(task, tag) for tag in task.labels))
@@ -89,6 +95,8 @@ def _type(task: TaskSpec, tag: str) -> str:
 def _numbers(task: TaskSpec, found: Sequence[Any], names: list[str]) -> list[Array]:
     """Class numbers of each example, one or one a word; -1 for a word that was not read."""
     places = {name: number for number, name in enumerate(names)}
+    if task.kind == "qa":
+        found = list(map(answered, found))
     if task.kind != "tagging":
         return [np.array([places[answer]]) for answer in found]
     read = task.spelling.read
@@ -146,8 +154,15 @@ def _row(found: shift.Shift, number: int) -> Result:
     return {names.get(key, key): float(values[number]) for key, values in found._asdict().items()}
 
 
+def is_sure(task: TaskSpec) -> bool:
+    """Whether an answer comes with a probability."""
+    return KINDS[task.kind].scored or task.kind == "qa"
+
+
 def _confidence(task: TaskSpec, lines: Records) -> Array:
     """Probability of what was answered; with several labels the mean over them."""
+    if task.kind == "qa":
+        return np.array([line["score"] for line in lines], dtype=float)
     scores = np.array([line["scores"] for line in lines], dtype=float)
     sure: Array = np.maximum(scores, 1 - scores).mean(1) if task.kind == "multilabel" else scores.max(1)
     return sure
@@ -196,7 +211,7 @@ def verdict(result: Result) -> list[str]:
 def distributions(task: TaskSpec, validation: Records, new: Records, bins: int) -> Result:
     """Histograms of confidence, length and predicted values as shares of each side, with the edges of their bins."""
     sides: dict[str, list[Array]] = {}
-    if KINDS[task.kind].scored:
+    if is_sure(task):
         sides["confidence"] = [_confidence(task, side) for side in (validation, new)]
     if task.kind == "regression":
         sides["predicted value"] = [np.array([line["prediction"] for line in side]) for side in (validation, new)]

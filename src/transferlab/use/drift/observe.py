@@ -12,6 +12,9 @@ from transferlab.ground.progress import counted
 from transferlab.record.predictions import Record
 from transferlab.strategies.forward import document_mean
 from transferlab.tasks import Batch
+from transferlab.tasks.batch import EncodedSplit
+from transferlab.tasks.kinds.qa import answer_of
+from transferlab.tasks.spans import Spans, merged
 from transferlab.use.prediction import words as of_words
 from transferlab.use.predictor import Predictor
 
@@ -44,6 +47,8 @@ def observe(predictor: Predictor, columns: Columns, what: str) -> Observed:
     if predictor.task.kind == "tagging":
         columns = {name: [of_words.of_text(cell).words if isinstance(cell, str) else cell for cell in columns[name]]}
     encoded, lengths = predictor.encode(columns)
+    if predictor.task.kind == "qa":
+        return _asked(predictor, encoded, lengths, columns[predictor.text[1]], what)
     records: list[Record] = [{}] * len(lengths)
     features: list[Array] = [np.zeros(0)] * len(lengths)
     with _heard(predictor.model.head) as seen:
@@ -55,6 +60,27 @@ def observe(predictor: Predictor, columns: Columns, what: str) -> Observed:
             for row, vector in zip(rows, vectors, strict=True):
                 features[row] = vector
     return Observed(records, np.stack(features))
+
+
+def _asked(predictor: Predictor, encoded: EncodedSplit, lengths: Array, contexts: Sequence[str], what: str) -> Observed:
+    """Answers to questions; the features are the mean over all windows, each as long as it is."""
+    owners, count = predictor.owners(encoded), len(contexts)
+    found: list[list[Spans]] = [[] for _ in range(count)]
+    sums: list[Any] = [0.0] * count
+    tokens = np.zeros(count, dtype=int)
+    with _heard(predictor.model.head) as seen:
+        for rows in counted(predictor.batches(lengths), what):
+            spans = predictor.spans(encoded, rows)
+            vectors = _means(*seen.pop(), encoded.collate(rows))
+            for row, vector, best in zip(rows, vectors, spans, strict=True):
+                owner = owners[row]
+                found[owner].append(best)
+                sums[owner] = sums[owner] + vector * lengths[row]
+                tokens[owner] += lengths[row]
+    pairs = zip(found, contexts, strict=True)
+    told = [answer_of(merged(parts, predictor.n_best), context, predictor.threshold) for parts, context in pairs]
+    records = [{"id": n, **answer, "tokens": int(tokens[n])} for n, answer in enumerate(told)]
+    return Observed(records, np.stack(sums) / tokens[:, None])
 
 
 @contextmanager

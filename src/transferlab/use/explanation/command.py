@@ -46,16 +46,7 @@ def run(asked: argparse.Namespace) -> None:
     folder = run_folder.find(asked.run, asked.root)
     options = {"baseline": asked.baseline, "tolerance": asked.tolerance, "orders": asked.orders, "seed": asked.seed}
     explainer = Explainer.load(folder, asked.device, asked.root, **options)
-    if KINDS[explainer.predictor.task.kind].marked:
-        raise TransferlabError(
-            f"--run: {folder.name} reads marked entities, whose words are not explained; `transferlab predict` gives "
-            "the probability of each relation."
-        )
-    if layout := explainer.predictor.model.own_layout:
-        raise TransferlabError(
-            f"--run: {folder.name} {layout}, so its words are not explained; `transferlab predict` gives the "
-            "probability of each label."
-        )
+    _refuse(explainer, folder.name)
     found: list[tuple[str, Record, list[Explanation]]] = []
     screen = console()
     for name, example in _examples(asked, explainer):
@@ -74,6 +65,26 @@ def run(asked: argparse.Namespace) -> None:
     _write(beside, json.dumps({**told, "examples": records}, indent=1, ensure_ascii=False) + "\n")
     _write(output, page(folder.name, explainer.predictor.task.kind, found, rows))
     screen.print(facts({**rows, "written": f"{output}, {beside}"}, "Explanations"))
+
+
+def _refuse(explainer: Explainer, name: str) -> None:
+    """Refuses a run whose inputs are more than words."""
+    predictor = explainer.predictor
+    if KINDS[predictor.task.kind].marked:
+        raise TransferlabError(
+            f"--run: {name} reads marked entities, whose words are not explained; `transferlab predict` gives "
+            "the probability of each relation."
+        )
+    if layout := predictor.model.own_layout:
+        raise TransferlabError(
+            f"--run: {name} {layout}, so its words are not explained; `transferlab predict` gives the "
+            "probability of each label."
+        )
+    if predictor.task.kind == "qa":
+        raise TransferlabError(
+            f"--run: {name} answers questions, whose words are not explained; `transferlab predict` gives the "
+            "best answers with the score and margin of each."
+        )
 
 
 def _examples(asked: argparse.Namespace, explainer: Explainer) -> Iterator[tuple[str, Example]]:

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,15 +56,17 @@ def measure(model: Exported, examples: Examples) -> Measured:
     encoded, lengths = model.encode(examples.columns)
     rows = list(range(len(examples.gold)))
     both = rows[: TOGETHER[alone]] if model.facts.quantised else []
-    single = {row: model.answer(encoded, [row])[0] for row in counted(rows if alone else both, f"{what}, alone")}
+    ask = _asker(model, examples, encoded)
+    tokens = lengths if model.task.kind != "qa" else np.bincount(model.owners(encoded), lengths)
+    single = {row: ask([row])[0] for row in counted(rows if alone else both, f"{what}, alone")}
     # what is compared in the order of the file, so that short ones are padded
-    rest = [] if alone else sorted(rows[len(both) :], key=lambda row: int(lengths[row]))
+    rest = [] if alone else sorted(rows[len(both) :], key=lambda row: int(tokens[row]))
     parts = [some[start : start + BATCH] for some in (both, rest) for start in range(0, len(some), BATCH)]
-    batched = {r["id"]: r for part in counted(parts, f"{what}, in batches") for r in model.answer(encoded, part)}
+    batched = {r["id"]: r for part in counted(parts, f"{what}, in batches") for r in ask(part)}
     answers = single if alone else batched
     differ = changed(model.task, [single[row] for row in both], [batched[row] for row in both]) if both else None
     records = [
-        {**answers[row], "id": examples.ids[row], "label": examples.gold[row], "tokens": int(lengths[row])}
+        {**answers[row], "id": examples.ids[row], "label": examples.gold[row], "tokens": int(tokens[row])}
         for row in rows
     ]
     return Measured(
@@ -76,6 +78,16 @@ def measure(model: Exported, examples: Examples) -> Measured:
         batch_ms=batch_ms(model, encoded, lengths),
         together=differ,
     )
+
+
+def _asker(model: Exported, examples: Examples, encoded: Texts) -> Callable[[list[int]], list[Record]]:
+    """Answers some rows together; a question may have more windows than fit into one, so it is asked as a whole."""
+    if model.task.kind != "qa":
+        return lambda rows: model.answer(encoded, rows)
+    pairs = list(zip(*(examples.columns[name] for name in model.text), strict=True))
+    return lambda rows: [
+        {"id": row, **told} for row, told in zip(rows, model.predict([pairs[row] for row in rows]), strict=True)
+    ]
 
 
 def scores(task: TaskSpec, records: Sequence[Record]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.spec import Kind
 from transferlab.use.labelled import judge, own_test
 from transferlab.use.predictor import Predictor
 from transferlab.use.reread import data_of
@@ -69,11 +70,11 @@ def of_run(folder: Path, changes: Sequence[Perturbation], asked: argparse.Namesp
     """What all perturbations do to a run."""
     predictor = Predictor.load(folder, False, asked.device, asked.batch_size, asked.root)
     examples = own_test(predictor, data_of(folder), asked.examples)
-    tagging = predictor.task.kind == "tagging" or KINDS[predictor.task.kind].marked
-    fitting = [change for change in changes if not tagging or change.of_words is not None]
+    kind = predictor.task.kind
+    fitting = [change for change in changes if fits(change, kind)]
     if not fitting:
         left = ", ".join(change.name for change in changes) or "nothing"
-        raise TransferlabError(f"--change: {left} is left, which would move words; use typos, say.")
+        raise TransferlabError(f"--change: {left} is left, which would {does(kind)}; use typos, say.")
     plain = judge(predictor, examples, "texts as they are")
     return {
         "run": folder.name,
@@ -84,11 +85,23 @@ def of_run(folder: Path, changes: Sequence[Perturbation], asked: argparse.Namesp
         "seed": asked.seed,
         "rate": perturbations.RATE,
         "metric": predictor.task.primary,
-        "kind": predictor.task.kind,
+        "kind": kind,
         "metrics": plain.metrics,
         "left_out": [change.name for change in changes if change not in fitting],
         "changes": {change.name: measure(predictor, examples, plain, change, asked.seed) for change in fitting},
     }
+
+
+def fits(change: Perturbation, kind: Kind) -> bool:
+    """Whether a change leaves the right answer what it is: words with tags or marks, and who a question is about."""
+    if kind == "qa":
+        return not change.bias and change.name != "longer"
+    return change.of_words is not None or not (kind == "tagging" or KINDS[kind].marked)
+
+
+def does(kind: Kind) -> str:
+    """What a change that does not fit would do."""
+    return "ask something else" if kind == "qa" else "move words"
 
 
 def show(found: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -106,7 +119,9 @@ def show(found: Sequence[tuple[str, dict[str, Any]]]) -> None:
             table.add_row(change, *cells(row, metric))
         screen.print(table)
         if result["left_out"]:
-            screen.print(f"left out, as they move words: {', '.join(result['left_out'])}", markup=False)
+            screen.print(
+                f"left out, as they would {does(result['kind'])}: {', '.join(result['left_out'])}", markup=False
+            )
 
 
 RIGHT = {
@@ -115,6 +130,7 @@ RIGHT = {
     "relation": "difference of accuracy",
     "tagging": "difference of words right",
     "regression": "difference of -|error|",
+    "qa": "difference of F1",
 }
 """What ``difference`` is of, by kind."""
 

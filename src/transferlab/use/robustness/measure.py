@@ -11,6 +11,7 @@ from transferlab.analysis.page.lengths import wilson
 from transferlab.record.predictions import Record
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.marked import MARK
+from transferlab.tasks.spec import Kind
 from transferlab.use.labelled import Judged, Labelled, judge
 from transferlab.use.predictor import Predictor
 from transferlab.use.robustness.perturbations import Perturbation
@@ -19,14 +20,15 @@ MOVED = 0.1
 """A prediction of regression counts as changed from this part of the standard deviation of all predictions."""
 
 
-def perturbed(examples: Labelled, change: Perturbation, seed: int, marked: bool = False) -> Labelled:
+def perturbed(examples: Labelled, change: Perturbation, seed: int, kind: Kind = "classification") -> Labelled:
     """The same examples with changed texts; each has its own random numbers, whatever the others are.
 
     Args:
         examples: The examples.
         change: The perturbation.
         seed: Of its random numbers.
-        marked: Whether two entities are marked in the texts; the marks stay where they are.
+        kind: Kind of the task: marks of entities stay where they are, and of a question and its context the context
+            stays, since the answer is a piece of it.
     """
     names = list(examples.columns)
     columns: dict[str, list[Any]] = {name: [] for name in names}
@@ -35,8 +37,10 @@ def perturbed(examples: Labelled, change: Perturbation, seed: int, marked: bool 
         if isinstance(cells[0], list):
             assert change.of_words is not None
             found: Sequence[Any] = [change.of_words(list(cells[0]), random)]
-        elif marked:
+        elif KINDS[kind].marked:
             found = [change.around(MARK, cells[0], random)]
+        elif kind == "qa":
+            found = [*change(cells[:1], random), *cells[1:]]
         else:
             found = change(cells, random)
         for name, cell, old in zip(names, found, cells, strict=True):
@@ -58,10 +62,11 @@ def measure(predictor: Predictor, examples: Labelled, plain: Judged, change: Per
     Returns:
         ``changed_texts`` of ``examples``; ``metrics``; ``difference`` (``mean``, ``low``, ``high``) of the share of
         right answers over all examples, paired, by Student's t, without an interval where no answer is gained or lost
-        (for tagging of words, for regression of the negative absolute error); ``changed_predictions`` (``value``,
-        ``low``, ``high``, ``trials``) among the changed texts, by Wilson; and for up to three of them ``shown``.
+        (for tagging of words, for regression of the negative absolute error, for questions of F1);
+        ``changed_predictions`` (``value``, ``low``, ``high``, ``trials``) among the changed texts, by Wilson; and for
+        up to three of them ``shown``.
     """
-    new = perturbed(examples, change, seed, KINDS[predictor.task.kind].marked)
+    new = perturbed(examples, change, seed, predictor.task.kind)
     cells, others = (list(zip(*one.columns.values(), strict=True)) for one in (examples, new))
     texts = np.array([one != other for one, other in zip(cells, others, strict=True)])
     found = judge(predictor, new, change.name) if texts.any() else plain

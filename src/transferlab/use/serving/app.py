@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import ClientDisconnect
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.kinds import KINDS
 from transferlab.use.answering import Example, Record
 from transferlab.use.serving.batcher import Batcher, Full, Job
 from transferlab.use.serving.guard import Ending, Guard
@@ -21,7 +22,7 @@ from transferlab.use.serving.metrics import Metrics
 from transferlab.use.serving.options import Keep, Limits
 from transferlab.use.serving.page import PAGE
 from transferlab.use.serving.questions import question_of, read
-from transferlab.use.serving.served import Busy, Place
+from transferlab.use.serving.served import MARKED, Busy, Place
 from transferlab.use.serving.tokens import Tokens
 
 AGAIN = {"Retry-After": "1"}
@@ -229,6 +230,10 @@ def _about(service: Service) -> str:
 
 
 def _schema(service: Service) -> dict[str, Any]:
-    several = len(service.place.current.facts.text) > 1
-    example = ["A man plays a guitar.", "Someone makes music."] if several else "Great service."
+    facts = service.place.current.facts
+    example: Any = ["A man plays a guitar.", "Someone makes music."] if len(facts.text) > 1 else "Great service."
+    if facts.task.kind == "qa":
+        example = ["What does he play?", "A man plays a guitar."]
+    if KINDS[facts.task.kind].marked:
+        example = MARKED
     return service.form.model_json_schema() | {"examples": [{"text": example}]}

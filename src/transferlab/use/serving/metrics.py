@@ -15,6 +15,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from transferlab.tasks.kinds.qa import answered
 from transferlab.tasks.spec import TaskSpec
 from transferlab.use.answering import Record
 from transferlab.use.serving.batcher import Job
@@ -26,9 +27,14 @@ PATHS = {"/predict", "/swap", "/health", "/ready", "/metrics", "/docs", "/openap
 
 
 def outcomes(task: TaskSpec, answer: Record) -> list[str]:
-    """What an answer is counted as: its labels, the types of its entities, or its tags; nothing for a number."""
+    """What an answer is counted as: its labels, the types of its entities, or its tags; nothing for a number.
+
+    Of a question only whether it has an answer, since that is a piece of a text.
+    """
     if task.kind == "regression":
         return []
+    if task.kind == "qa":
+        return [answered(answer["prediction"])]
     if task.kind == "tagging":
         return [one["type"] for one in answer["entities"]] if task.entities else list(answer["prediction"])
     found = answer["prediction"]

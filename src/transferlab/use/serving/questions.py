@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model, model_validator
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.kinds import KINDS
 from transferlab.use.answering import Example
 from transferlab.use.export.facts import Facts
 from transferlab.use.serving.options import Limits
@@ -34,6 +35,8 @@ def wanted(facts: Facts) -> str:
     """What a text of the task is, in words."""
     if facts.task.kind == "tagging":
         return "a text, or the list of its words"
+    if KINDS[facts.task.kind].marked:
+        return "a text with its two entities marked, <e1>...</e1> and <e2>...</e2>"
     if len(facts.text) == 1:
         return "a text"
     names = ", ".join(map(repr, facts.text))

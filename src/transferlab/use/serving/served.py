@@ -6,11 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.kinds import KINDS
 from transferlab.use.answering import Example, Record
 from transferlab.use.export.facts import Facts
 from transferlab.use.exported import Exported
 
+MARKED = "The <e1>flu</e1> gave him a <e2>fever</e2>."
 WARM = ("Good.", "A text of a few words, and then of some more. " * 8)
+
+
+def warm(facts: Facts) -> list[Example]:
+    """A short example and a long one of a kind of task, which are asked before anybody else asks."""
+    if KINDS[facts.task.kind].marked:
+        return [f"{MARKED} {text}" for text in WARM]
+    if facts.task.kind == "qa":
+        return [("Who?", text) for text in WARM]
+    count = len(facts.text)
+    return [text if count == 1 else (text,) * count for text in WARM]
 
 
 class Served:
@@ -34,8 +46,7 @@ class Served:
         self._model = Exported(folder, calibrated, batch_size=size, threads=1)
         self.facts: Facts = self._model.facts
         self.together = self._model.batch_size
-        pair = len(self.facts.text)
-        self.answer([text if pair == 1 else (text,) * pair for text in WARM])
+        self.answer(warm(self.facts))
         if _version(folder) != self.version:
             raise TransferlabError(f"{folder} changed while it was read; try again when it is complete.")
 

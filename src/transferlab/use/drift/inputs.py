@@ -145,7 +145,7 @@ def _golds(drawn: Drawn, source: Source, name: str) -> list[Any]:
         if any(column in row for row in drawn.cells)
     }
     answered(columns, source, lambda row: f"{name}, line {drawn.lines[row]}")
-    return [[str(one["text"]) for one in cell] for cell in columns[source.label]]
+    return [[str(one["text"]) for one in cell or ()] for cell in columns[source.label]]
 
 
 def _tags(cells: list[Any], task: TaskSpec, name: str) -> list[Any]:

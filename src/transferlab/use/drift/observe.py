@@ -71,7 +71,8 @@ def _asked(predictor: Predictor, encoded: EncodedSplit, lengths: Array, contexts
     with _heard(predictor.model.head) as seen:
         for rows in counted(predictor.batches(lengths), what):
             spans = predictor.spans(encoded, rows)
-            vectors = _means(*seen.pop(), encoded.collate(rows))
+            read, mask = seen.pop()
+            vectors = _means(read, mask, encoded.collate(rows))
             for row, vector, best in zip(rows, vectors, spans, strict=True):
                 owner = owners[row]
                 found[owner].append(best)

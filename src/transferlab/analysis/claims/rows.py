@@ -27,6 +27,7 @@ class Row:
         needs: Strategies that must have been run.
         size: Training examples; None for the one number of the sweep.
         at_most: It must not exceed the threshold.
+        beside: Sweep of the runs that it is compared with, where these are of another one, in the full grid.
     """
 
     sweep: str
@@ -38,6 +39,7 @@ class Row:
     needs: tuple[str, ...]
     size: int | None = None
     at_most: bool = False
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Finding:
 def find(row: Row, runs: Grid) -> Finding:
     """Measures a row, and says what of it is missing."""
     cells = {strategy: runs.group(row.sweep, row.task, strategy, row.size) for strategy in row.needs}
+    if row.beside:
+        cells |= {f"{name} of `{runs.tag(row.beside)}`": _plain(runs, row, name) for name in row.needs}
     absent = [strategy for strategy, found in cells.items() if found is None or not found.counted]
     if absent:
         return Finding(row, None, "not run", f"no finished run of {', '.join(absent)}")
@@ -94,6 +98,22 @@ def _note(sweep: str, cells: dict[str, Group | None]) -> str:
 def difference(runs: Grid, row: Row) -> Effect | None:
     """Test score of the first strategy less that of the second, seed by seed, in points."""
     return effects.mean([100 * (a - b) for a, b in _scores(runs, row)])
+
+
+def gain(runs: Grid, row: Row) -> Effect | None:
+    """Test score of a strategy less that of the same one in the sweep `beside`, seed by seed, in points."""
+    mine, plain = grid.by_seed(_group(runs, row, row.needs[0])), grid.by_seed(_plain(runs, row, row.needs[0]))
+    pairs = [(score_of(mine[seed]), score_of(plain[seed])) for seed in sorted(mine.keys() & plain.keys())]
+    return effects.mean([100 * (a - b) for a, b in pairs if a is not None and b is not None])
+
+
+def steadier(runs: Grid, row: Row) -> Effect | None:
+    """How much further the scores of a strategy in the sweep `beside` spread over seeds than in its own, in points."""
+    cells = (_plain(runs, row, row.needs[0]), _group(runs, row, row.needs[0]))
+    plain, mine = (
+        [100 * score for run in grid.by_seed(cell).values() if (score := score_of(run)) is not None] for cell in cells
+    )
+    return effects.spread_difference(plain, mine)
 
 
 def retained(runs: Grid, row: Row) -> Effect | None:
@@ -223,6 +243,10 @@ MEASURED_LATER: list[Callable[[Grid, Row], Effect | None]] = []
 
 def _group(runs: Grid, row: Row, strategy: str) -> Group | None:
     return runs.group(row.sweep, row.task, strategy, row.size)
+
+
+def _plain(runs: Grid, row: Row, strategy: str) -> Group | None:
+    return runs.group(row.beside, row.task, strategy, row.size)
 
 
 def _learning_curve(runs: Grid, row: Row, strategy: str) -> dict[int, dict[int, float]]:

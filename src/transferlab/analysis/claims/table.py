@@ -1,8 +1,11 @@
 """The claims: a sentence of the field each, and the rows of numbers that put it to the test."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from transferlab.analysis.claims import rows
+from transferlab.analysis.claims.effects import Effect
+from transferlab.analysis.claims.grid import Grid
 from transferlab.analysis.claims.rows import Row
 
 FULL, FROZEN, SCRATCH = "full_finetuning", "feature_extraction", "from_scratch"
@@ -10,7 +13,7 @@ SWEEP_OF = {"sst2": "sst2", "mrpc": "mrpc", "conll2003": "conll2003"}
 """The sweep that compares all strategies on a task."""
 COMPARED = SWEEP_OF | {"imdb": "imdb_labels"}
 """The sweep whose strategies the table of results shows."""
-NAMES = {"sst2": "SST-2", "mrpc": "MRPC", "conll2003": "CoNLL-2003", "imdb": "IMDB"}
+NAMES = {"sst2": "SST-2", "mrpc": "MRPC", "rte": "RTE", "conll2003": "CoNLL-2003", "imdb": "IMDB"}
 SMALL = (100, 500)
 """Labeled reviews of the small IMDB."""
 LABELS = {"sst2": (50, 100), "imdb": (20, 100)}
@@ -23,6 +26,8 @@ KEPT = 95.0
 """What "most of its teacher" is, in %; DistilBERT keeps 97 (Sanh et al. 2019, https://arxiv.org/abs/1910.01108)."""
 SMALLER = 60.0
 """Size of a small student in % of its teacher: that of DistilBERT beside BERT-base."""
+FEW_LABELS, PROMPTED = 64, 32
+"""Labels, of both classes together, with which few are compared."""
 PROBE, PROBE_ROWS = "stsb", 300
 """The earlier task, and how many of its rows train a probe."""
 
@@ -48,7 +53,7 @@ class Claim:
     @property
     def sweeps(self) -> tuple[str, ...]:
         """Sweeps that its numbers come from, each once."""
-        return tuple(dict.fromkeys(row.sweep for row in self.rows))
+        return tuple(dict.fromkeys(name for row in self.rows for name in (row.sweep, row.beside) if name))
 
     @property
     def probed(self) -> tuple[tuple[str, str, str], ...]:
@@ -96,6 +101,16 @@ def _as_good(task: str, method: str) -> Row:
 def _share(task: str, method: str) -> Row:
     text = f"{NAMES[task]}: trainable parameters of `{method}`, head included"
     return Row(SWEEP_OF[task], task, text, "%", 1, rows.share, (method,), at_most=True)
+
+
+def _of_few(size: int, method: str, other: str) -> Row:
+    text = f"SST-2, {size} labels: `{method}` over `{other}`"
+    return Row("sst2_few", "sst2", text, "points", 0, rows.difference, (method, other), size)
+
+
+def _steadied(measure: Callable[[Grid, Row], Effect | None], text: str) -> Row:
+    text = f"RTE: {text} `full_finetuning` with R-Drop and averaged weights"
+    return Row("rte_steady", "rte", text, "points", 0, measure, (FULL,), beside="rte_plain")
 
 
 CLAIMS = (
@@ -242,6 +257,40 @@ CLAIMS = (
                 rows.relative_size,
                 ("distillation", FULL),
                 at_most=True,
+            ),
+        ),
+    ),
+    Claim(
+        "few_labels",
+        "Few labels",
+        "With few labels, tuning the encoder by pairs of sentences is better than fine-tuning it or a head on frozen "
+        "features.",
+        "Better: more than 0 points, with the same labels.",
+        tuple(_of_few(FEW_LABELS, "contrastive", other) for other in (FULL, FROZEN, "lora")),
+    ),
+    Claim(
+        "steady",
+        "Steadier fine-tuning",
+        "Regularisers make fine-tuning on small data better and steadier over seeds.",
+        "Better: more than 0 points over the same without them. Steadier: a smaller mean distance from the median. "
+        "The training examples are 300 in the small sweep, all of RTE in the full one.",
+        (_steadied(rows.gain, "gain of"), _steadied(rows.steadier, "spread over seeds without beyond that of")),
+    ),
+    Claim(
+        "prompting",
+        "Prompting",
+        "With few labels, asking the pretrained head for a word is better than training a new head.",
+        "Better: more than 0 points. The encoder is BERT-base, since the one of the other claims has no such head.",
+        (
+            Row(
+                "sst2_prompting",
+                "sst2",
+                f"SST-2, {PROMPTED} labels: `prompting` over `full_finetuning`",
+                "points",
+                0,
+                rows.difference,
+                ("prompting", FULL),
+                PROMPTED,
             ),
         ),
     ),

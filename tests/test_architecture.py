@@ -20,6 +20,7 @@ FLOORS = (
     ("analysis", "training"),
     ("cli",),
     ("api", "baselines", "pretraining"),
+    ("several",),
     ("use",),
     ("launch",),
 )

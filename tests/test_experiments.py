@@ -10,8 +10,8 @@ from transferlab.strategies import Strategy
 from transferlab.tasks.table import TASKS
 
 ROOT = Path(__file__).parent.parent
-# no experiments; test_sweeps.py, test_search.py and test_pretraining_runs.py read them
-GRIDS = {"sweep", "search", "pretrain"}
+# no experiments; test_sweeps.py, test_search.py, test_pretraining_runs.py and test_several.py read them
+GRIDS = {"sweep", "search", "pretrain", "multitask"}
 EVERY = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "experiments").rglob("*.yaml")])
 FILES = [path for path in EVERY if path.parent.name not in GRIDS]
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]

@@ -35,7 +35,7 @@ SHIPPED = {
     **{
         name: (path, kind_of(name))
         for name, path in shipped.listed("configs").items()
-        if not name.startswith("pretrain/")
+        if not name.startswith(("pretrain/", "multitask/"))
     },
     **{str(path.relative_to(project.TEMPLATE)): (path, "experiment") for path in project.TEMPLATE.rglob("*.yaml")},
 }

@@ -36,6 +36,20 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "transferlab.pretraining.options:main",
             loads=True,
         ),
+        Command(
+            "multitask",
+            "NAME",
+            "one encoder on several tasks at once",
+            "transferlab.several.options:main",
+            loads=True,
+        ),
+        Command(
+            "sequence",
+            "NAME --method ewc",
+            "tasks one after the other, what is forgotten",
+            "transferlab.several.sequence_options:main",
+            loads=True,
+        ),
         Command("sweep", "NAME", "a grid of runs, configs/sweep/NAME.yaml", "transferlab.launch.sweeps.command:main"),
         Command(
             "seeds", "NAME --seeds 5", "one experiment with several seeds", "transferlab.launch.sweeps.command:seeds"
@@ -132,6 +146,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "--run RUN POOL",
             "which texts to label next: active learning",
             "transferlab.use.active.options:main",
+            loads=True,
+        ),
+        Command(
+            "merge",
+            "--runs RUN RUN ...",
+            "one encoder from runs, by their weights",
+            "transferlab.use.merging.options:main",
             loads=True,
         ),
         Command("card", "--run RUN", "model card of a run", "transferlab.analysis.comparison.card:main"),

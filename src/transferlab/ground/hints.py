@@ -8,8 +8,10 @@ from pathlib import Path
 MAKE = "TRANSFERLAB_MAKE"
 """Set by the Makefile, so that its users read its targets."""
 RUNS = Path("runs")
-PRETRAINING = "pretraining"
-"""The kind of a run that reads no labels, in its summary."""
+PRETRAINING, MULTITASK = "pretraining", "multitask"
+"""The kinds of runs that are of no single task, in their summaries: one that reads no labels, one of several tasks."""
+COMMANDS = {PRETRAINING: "pretrain", MULTITASK: "multitask"}
+"""What such a run is trained by."""
 
 
 def typed(make: str, plain: str) -> str:
@@ -26,17 +28,22 @@ def name_of(run: Path) -> str:
 def resume(run: Path, more: str = "") -> str:
     """Continues a run, with further keys maybe."""
     name, arguments = name_of(run), f" ARGS='{more}'" if more else ""
-    before, make = ("pretrain", "pretrain") if is_pretraining(run) else ("fit", "resume")
+    own = COMMANDS.get(_kind(run), "")
+    before, make = (own, own) if own else ("fit", "resume")
     return typed(f"make {make} RUN={name}{arguments}", f"transferlab {before} --resume {name}{more and f' {more}'}")
 
 
 def is_pretraining(run: Path) -> bool:
     """Whether a run directory is that of a pretraining; not where its summary cannot be read."""
+    return _kind(run) == PRETRAINING
+
+
+def _kind(run: Path) -> str:
     try:
         known = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(known, dict) and known.get("kind") == PRETRAINING
+        return ""
+    return str(known.get("kind")) if isinstance(known, dict) else ""
 
 
 def predict(run: Path) -> str:

@@ -19,7 +19,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.launch.cluster.settings import MEMORY, MINIMA, TIME, Slurm
 from transferlab.launch.search.spec import PRUNERS, SAMPLERS, Range, Search
 
-OTHERS = ("sweep", "search", "cluster", "pretrain")
+OTHERS = ("sweep", "search", "cluster", "pretrain", "multitask")
 """Folders of ``configs/`` whose files are no parts of an experiment."""
 HELP = """An editor with the YAML language server (VS Code: the extension YAML of Red Hat)
 completes and checks a file whose first line is, with the place as seen from it,

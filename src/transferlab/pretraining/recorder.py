@@ -1,11 +1,7 @@
 """The record of a pretraining: header, ``summary.json``, result."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
-
-import lightning as L
-from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.encoders.content import content_of
 from transferlab.encoders.lineage import in_words, lineage_of
@@ -15,70 +11,24 @@ from transferlab.ground.hints import PRETRAINING
 from transferlab.ground.progress import is_part
 from transferlab.pretraining.data import PretrainingData
 from transferlab.pretraining.objectives.base import Pretraining
-from transferlab.record import environment
-from transferlab.record import folder as run_folder
-from transferlab.record.costs import CostCounter
+from transferlab.record.own import OwnRecorder
 from transferlab.tasks.table import TASKS
 
 
-class PretrainingRecorder(CostCounter):
-    """Writes ``summary.json`` and ``environment.json``; prints header and result.
+class PretrainingRecorder(OwnRecorder):
+    """The record of a pretraining; see `OwnRecorder`."""
 
-    Args:
-        folder: The run directory.
-        identity: What the run is: experiment, objective, seed, tags.
-    """
+    def described(self, model: Pretraining, data: PretrainingData) -> dict[str, Any]:
+        """Facts about text, encoder and parameters."""
+        return described(model, data)
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
-        super().__init__()
-        self.folder = folder
-        self.summary: dict[str, Any] = dict(identity)
-        self.screen = screen.console()
-        self._writes = False
+    def header_rows(self) -> dict[str, str]:
+        """What is about to run, by name."""
+        return header_rows(self.summary, self.folder)
 
-    @property
-    def view(self) -> tuple[dict[str, Any], Path]:
-        """Summary and folder."""
-        return self.summary, self.folder
-
-    def open(self, model: Pretraining, data: PretrainingData, resumed: bool) -> None:
-        """Creates the folder, or opens that of an earlier start, and prints the header."""
-        if resumed:
-            self.summary = run_folder.whole_summary(self.folder)
-        else:
-            self.summary |= described(model, data)
-        run_folder.create(self.folder)
-        self._writes = True
-        self.summary.pop("error", None)
-        self._write("running")
-        environment.note_start(self.folder, resumed)
-        title = f"{self.summary['experiment']} (seed {self.summary['seed']})"
-        self._show(screen.facts(header_rows(self.summary, self.folder), title))
-
-    def before(self, metrics: dict[str, float]) -> None:
-        """Notes the held-out metrics before training."""
-        if not rank_zero_only.rank:  # type: ignore[attr-defined]
-            self.summary["before"] = metrics
-            self._write("running")
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes the cost."""
-        if trainer.is_global_zero:
-            self.summary["perf"] |= self.costs(trainer)
-            self._write("trained")
-
-    def after(self, best: dict[str, float]) -> None:
-        """Notes the held-out metrics of the checkpoint that is left."""
-        found = {name.replace("best/", "val/", 1): value for name, value in best.items()}
-        self.summary["best_step"] = int(found.pop("val/step", 0))
-        self.summary["after"] = found
-        self.summary["metrics"] |= found
-
-    def close(self) -> None:
-        """Marks the run as finished and prints the result."""
-        self.summary["perf"]["wall_s"] = round(self.wall_s, 2)
-        self._write("finished")
-        self._show(screen.facts(result_rows(self.summary), f"{self.summary['experiment']}: result"))
+    def result_rows(self) -> dict[str, str]:
+        """The lines printed at the end of a run."""
+        return result_rows(self.summary)
 
     def show_next(self, encoder: Path) -> None:
         """Prints what follows a pretraining."""
@@ -92,27 +42,6 @@ class PretrainingRecorder(CostCounter):
             "without it": f"transferlab fit --experiment from_scratch_{task} --encoder.name {run}",
         }
         self._show(screen.facts(commands, "next"))
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Marks the run as failed or interrupted."""
-        if trainer.is_global_zero:
-            self.failed(exception)
-
-    def failed(self, exception: BaseException) -> None:
-        """Notes what ended the run, also outside of the Trainer."""
-        if self._writes and self.folder.is_dir():
-            self.summary["error"] = f"{type(exception).__name__}: {exception}".strip()
-            # what went wrong is a full disk, maybe
-            with contextlib.suppress(OSError):
-                self._write("interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed")
-
-    def _show(self, renderable: Any) -> None:
-        self.screen.print()
-        self.screen.print(renderable)
-
-    def _write(self, status: str) -> None:
-        self.summary["status"] = status
-        run_folder.write_json(self.folder / "summary.json", self.summary)
 
 
 def described(model: Pretraining, data: PretrainingData) -> dict[str, Any]:

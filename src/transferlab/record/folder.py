@@ -21,7 +21,9 @@ RETESTS, RESULT = "retests", "result.json"
 """``retests/<time>-<command>/result.json``, beside it ``predictions/``: what was evaluated beside the record."""
 FORMS = "forms"
 """``forms/<run>-<form>/``: what was made of a finished run, such as a quantised model, as a setting of its own."""
-OWN = frozenset({".read", "checkpoints", "predictions", RETESTS})
+STAGES = "stages"
+"""``stages/<number>_<task>/<run>/``: the runs of a sequence of tasks, one for each task that was learned."""
+OWN = frozenset({".read", "checkpoints", "predictions", RETESTS, STAGES})
 """Folders of a run that hold no runs."""
 VARIABLE = "TRANSFERLAB_RUN_DIR"
 """Tells the further processes of a DDP run the folder that the first one chose."""
@@ -163,7 +165,8 @@ def summaries(root: Path, forms: bool = False, pretraining: bool = False) -> Ite
     Args:
         root: A folder of runs, or a run directory.
         forms: Whether what was made of a run, see `FORMS`, stands beside the runs.
-        pretraining: Whether the runs of pretraining are wanted, and only these; they have no task to compare in.
+        pretraining: Whether the runs of pretraining are wanted, and only these; they have no task to compare in. Nor
+            has a run of several tasks, which leaves one for each of them.
     """
     # much faster than a pattern of pathlib, which asks of every file what it is
     folders = []
@@ -179,5 +182,6 @@ def summaries(root: Path, forms: bool = False, pretraining: bool = False) -> Ite
             summary = whole_summary(folder)
         except TransferlabError as error:
             summary = {"experiment": folder.parent.name, "status": "unreadable", "error": str(error)}
-        if (summary.get("kind") == hints.PRETRAINING) == pretraining:
+        kind = summary.get("kind")
+        if (kind == hints.PRETRAINING) == pretraining and kind != hints.MULTITASK:
             yield folder, summary

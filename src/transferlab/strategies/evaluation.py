@@ -147,22 +147,31 @@ class Evaluated(Fitted):
 
         The loss is the mean over all examples of the validation set, for tagging over its words, of all processes.
         """
+        values = self.validated()
+        loss = values.pop("loss")
+        self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True)
+        self.log("val/loss", loss, sync_dist=True)
+        # more of it is better, whatever the metric: it selects checkpoints, stops, prunes and is searched for
+        primary = direction(self.task.primary) * values[self.task.primary]
+        self.log("val/primary", primary, prog_bar=True, sync_dist=True)
+
+    def validated(self) -> dict[str, Tensor]:
+        """The metrics of a validation that ends, and ``loss``; in training, thresholds are fitted on it first."""
         if self.seen is not None and self.thresholds is not None and self.trainer.state.fn == "fit":
             # before the checkpoint of this validation is written; in place, since this is inference mode
             self.thresholds.copy_(KINDS[self.task.kind].thresholds(*self.seen.compute()))
-        values = self._finish("val")
+        values = self._values("val")
         total, number = self._loss_sums()
-        self.log("val/loss", (total.compute() / number.compute()).float(), sync_dist=True)
-        # more of it is better, whatever the metric: it selects checkpoints, stops, prunes and is searched for
-        primary = direction(self.task.primary) * values[self.task.primary].float()
-        self.log("val/primary", primary, prog_bar=True, sync_dist=True)
         if self.seen is not None:
             self.seen.reset()
+        return values | {"loss": (total.compute() / number.compute()).float()}
 
     def on_test_epoch_end(self) -> None:
         """Logs ``test/<metric>``, for further test splits ``test_<name>/<metric>``."""
         for split in self.task.tests:
-            self._finish(split)
+            # the metrics are already those of all ranks
+            found = {f"{split}/{name}": value for name, value in self._values(split).items()}
+            self.log_dict(found, sync_dist=True)
 
     def _loss_sums(self) -> tuple[SumMetric, SumMetric]:
         return cast(SumMetric, self.validation_loss["sum"]), cast(SumMetric, self.validation_loss["count"])
@@ -170,10 +179,8 @@ class Evaluated(Fitted):
     def _metrics_of(self, split: str) -> TaskMetrics:
         return cast(TaskMetrics, self.metrics[split])
 
-    def _finish(self, split: str) -> dict[str, Tensor]:
+    def _values(self, split: str) -> dict[str, Tensor]:
         metrics = self._metrics_of(split)
         values = metrics.compute(self.thresholds)
         metrics.reset()
-        # the metrics are already those of all ranks
-        self.log_dict({f"{split}/{name}": value.float() for name, value in values.items()}, sync_dist=True)
-        return values
+        return {name: value.float() for name, value in values.items()}

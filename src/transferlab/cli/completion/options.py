@@ -182,6 +182,8 @@ def _of(command: str, before: Sequence[str], action: Action) -> Values | None:
         ("sweep", "file"): configs("sweep"),
         ("search", "file"): configs("search"),
         ("pretrain", "file"): configs("pretrain"),
+        ("multitask", "file"): configs("multitask"),
+        ("sequence", "file"): configs("multitask"),
         ("seeds", "name"): names_of_experiments,
         ("configs", "name"): configs(""),
         ("predict", "input"): files,

@@ -1,0 +1,1 @@
+"""Finished runs of one base put together by their weights: task vectors added, negated, averaged, or as in TIES."""

@@ -1,0 +1,207 @@
+"""Several tasks with one encoder: shares, order, gradients, checkpoints, whole runs, killed and resumed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from transferlab.config import shipped, trees
+from transferlab.ground.errors import TransferlabError
+from transferlab.several import options
+from transferlab.several.conflicts import cosines
+from transferlab.several.data import SeveralTasks
+from transferlab.several.keeping import added, quadratic
+from transferlab.several.mixing import Mixed, divided, shares
+from transferlab.tasks.batching import BucketBatchSampler
+
+CONFIGS = shipped.listed("configs/multitask")
+
+
+def test_shares_are_sizes_to_a_power() -> None:
+    assert shares([900, 100], 1.0) == pytest.approx([0.9, 0.1])
+    # 30 / (30 + 10)
+    assert shares([900, 100], 0.5) == pytest.approx([0.75, 0.25])
+    assert shares([900, 100], 0.0) == pytest.approx([0.5, 0.5])
+
+
+def test_steps_are_divided_to_the_last_one_and_no_task_is_left_out() -> None:
+    assert divided(10, np.array([0.75, 0.25])) == [8, 2] or divided(10, np.array([0.75, 0.25])) == [7, 3]
+    assert sum(divided(101, np.array([0.5, 0.3, 0.2]))) == 101
+    assert divided(10, np.array([0.999, 0.001])) == [9, 1]
+    assert divided(1, np.array([0.5, 0.5])) == [1, 1]
+
+
+def mixed(seed: int = 3) -> Mixed:
+    samplers = [
+        BucketBatchSampler(np.full(count, 5), 4, shuffle=True, seed=number) for number, count in enumerate((10, 40))
+    ]
+    return Mixed(samplers, [4, 3], seed)
+
+
+def drawn(sampler: Mixed, epochs: int) -> list[list[tuple[int, list[int]]]]:
+    found = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        found.append(list(sampler))
+    return found
+
+
+def test_each_epoch_has_as_many_batches_of_each_task_and_all_examples_come_before_one_comes_again() -> None:
+    epochs = drawn(mixed(), 10)
+    assert all([task for task, _ in epoch].count(0) == 4 and len(epoch) == 7 for epoch in epochs)
+    assert [task for task, _ in epochs[0]] != [task for task, _ in epochs[1]]
+    for task, count in ((0, 10), (1, 40)):
+        rows = [row for epoch in epochs for of, batch in epoch if of == task for row in batch]
+        whole = len(rows) // count * count
+        for start in range(0, whole, count):
+            assert sorted(rows[start : start + count]) == list(range(count))
+
+
+def test_the_order_resumes_at_any_place_in_a_new_process() -> None:
+    epochs = drawn(mixed(), 3)
+    for place in range(7):
+        again = mixed()
+        again.resume(1, place)
+        assert list(again) == epochs[1][place:]
+        again.set_epoch(2)
+        assert list(again) == epochs[2]
+    with pytest.raises(TransferlabError, match="has 7 by now"):
+        mixed().resume(1, 8)
+
+
+def test_cosines_of_gradients_by_hand() -> None:
+    x = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    y = torch.nn.Parameter(torch.tensor([3.0]))
+    # gradients (2, 0 | 0), (1, 1 | 0) and (-1, 0 | 1)
+    losses = {"a": lambda: 2 * x[0], "b": lambda: x.sum(), "c": lambda: y.sum() - x[0]}
+    found = {name: float(value) for name, value in cosines(losses, [x, y]).items()}
+    assert found == pytest.approx({"a~b": 0.5**0.5, "a~c": -(0.5**0.5), "b~c": -0.5})
+    assert x.grad is None
+
+
+def test_two_terms_of_ewc_are_one_up_to_a_constant() -> None:
+    one, other = {"w": torch.tensor([2.0, 0.0, 1.0])}, {"w": torch.tensor([1.0, 0.0, 3.0])}
+    at, to = {"w": torch.tensor([1.0, 5.0, 0.0])}, {"w": torch.tensor([4.0, 7.0, 2.0])}
+    fisher, anchor = added(one, at, other, to)
+    # (2 * 1 + 1 * 4) / 3, that of the later task where neither matters, (0 + 6) / 4
+    assert anchor["w"].tolist() == pytest.approx([2.0, 7.0, 1.5])
+    points = [torch.nn.Parameter(torch.tensor(p)) for p in ([0.0, 1.0, 2.0], [3.0, -1.0, 0.5])]
+    apart = [
+        (quadratic({"w": p}, one, at) + quadratic({"w": p}, other, to) - quadratic({"w": p}, fisher, anchor)).item()
+        for p in points
+    ]
+    assert apart[0] == pytest.approx(apart[1])
+    assert added({}, {}, one, at) == (one, at)
+
+
+def test_a_wrong_key_of_a_task_is_named() -> None:
+    with pytest.raises(TransferlabError, match=r"data.tasks.demo_pairs.train_exampels: no such key"):
+        SeveralTasks({"demo_pairs": {"train_exampels": 3}})
+    with pytest.raises(TransferlabError, match="name at least one task"):
+        SeveralTasks({})
+    with pytest.raises(TransferlabError, match="no task 'demo_pair'"):
+        SeveralTasks({"demo_pairs": {}}, learn=("demo_pair",))
+    with pytest.raises(TransferlabError, match="multitask: say which"):
+        options.main([])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_shipped_config_has_right_keys(name: str) -> None:
+    from transferlab.several.cli import SeveralCLI
+
+    class Parsed(SeveralCLI):
+        def _set_seed(self) -> None: ...
+        def before_instantiate_classes(self) -> None: ...
+        def instantiate_classes(self) -> None: ...
+        def _run_subcommand(self, subcommand: str) -> None: ...
+
+    assert trees.describe(CONFIGS[name])
+    Parsed(["fit", "--config", str(CONFIGS[name])])
+
+
+# whole runs -----------------------------------------------------------------------------------------------------------
+
+
+def several(folder: Path, *more: str, kill: int | None = None) -> Any:
+    tree = {
+        "data": {
+            "class_path": "transferlab.several.data.SeveralTasks",
+            "init_args": {
+                "tasks": {
+                    "demo_sentences": {"train_examples": 40, "test_examples": 40},
+                    "demo_entities": {"train_examples": 24, "test_examples": 40},
+                    "demo_topics": {"train_examples": 24, "test_examples": 40},
+                },
+                "batch_size": 8,
+                "max_length": 32,
+            },
+        },
+        "encoder": {"architecture": "bilstm", "lstm_size": 8},
+        "model": {
+            "class_path": "transferlab.several.model.MultiTask",
+            "init_args": {"head": {"dropout": 0.3}},
+        },
+        "trainer": {
+            **{"accelerator": "cpu", "precision": "32-true", "max_epochs": 2, "log_every_n_steps": 1},
+            **{"logger": False, "devices": 1, "accumulate_grad_batches": 2},
+        },
+        "run": {"checkpoint_every_steps": 1, "experiment": "tiny"},
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    environment = {k: v for k, v in os.environ.items() if k != "TRANSFERLAB_RUN_DIR"} | {
+        "TRANSFERLAB_CACHE": str(folder / "cache"),
+        "KILL_AT": "" if kill is None else str(kill),
+    }
+    line = more if more[:1] == ("--resume",) else ("--config", str(path), *more)
+    script = str(Path(__file__).parent / "kill_several.py")
+    return subprocess.run(
+        [sys.executable, script, *line], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def best(folder: Path, name: str) -> dict[str, Any]:
+    run = next((folder / "runs" / name).iterdir())
+    found: dict[str, Any] = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_weights_and_leaves_a_run_for_each_task(tmp_path: Path) -> None:
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    for folder in (whole, parted):
+        folder.mkdir()
+    done = several(whole)
+    assert done.returncode == 0, done.stderr
+    for number, at in enumerate((3, 13)):
+        run = next((parted / "runs" / "tiny").iterdir()) if number else None
+        assert several(parted, *(() if run is None else ("--resume", str(run))), kill=at).returncode == -9
+    done = several(parted, "--resume", str(next((parted / "runs" / "tiny").iterdir())))
+    assert done.returncode == 0, done.stderr
+    for name in ("tiny", "tiny_demo_sentences", "tiny_demo_entities", "tiny_demo_topics"):
+        one, other = best(whole, name), best(parted, name)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    lines = [(next((folder / "runs" / "tiny").iterdir()) / "metrics.jsonl").read_text() for folder in (whole, parted)]
+    assert lines[0] == lines[1]
+    assert '"val/cosine/demo_sentences~demo_topics"' in lines[0]
+    # the validation of record of each task is that of the checkpoint that was selected
+    summary = json.loads((next((whole / "runs" / "tiny").iterdir()) / "summary.json").read_text())
+    for task, metric in (("demo_sentences", "accuracy"), ("demo_entities", "f1"), ("demo_topics", "f1_micro")):
+        assert summary["tasks"][task]["validation"] == pytest.approx(summary["after"][f"val/{task}/{metric}"])
+    leading = [summary["tasks"][task]["validation"] for task in summary["tasks"]]
+    assert summary["after"]["val/primary"] == pytest.approx(sum(leading) / 3)
+    command = [sys.executable, "-m", "transferlab", "compare", "runs"]
+    table = subprocess.run(command, cwd=whole, capture_output=True, text=True, check=True).stdout
+    assert all(task in table for task in summary["tasks"])
+    tested = [sys.executable, "-m", "transferlab", "test", "--run", "tiny_demo_topics"]
+    said = subprocess.run(tested, cwd=whole, capture_output=True, text=True, check=True).stdout
+    assert "the same" in said
+    assert "settings" not in said

@@ -10,14 +10,14 @@ from transferlab.ground.errors import TransferlabError
 KEYS = """Any key of the config can follow, as with `transferlab fit`. The most used:
   --data.tasks '{sst2: {}, mrpc: {train_examples: 500}}'
                                         the tasks, each with keys of its data
-  --data.alpha 0.5                      share of a task: its examples to that power
-  --data.steps_per_epoch 500            batches of an epoch, of all tasks together
+  --data.alpha 0.5                      share of steps: examples to that power
+  --data.steps_per_epoch 500            batches of an epoch, of all tasks
   --model.select mean                   or the task whose metric selects
   --model.weights '{sst2: 2}'           what the loss of a task counts
-  --encoder.name, --encoder.from_run, --model.optimizer.lr, --trainer.max_epochs
+  --encoder.name, --encoder.from_run, --trainer.max_epochs
 
-Each task has a run of its own afterwards, EXPERIMENT_TASK, with encoder and head:
-compare, test, predict, explain and export take it like any other."""
+Each task has a run of its own afterwards, EXPERIMENT_TASK, with encoder and
+head: compare, test, predict, explain and export take it like any other."""
 
 
 def main(arguments: list[str]) -> None:

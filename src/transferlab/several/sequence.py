@@ -78,7 +78,7 @@ def _open(asked: argparse.Namespace, rest: list[str]) -> tuple[Path, dict[str, A
 
 
 def _stage(folder: Path, plan: dict[str, Any], number: int, alone: bool = False) -> dict[str, float]:
-    """Learns a task, or goes on with it, or reads what it gave.
+    """Learns a task, continues it, or reads what it gave.
 
     Returns:
         The test score of each task afterwards.
@@ -88,7 +88,7 @@ def _stage(folder: Path, plan: dict[str, Any], number: int, alone: bool = False)
     known = _newest(root, name)
     if known is None or run_folder.read_summary(known).get("status") != "finished":
         os.environ.pop(run_folder.VARIABLE, None)
-        # whatever has no checkpoint yet begins anew
+        # without a checkpoint it begins anew
         begun = known is not None and any((known / "checkpoints").glob("*.ckpt"))
         line = ["--resume", str(known)] if begun else _line(root, name, plan, number, alone)
         Stage(["fit", *line])

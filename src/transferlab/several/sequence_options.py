@@ -9,8 +9,8 @@ from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 
 METHODS = ("none", "ewc", "lwf", "replay", "adapters")
-KEYS = """The tasks are those of the config, in its order. Any key of it can follow, as with
-`transferlab multitask`: --data.tasks '{sst2: {train_examples: 500}, mrpc: {}}' ...
+KEYS = """The tasks are those of the config, in its order. Any key of it can follow:
+  --data.tasks '{sst2: {train_examples: 500}, mrpc: {}}' --trainer.max_epochs 1
 
   none      each task in turn, all weights
   ewc       held near the weights that mattered (--weight 1000)
@@ -18,7 +18,7 @@ KEYS = """The tasks are those of the config, in its order. Any key of it can fol
   replay    some steps on kept examples (--share 0.2, --memory 100 a task)
   adapters  LoRA a task on the pretrained weights: nothing is forgotten
 
-A sequence that was stopped or killed goes on: transferlab sequence --resume RUN"""
+--resume RUN continues a sequence that was stopped or killed."""
 WEIGHTS = {"ewc": 1000.0, "lwf": 1.0}
 
 

@@ -73,6 +73,13 @@ class Adapted(nn.Module):
         for parameter in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(parameter)
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """That of the pretrained map, whose precision T5 asks for."""
+        weight = self.base_layer.weight
+        assert isinstance(weight, torch.Tensor)
+        return weight
+
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Maps `[batch, length, in]` to `[batch, length, hidden]`."""
         out: torch.Tensor = self.base_layer(hidden)

@@ -46,6 +46,21 @@ _LLAMA = _family(
     "mlp.down_proj",
 )
 
+_BOTH = r"(?:encoder\.{0}\.\d+|decoder\.{0}\.(?P<index>\d+))"
+"""A layer of either stack of an encoder-decoder; those of the decoder are counted, since its end is the output side."""
+_T5 = _family(
+    _BOTH.format("block"),
+    *((f"layer.0.SelfAttention.{letter}", f"layer.1.EncDecAttention.{letter}") for letter in "qkvo"),
+    tuple(f"layer.{number}.DenseReluDense.{name}" for number in (1, 2) for name in ("wi", "wi_0", "wi_1")),
+    ("layer.1.DenseReluDense.wo", "layer.2.DenseReluDense.wo"),
+)
+_BART = _family(
+    _BOTH.format("layers"),
+    *((f"self_attn.{name}", f"encoder_attn.{name}") for name in ("q_proj", "k_proj", "v_proj", "out_proj")),
+    "fc1",
+    "fc2",
+)
+
 FAMILIES = {
     "bert": _BERT,
     "roberta": _BERT,
@@ -85,6 +100,8 @@ FAMILIES = {
     "qwen3": _LLAMA,
     # query, key and value are one matrix here too
     "gpt2": _family(r"h\.(?P<index>\d+)", *(["attn.c_attn"] * 3), "attn.c_proj", "mlp.c_fc", "mlp.c_proj"),
+    **dict.fromkeys(("t5", "mt5", "umt5"), _T5),
+    **dict.fromkeys(("bart", "mbart", "marian", "pegasus"), _BART),
     "albert": _family(
         r"encoder\.albert_layer_groups\.\d+\.albert_layers\.\d+",
         "attention.query",
@@ -96,6 +113,17 @@ FAMILIES = {
     ),
 }
 """The map of each family, by `config.model_type`."""
+
+
+INSIDE = r"(?:(?:model|transformer)\.)?"
+"""Where the stack of a model with a language-modelling head lies."""
+
+
+def _depth(backbone: "PreTrainedModel") -> int:
+    """Number of layers, of an encoder-decoder of its decoder."""
+    names = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
+    counts = (getattr(backbone.config, name, None) for name in names)
+    return next(int(count) for count in counts if count is not None)
 
 
 def is_linear(module: nn.Module) -> bool:
@@ -149,7 +177,7 @@ def _matching(backbone: "PreTrainedModel", linear: list[str], target: str, key: 
     if family and target in family.paths:
         paths = family.paths[target]
         ends = "|".join(map(re.escape, (paths,) if isinstance(paths, str) else paths))
-        pattern = re.compile(rf"{family.layer}\.(?:{ends})")
+        pattern = re.compile(rf"{INSIDE}{family.layer}\.(?:{ends})")
         found = [n for n in linear if pattern.fullmatch(n)]
     else:
         found = [n for n in linear if f".{n}".endswith(f".{target}")]
@@ -176,8 +204,8 @@ def _top(backbone: "PreTrainedModel", names: list[str], layers: int) -> set[str]
     if family is None or "index" not in re.compile(family.layer).groupindex:
         why = "is not in our map" if family is None else "uses the same layer many times"
         raise TransferlabError(f"model.method.top_layers: {backbone.config.model_type!r} {why}; leave top_layers out")
-    total = int(backbone.config.num_hidden_layers)
+    total = _depth(backbone)
     if not 1 <= layers <= total:
         raise TransferlabError(f"model.method.top_layers: {layers}, but the encoder has {total} layers")
-    inside = [(name, re.match(family.layer + r"\.", name)) for name in names]
-    return {name for name, layer in inside if layer and int(layer["index"]) >= total - layers}
+    inside = [(name, re.match(INSIDE + family.layer + r"\.", name)) for name in names]
+    return {name for name, layer in inside if layer and layer["index"] and int(layer["index"]) >= total - layers}

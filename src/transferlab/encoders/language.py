@@ -103,7 +103,7 @@ def load_language_model(config: EncoderConfig, eos: int, pad: int | None) -> "Pr
         # padding is told by the mask; where a text has ended, this is what follows
         facts.pad_token_id = eos if pad is None else pad
     two = bool(facts.is_encoder_decoder)
-    if two and facts.decoder_start_token_id is None:
+    if two and getattr(facts, "decoder_start_token_id", None) is None:
         raise TransferlabError(
             f"encoder.name: the config.json of {config.label} has no decoder_start_token_id, so its decoder has "
             f"nothing to start with; set it there (T5 starts with the token of padding, {facts.pad_token_id})."
@@ -141,6 +141,20 @@ def _check_vocabulary(config: EncoderConfig, model: Any, eos: int) -> None:
         raise TransferlabError(
             f"encoder.name: the end-of-sequence token of the tokenizer has number {eos}, but {config.label} has rows "
             f"for {rows} tokens; tokenizer and weights do not belong together."
+        )
+
+
+def refuse_half(backbone: Any, precision: str) -> None:
+    """Refuses 16 bits of precision where activations exceed their range.
+
+    Raises:
+        TransferlabError: T5 or one of its kin with ``16-mixed`` or ``16-true``.
+    """
+    family = str(backbone.config.model_type)
+    if family in HALF and precision.startswith("16"):
+        raise TransferlabError(
+            f"trainer.precision: {precision} gives {family} losses that are no numbers, since its activations exceed "
+            "what float16 holds; set bf16-mixed or 32-true."
         )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
+from transferlab.encoders.language import refuse_half
 from transferlab.encoders.layers import layer_groups
 from transferlab.encoders.loading import resolved
 from transferlab.encoders.new_tokens import add_new_tokens, new_rows
@@ -305,6 +306,8 @@ class Strategy(Remembered, Steadied):
     def configure_model(self) -> None:
         """Splits the weights over the processes, where the Trainer's strategy is to."""
         super().configure_model()
+        if self.task.kind == "text":
+            refuse_half(self.encoder.backbone, str(self.trainer.precision))
         if self.device_mesh is not None:
             shard(self, self.encoder.backbone, self.device_mesh)
 

@@ -176,9 +176,10 @@ class Contrastive(Strategy):
 
 def _refuse(task: TaskSpec, solver: Solver) -> None:
     if task.kind not in OF_ONE_CLASS:
+        other = "lora" if task.kind == "text" else "feature_extraction"
         raise TransferlabError(
             f"model: Contrastive pulls together what has the same label; examples of a {task.kind} task have no single "
-            "one. Take another strategy, such as feature_extraction."
+            f"one. Take another strategy, such as {other}."
         )
     if task.apart:
         raise TransferlabError(

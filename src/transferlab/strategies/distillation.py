@@ -79,6 +79,8 @@ class Distillation(Strategy):
             )
         if beta < 0:
             raise TransferlabError(f"model.beta: {beta} is below 0.")
+        if beta and task.kind == "text":
+            raise TransferlabError("model.beta: a model that writes texts has no vectors for a head; set beta: 0.")
         if beta and self.head.reads_tokens and not task.per_word:
             raise TransferlabError("model.beta: a head that reads tokens has no single vector to compare; set beta: 0.")
         self.teacher_name = teacher.replace("{task}", task.name)
@@ -175,12 +177,14 @@ class Distillation(Strategy):
     def _keep(self, data: TaskDataModule, view: TaskDataModule, work: Work, values: frozen.Values) -> None:
         name, rows = data.part_rows("train")
         same_tokens = view.encoded(name).fingerprint == data.encoded(name).fingerprint
-        if self.task.kind == "qa" and not same_tokens:
+        if self.task.kind in ("qa", "text") and not same_tokens:
             raise TransferlabError(
                 f"model.teacher: {self.teacher_name} reads other tokens than the student, so that its logits, one for "
-                "each token of a window, cannot be imitated; take a teacher with the student's tokenizer."
+                "each token, cannot be imitated; take a teacher with the student's tokenizer."
             )
-        if work.epochs > 1 or not same_tokens:
+        if self.task.kind == "text":
+            self.frozen_work.append(f"{values.field} in every step: one for each word of the vocabulary at each token")
+        elif work.epochs > 1 or not same_tokens:
             self.frozen_work.append(frozen.keep(data, work, values, [(name, rows)], view))
         else:
             self.frozen_work.append(f"{values.field} in every step: a single epoch sees each example once anyway")

@@ -82,6 +82,11 @@ class FeatureExtraction(Strategy):
                     f"model.steady.{name}: the frozen encoder is not run in training, so its embeddings cannot be "
                     "moved; leave it out."
                 )
+        if task.kind == "text":
+            raise TransferlabError(
+                "model: feature_extraction trains a new head on frozen features, and a text is written by the head "
+                "that was pretrained, so nothing would be learned; use lora, or top_layers."
+            )
         super().__init__(task, encoder, head, optimizer, schedule, loss, steady)
         if task.new_tokens:
             raise TransferlabError(

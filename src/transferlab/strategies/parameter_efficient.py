@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
-from transferlab.adapters import AdaLoRA, LoRA, Method
+from transferlab.adapters import AdaLoRA, LoRA, Method, PromptTuning
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.heads import HeadConfig
@@ -52,6 +52,11 @@ class ParameterEfficient(Strategy):
             raise TransferlabError(
                 "model.steady: AdaLoRA changes its ranks in the run, so an average over steps mixes ranks; leave ema "
                 "and swa out."
+            )
+        if task.kind == "text" and isinstance(self.method, PromptTuning):
+            raise TransferlabError(
+                "model.method: PromptTuning puts vectors before what an encoder reads, and a model that writes would "
+                "need them at each token again; for data.source.kind: text use LoRA."
             )
         self.init_args |= {"method": self.method}
         backbone: Any = self.encoder.backbone

@@ -55,12 +55,8 @@ class Steadied(Evaluated):
             TransferlabError: A regulariser that this strategy, encoder or kind of task does not go with.
         """
         for name in self.steady.chosen:
-            why = ""
-            if name == "label_smoothing" and KINDS[self.task.kind].no_classes:
-                why = KINDS[self.task.kind].no_classes
-            elif name == "label_smoothing" and self.task.kind == "qa":
-                why = "the places of an answer are no classes"
-            elif name in OF_PRETRAINED and self.encoder_config.architecture != "pretrained":
+            why = self._unfit_for_kind(name)
+            if not why and name in OF_PRETRAINED and self.encoder_config.architecture != "pretrained":
                 why = "nothing is pretrained"
             elif name in OF_PRETRAINED and self.pretrained_stays:
                 why = self.pretrained_stays
@@ -72,6 +68,16 @@ class Steadied(Evaluated):
                 raise TransferlabError(f"model.steady.{name}: {why}; leave it out.")
         if self.steady.reinit_layers is not None:
             self._top_layers(self.steady.reinit_layers)
+
+    def _unfit_for_kind(self, name: str) -> str:
+        """Why the kind of the task does not go with a regulariser; empty where it does."""
+        if name == "label_smoothing" and KINDS[self.task.kind].no_classes:
+            return KINDS[self.task.kind].no_classes
+        if name == "label_smoothing" and self.task.kind == "qa":
+            return "the places of an answer are no classes"
+        if name in MOVED and self.task.kind == "text":
+            return "input and target are embedded one after the other, so there is no one place to move"
+        return ""
 
     def _top_layers(self, count: int) -> list[nn.Module]:
         name, layers = layer_list(self.encoder.backbone)

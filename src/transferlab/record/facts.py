@@ -11,6 +11,7 @@ from transferlab.record import stopping
 from transferlab.record.setting import fingerprint
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskDataModule
+from transferlab.tasks.generation import EVAL_ROWS
 from transferlab.tasks.windows import Layout
 
 
@@ -53,7 +54,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "encoder": model.encoder_config.label,
         "protocol": data.protocol_name,
         "fold": data.protocol.fold if data.protocol.folds else None,
-        "data": examples(data) | _of_questions(model, data),
+        "data": examples(data) | _of_questions(model, data) | _of_texts(model, data),
         "inspection": data.inspection,
         "weights": _weights(model),
         "base": model.encoder.content._asdict(),
@@ -100,6 +101,19 @@ def _of_questions(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
     seen, settings = data.facts(data.source.train).get("questions"), data.settings
     shared = Layout(settings.max_length, settings.stride).shared(settings.max_length)
     return {"questions": seen, "stride": shared, "longest": model.head_config.longest}
+
+
+def _of_texts(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
+    """What is told of prompts and outputs; nothing for another kind of task."""
+    form, search = data.settings.generation, model.task.search
+    if form is None or search is None:
+        return {}
+    tokens = data.target_tokens if form.max_new_tokens is None else None
+    rows = min(form.eval_rows or EVAL_ROWS, len(data.part_rows("validation")[1]))
+    return {
+        "prompts": {"template": form.template, "chat": form.chat, **data.facts(data.source.train).get("texts", {})},
+        "outputs": {**search._asdict(), "of_targets": tokens is not None, "eval_rows": rows},
+    }
 
 
 def moved(known: dict[str, Any], data: TaskDataModule) -> dict[str, Any]:

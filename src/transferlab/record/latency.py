@@ -18,7 +18,7 @@ REPETITIONS = 3
 
 
 def latency_ms(trainer: L.Trainer, model: Strategy, data: TaskDataModule) -> float | None:
-    """Median time of predicting one example alone, from token ids to logits, in milliseconds.
+    """Median time of predicting one example alone, from token ids to logits, or to a written text, in milliseconds.
 
     Eight examples from the whole range of lengths of the first test split, each three times after one that does not
     count, on the device and in the precision of the run. Nothing computed beforehand is used. None where the encoder
@@ -49,7 +49,11 @@ def _seconds(trainer: L.Trainer, model: Strategy, batch: Batch) -> float:
     device: Any = trainer.strategy.root_device
     started = time.perf_counter()
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        model(batch)
+        if batch.targets is None:
+            model(batch)
+        else:
+            # an output is written token by token
+            model.predict_step(batch, 0)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - started

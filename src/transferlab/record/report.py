@@ -10,7 +10,7 @@ from transferlab.encoders import lineage
 from transferlab.ground.escapes import visible
 from transferlab.record import stopping, thresholds
 from transferlab.record.predictions import Record
-from transferlab.tasks import ceiling, cuts, schemes, words
+from transferlab.tasks import ceiling, cuts, generation, schemes, words
 from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.tagging import Tagging
@@ -32,6 +32,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "cut off": cuts.in_words(data.get("cut") or {}, summary["kind"] == "tagging"),
         "inspection": telling.in_line(summary.get("inspection") or {}),
         **ceiling.in_words(data.get("questions") or {}, data.get("longest") or LONGEST),
+        **generation.in_words(data.get("prompts") or {}, data.get("outputs") or {}),
         "words": words.in_words(data.get("words") or {}),
         "tags": schemes.of_summary(summary).in_words() if summary["kind"] == "tagging" else "",
         "weights from": summary["weights"],

@@ -1,8 +1,9 @@
 """How a text is put to a model, and how the model's answer is searched for. Imports no torch."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import above, at_least
@@ -112,3 +113,25 @@ def check_template(template: str, columns: tuple[str, ...]) -> None:
 def filled(template: str, cells: dict[str, str]) -> str:
     """A template with texts in the places of their columns; braces in the texts stay as they are."""
     return PLACE.sub(lambda place: cells[place[1]], template)
+
+
+def in_words(prompts: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, str]:
+    """What is told of prompts and outputs before a run, by name.
+
+    Args:
+        prompts: ``template`` and ``chat``, and what `transferlab.tasks.texts.encode` saw of the training examples.
+        outputs: The search, whether its limit is that `of_targets`, and ``eval_rows``.
+    """
+    if not outputs:
+        return {}
+    total = f"{prompts.get('rows', 0):,}"
+    cut = [f"{prompts[key]:,} of {total} {key}" for key in ("inputs", "targets") if prompts.get(key)]
+    empty = [f"{prompts['emptied']:,} targets are empty"] if prompts.get("emptied") else []
+    how = "greedy" if outputs["beams"] == 1 else f"{outputs['beams']} beams"
+    said = f", as {QUANTILE} % of the training targets" if outputs["of_targets"] else ""
+    return {
+        "prompt": "by the chat template" if prompts.get("chat") else prompts.get("template") or "",
+        "cut off": ", ".join([*cut, *empty]),
+        "outputs": f"{how}, at most {outputs['max_new_tokens']} tokens{said}; for {outputs['eval_rows']:,} examples "
+        "of the validation set and all of the test set",
+    }

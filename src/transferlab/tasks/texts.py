@@ -240,11 +240,3 @@ def refuse_emptied(facts: Mapping[str, int], origin: str) -> None:
 def most_tokens(targets: Ragged, rows: "np.ndarray[Any, Any]") -> int:
     """Tokens that 99.5 % of the targets of some rows do not exceed."""
     return int(np.percentile(targets.lengths[rows], QUANTILE, method="higher"))
-
-
-def in_words(facts: Mapping[str, int]) -> str:
-    """What truncation does to a split, for people; empty where it does nothing."""
-    told = [f"{facts[key]:,} of {facts['rows']:,} {key} are cut" for key in ("inputs", "targets") if facts.get(key)]
-    if facts.get("emptied"):
-        told.append(f"{facts['emptied']:,} targets are empty")
-    return ", ".join(told)

@@ -63,7 +63,8 @@ class Answering(ABC, Generic[Encoded]):
         Returns:
             For classification and relations ``prediction`` (the label), ``probability`` (of it), ``margin`` (to the
             second best) and ``probabilities`` (by label). For several labels ``prediction`` (a list) and
-            ``probabilities``. For regression ``prediction`` (a number). For tagging ``words``, ``prediction`` (a tag
+            ``probabilities``. For regression ``prediction`` (a number). For texts ``prediction``, ``end`` (``ended``,
+            ``cut``, ``endless`` or ``empty``) and ``new_tokens``. For tagging ``words``, ``prediction`` (a tag
             for each) and ``entities`` (``type``, ``start`` and ``end`` in characters of the text, ``text``).
 
         Raises:
@@ -157,6 +158,8 @@ class Answering(ABC, Generic[Encoded]):
 
     def _told(self, record: Record) -> Record:
         answer: Record = {"prediction": record["prediction"]}
+        if self.task.kind == "text":
+            return answer | {name: record[name] for name in ("end", "new_tokens")}
         scores = record.get("scores")
         if scores and KINDS[self.task.kind].confusion:
             first, second = sorted(scores, reverse=True)[:2]

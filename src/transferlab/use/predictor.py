@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from transferlab.analysis.page import calibration
-from transferlab.encoders.loading import load_tokenizer, reads_last_pieces
+from transferlab.encoders.loading import is_one_way, load_tokenizer, reads_last_pieces
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import best_accelerator
 from transferlab.record import folder as run_folder
@@ -23,7 +23,7 @@ from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spans import BEST, Spans
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
-from transferlab.tasks.tokenization import Settings, encode_texts, with_entities, with_windows
+from transferlab.tasks.tokenization import Settings, encode_texts, with_entities, with_generation, with_windows
 from transferlab.use.answering import TOKENS, Answering
 from transferlab.use.reread import arguments_of
 
@@ -136,6 +136,8 @@ def _reading(run: Path) -> tuple[Source, Settings]:
     last = source.kind == "tagging" and reads_last_pieces(arguments_of(run).encoder)
     settings = Settings(data.max_length, data.truncation, data.windows or "even", apart, last)
     settings = with_entities(settings, source.kind, data.markers, data.pooling)
+    settings = with_generation(settings, source.kind, data.generation)
+    settings = settings._replace(causal=source.kind == "text" and is_one_way(arguments_of(run).encoder))
     return source, with_windows(settings, source.kind, data.stride, data.negative_windows)
 
 

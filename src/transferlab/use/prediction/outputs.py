@@ -30,6 +30,8 @@ def names_of(task: TaskSpec) -> tuple[str, ...]:
         return ("words", "prediction", "entities")
     if task.kind == "regression":
         return ("prediction",)
+    if task.kind == "text":
+        return ("prediction", "end", "new_tokens")
     if task.kind == "qa":
         return ("prediction", "start", "end", "score", "margin", "n_best")
     single = ("probability", "margin") if KINDS[task.kind].single else ()

@@ -190,14 +190,15 @@ REFUSED = {
     "not there": (answers("London", 20), r"line 2 \(id b\): the answer 'London' is not what stands at character 20"),
     "proposed": (answers("London", 20), r"it stands at 19: set answer_start to that, or mend"),
     "the nearest": (answers("Ada", 60), r"it stands at 62"),
-    "nowhere": (answers("Rome", 3), r"it stands nowhere in the context"),
+    "nowhere": (answers("Rome", 3), r"it stands nowhere in the context, or mend"),
+    "like another": (answers("ADA  met", 3), r"nowhere in the context; 'Ada met' at 0 is like it: copy that, or mend"),
     "outside": (answers("London", 900), r"would stand at character 900, outside of the context, which has 79"),
     "before": (answers("Ada", -1), r"would stand at character -1"),
     "empty": (answers(" ", 3), r"an answer is empty; a question without an answer has an empty list"),
     "no place": ({"answers": ["Ada"]}, r"line 2 .*answers are a list of \{\"text\": ..., \"answer_start\": ...\}"),
     "half": ({"answers": [{"text": "Ada"}]}, r"has a text and a whole number answer_start, not 'Ada' and None"),
     "text alone": ({"answers": "Ada"}, r"'Ada' does not say where it begins; give a column 'answer_start'"),
-    "twice": ({"id": "a"}, r"line 2: the id 'a' stands in row 0 already; give each question one of its own"),
+    "twice": ({"id": "a"}, r"line 2: the id 'a' stands in line 1 already; give each question one of its own"),
     "no context": ({"context": " "}, r"line 2 \(id b\): the context \(column 'context'\) is empty; leave the row out"),
     "no question": ({"question": ""}, r"the question \(column 'question'\) is empty"),
     "impossible": ({"is_impossible": True}, r"is_impossible says that there is no answer, but there is 'London'"),
@@ -211,6 +212,33 @@ def test_refused_with_file_row_and_remedy(tmp_path, name):
         read(tmp_path / "train.jsonl", lines([ROWS[0], ROWS[1] | change]))
     assert str(tmp_path / "train.jsonl") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+NESTED = {
+    "no questions": ([{"context": CONTEXT, "qas": None}], r'article 1 \(Bo\): "qas" is a list of questions, not None'),
+    "a text": ([{"context": CONTEXT, "qas": ["Who?"]}], r'a question has "question" and "answers", not \'Who\?\''),
+    "no paragraphs": (None, r'has a list of "paragraphs", not None'),
+    "no context": ([{"qas": []}], r'a paragraph of SQuAD\'s form has "context" and "qas"'),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_a_nested_file_of_another_form_is_refused_with_file_and_article(tmp_path, name):
+    paragraphs, message = NESTED[name]
+    article = {"title": "Bo"} | ({} if paragraphs is None else {"paragraphs": paragraphs})
+    with pytest.raises(TransferlabError, match=message) as caught:
+        read(tmp_path / "train.json", json.dumps({"data": [*nested()["data"], article]}))
+    assert str(tmp_path / "train.json") in str(caught.value)
+
+
+def test_a_place_without_an_answer_is_refused(tmp_path):
+    head = "question,context,answer,answer_start\n"
+    with pytest.raises(
+        TransferlabError, match=r"line 2: there is no answer, but answer_start is 3; fill in the answer"
+    ):
+        read(tmp_path / "train.csv", f"{head}Who?,Ada met Bo,,3\n")
+    # what tables fill a column of numbers with
+    assert texts(read(tmp_path / "other.csv", f"{head}Who?,Ada met Bo,,0\nWho?,Ada met Bo,,-1\n")) == [[], []]
 
 
 # windows ------------------------------------------------------------------------------------------------------------

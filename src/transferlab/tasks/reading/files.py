@@ -97,7 +97,7 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, tagging: bool
     from datasets import Dataset
 
     if source.kind == "qa":
-        read = questions.flat(read)
+        read = questions.flat(read, origin)
     located = Rows(Dataset.from_dict({}), origin, read.lines)
     columns = dict(read.columns)
     # words, and a column of another name, are looked at where their entities are marked

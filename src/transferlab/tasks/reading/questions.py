@@ -1,5 +1,6 @@
 """Questions whose answers stand in a text: SQuAD's nested JSON and flat rows, all with a list of answers a question."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -41,25 +42,42 @@ def ends_of(answer: Mapping[str, Any]) -> tuple[int, int]:
     return answer[START], answer[START] + len(answer["text"])
 
 
-def flat(read: Read) -> Read:
-    """Rows of SQuAD's nested form: articles with paragraphs with questions; other rows are left as they are."""
+def flat(read: Read, path: str) -> Read:
+    """Rows of SQuAD's nested form: articles with paragraphs with questions; other rows are left as they are.
+
+    Args:
+        read: What stands in a file.
+        path: The file, for messages.
+
+    Raises:
+        TransferlabError: Another form; names file and article.
+    """
     if "paragraphs" not in read.columns:
         return read
     titles = read.columns.get("title") or [None] * len(read.columns["paragraphs"])
     rows: list[dict[str, Any]] = []
     for number, (title, paragraphs) in enumerate(zip(titles, read.columns["paragraphs"], strict=True)):
-        for paragraph in paragraphs or []:
+        place = f"{path}, article {number}" + (f" ({title})" if title else "")
+        for paragraph in _listed(paragraphs, f'{place}: an article of SQuAD\'s form has a list of "paragraphs"'):
             if not isinstance(paragraph, dict) or not {"context", "qas"} <= paragraph.keys():
                 raise TransferlabError(
-                    f'article {number}: a paragraph of SQuAD\'s form has "context" and "qas", not {shown(paragraph)}.'
+                    f'{place}: a paragraph of SQuAD\'s form has "context" and "qas", not {shown(paragraph)}.'
                 )
-            for asked in paragraph["qas"]:
+            for asked in _listed(paragraph["qas"], f'{place}: "qas" is a list of questions'):
+                if not isinstance(asked, dict):
+                    raise TransferlabError(f'{place}: a question has "question" and "answers", not {shown(asked)}.')
                 row = {"id": asked.get("id"), "title": title, "context": paragraph["context"]}
                 row |= {"question": asked.get("question"), "answers": asked.get("answers")}
                 rows.append(row | ({IMPOSSIBLE: asked[IMPOSSIBLE]} if IMPOSSIBLE in asked else {}))
     keys = dict.fromkeys(key for row in rows for key in row)
     columns = {key: [row.get(key) for row in rows] for key in keys}
     return Read(columns, None, f"{read.form}, SQuAD's nested form", read.notes)
+
+
+def _listed(value: Any, wanted: str) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    raise TransferlabError(f"{wanted}, not {shown(value)}.")
 
 
 def answered(columns: dict[str, list[Any]], source: Source, place: Callable[[int], str]) -> tuple[int, list[str]]:
@@ -124,8 +142,9 @@ def _refuse_twice(ids: Sequence[Any] | None, place: Callable[[int], str]) -> Non
         if one is None:
             continue
         if (other := first.setdefault(str(one), row)) != row:
+            before = place(other).rpartition(", ")[2]
             raise TransferlabError(
-                f"{place(row)}: the id {str(one)!r} stands in row {other} already; give each question one of its own, "
+                f"{place(row)}: the id {str(one)!r} stands in {before} already; give each question one of its own, "
                 "or leave the column out."
             )
 
@@ -146,6 +165,11 @@ def _of_row(asked: Asked, row: int) -> tuple[list[Answer], int]:
 def _pairs(cell: Any, start: Any, name: str) -> list[tuple[Any, Any]]:
     """Text and place of each answer of a cell."""
     if cell is None or cell != cell or cell == "" or cell == []:
+        # tables fill the column with 0 or -1 where there is no answer
+        if (_whole(start) or 0) > 0:
+            raise TransferlabError(
+                f"{name}: there is no answer, but {START} is {start}; fill in the answer, or empty {START}."
+            )
         return []
     if isinstance(cell, str) and start is None:
         parsed = _parsed(cell)
@@ -196,8 +220,15 @@ def _checked(text: Any, start: Any, context: str, name: str) -> Answer:
         what = f"would stand at character {place}, outside of the context, which has {len(context)}"
     else:
         what = f"is not what stands at character {place}, which is {shown(context[place : place + len(text)])}"
-    remedy = f"it stands at {nearest}: set {START} to that" if nearest >= 0 else "it stands nowhere in the context"
+    remedy = f"it stands at {nearest}: set {START} to that" if nearest >= 0 else _alike(context, bare)
     raise TransferlabError(f"{name}: the answer {shown(text)} {what}; {remedy}, or mend the answer.")
+
+
+def _alike(context: str, text: str) -> str:
+    """What is said of an answer that is nowhere: a place where only capitals and blanks differ."""
+    found = re.search(r"\s+".join(map(re.escape, text.split())), context, re.IGNORECASE)
+    alike = f"; {shown(found.group())} at {found.start()} is like it: copy that" if found else ""
+    return f"it stands nowhere in the context{alike}"
 
 
 def _whole(start: Any) -> int | None:

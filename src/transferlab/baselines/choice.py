@@ -2,6 +2,7 @@
 
 from transferlab.baselines.answers import AlwaysNone, WordOverlap
 from transferlab.baselines.methods import NBSVM, Baseline, Majority, TfIdf, TokenMajority
+from transferlab.baselines.texts import Copy, Lead1, Lead3, MostFrequentTarget, NearestTarget
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.spec import Kind
 
@@ -12,6 +13,11 @@ METHODS: dict[str, type[Baseline]] = {
     "token_majority": TokenMajority,
     "word_overlap": WordOverlap,
     "no_answer": AlwaysNone,
+    "copy": Copy,
+    "lead_1": Lead1,
+    "lead_3": Lead3,
+    "most_frequent_target": MostFrequentTarget,
+    "nearest_target": NearestTarget,
 }
 
 

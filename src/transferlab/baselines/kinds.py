@@ -204,6 +204,18 @@ class Questions(Classical):
         return [answer_of(one.spans, one.context, threshold) for one in logits]
 
 
+class Written(Classical):
+    """Texts: what is predicted is one for each row; there are no logits."""
+
+    def constant(self, labels: Array, task: TaskSpec) -> Array:
+        """Texts have none."""
+        raise NotImplementedError
+
+    def losses(self, logits: Array, labels: Array) -> Array:
+        """Nor a loss."""
+        raise NotImplementedError
+
+
 def _text(one: Read) -> str:
     return one.context[one.spans.best[0].start : one.spans.best[0].end] if one.spans.best else ""
 
@@ -215,6 +227,7 @@ KINDS: dict[Kind, Classical] = {
     "multilabel": Multilabel(),
     "relation": Classification(),
     "qa": Questions(),
+    "text": Written(),
 }
 
 

@@ -63,10 +63,7 @@ class BaselineRecorder(RunRecord):
             found = self.thresholds.tolist()
             known = thresholds.of_questions(found, validation) if asked else None
             self.summary["thresholds"] = known or thresholds.facts(task.labels, found, validation)
-        lines = {
-            name: self._test(baseline, name, baseline.predict(part), part)
-            for name, part in zip(task.tests, parts.tests, strict=True)
-        }
+        lines = {name: self._test(baseline, name, part) for name, part in zip(task.tests, parts.tests, strict=True)}
         texts.write(self.folder, self._data, lines)
         if parts.tests:
             self.summary["test"]["latency_ms"] = latency_ms(baseline, parts.tests[0])
@@ -87,6 +84,9 @@ class BaselineRecorder(RunRecord):
         if task.kind == "qa":
             decided = baseline.kind.decide(predicted, self.thresholds)
             return predictions.records(task, {"index": part.ids, "answers": decided, "golds": part.labels}, part.labels)
+        if task.kind == "text":
+            written = {"index": part.ids, "texts": predicted, "references": part.labels}
+            return predictions.records(task, written, part.labels)
         outputs = {"index": part.ids, "word_mask": part.labels != IGNORE}
         if task.kind == "tagging":
             outputs["classes"] = predicted
@@ -98,14 +98,17 @@ class BaselineRecorder(RunRecord):
                 outputs["classes"] = baseline.kind.decide(predicted, thresholds)
         return predictions.records(task, outputs, part.labels)
 
-    def _test(self, baseline: Baseline, split: str, predicted: Array, part: Part) -> list[predictions.Record]:
-        task = baseline.task
+    def _test(self, baseline: Baseline, split: str, part: Part) -> list[predictions.Record]:
+        task, started = baseline.task, time.perf_counter()
+        predicted = baseline.predict(part)
+        seconds = time.perf_counter() - started
         decided = baseline.kind.decide(predicted, self.thresholds)
         self.summary["metrics"] |= {f"{split}/{k}": v for k, v in evaluate(task, decided, part.labels).items()}
         lines = self._records(baseline, predicted, self.thresholds, part)
         if split == "test":
             self.summary["per_class"] = report.per_class(task, lines)
             self.summary["test"] = predictions.facts(task.kind, lines)
+            self.summary["test"] |= predictions.of_texts(task, lines, seconds)
             if shares := ANSWERS[task.kind].parts(lines):
                 self.summary["test"]["parts"] = shares
         return lines

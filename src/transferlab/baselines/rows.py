@@ -11,6 +11,7 @@ from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.tagging import entity_counts
 from transferlab.tasks.labels import encode_labels, is_labelled
 from transferlab.tasks.measured import check_metrics
+from transferlab.tasks.scoring import statistics
 from transferlab.tasks.spec import TaskSpec
 from transferlab.tasks.task import Task
 from transferlab.tasks.tokenization import check_text, check_word_counts
@@ -25,7 +26,7 @@ class Part(NamedTuple):
         ids: Row numbers in their split ``[rows]``.
         columns: One list per text column; the cells are texts, for tagging lists of words.
         labels: Class numbers or targets ``[rows]``; for tagging class numbers ``[rows, words]``, -100 for padding;
-            for questions the texts of their gold answers.
+            for questions the texts of their gold answers, for texts the references.
     """
 
     ids: Array
@@ -66,7 +67,9 @@ def read_part(data: Task, split: str, numbers: Array | None = None) -> Part:
     """
     read = data.rows(split)
     rows = read.rows
-    check_text(read, data.source)
+    if data.spec.kind != "text":
+        # these are checked where they are read, and may be chats
+        check_text(read, data.source)
     if not is_labelled(rows, data.source, data.labels.names):
         raise TransferlabError(f"{read.origin}: the examples of split {split!r} carry no labels.")
     if data.spec.kind == "tagging":
@@ -81,6 +84,10 @@ def read_part(data: Task, split: str, numbers: Array | None = None) -> Part:
         golds = rows[data.source.label][:]
         wanted = np.empty(len(numbers), dtype=object)
         wanted[:] = [[str(one["text"]) for one in golds[number]] for number in numbers]
+    elif data.spec.kind == "text":
+        targets = rows[data.source.label][:]
+        wanted = np.empty(len(numbers), dtype=object)
+        wanted[:] = [[cell] if isinstance(cell := targets[number], str) else list(cell) for number in numbers]
     else:
         wanted = np.asarray(labels[numbers])
     return Part(np.asarray(numbers), tuple([cell[number] for number in numbers] for cell in cells), wanted)
@@ -115,6 +122,9 @@ def evaluate(task: TaskSpec, predicted: Array, labels: Array) -> dict[str, float
     kind = KINDS[task.kind]
     if task.kind == "regression":
         predicted, labels = predicted.astype(np.float32), labels.astype(np.float32)
+    if task.kind == "text":
+        written = statistics(list(predicted), list(labels), task.metrics, task.language)
+        return {name: float(np.float32(kind.sums[name](written[name].sum(0)))) for name in task.metrics}
     if task.kind == "qa":
         found, gold = [one["prediction"] for one in predicted], list(labels)
         return {

@@ -87,8 +87,10 @@ What to compute
                      of task, seed and examples is read, the rest is not
   --config FILE      an experiment file of your own; also -c FILE
   --task NAME        another task than the experiment's
-  --method NAME      majority, tfidf, nbsvm, token_majority, word_overlap or
-                     no_answer; all that fit the task without it
+  --method NAME      majority, tfidf, nbsvm, token_majority, word_overlap,
+                     no_answer; of texts copy, lead_1, lead_3,
+                     most_frequent_target, nearest_target; all that fit the
+                     task without it
 
 Keys: --seed_everything, --run.root, --run.tags and those of --data
 

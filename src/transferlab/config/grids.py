@@ -11,7 +11,8 @@ from transferlab.ground.errors import TransferlabError, near
 Overrides = dict[str, Any]
 """Dotted keys of an experiment and their values."""
 
-METHODS = ("majority", "token_majority", "tfidf", "nbsvm", "word_overlap", "no_answer")
+OF_TEXTS = ("copy", "lead_1", "lead_3", "most_frequent_target", "nearest_target")
+METHODS = ("majority", "token_majority", "tfidf", "nbsvm", "word_overlap", "no_answer", *OF_TEXTS)
 ALL = "all"
 FOLDERS = {"sweep": "configs/sweep", "search": "configs/search"}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.scoring import signatures
 from transferlab.tasks.spec import Kind, TaskSpec
 
 if TYPE_CHECKING:
@@ -76,6 +77,27 @@ def facts(kind: Kind, lines: list[Record]) -> dict[str, Any]:
     numbers = [line.get("scores") or [line["prediction"]] for line in lines]
     broken = sum(any(n is None or (isinstance(n, float) and not math.isfinite(n)) for n in row) for row in numbers)
     return {"examples": len(lines), "not_finite": broken, "collapsed": collapsed}
+
+
+def of_texts(task: TaskSpec, lines: list[Record], seconds: float | None = None) -> dict[str, Any]:
+    """What a summary says of written texts beside their scores; empty for other kinds.
+
+    Args:
+        task: Names the scores.
+        lines: What `records` returns, with references.
+        seconds: How long generating took; None: not known.
+
+    Returns:
+        ``signatures`` of the scores; where known ``seconds_per_1000`` outputs and ``generated_tokens_s``.
+    """
+    if task.kind != "text" or not lines:
+        return {}
+    found: dict[str, Any] = {"signatures": signatures(task.metrics, task.language, [line["label"] for line in lines])}
+    if seconds:
+        found["seconds_per_1000"] = _digits(1000 * seconds / len(lines))
+        if tokens := sum(line.get("new_tokens", 0) for line in lines):
+            found["generated_tokens_s"] = _digits(tokens / seconds)
+    return found
 
 
 def place(folder: Path, name: str) -> Path:

@@ -192,6 +192,10 @@ class RunRecorder(CostCounter, RunRecord):
         found["test"] = predictions.facts(pl_module.task.kind, main) | {
             "latency_ms": self._latency_ms(trainer, pl_module)
         }
+        # all test splits were written in that time
+        written = sum(map(len, lines.values()))
+        share = len(main) / written if written else 0.0
+        found["test"] |= predictions.of_texts(pl_module.task, main, share * pl_module.generated_s)
         if parts := KINDS[pl_module.task.kind].parts(main):
             found["test"]["parts"] = parts
         if self._beside("test", trainer, lines, **found):

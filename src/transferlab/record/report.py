@@ -121,6 +121,14 @@ def class_table(rows: dict[str, dict[str, float]], title: str) -> Table:
     return table
 
 
+def _writing(test: dict[str, Any]) -> dict[str, str]:
+    """How fast texts were written."""
+    if (each := test.get("seconds_per_1000")) is None:
+        return {}
+    tokens = f", {test['generated_tokens_s']:.0f} tokens/s" if test.get("generated_tokens_s") else ""
+    return {"writing": f"{max(each, 0.001):.3g} s for 1,000 outputs{tokens}"}
+
+
 def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     """The lines printed at the end of a run."""
     metrics, perf = summary["metrics"], summary["perf"]
@@ -148,6 +156,7 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     if perf.get("samples_s"):
         tokens = f", {perf['tokens_s']:.0f} tokens/s" if perf.get("tokens_s") else ""
         rows["training speed"] = f"{perf['samples_s']:.0f} samples/s{tokens}"
+    rows |= _writing(summary.get("test") or {})
     if perf.get("peak_mem_mb"):
         rows["peak memory"] = f"{perf['peak_mem_mb']:.0f} MB"
     if summary.get("checkpoint_mb"):

@@ -57,7 +57,7 @@ SHAPE: dict[str, Check] = {
     "data.test": _texts,
     **dict.fromkeys(("data.version", "data.origin", "data.validation", "data.fingerprint"), _text),
     "test.examples": _whole,
-    "test.latency_ms": _number,
+    **dict.fromkeys(("test.latency_ms", "test.seconds_per_1000", "test.generated_tokens_s"), _number),
     "test.not_finite": _number,
     "layer_mix.gamma": _number,
     **dict.fromkeys((f"{group}.*" for group in ("params", "metrics", "before", "after")), _number),

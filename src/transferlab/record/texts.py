@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 HARDEST = 50
 """Test examples that are kept with their text."""
+CHARACTERS = 600
+"""Of an input that are kept beside its output."""
 Entity = tuple[str, tuple[str, ...]]
 """Type and words, as written."""
 
@@ -35,6 +37,8 @@ def write(folder: Path, data: "TaskRows", lines: dict[str, list[Record]]) -> Non
         try:
             if data.source.kind == "tagging":
                 lines["test"] = with_words(data, split, lines["test"])
+            if data.source.kind == "text":
+                lines["test"] = with_inputs(data, split, lines["test"])
             lines["test"] = with_repeats(data, split, lines["test"])
             predictions.write(folder / "predictions" / "hardest.jsonl", hardest(data, split, lines["test"]), True)
         except TransferlabError:
@@ -64,6 +68,13 @@ def with_words(data: "TaskRows", split: str, records: list[Record]) -> list[Reco
     ]
 
 
+def with_inputs(data: "TaskRows", split: str, records: list[Record]) -> list[Record]:
+    """Adds ``text``, the beginning of what was read, so that outputs of several runs can be shown beside it."""
+    rows = data.rows(split).rows
+    columns = [rows[name][:] for name in data.source.text]
+    return [record | {"text": [_text(cells[record["id"]])[:CHARACTERS] for cells in columns]} for record in records]
+
+
 def with_repeats(data: "TaskRows", split: str, records: list[Record]) -> list[Record]:
     """Adds ``repeats`` to each record whose text stands before it in the split: the id of the first one with it.
 
@@ -72,6 +83,9 @@ def with_repeats(data: "TaskRows", split: str, records: list[Record]) -> list[Re
     """
     rows, first = data.rows(split).rows, dict[tuple[str, ...], int]()
     names = data.source.text[-1:] if data.source.kind == "qa" else data.source.text
+    if data.source.document:
+        # so are the parts of a document
+        names = (data.source.document,)
     columns = [rows[name][:] for name in names]
     for record in sorted(records, key=lambda record: int(record["id"])):
         first.setdefault(tuple(_text(cells[record["id"]]) for cells in columns), record["id"])
@@ -122,8 +136,11 @@ def hardest(data: "TaskRows", split: str, records: list[Record], count: int = HA
     return [record | {"golds": list(map(ends_of, answers))} for record, answers in zip(texts, golds, strict=True)]
 
 
-def _text(cell: str | list[str]) -> str:
-    return cell if isinstance(cell, str) else " ".join(cell)
+def _text(cell: str | list[str] | list[dict[str, str]]) -> str:
+    if isinstance(cell, str):
+        return cell
+    # words of a sentence, or messages of a chat
+    return " ".join(one if isinstance(one, str) else f"{one['role']}: {one['content']}\n" for one in cell)
 
 
 def _number(loss: float | None) -> float:

@@ -1,5 +1,6 @@
 """Validation, test and prediction: the same for every strategy."""
 
+import time
 from typing import Any, cast
 
 import torch
@@ -32,6 +33,7 @@ class Evaluated(Fitted):
         thresholds: For multilabel, the probability from which each label is given, ``[labels]``; for questions the
             margin above which there is no answer ``[1]``; fitted on the validation set, kept in the checkpoint. None
             for other kinds.
+        generated_s: Seconds that generating the outputs of the test sets took.
     """
 
     task: TaskSpec
@@ -39,6 +41,7 @@ class Evaluated(Fitted):
     encoder_config: EncoderConfig
     head_config: HeadConfig
     thresholds: Tensor | None
+    generated_s = 0.0
 
     def measure(self, task: TaskSpec) -> None:
         """Creates the metrics of the validation set and of each test set."""
@@ -113,7 +116,9 @@ class Evaluated(Fitted):
 
     def _written(self, batch: Batch, some: bool = False) -> dict[str, Any]:
         assert self.task.search is not None
+        started = time.perf_counter()
         found = written(self.encoder.backbone, self.encoder_config, batch, self.task.search, some)
+        self.generated_s += time.perf_counter() - started
         return {"index": batch.index, "tokens": batch.tokens, **found._asdict()}
 
     @staticmethod
@@ -165,6 +170,10 @@ class Evaluated(Fitted):
         if self.seen is not None:
             self.seen.reset()
         return values | {"loss": (total.compute() / number.compute()).float()}
+
+    def on_test_epoch_start(self) -> None:
+        """Begins to count the time that generating takes."""
+        self.generated_s = 0.0
 
     def on_test_epoch_end(self) -> None:
         """Logs ``test/<metric>``, for further test splits ``test_<name>/<metric>``."""

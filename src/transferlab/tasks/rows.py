@@ -97,7 +97,8 @@ class TaskRows:
                 negative = negative_of(spec.labels, self.source.negative)
                 spec = spec._replace(negative=negative, ranges=ranges_read(pooled), new_tokens=self.new_tokens)
             if (form := self.settings.generation) is not None:
-                spec = spec._replace(search=search_of(form, form.max_new_tokens or self.target_tokens))
+                search = search_of(form, form.max_new_tokens or self.target_tokens)
+                spec = spec._replace(search=search, language=self.source.language or "")
             metrics = self.source.metrics or KINDS[self.source.kind].usual(spec)
             self._spec = spec._replace(metrics=tuple(metrics))
         return self._spec

@@ -13,6 +13,7 @@ from transferlab.tasks.reading.questions import with_answers
 from transferlab.tasks.reading.relations import with_marks
 from transferlab.tasks.reading.repository import read_repository, repository_splits
 from transferlab.tasks.reading.several import with_lists
+from transferlab.tasks.reading.texts import with_texts
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def read_split(source: Source, split: str) -> Rows:
         return with_marks(rows, source)
     if source.kind == "qa":
         return with_answers(rows, source)
+    if source.kind == "text":
+        return with_texts(rows, source, split not in source.predict)
     return with_lists(rows, source) if source.kind == "multilabel" else rows
 
 

@@ -33,6 +33,7 @@ class TaskSpec(NamedTuple):
         ranges: How many ranges of tokens of each example the head reads the means of; 0: it reads pooled vectors.
         new_tokens: Names of tokens that the encoder has no rows for, see `transferlab.tasks.pairs.new_tokens`.
         search: For texts, how an output is searched for; None for other kinds.
+        language: For texts, the language that scores look for words of; empty: English.
     """
 
     name: str
@@ -46,6 +47,7 @@ class TaskSpec(NamedTuple):
     ranges: int = 0
     new_tokens: tuple[str, ...] = ()
     search: Search | None = None
+    language: str = ""
 
     @property
     def outputs(self) -> int:
@@ -111,6 +113,9 @@ class Source:
             instead of `label`.
         negative: For relation, the label that means that there is none; null: ``Other`` or ``no_relation`` where there
             is such a label, ``""``: none is.
+        language: For text, the language of the targets, such as ``de`` or ``zh``: how scores find words; null: English.
+        document: For text, a column that says which document each row is from, so that a comparison draws whole
+            documents; null: each row is one.
     """
 
     path: str = ""
@@ -134,6 +139,8 @@ class Source:
     label_delimiter: str | None = None
     label_columns: tuple[str, ...] | None = None
     negative: str | None = None
+    language: str | None = None
+    document: str | None = None
 
     def __post_init__(self) -> None:
         """Uses the files of the usual names, so that none of them is passed over in silence."""

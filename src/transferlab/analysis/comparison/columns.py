@@ -116,6 +116,8 @@ def _costs(reader: Callable[..., Callable[[T], Cell]]) -> tuple[Column[T], ...]:
         Column("checkpoint_mb", "ckpt MB", reader("checkpoint_mb"), ".2f"),
         Column("model_mb", "", reader("model_mb"), ".2f"),
         Column("latency_ms", "latency ms", reader("test", "latency_ms"), ".1f"),
+        Column("generated_tokens_s", "written tokens/s", reader("test", "generated_tokens_s"), ".0f", -1),
+        Column("seconds_per_1000", "s per 1,000 outputs", reader("test", "seconds_per_1000"), ".1f"),
     )
 
 
@@ -169,6 +171,8 @@ RUN_COLUMNS: tuple[Column[Summary], ...] = (
     Column("data_version", "", _at("data", "version")),
     Column("run", "run", _at("run")),
 )
+OF_TEXTS = ("generated_tokens_s", "seconds_per_1000")
+"""Columns that are shown where a row has them."""
 KEPT = ("experiment", "setting", "primary", "val", "status", "mark")
 """Columns that a narrow terminal shows too."""
 DIFFERING = ("test_examples",)
@@ -179,6 +183,7 @@ SPARE = (
     "peak_mem_mb",
     "checkpoint_mb",
     "latency_ms",
+    *OF_TEXTS,
     "samples_s",
     "train_examples",
     "encoder",

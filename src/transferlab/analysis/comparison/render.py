@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from transferlab.analysis.comparison.columns import DIFFERING, KEPT, SPARE, Column
+from transferlab.analysis.comparison.columns import DIFFERING, KEPT, OF_TEXTS, SPARE, Column
 from transferlab.ground import escapes
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ class Sheet(Generic[T]):
     @property
     def titled(self) -> list[Column[T]]:
         """The columns for people."""
-        return [column for column in self.columns if column.title]
+        return [
+            column
+            for column in self.columns
+            if column.title and (column.name not in OF_TEXTS or any(column.text(row) for row in self.rows))
+        ]
 
 
 def show(sheet: Sheet[T], form: str) -> None:

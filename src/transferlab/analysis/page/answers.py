@@ -95,9 +95,9 @@ def _work_out(sources: kept.Sources, run: Summary) -> bytes:
     found = [line for line in _parse(sources[0]) if {"id", "prediction", "label"} <= line.keys()]
     if not found:
         return kept.pack(None)
-    asked = run.get("kind") == "qa"
+    asked, written = run.get("kind") == "qa", run.get("kind") == "text"
     several = run.get("kind") == "multilabel"
-    tagging = isinstance(found[0]["label"], list) and not several and not asked
+    tagging = isinstance(found[0]["label"], list) and not (several or asked or written)
     regression = isinstance(found[0]["label"], int | float)
     scheme = of_summary(run)
     unit = "tokens" if all("tokens" in line for line in found) else "words" if tagging else ""
@@ -110,7 +110,7 @@ def _work_out(sources: kept.Sources, run: Summary) -> bytes:
         confidence = Confidence(hits, sure, calibration.ece(scores, gold), calibration.nll(scores, gold))
         if held is not None and held_gold is not None:
             fit = calibration.temperature((held, held_gold), (scores, gold))
-    confusion = Counter() if regression or several or asked else Counter(_pairs(found, tagging, scheme))
+    confusion = Counter() if regression or several or asked or written else Counter(_pairs(found, tagging, scheme))
     facts = {
         "unit": unit,
         "confusion": [[*pair, count] for pair, count in confusion.items()],
@@ -122,7 +122,7 @@ def _work_out(sources: kept.Sources, run: Summary) -> bytes:
     return kept.pack(
         facts,
         ids=np.array([int(line["id"]) for line in found], dtype=np.int64),
-        right=np.array([] if regression else [_right(line, asked) for line in found], dtype=bool),
+        right=np.array([] if regression else [_right(line, asked, written) for line in found], dtype=bool),
         lengths=np.array(lengths, dtype=np.int64),
         scores=scores,
         gold=gold,
@@ -131,7 +131,9 @@ def _work_out(sources: kept.Sources, run: Summary) -> bytes:
     )
 
 
-def _right(line: Line, asked: bool) -> bool:
+def _right(line: Line, asked: bool, written: bool) -> bool:
+    if written:
+        return line["prediction"].strip() in [one.strip() for one in line["label"]]
     if asked:
         return squad.scores(line["prediction"], line["label"])[0] == 1.0
     return bool(line["prediction"] == line["label"])

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from transferlab.analysis.comparison.groups import Summary
-from transferlab.analysis.page import confidence, gather, overview, predicted, questions, robust, settings
+from transferlab.analysis.page import confidence, gather, overview, predicted, questions, robust, settings, written
 from transferlab.analysis.page.gather import Task
 from transferlab.analysis.page.markup import Html, join, note, table, tag
 from transferlab.analysis.page.verdict import RULE, verdict
@@ -56,16 +56,21 @@ def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
     own = {
         "tagging": ("entities", "Entities", lambda: predicted.entity_errors(task, read)),
         "multilabel": ("thresholds", "Thresholds", lambda: overview.thresholds(task)),
+        "text": ("outputs", "Outputs", lambda: written.outputs(task)),
         "qa": ("thresholds", "Threshold of no answer", lambda: questions.thresholds(read, predicted.MOST)),
     }
     usual = ("calibration", "Calibration", lambda: confidence.calibrated(task, read))
+    own_parts = {
+        "qa": ("classes", questions.TITLE, lambda: questions.parts(task)),
+        "text": ("classes", written.TITLE, lambda: written.scores(task)),
+    }
     classes = ("classes", "Classes", lambda: join(overview.classes(task), predicted.confusion(task, read)))
     return [
         ("settings", "Settings", lambda: settings.results(task)),
         ("quality", "Quality and seeds", lambda: overview.spread(task)),
         ("cost", "Quality against cost", lambda: overview.pareto(task)),
         ("curves", "Learning curves", lambda: overview.learning(task)),
-        ("classes", questions.TITLE, lambda: questions.parts(task)) if kind == "qa" else classes,
+        own_parts.get(kind, classes),
         *([] if kind == "tagging" and task.scheme.name == "tags" else [own.get(kind, usual)]),
         ("lengths", "By length", lambda: predicted.long_ones(task, read)),
         ("layers", "Layer mix", lambda: predicted.layer_mix(task, read)),
@@ -121,7 +126,8 @@ def _anchor(task: Task) -> str:
 def _contents(found: Sequence[Task]) -> Html:
     items = []
     for task in found:
-        titles = TITLES | ({"classes": questions.TITLE} if task.known("kind") == "qa" else {})
+        called = {"qa": questions.TITLE, "text": written.TITLE}.get(str(task.known("kind")), TITLES["classes"])
+        titles = TITLES | {"classes": called}
         below = [tag("li", tag("a", title, href=f"#{_anchor(task)}-{name}")) for name, title in titles.items()]
         items.append(tag("li", tag("a", tag("strong", task.name), href=f"#{_anchor(task)}"), tag("ol", *below)))
     for name in ("environment", "runs"):

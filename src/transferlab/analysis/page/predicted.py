@@ -113,6 +113,7 @@ def long_ones(task: Task, found: Found) -> Html:
         "tagging": "sentences without an error",
         "multilabel": "examples with all labels right",
         "qa": "exact match",
+        "text": "exact match",
     }
     what = kinds.get(str(task.known("kind")), "accuracy")
     drawing = charts.buckets(
@@ -227,6 +228,8 @@ def _said(line: dict[str, Any], key: str, scheme: Scheme) -> str:
     value, words = line.get(key), line.get("words")
     if "n_best" in line:
         return "; ".join(value if isinstance(value, list) else [str(value)]) or "no answer"
+    if isinstance(value, list) and isinstance(line.get("prediction"), str):
+        return " / ".join(value)
     if isinstance(value, list) and isinstance(line.get("scores"), list):
         return ", ".join(value) or "none"
     if isinstance(value, list) and scheme.name == "tags":

@@ -22,6 +22,10 @@ COSTS = (
     ("whole model, MB", ("model_mb",)),
     ("latency of one example, ms", ("test", "latency_ms")),
 )
+OF_TEXTS = (
+    ("written tokens a second", ("test", "generated_tokens_s")),
+    ("seconds for 1,000 outputs", ("test", "seconds_per_1000")),
+)
 NARROW = "\N{NO-BREAK SPACE}"
 SHARE = ("trainable, %", ("params", "trainable_pct"))
 SPEED = ("examples a second", ("perf", "samples_s"))
@@ -96,7 +100,7 @@ def results(task: Task) -> Html:
     head = ["setting", "", f"test {metric}", "difference to the best", "p (Holm)", "runs", f"val {metric}"]
     head += ["training examples", "faults"]
     rows = [_quality(setting) for setting in task.settings]
-    costs = (COSTS[0], SHARE, *COSTS[1:], SPEED)
+    costs = (COSTS[0], SHARE, *COSTS[1:], SPEED, *(OF_TEXTS if task.known("kind") == "text" else ()))
     paid = [
         [named(setting), *("-" if cost is None else amount(cost) for cost in _means(setting, costs))]
         for setting in task.settings

@@ -21,7 +21,8 @@ from transferlab.config import experiments, shipped, trees
 from transferlab.ground.arguments import parser_of
 from transferlab.ground.errors import TransferlabError
 
-BASELINES = ("majority", "tfidf", "nbsvm", "token_majority", "word_overlap", "no_answer")
+OF_TEXTS = ("copy", "lead_1", "lead_3", "most_frequent_target", "nearest_target")
+BASELINES = ("majority", "tfidf", "nbsvm", "token_majority", "word_overlap", "no_answer", *OF_TEXTS)
 """Methods of ``transferlab baseline``, named here since a completion loads nothing else; a test compares."""
 
 

@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning import convex
 from transferlab.learning.kinds.tagging import Tagging
+from transferlab.tasks import scoring
 from transferlab.tasks.kinds.text import ENDS, Texts
 from transferlab.tasks.spec import TaskSpec
 
@@ -54,7 +55,8 @@ class TextScores(Metric):
 
 def columns_of(task: TaskSpec, texts: list[str], references: list[list[str]]) -> list[Any]:
     """What each score of a task is a function of, for each example ``[examples, counts]``."""
-    return [Texts().counts(texts, references, name, ()) for name in task.metrics]
+    counted = scoring.statistics(texts, references, task.metrics, task.language)
+    return [counted[name] for name in task.metrics]
 
 
 def counted(task: TaskSpec, outputs: Mapping[str, Any], sums: Tensor, tokens: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks.reading import questions
+from transferlab.tasks.reading import questions, texts
 from transferlab.tasks.reading.cells import check_single, check_texts, parsed_lists
 from transferlab.tasks.reading.columns import read_columns
 from transferlab.tasks.reading.json import read_json
@@ -89,21 +89,24 @@ def read_path(source: Source, path: Path, labelled: bool = True, suffix: str | N
     else:
         known, tagged = ", ".join([*TABLES, *JSONS, ".parquet"]), ", ".join(filter(None, TAGGED))
         raise TransferlabError(f"{path} has an unknown suffix {suffix!r}; use {known}, or for tagging {tagged}.")
-    return _as_rows(read, str(path), source, suffix in TABLES and not (tagging and suffix in TAGGED), tagging)
+    return _as_rows(read, str(path), source, suffix in TABLES and not (tagging and suffix in TAGGED), labelled)
 
 
-def _as_rows(read: Read, origin: str, source: Source, table: bool, tagging: bool) -> Rows:
+def _as_rows(read: Read, origin: str, source: Source, table: bool, labelled: bool) -> Rows:
     """Rows of what was read, once its cells are known to be what they have to be."""
     from datasets import Dataset
 
+    tagging = source.kind == "tagging"
     if source.kind == "qa":
         read = questions.flat(read, origin)
     located = Rows(Dataset.from_dict({}), origin, read.lines)
     columns = dict(read.columns)
+    if source.kind == "text":
+        columns = texts.written(columns, source, located.place, labelled, table)
     # words, and a column of another name, are looked at where their entities are marked
     spans = source.kind == "relation" and has_spans(columns)
     for name in source.text:
-        if name in columns and not spans:
+        if name in columns and not spans and source.kind != "text":
             if table and tagging:
                 columns[name] = parsed_lists(columns[name], name, located.place)
             check_texts(columns[name], name, tagging, located.place)
@@ -131,7 +134,7 @@ def _labelled(
         columns = {name: cells for name, cells in columns.items() if name not in used}
         notes = (questions.trimmed_in_words(trimmed),) if trimmed else ()
         return columns, read._replace(notes=(*read.notes, *notes))
-    if label not in columns:
+    if label not in columns or source.kind == "text":
         return columns, read
     if source.kind == "tagging":
         columns[label] = parsed_lists(columns[label], label, place) if table else columns[label]

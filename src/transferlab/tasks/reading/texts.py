@@ -1,0 +1,163 @@
+"""Inputs and what is to be written of them: columns of texts, several references, and chats."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.reading.cells import is_written_list, list_of, shown
+from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.spec import Source
+
+MESSAGES = "messages"
+"""The column of a chat: messages with ``role`` and ``content``, the last one is what is to be written."""
+ROLES = ("system", "developer", "user", "assistant", "tool")
+REPLY = "assistant"
+ASKED = ({"question", "context"}, {"question", "answers"}, {"paragraphs"})
+"""Columns by which a file of questions is known."""
+LOOKED_AT = 200
+"""Targets whose letters are counted."""
+FOREIGN = 0.05
+"""Share of letters beyond a to z above which the language has to be named."""
+Columns = dict[str, list[Any]]
+Place = Callable[[int], str]
+
+
+def with_texts(rows: Rows, source: Source, labelled: bool) -> Rows:
+    """The rows with input and target as they are used everywhere else; see `written`."""
+    from datasets import Dataset, concatenate_datasets
+
+    own = {*source.text, source.label, MESSAGES}
+    before = {name: rows.rows[name][:] for name in rows.rows.column_names if name in own}
+    after = written({name: before.get(name, []) for name in rows.rows.column_names}, source, rows.place, labelled)
+    found = {name: cells for name, cells in after.items() if name in own}
+    if found == before:
+        return rows
+    others = rows.rows.select_columns([name for name in rows.rows.column_names if name not in own])
+    changed = Dataset.from_dict(found)
+    return rows._replace(rows=concatenate_datasets([others, changed], axis=1) if others.column_names else changed)
+
+
+def written(columns: Columns, source: Source, place: Place, labelled: bool, table: bool = False) -> Columns:
+    """Checks inputs and targets, and brings them to one form.
+
+    Args:
+        columns: Column name to cells.
+        source: Names the columns.
+        place: Names a row.
+        labelled: Whether there have to be targets.
+        table: Whether cells are text even where they hold lists.
+
+    Returns:
+        The columns; an input is a text or a list of messages, a target a text or, where any row has several, a list of
+        texts.
+
+    Raises:
+        TransferlabError: Questions instead of texts, an empty input or target, a chat without a reply, a role that no
+            chat template knows, a language that has to be named; names file, row and remedy.
+    """
+    columns = dict(columns)
+    _refuse_questions(columns, source, place)
+    if MESSAGES in columns and not set(source.text) & (columns.keys() - {MESSAGES}):
+        _split_chats(columns, source, place, labelled, table)
+    for name in source.text:
+        if name in columns:
+            columns[name] = [_input(cell, name, place(row), table) for row, cell in enumerate(columns[name])]
+    if source.label in columns:
+        columns[source.label] = _targets(columns[source.label], source, place, table)
+        _check_language(columns[source.label], source, place)
+    if source.document and source.document not in columns:
+        raise TransferlabError(f"data.source.document: {place(0)} has no column {source.document!r}.")
+    return columns
+
+
+def _refuse_questions(columns: Columns, source: Source, place: Place) -> None:
+    used = {*source.text, source.label}
+    if used & columns.keys() or not any(marks <= columns.keys() for marks in ASKED):
+        return
+    raise TransferlabError(
+        f"{place(0)}: this is a file of questions ({', '.join(list(columns)[:4])}), whose answers stand in a text; set "
+        "data.source.kind: qa, or name what is read in data.source.text and what is written in data.source.label."
+    )
+
+
+def _split_chats(columns: Columns, source: Source, place: Place, labelled: bool, table: bool) -> None:
+    """Puts what stands before the last message into the input, and its content into the target."""
+    chats = [_messages(cell, place(row), table) for row, cell in enumerate(columns.pop(MESSAGES))]
+    replied = [bool(chat) and chat[-1]["role"] == REPLY for chat in chats]
+    if source.text != (name := source.text[0],):
+        raise TransferlabError(f"data.source.text: a column {MESSAGES!r} is the whole input; leave {name!r} alone.")
+    if not any(replied) and not labelled:
+        columns[name] = chats
+        return
+    for row, (chat, ends) in enumerate(zip(chats, replied, strict=True)):
+        if not ends:
+            raise TransferlabError(
+                f"{place(row)}: no reply: the last message is by {chat[-1]['role']!r}, not by {REPLY!r}; add the reply "
+                "that is to be learned, or leave the row out."
+            )
+        if len(chat) == 1:
+            raise TransferlabError(f"{place(row)}: a reply to nothing; put a message of the user before it.")
+    columns[name] = [chat[:-1] for chat in chats]
+    columns[source.label] = [chat[-1]["content"] for chat in chats]
+
+
+def _messages(cell: Any, place: str, table: bool) -> list[dict[str, str]]:
+    chat = list_of(cell) if table and isinstance(cell, str) else cell
+    if not isinstance(chat, list) or not chat:
+        raise TransferlabError(
+            f'{place}: messages are a list such as [{{"role": "user", "content": "..."}}], not {shown(cell)}.'
+        )
+    found = []
+    for message in chat:
+        if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
+            raise TransferlabError(f'{place}: a message has "role" and "content", not {shown(message)}.')
+        role, content = message["role"], message["content"]
+        if role not in ROLES:
+            raise TransferlabError(f"{place}: no role {role!r}; use {', '.join(ROLES)}, with {REPLY} for the replies.")
+        if not isinstance(content, str) or not content.strip():
+            raise TransferlabError(f"{place}: the message by {role!r} is empty; leave the row out.")
+        found.append({"role": str(role), "content": content})
+    return found
+
+
+def _input(cell: Any, name: str, place: str, table: bool) -> Any:
+    if isinstance(cell, list):
+        return _messages(cell, place, table)
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        raise TransferlabError(f"{place}: the input (column {name!r}) is empty; leave the row out.")
+    if not isinstance(cell, str):
+        raise TransferlabError(f"{place}: column {name!r} must hold text, not {shown(cell)}.")
+    return cell
+
+
+def _targets(cells: Sequence[Any], source: Source, place: Place, table: bool) -> list[Any]:
+    # one text that looks like a list is a text
+    if table and cells and all(is_written_list(cell) for cell in cells):
+        cells = [list_of(cell) for cell in cells]
+    found = []
+    for row, cell in enumerate(cells):
+        several = cell if isinstance(cell, list) else [cell]
+        if not several or any(one is None or (isinstance(one, str) and not one.strip()) for one in several):
+            raise TransferlabError(
+                f"{place(row)}: the target (column {source.label!r}) is empty; leave the row out, since a model would "
+                "learn to write nothing."
+            )
+        if wrong := [one for one in several if not isinstance(one, str)]:
+            raise TransferlabError(
+                f"{place(row)}: column {source.label!r} must hold a text or a list of texts, not {shown(wrong[0])}."
+            )
+        found.append(several)
+    return found if any(isinstance(cell, list) for cell in cells) else [several[0] for several in found]
+
+
+def _check_language(targets: Sequence[Any], source: Source, place: Place) -> None:
+    """Wants a language named where scores that look for words of English would find none."""
+    if source.language:
+        return
+    texts = [cell if isinstance(cell, str) else cell[0] for cell in targets[:LOOKED_AT]]
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    if sum(not letter.isascii() for letter in letters) > FOREIGN * len(letters):
+        raise TransferlabError(
+            f"{place(0)}: the targets (column {source.label!r}) are not in English letters, and scores look for "
+            "words; name the language, such as data.source.language: zh (or de, ru, ja)."
+        )

@@ -1,0 +1,131 @@
+"""Files of inputs and targets: what is read of them, and what is refused with file, row and remedy."""
+
+import json
+
+import pytest
+
+from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.sources import read_split
+from transferlab.tasks.spec import Source
+
+TALK = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"}]
+REPLY = {"role": "assistant", "content": "Hello."}
+
+
+@pytest.fixture
+def source(tmp_path):
+    def build(rows, name="train.jsonl", **options):
+        path = tmp_path / name
+        if isinstance(rows, str):
+            path.write_text(rows, encoding="utf-8")
+        elif name.endswith(".parquet"):
+            import pyarrow
+            import pyarrow.parquet
+
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return Source(files={"train": str(path)}, kind="text", **options)
+
+    return build
+
+
+def read(source, split="train"):
+    rows = read_split(source, split).rows
+    return {name: rows[name][:] for name in rows.column_names}
+
+
+def test_tables_json_lines_and_parquet_are_read_alike(source):
+    rows = [{"input": "one, two", "target": "a b"}, {"input": "three", "target": "c"}]
+    wanted = {"input": ["one, two", "three"], "target": ["a b", "c"]}
+    assert read(source(rows)) == wanted
+    assert read(source(rows, "train.parquet")) == wanted
+    assert read(source('input,target\n"one, two",a b\nthree,c\n', "train.csv")) == wanted
+    assert read(source("input\ttarget\none, two\ta b\nthree\tc\n", "train.tsv")) == wanted
+    assert read(source("en,de\n1,2\n3,4\n", "train.csv", text=("en",), label="de")) == {
+        "en": ["1", "3"],
+        "de": ["2", "4"],
+    }
+
+
+def test_several_references_are_a_list_also_in_a_table(source):
+    rows = [{"input": "x", "target": ["a", "b"]}, {"input": "y", "target": "c"}]
+    assert read(source(rows))["target"] == [["a", "b"], ["c"]]
+    assert read(source('input,target\nx,"[""a"", ""b""]"\ny,"[""c""]"\n', "t.csv"))["target"] == [["a", "b"], ["c"]]
+    # a single text that looks like a list is a text
+    assert read(source('input,target\nx,"[""a""]"\ny,c\n', "t.csv"))["target"] == ['["a"]', "c"]
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.parquet"])
+def test_of_a_chat_the_last_reply_is_the_target(source, name):
+    found = read(source([{"messages": [*TALK, REPLY]}, {"messages": [TALK[1], REPLY]}], name))
+    assert found == {"input": [TALK, TALK[1:]], "target": ["Hello.", "Hello."]}
+    open_ended = source([{"messages": TALK}], name, predict=("train",))
+    assert read(open_ended) == {"input": [TALK]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (
+            [{"input": "a", "target": "b"}, {"input": " ", "target": "b"}],
+            {},
+            r"line 2: the input \(column 'input'\) is empty; leave",
+        ),
+        (
+            [{"input": "a", "target": "b"}, {"input": "a", "target": ""}],
+            {},
+            r"line 2: the target \(column 'target'\) is empty; leave",
+        ),
+        ([{"input": "a", "target": ["b", " "]}], {}, "line 1: the target .* is empty"),
+        ([{"input": "a", "target": []}], {}, "line 1: the target .* is empty"),
+        ([{"input": "a"}, {"input": "a", "target": "b"}], {}, "line 1: the target .* is empty"),
+        ([{"input": "a", "target": 3}], {}, "line 1: column 'target' must hold a text or a list of texts, not 3"),
+        ([{"input": 3, "target": "b"}], {}, "line 1: column 'input' must hold text, not 3"),
+        (
+            [{"messages": [*TALK, REPLY]}, {"messages": TALK}],
+            {},
+            "line 2: no reply: the last message is by 'user', not by 'assistant'; add",
+        ),
+        ([{"messages": TALK}], {}, "line 1: no reply"),
+        ([{"messages": [REPLY]}], {}, "line 1: a reply to nothing; put a message of the user before it"),
+        (
+            [{"messages": [{"role": "human", "content": "Hi"}, REPLY]}],
+            {},
+            "line 1: no role 'human'; use system, .* assistant",
+        ),
+        (
+            [{"messages": [{"from": "user", "value": "Hi"}, REPLY]}],
+            {},
+            'line 1: a message has "role" and "content", not',
+        ),
+        ([{"messages": [{"role": "user", "content": ""}, REPLY]}], {}, "line 1: the message by 'user' is empty"),
+        ([{"messages": "Hi"}], {}, "line 1: messages are a list such as"),
+        (
+            [{"question": "q", "context": "c", "answers": []}],
+            {},
+            "line 1: this is a file of questions .* set data.source.kind: qa, or name",
+        ),
+        (
+            [{"input": "a", "target": "这是一个测试"}],
+            {},
+            "line 1: the targets .* not in English letters.* data.source.language: zh",
+        ),
+        ([{"input": "a", "target": "b"}], {"document": "paper"}, "data.source.document: .* has no column 'paper'"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(source, rows, options, message):
+    with pytest.raises(TransferlabError, match=message) as error:
+        read_split(source(rows, **options), "train")
+    assert "train.jsonl" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_squads_own_form_is_refused_too(source):
+    nested = json.dumps({"data": [{"title": "t", "paragraphs": [{"context": "c", "qas": []}]}]})
+    with pytest.raises(TransferlabError, match=r"train.json, row 0: this is a file of questions \(title, paragraphs\)"):
+        read_split(source(nested, "train.json"), "train")
+
+
+def test_a_named_language_is_read(source):
+    assert read(source([{"input": "a", "target": "这是一个测试"}], language="zh"))["target"] == ["这是一个测试"]

@@ -4,17 +4,24 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import build_bert, logits_of
+from conftest import WORDS, build_bert, demo_words, logits_of
 
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.layers import layer_list
+from transferlab.encoders.taps import tapped
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning import inner
 from transferlab.learning.cache import CacheConfig, Work
+from transferlab.learning.ensemble import mean_logits
+from transferlab.learning.inner import Inner
 from transferlab.learning.losses import distillation_loss, task_loss
 from transferlab.learning.optim import Schedule
 from transferlab.strategies import Distillation, FullFineTuning, ParameterEfficient, frozen
+from transferlab.strategies.forward import encoder_inputs, first_pieces
 from transferlab.strategies.teacher import align, load_teacher, restore
 from transferlab.tasks import TaskDataModule
+from transferlab.tasks.augmentation import Augment, Unlabelled
+from transferlab.tasks.copied import TRAINED, UNLABELLED
 
 
 def train_run(root, encoder, files, kind, strategy="FullFineTuning"):
@@ -433,3 +440,218 @@ def test_a_model_without_a_head_does_not_teach(hub, data, tiny_encoder):
     name = hub("BertModel", **names("negative", "positive"))
     with pytest.raises(TransferlabError, match="no head"):
         student(data(), tiny_encoder, teacher=name).wrap_data(data())
+
+
+# from the inside ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wide_encoder(tmp_path_factory):
+    """A BERT that is half as wide as the others and has the same tokens."""
+    folder = tmp_path_factory.mktemp("models") / "narrow"
+    build_bert(folder, words=[*WORDS, *demo_words()])
+    settings = json.loads((folder / "config.json").read_text())
+    import transformers
+
+    config = transformers.BertConfig(**{**settings, "hidden_size": 16, "num_attention_heads": 2})
+    torch.manual_seed(0)
+    transformers.BertModel(config).save_pretrained(folder)
+    return EncoderConfig(name=str(folder))
+
+
+def taught(module, encoder, run, on, epochs=2, **options):
+    """A student in evaluation mode, a batch, what both see and the inner loss."""
+    torch.manual_seed(1)
+    model = student(module, encoder, teacher=str(run), alpha=1.0, inner=on, **options)
+    model.wrap_data(module, Work(CacheConfig(precision="32"), epochs=epochs))
+    model.eval()
+    batch = next(iter(module.train_dataloader()))
+    model(batch)
+    return model, batch, model.inner_loss(batch)
+
+
+def both(model, batch, run, attention=False):
+    teacher = restore(run)
+    with torch.no_grad():
+        with tapped(model.encoder.backbone, attention) as own:
+            model.encoder(**encoder_inputs(batch))
+        with tapped(teacher.encoder.backbone, attention) as given:
+            teacher.encoder(**encoder_inputs(batch))
+    return own, given, teacher
+
+
+def test_all_terms_add_up(runs, data, tiny_encoder):
+    on = Inner(hidden=2.0, embeddings=0.5, attention=3.0, relations=0.7, patient=1.5)
+    model, batch, loss = taught(data(), tiny_encoder, runs(), on)
+    own, given, teacher = both(model, batch, runs(), True)
+    mask = batch.attention_mask.bool()
+    hidden = sum(inner.hidden_loss(own.states[n], given.states[n], mask) for n in (1, 2)) / 2
+    first = inner.hidden_loss(own.states[0], given.states[0], mask)
+    maps = [[inner.scores(one.queries[n], one.keys[n], 4) for n in (1, 2)] for one in (own, given)]
+    attention = sum(inner.attention_loss(maps[0][n], maps[1][n], mask) for n in (0, 1)) / 2
+    values = [inner.scores(one.values[2], one.values[2], 4) for one in (own, given)]
+    relations = (inner.relation_loss(maps[0][1], maps[1][1], mask) + inner.relation_loss(*values, mask)) / 2
+    pooled = [module.encoder.pool(one.states[1], mask) for module, one in ((model, own), (teacher, given))]
+    apart = torch.nn.functional.normalize(pooled[0], dim=-1) - torch.nn.functional.normalize(pooled[1], dim=-1)
+    patient = apart.square().sum(-1).mean()
+    expected = 2 * hidden + 0.5 * first + 3 * attention + 0.7 * relations + 1.5 * patient
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-4)
+    plain = student(data(), tiny_encoder, alpha=1.0)
+    plain.load_state_dict(model.state_dict())
+    torch.testing.assert_close(model.loss(model(batch), batch), plain.eval().loss(plain(batch), batch) + loss)
+    assert model.is_taught
+    assert not any("teacher" in name for name in model.state_dict())
+
+
+@pytest.mark.parametrize("on", [{"hidden": 1.0}, {"hidden": 1.0, "form": "cosine"}, {"hidden": 1.0, "form": "cka"}])
+def test_another_width_has_a_map_that_is_trained_and_resumed(on, runs, data, wide_encoder, fit, tmp_path):
+    module = data(encoder=wide_encoder)
+    model, batch, loss = taught(module, wide_encoder, runs(), Inner(**on))
+    own, given, _ = both(model, batch, runs())
+    states = [own.states[n] if model.project is None else model.project(own.states[n]) for n in (1, 2)]
+    terms = [
+        inner.hidden_loss(one, given.states[n], batch.attention_mask.bool(), on.get("form"))
+        for n, one in enumerate(states, 1)
+    ]
+    torch.testing.assert_close(loss, sum(terms) / 2, atol=1e-5, rtol=1e-4)
+    assert (model.project is None) == (on.get("form") == "cka")
+    if model.project is not None:
+        before = model.project.weight.clone()
+        trainer = fit(model, module)
+        assert not torch.equal(before, model.project.weight)
+        trainer.save_checkpoint(tmp_path / "x.ckpt")
+        kept = torch.load(tmp_path / "x.ckpt", weights_only=False)
+        assert torch.equal(kept["inner"]["weight"], model.project.weight)
+        assert not any(name.startswith("project") for name in kept["state_dict"])
+        # who reads the run needs no teacher
+        other = student(module, wide_encoder, alpha=1.0)
+        other.on_load_checkpoint(kept)
+        other.load_state_dict(kept["state_dict"], strict=False)
+        torch.testing.assert_close(logits_of(other, batch), logits_of(model, batch))
+
+
+def test_relations_of_other_numbers_of_heads(runs, data, wide_encoder):
+    module = data(encoder=wide_encoder)
+    on = Inner(relations=1.0, relations_of=("query", "key", "value"), relation_heads=8)
+    model, batch, loss = taught(module, wide_encoder, runs(), on)
+    own, given, _ = both(model, batch, runs(), True)
+    mask = batch.attention_mask.bool()
+    terms = [
+        inner.relation_loss(inner.scores(one[2], one[2], 8), inner.scores(other[2], other[2], 8), mask)
+        for one, other in ((own.queries, given.queries), (own.keys, given.keys), (own.values, given.values))
+    ]
+    torch.testing.assert_close(loss, sum(terms) / 3, atol=1e-5, rtol=1e-4)
+    with pytest.raises(TransferlabError, match="student has 2 heads and the teacher 4"):
+        taught(module, wide_encoder, runs(), Inner(attention=1.0))
+
+
+def test_hidden_states_of_words_with_another_tokenizer(runs, data, tiny_encoder, fit):
+    module = data("tagging")
+    model, *_ = taught(module, tiny_encoder, runs("tagging"), Inner(hidden=1.0, layers=(2, 4)))
+    teacher = restore(runs("tagging"))
+    view = module.with_encoder(teacher.encoder_config).encoded("train")
+    # words that lie elsewhere for the teacher
+    sides = [(batch, view.collate(batch.index.tolist())) for batch in module.train_dataloader()]
+    batch, other = next((one, two) for one, two in sides if not torch.equal(one.words, two.words))
+    model(batch)
+    loss = model.inner_loss(batch)
+    own = model.encoder.states(**encoder_inputs(batch))
+    given = teacher.encoder.states(**encoder_inputs(other))
+    mask = (batch.words >= 0) & (other.words >= 0)
+    terms = [
+        inner.hidden_loss(first_pieces(own[n], batch.words), first_pieces(given[of], other.words), mask)
+        for n, of in ((1, 2), (2, 4))
+    ]
+    torch.testing.assert_close(loss, sum(terms) / 2, atol=1e-5, rtol=1e-4)
+    assert fit(model, module).global_step == 4
+    with pytest.raises(TransferlabError, match="reads other tokens than the student"):
+        taught(data("tagging"), tiny_encoder, runs("tagging"), Inner(relations=1.0))
+
+
+@pytest.mark.parametrize(
+    ("on", "change", "message"),
+    [
+        ({"attention": 1.0}, {"architecture": "bilstm"}, "want a query, a key and a value"),
+        ({"embeddings": 1.0}, {"architecture": "bilstm"}, "those of a BiLSTM have another width"),
+        ({"patient": 1.0}, {"architecture": "bilstm"}, "it is of layers below the last one"),
+        ({"hidden": 1.0, "layers": (3,)}, {}, r"model\.inner\.layers"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(on, change, message, runs, data, tiny_encoder):
+    with pytest.raises(TransferlabError, match=message):
+        taught(data(), replace(tiny_encoder, **change), runs(), Inner(**on))
+
+
+def test_a_bilstm_learns_hidden_states_of_the_last_layer(runs, data, tiny_encoder, fit):
+    module = data()
+    encoder = replace(tiny_encoder, architecture="bilstm", lstm_size=8)
+    model, _, loss = taught(module, encoder, runs(), Inner(hidden=1.0))
+    assert loss > 0
+    assert fit(model, module).global_step == 4
+
+
+def test_settings_that_do_nothing_are_told_and_wrong_ones_refused(data, tiny_encoder):
+    on = Inner(form="cka", relations_of=("value",), relation_heads=2, layers="last")
+    keys = {f"model.inner.{name}" for name in ("form", "relations_of", "relation_heads", "layers")}
+    assert set(student(data(), tiny_encoder, alpha=1.0, inner=on).without_effect()) >= keys
+    for made in (lambda: Inner(hidden=0.0), lambda: Inner(relation_heads=0), lambda: Inner(relations_of=())):
+        with pytest.raises(TransferlabError, match=r"model\.inner\."):
+            made()
+    with pytest.raises(TransferlabError, match=r"model\.teacher: name a run"):
+        student(data(), tiny_encoder, alpha=1.0, inner=Inner(hidden=1.0))
+    for options in ({"alpha": 1.0}, {"teachers": {"x": -1.0}}):
+        with pytest.raises(TransferlabError, match=r"model\.teachers"):
+            student(data(), tiny_encoder, **{"teacher": "a", "teachers": {"x": 1.0}, **options})
+
+
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+def test_several_teachers(kind, runs, data, tiny_encoder):
+    other = runs(kind, "ParameterEfficient") if kind == "classification" else runs(kind)
+    module = data(kind)
+    model = student(module, tiny_encoder, teacher=str(runs(kind)), teachers={str(other): 3.0})
+    model.wrap_data(module, Work(CacheConfig(precision="32"), epochs=1))
+    batch = next(iter(module.train_dataloader()))
+    logits = []
+    for run in (runs(kind), other):
+        teacher = restore(run)
+        view = module.with_encoder(teacher.encoder_config).encoded("train").collate(batch.index.tolist())
+        logits.append(logits_of(teacher, view))
+    expected, real = mean_logits(kind, logits, (1, 3), 2.0), slice(None) if batch.words is None else batch.word_mask
+    torch.testing.assert_close(batch.teacher[real], expected[real], atol=1e-4, rtol=0)
+    assert model._content().count("+") == 1
+
+
+# more texts ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_teacher_answers_to_copies(runs, data, tiny_encoder):
+    module = data(augment=Augment(copies=1))
+    model = student(module, tiny_encoder, teacher=str(runs()))
+    model.wrap_data(module, Work(CacheConfig(precision="32")))
+    assert set(module.attached["teacher"]) == {TRAINED}
+    batch = module.encoded(TRAINED).collate([40, 41, 42])
+    answer = module.attached["teacher"][TRAINED].of(batch)
+    torch.testing.assert_close(answer, logits_of(restore(runs()), batch), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_unlabelled_texts_are_imitated(kind, epochs, runs, data, tiny_encoder, deep_encoder, fit):
+    encoder = deep_encoder if kind == "tagging" else tiny_encoder
+    module = data(kind, encoder, train_examples=10, unlabelled=Unlabelled(split="train", batch_size=3))
+    model = student(module, encoder, teacher=str(runs(kind)), alpha=0.3)
+    model.take_unlabelled(module)
+    model.wrap_data(module, Work(CacheConfig(precision="32"), epochs=epochs))
+    assert (UNLABELLED in module.attached.get("teacher", {})) == (epochs > 1)
+    model.eval()
+    texts, copies = module.unlabelled_batch(2)
+    assert copies is None
+    answer = logits_of(restore(runs(kind)), texts)
+    labels = torch.zeros(answer.shape[:-1], dtype=torch.long)
+    mask = None
+    if texts.words is not None:
+        mask = texts.words >= 0
+        labels[~mask] = -100
+    expected = distillation_loss(kind, model(texts), answer, labels, 0.0, 2.0, mask)
+    torch.testing.assert_close(model.unlabelled_loss(texts, None), 0.7 * expected, atol=1e-5, rtol=1e-4)
+    assert fit(model, module, limit_train_batches=2).global_step == 2

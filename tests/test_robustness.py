@@ -18,11 +18,12 @@ from transferlab.analysis.page.command import main as report
 from transferlab.ground.errors import TransferlabError
 from transferlab.record.folder import retests
 from transferlab.tasks import TaskSpec
+from transferlab.tasks.augmentation import wordnet
 from transferlab.use.labelled import Labelled, judge, of_file, own_test
 from transferlab.use.quantising import labelled as quantising
 from transferlab.use.reread import data_of
 from transferlab.use.robustness import measure as measuring
-from transferlab.use.robustness import perturbations, wordnet
+from transferlab.use.robustness import perturbations
 from transferlab.use.robustness.measure import measure, perturbed
 from transferlab.use.robustness.options import NAMES, main
 

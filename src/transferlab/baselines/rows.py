@@ -56,7 +56,7 @@ def read_parts(data: Task) -> Parts:
     """
     data.train_labels()
     tests = [read_part(data, split, data.test_rows(split)) for split in data.source.test]
-    return Parts(read_part(data, *data.part_rows("train")), read_part(data, *data.part_rows("validation")), tests)
+    return Parts(read_part(data, *data.training_rows()), read_part(data, *data.part_rows("validation")), tests)
 
 
 def read_part(data: Task, split: str, numbers: Array | None = None) -> Part:

@@ -12,6 +12,13 @@ from transferlab.ground.numbers import above, at_least, probability
 
 STEPS = 3
 """Steps of FreeLB where none are given."""
+OPTIONS = {
+    "freelb_steps": "freelb",
+    "consistency_temperature": "consistency",
+    "consistency_least": "consistency",
+}
+"""Attributes that belong to another one."""
+EXCLUSIVE = (("r_drop", "fgm", "freelb", "mixup"), ("mixup", "mixout"), ("ema", "swa"))
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,14 @@ class Steady:
         noise: l: adds ``U(-l/2, l/2) std(W)`` to each pretrained tensor W before training (NoisyTune, Wu et al. 2022,
             https://arxiv.org/abs/2202.12024).
         reinit_layers: Layers from the top that start at random (Zhang et al. 2021, https://arxiv.org/abs/2006.05987).
+        mixup: a: the vectors that the head reads are mixed with those of the batch in another order, ``l v_i + (1 - l)
+            v_j`` with one l of Beta(a, a) a batch; the loss is ``l L(y_i) + (1 - l) L(y_j)`` (Zhang et al. 2018,
+            https://arxiv.org/abs/1710.09412; of sentence vectors Guo et al. 2019, https://arxiv.org/abs/1905.08941).
+        consistency: w: adds ``w mean KL(p(x) || p(x'))`` over `data.unlabelled`, x' a copy of the text x by
+            `data.augment` and p(x) a target without gradient (UDA, Xie et al. 2020, https://arxiv.org/abs/1904.12848);
+            for regression the squared error.
+        consistency_temperature: T: the target is ``softmax(z(x) / T)``; null: 1.
+        consistency_least: Texts whose most probable class has less than this count as 0; null: all count.
         ema: d: validation, test and checkpoints take the average ``v = d' v + (1 - d') w`` of the weights after each
             step t, ``d' = min(d, (1 + t) / (10 + t))``.
         swa: Part of the run after which the plain average of the weights after each step is taken instead (Izmailov et
@@ -52,6 +67,10 @@ class Steady:
     l2_sp: float | None = None
     noise: float | None = None
     reinit_layers: int | None = None
+    mixup: float | None = None
+    consistency: float | None = None
+    consistency_temperature: float | None = None
+    consistency_least: float | None = None
     ema: float | None = None
     swa: float | None = None
 
@@ -61,6 +80,7 @@ class Steady:
             model__steady__mixout=self.mixout,
             model__steady__ema=self.ema,
             model__steady__swa=self.swa,
+            model__steady__consistency_least=self.consistency_least,
         )
         above(
             0,
@@ -69,22 +89,25 @@ class Steady:
             model__steady__freelb=self.freelb,
             model__steady__l2_sp=self.l2_sp,
             model__steady__noise=self.noise,
+            model__steady__mixup=self.mixup,
+            model__steady__consistency=self.consistency,
+            model__steady__consistency_temperature=self.consistency_temperature,
         )
         at_least(1, model__steady__reinit_layers=self.reinit_layers, model__steady__freelb_steps=self.freelb_steps)
-        for names in (("r_drop", "fgm", "freelb"), ("ema", "swa")):
+        for names in EXCLUSIVE:
             if len(both := [name for name in names if name in self.chosen]) > 1:
                 raise TransferlabError(f"model.steady: {' and '.join(both)} exclude each other; set one of them.")
 
     @property
     def chosen(self) -> list[str]:
         """Names of the methods that are on."""
-        return [f.name for f in fields(self) if f.name != "freelb_steps" and getattr(self, f.name) is not None]
+        return [f.name for f in fields(self) if f.name not in OPTIONS and getattr(self, f.name) is not None]
 
     @property
     def idle(self) -> dict[str, str]:
         """Keys that were set and change nothing, with the reason."""
-        alone = self.freelb_steps is not None and self.freelb is None
-        return {"model.steady.freelb_steps": "model.steady.freelb is not set"} if alone else {}
+        alone = [n for n, of in OPTIONS.items() if getattr(self, n) is not None and getattr(self, of) is None]
+        return {f"model.steady.{name}": f"model.steady.{OPTIONS[name]} is not set" for name in alone}
 
 
 def mixed(weight: Tensor, pretrained: Tensor, p: float) -> Tensor:

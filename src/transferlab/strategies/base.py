@@ -31,8 +31,9 @@ from transferlab.strategies.forward import (
     range_means,
 )
 from transferlab.strategies.sharding import shard
-from transferlab.strategies.steadied import MOVED, Steadied
+from transferlab.strategies.steadied import MOVED
 from transferlab.strategies.step import StepMean
+from transferlab.strategies.unlabelled import ReadsUnlabelled
 from transferlab.strategies.writing import logits_of
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 
@@ -42,7 +43,7 @@ def adamw(parameters: Iterable[Any]) -> AdamW:
     return AdamW(parameters, lr=1e-4, weight_decay=0.01)
 
 
-class Strategy(Remembered, Steadied):
+class Strategy(Remembered, ReadsUnlabelled):
     """A way to transfer an encoder to a task. A subclass says which parameters learn.
 
     Args:
@@ -171,7 +172,7 @@ class Strategy(Remembered, Steadied):
                 key=(depth, *boundary.frozen_modules(self.encoder.backbone, depth)),
                 compute=lambda batch: self.encoder.below(depth, encoder_inputs(batch)),
             )
-            self.keep_frozen(data, work, values, [data.part_rows("train"), data.part_rows("validation")])
+            self.keep_frozen(data, work, values, [data.training_rows(), data.part_rows("validation")])
             self._cut = depth
         return data
 
@@ -314,6 +315,8 @@ class Strategy(Remembered, Steadied):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch for the gradient of its step, see `StepMean`; stops the run where it is not finite."""
         loss = self.steady_loss(batch) if self.steady.chosen else self.loss(self(batch), batch)
+        if self._unlabelled is not None or self.steady.consistency is not None:
+            loss = loss + self.unlabelled_loss(*self._unlabelled_batch(batch_idx))
         self.check_finite(loss)
         share, mean = self._step.add(loss, batch, self.trainer)
         self.log("train/loss", mean, prog_bar=True)

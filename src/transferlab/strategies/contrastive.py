@@ -151,7 +151,7 @@ class Contrastive(Strategy):
 
     def _encoded(self, data: TaskDataModule) -> Iterator[tuple[Tensor, Tensor]]:
         """Vectors as the head reads them, and labels, of all training examples on every process."""
-        split, rows = data.part_rows("train")
+        split, rows = data.training_rows()
         view = Examples(data.encoded(split), rows)
         for part in np.array_split(np.arange(len(rows)), -(-len(rows) // data.eval_batch_size)):
             batch = view.__getitems__(part.tolist())

@@ -149,7 +149,7 @@ class FeatureExtraction(Strategy):
                 key=(*reads, self.encoder.backbone),
                 compute=self._all_layers if self.encoder.mix else lambda batch: self.vectors(batch)[0],
             )
-            self.keep_frozen(data, work, values, [data.part_rows("train"), data.part_rows("validation"), *tests])
+            self.keep_frozen(data, work, values, [data.training_rows(), data.part_rows("validation"), *tests])
         data.single_step = self.is_solved
         if self.is_solved:
             self._prepare(data)
@@ -193,14 +193,15 @@ class FeatureExtraction(Strategy):
             )
         if self.ask.solver == "knn":
             # as many as there are: the optimizer and a checkpoint to resume from want their places
-            self.head.out = Neighbours(self.task, len(data.part_rows("train")[1]), self.reads)
+            self.head.out = Neighbours(self.task, len(data.training_rows()[1]), self.reads)
         self._solve = lambda: self._solution(data)
 
     @torch.inference_mode()
     def _solution(self, data: TaskDataModule) -> Found:
         weights, mix = self.weights(), self.encoder.mix
         weights = None if weights is None else weights.cpu()
-        batches = [list(solved.whole_batches(data, *data.part_rows(name))) for name in ("train", "validation")]
+        parts = (data.training_rows(), data.part_rows("validation"))
+        batches = [list(solved.whole_batches(data, *part)) for part in parts]
 
         def best(name: str, shares: Tensor | None) -> tuple[Found, str, Tensor | None]:
             if mix is not None and shares is not None:

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from transferlab.encoders.layers import layer_groups, layer_list
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning import consistency
 from transferlab.learning import steady as methods
 from transferlab.learning.averaging import Average
+from transferlab.learning.heads import Head
 from transferlab.learning.kinds import KINDS
 from transferlab.learning.steady import STEPS, Steady
 from transferlab.strategies.evaluation import Evaluated
@@ -29,6 +31,7 @@ class Steadied(Evaluated):
     """
 
     steady: Steady
+    head: Head
     pretrained_stays = ""
 
     def learned(self) -> set[str]:
@@ -37,6 +40,10 @@ class Steadied(Evaluated):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Training loss of a batch, a scalar."""
+        raise NotImplementedError
+
+    def represent(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What the head reads, and the mask of real positions."""
         raise NotImplementedError
 
     def begin(self, steady: Steady) -> None:
@@ -55,28 +62,42 @@ class Steadied(Evaluated):
             TransferlabError: A regulariser that this strategy, encoder or kind of task does not go with.
         """
         for name in self.steady.chosen:
-            why = self._unfit_for_kind(name)
-            if not why and name in OF_PRETRAINED and self.encoder_config.architecture != "pretrained":
-                why = "nothing is pretrained"
-            elif name in OF_PRETRAINED and self.pretrained_stays:
-                why = self.pretrained_stays
-            elif name == "mixout" and self.encoder_config.activation_checkpointing:
-                why = "encoder.activation_checkpointing computes a layer again, with weights that are not mixed"
-            elif name in ("mixout", "reinit_layers") and layer_list(self.encoder.backbone)[1] is None:
-                why = "this encoder has no separate layers"
+            why = self._unfit_to_copies(name) if name in ("mixup", "consistency") else self._unfit(name)
             if why:
                 raise TransferlabError(f"model.steady.{name}: {why}; leave it out.")
         if self.steady.reinit_layers is not None:
             self._top_layers(self.steady.reinit_layers)
 
-    def _unfit_for_kind(self, name: str) -> str:
-        """Why the kind of the task does not go with a regulariser; empty where it does."""
+    def _unfit(self, name: str) -> str:
+        """Why a regulariser does not go with strategy, encoder or kind of task; empty where it does."""
         if name == "label_smoothing" and KINDS[self.task.kind].no_classes:
             return KINDS[self.task.kind].no_classes
         if name == "label_smoothing" and self.task.kind == "qa":
             return "the places of an answer are no classes"
         if name in MOVED and self.task.kind == "text":
             return "input and target are embedded one after the other, so there is no one place to move"
+        if name in OF_PRETRAINED and self.encoder_config.architecture != "pretrained":
+            return "nothing is pretrained"
+        if name in OF_PRETRAINED and self.pretrained_stays:
+            return self.pretrained_stays
+        if name == "mixout" and self.encoder_config.activation_checkpointing:
+            return "encoder.activation_checkpointing computes a layer again, with weights that are not mixed"
+        if name in ("mixout", "reinit_layers") and layer_list(self.encoder.backbone)[1] is None:
+            return "this encoder has no separate layers"
+        return ""
+
+    def _unfit_to_copies(self, name: str) -> str:
+        """Why vectors cannot be mixed, or texts be compared with their copies; empty where they can."""
+        kind, on = self.task.kind, self.steady
+        if name == "mixup":
+            tokens = self.task.per_word or kind == "text" or self.head.reads_tokens
+            return "the head reads tokens, and no single vector of a text" if tokens else ""
+        if kind in consistency.WITHOUT:
+            return consistency.WITHOUT[kind]
+        if kind != "classification" and on.consistency_least is not None:
+            return f"{kind} has no most probable class, so leave consistency_least out"
+        if kind == "regression" and on.consistency_temperature is not None:
+            return "regression has no distribution, so leave consistency_temperature out"
         return ""
 
     def _top_layers(self, count: int) -> list[nn.Module]:
@@ -140,12 +161,37 @@ class Steadied(Evaluated):
             (one, first), (other, second) = self._pass(batch), self._pass(batch)
             apart = self._apart(first, second, batch) + self._apart(second, first, batch)
             loss = (one + other) / 2 + on.r_drop / 4 * apart
+        elif on.mixup is not None:
+            loss = self._mixed(self.answered(batch), on.mixup)
         else:
             loss = self._pass(batch)[0]
         if on.l2_sp is not None:
             known = dict(self.named_parameters())
             loss = loss + on.l2_sp * methods.distance(known, self._anchors())
         return loss
+
+    def answered(self, batch: Batch) -> Batch:
+        """The batch with all that `loss` compares the answers with."""
+        return batch
+
+    def _mixed(self, batch: Batch, size: float) -> Tensor:
+        """The loss of mixed vectors, see `Steady.mixup`."""
+        share = torch.distributions.Beta(size, size).sample().item()
+        order = torch.randperm(len(batch.index)).to(batch.index.device)
+        vectors = self.represent(batch)[0]
+        logits = self.head(share * vectors + (1 - share) * vectors[order], None)
+        labels, teacher = (None if one is None else one[order] for one in (batch.labels, batch.teacher))
+        other = batch._replace(labels=labels, teacher=teacher)
+        return share * self.loss(logits, batch) + (1 - share) * self.loss(logits, other)
+
+    def consistency(self, texts: Batch, copies: Batch) -> Tensor:
+        """How far the answers to copies are from those to their texts, a scalar."""
+        with torch.no_grad():
+            target = self(texts)
+        on = self.steady
+        return consistency.consistency_loss(
+            self.task.kind, self(copies), target, on.consistency_temperature, on.consistency_least
+        )
 
     def _apart(self, one: Tensor, other: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None

@@ -14,6 +14,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
 from transferlab.tasks.batch import Attached, Batch, Examples, Ragged, Shape
 from transferlab.tasks.batching import BucketBatchSampler, place_in_epoch
+from transferlab.tasks.copied import UNLABELLED
 from transferlab.tasks.generation import EVAL_ROWS
 from transferlab.tasks.targets import chosen
 from transferlab.tasks.task import Task
@@ -80,6 +81,8 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
             is for other kinds. null: ``start``.
         generation: For texts: template of the prompt, lengths, and how outputs are searched for, see
             `transferlab.tasks.generation.Generation`.
+        augment: Changed copies of the training texts, which train too; null: none.
+        unlabelled: Texts without labels for a teacher or for consistency training; null: none.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -130,6 +133,8 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
         if stage == "fit":
             self.encoded(self.source.train)
             self.train_labels()
+            self.encoded(self.training_rows()[0])
+            self.unlabelled_rows()
         match stage:
             case "fit":
                 # what is wrong with the test shows before training, not after it
@@ -145,7 +150,7 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training batches, length-bucketed or packed; after a restart without those that are done."""
-        split, rows = self.part_rows("train")
+        split, rows = self.training_rows()
         loader = self._whole(split, rows) if self.single_step else self.loader(split, rows, shuffle=True)
         self._order = cast(BucketBatchSampler, loader.batch_sampler)
         self._order.resume(*self._begun)
@@ -190,6 +195,30 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
         if not self.predicted.splits:
             raise TransferlabError("data.predict: this task names no split to predict; name one here.")
         return [self.whole_split(split) for split in self.predicted.splits]
+
+    def unlabelled_batch(self, number: int) -> tuple[Batch, Batch | None]:
+        """Some of the unlabelled texts and their copies, a function of the seed, the process and a number.
+
+        Args:
+            number: Of the batch that they stand beside, counted over the whole run.
+        """
+        assert self.unlabelled is not None
+        count, copies = self.unlabelled_rows(), self.unlabelled_copies
+        usual = self.batch_size if self.max_tokens is None else self.max_tokens // self.settings.max_length
+        size = min(self.unlabelled.batch_size or usual, count)
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        places = np.arange(size) + (number * world + rank) * size
+        orders = {
+            # as far from the order of training examples as another seed
+            turn: np.random.default_rng((self.protocol.seed, turn, count)).permutation(count)
+            for turn in np.unique(places // count)
+        }
+        rows = np.array([orders[place // count][place % count] for place in places])
+        encoded = self.encoded(UNLABELLED)
+        attached = {field: values[UNLABELLED] for field, values in self.attached.items() if UNLABELLED in values}
+        texts = Examples(encoded, rows, attached).__getitems__(range(size))
+        turns = places // count % max(copies, 1)
+        return texts, encoded.collate((rows + count * (1 + turns)).tolist()) if copies else None
 
     def whole_split(self, split: str) -> DataLoader[Batch]:
         """All rows of a split in evaluation order (longest first)."""

@@ -1,8 +1,9 @@
 """Tokenised splits: ragged arrays of numpy. Imports no torch; `transferlab.tasks.batch` makes batches of them."""
 
+import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,11 @@ class Ragged(NamedTuple):
         """Length of every row ``[rows]``."""
         lengths: np.ndarray[Any, Any] = np.diff(self.offsets)
         return lengths
+
+    def followed_by(self, other: "Ragged") -> "Ragged":
+        """These rows and then those of another one."""
+        offsets = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
+        return Ragged(np.concatenate([self.values, other.values]), offsets)
 
 
 class Growing:
@@ -125,3 +131,22 @@ class EncodedSplit:
         from transferlab.tasks import batch
 
         return batch.pack(self, rows, shape)
+
+
+def joined(first: EncodedSplit, second: EncodedSplit) -> EncodedSplit:
+    """The rows of one split and then those of another that was read and tokenised alike; facts are left out."""
+
+    def both(name: str) -> Any:
+        one, other = getattr(first, name), getattr(second, name)
+        if one is None or other is None:
+            return None
+        return one.followed_by(other) if isinstance(one, Ragged) else np.concatenate([one, other])
+
+    names = f"{first.fingerprint} {second.fingerprint}"
+    return replace(
+        first,
+        **{name: both(name) for name in ("ids", "types", "labels", "words", "windows")},
+        fingerprint=hashlib.sha256(names.encode()).hexdigest()[:32],
+        version="",
+        facts={},
+    )

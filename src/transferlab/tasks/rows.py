@@ -305,6 +305,10 @@ class TaskRows:
             self._parts = kept.stored_rows(rows, lambda: self._carve(not split)) if rows else self._carve(not split)
         return self.source.train, self._parts[part == "validation"]
 
+    def training_rows(self) -> tuple[str, np.ndarray[Any, Any]]:
+        """What a strategy trains on: the training examples, and what was added to them."""
+        return self.part_rows("train")
+
     def _carve(self, validation: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         strata, groups = self._divided()
         tested = self.test_rows(self.source.train) if self.protocol.folds else None
@@ -371,7 +375,7 @@ class TaskRows:
 
         Words that were cut off are left out, since no loss reads them.
         """
-        split, rows = self.part_rows("train")
+        split, rows = self.training_rows()
         encoded = self.encoded(split)
         labels, words = encoded.labels, encoded.words
         assert labels is not None

@@ -7,11 +7,12 @@ from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least
 from transferlab.tasks import splits
+from transferlab.tasks.added import Added
+from transferlab.tasks.augmentation.settings import Augment, Unlabelled, refuse_unfit
 from transferlab.tasks.generation import Generation
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.pairs import Markers, Pooled
 from transferlab.tasks.parts import Truncation, Windows
-from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.selection import Protocol, Selecting, Selection
 from transferlab.tasks.spec import OF_ONE_CLASS, Source
 from transferlab.tasks.table import lookup
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from transferlab.tasks.batching import BucketBatchSampler
 
 
-class Task(TaskRows):
+class Task(Added):
     """What `transferlab.tasks.TaskDataModule` makes batches of; its arguments and their meaning are described there.
 
     A method that reads texts and no tokens, such as a classical baseline, needs nothing else.
@@ -65,6 +66,8 @@ class Task(TaskRows):
         per_class: int | None = None,
         validation_examples: Selecting | None = None,
         generation: Generation | None = None,
+        augment: Augment | None = None,
+        unlabelled: Unlabelled | None = None,
     ) -> None:
         protocol = Protocol(
             selection, holdout, train_fraction, train_examples, int(seed), holdout_by, per_class=per_class
@@ -83,11 +86,13 @@ class Task(TaskRows):
             protocol = splits.folded(protocol, folds, fold, test_examples)
             source = replace(source, test=(source.train,), predict=source.predict or source.test)
         splits.refuse_idle_groups(source, protocol)
+        refuse_unfit(augment, unlabelled, source.kind)
         settings = Settings(max_length, truncation, windows or "even", pairs == "apart" and len(source.text) > 1)
         settings = with_entities(settings, source.kind, markers, pooling)
         settings = with_windows(settings, source.kind, stride, negative_windows)
         settings = with_generation(settings, source.kind, generation)
-        TaskRows.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
+        self.augment, self.unlabelled = augment, unlabelled
+        Added.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.max_tokens = max_tokens

@@ -39,7 +39,7 @@ def check(
         )
     if changed:
         done = int(stored.get(type(data).__qualname__, {}).get("batch", 0))
-        sampler = cast(BucketBatchSampler, data.loader(*data.part_rows("train"), shuffle=True).batch_sampler)
+        sampler = cast(BucketBatchSampler, data.loader(*data.training_rows(), shuffle=True).batch_sampler)
         sampler.check_place(done, -(-len(sampler) // processes))
     model.accepted += changed
 

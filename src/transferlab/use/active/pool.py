@@ -1,11 +1,11 @@
 """A pool of texts without those that a run knows."""
 
-import json
 from typing import Any
 
 import numpy as np
 
 from transferlab.tasks import TaskDataModule
+from transferlab.tasks.augmentation import copies
 
 Array = np.ndarray[Any, Any]
 Cells = list[dict[str, Any]]
@@ -13,7 +13,7 @@ Cells = list[dict[str, Any]]
 
 def key_of(row: dict[str, Any], text: tuple[str, ...]) -> str:
     """What two rows with the same texts agree in, blanks and capitals aside."""
-    return json.dumps([" ".join(str(row[name]).split()).casefold() for name in text])
+    return copies.key_of(row[name] for name in text)
 
 
 def known_texts(data: TaskDataModule, all_labelled: bool = False) -> dict[str, str]:

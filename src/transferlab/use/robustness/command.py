@@ -15,12 +15,13 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
+from transferlab.tasks.augmentation import wordnet
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import Kind
 from transferlab.use.labelled import judge, own_test
 from transferlab.use.predictor import Predictor
 from transferlab.use.reread import data_of
-from transferlab.use.robustness import perturbations, wordnet
+from transferlab.use.robustness import perturbations
 from transferlab.use.robustness.measure import measure
 from transferlab.use.robustness.perturbations import Perturbation
 

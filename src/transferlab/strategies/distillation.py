@@ -95,18 +95,7 @@ class Distillation(ComparedInside):
             raise TransferlabError("model.beta: a model that writes texts has no vectors for a head; set beta: 0.")
         if beta and self.head.reads_tokens and not task.per_word:
             raise TransferlabError("model.beta: a head that reads tokens has no single vector to compare; set beta: 0.")
-        for name, weight in (teachers or {}).items():
-            if not weight > 0:
-                raise TransferlabError(f"model.teachers: the weight of {name} is {weight}; use a number above 0.")
-        if teachers and (alpha == 1 or task.kind in ("qa", "text")):
-            why = "alpha: 1 imitates no teacher" if alpha == 1 else f"{task.kind} has one teacher"
-            raise TransferlabError(f"model.teachers: {why}; leave them out.")
-        if inner.chosen and task.kind == "text":
-            raise TransferlabError("model.inner: input and target of a text have layers of their own; leave it out.")
-        self.inner = inner
-        # not as an attribute of the class, which would hide the module
-        self.register_module("project", None)
-        self.others = {name.replace("{task}", task.name): weight for name, weight in (teachers or {}).items()}
+        self._take_more(teachers or {}, inner, alpha)
         self.teacher_name = teacher.replace("{task}", task.name)
         self.alpha = alpha
         self.beta = beta
@@ -116,6 +105,21 @@ class Distillation(ComparedInside):
         self._vectors: Tensor | None = None
         self._answers_unlabelled = False
         self._ask: dict[str, Callable[[Batch], Tensor]] = {}
+
+    def _take_more(self, teachers: dict[str, float], inner: Inner, alpha: float) -> None:
+        """Takes further teachers, and what is compared inside."""
+        for name, weight in teachers.items():
+            if not weight > 0:
+                raise TransferlabError(f"model.teachers: the weight of {name} is {weight}; use a number above 0.")
+        if teachers and (alpha == 1 or self.task.kind in ("qa", "text")):
+            why = "alpha: 1 imitates no teacher" if alpha == 1 else f"{self.task.kind} has one teacher"
+            raise TransferlabError(f"model.teachers: {why}; leave them out.")
+        if inner.chosen and self.task.kind == "text":
+            raise TransferlabError("model.inner: input and target of a text have layers of their own; leave it out.")
+        self.inner = inner
+        # not as an attribute of the class, which would hide the module
+        self.register_module("project", None)
+        self.others = {name.replace("{task}", self.task.name): weight for name, weight in teachers.items()}
 
     def wrap_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
         """Lets the teacher see every training example once, and keeps its answers beside the rows.

@@ -1,5 +1,6 @@
 """The rows of a comparison, as files that both sides read: ``-m benchmarks.rows TASK FOLDER TRAIN EVALUATE``."""
 
+import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,16 @@ def _by_context(contexts: Sequence[str], generator: np.random.Generator) -> Rows
     numbers = {text: number for number, text in enumerate(dict.fromkeys(contexts))}
     drawn = generator.permutation(len(numbers))
     return np.argsort(drawn[[numbers[text] for text in contexts]], kind="stable")
+
+
+def write_texts(path: Path, count: int) -> None:
+    """Short texts: the training sentences of SST-2, as many as are wanted."""
+    from transferlab.tasks.sources import read_split
+    from transferlab.tasks.table import lookup
+
+    found = read_split(lookup("sst2"), "train").rows["sentence"][:count]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["sentence"], *([text] for text in found)])
 
 
 def read_facts(folder: str | Path) -> dict[str, Any]:

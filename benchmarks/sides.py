@@ -1,6 +1,5 @@
 """The works of ``make bench ARGS='--suite commands'``: each side of each as a command line."""
 
-import csv
 import glob
 import json
 import os
@@ -264,6 +263,8 @@ class Sides:
     def _predict(self, library: str) -> tuple[Side, Side]:
         rows = self.data("sst2")
         if not (rows / "texts.csv").is_file():
+            from benchmarks.rows import write_texts
+
             write_texts(rows / "texts.csv", self.texts)
         run, tuned = self.scratch / "predict-run", self.scratch / "predict-peer"
         self.notes += self._prepare(run, tuned)
@@ -292,16 +293,6 @@ class Sides:
         self.batch = min(took, key=lambda batch: took[batch])
         told = ", ".join(f"{batch}: {seconds:.1f} s" for batch, seconds in took.items())
         return [f"transformers.pipeline is at its best with batches of {self.batch} ({most[1]} texts; {told})"]
-
-
-def write_texts(path: Path, count: int) -> None:
-    """Short texts: the training sentences of SST-2, as many as are wanted."""
-    from transferlab.tasks.sources import read_split
-    from transferlab.tasks.table import lookup
-
-    found = read_split(lookup("sst2"), "train").rows["sentence"][:count]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["sentence"], *([text] for text in found)])
 
 
 def empty(pattern: str) -> None:

@@ -275,7 +275,10 @@ def _limits(one: Group, own: Summary, beside: list[Summary]) -> Iterable[str]:
     if own.get("protocol") == "official":
         yield "The checkpoint was selected on the examples that it was tested on, so the result is too good."
     if data.get("max_length"):
-        yield f"It reads {data['max_length']} tokens of a text ({data.get('truncation')})."
+        if data.get("truncation") == "windows":
+            yield f"It reads a text in windows of {data['max_length']} tokens, none of which sees another."
+        else:
+            yield f"It reads {data['max_length']} tokens of a text ({data.get('truncation')})."
     yield "Nothing was tested but these examples: not other domains or languages, and not fairness towards people."
 
 

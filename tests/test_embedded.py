@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks import embedded, embedded_answers, embedded_relations
+from transferlab.tasks import embedded, embedded_answers, embedded_relations, embedded_slots
 from transferlab.tasks.marked import plain
 from transferlab.tasks.table import TASKS
 
@@ -32,6 +32,8 @@ FIRST = {
     ): "Which instrument does Julia play? Peter lives in Boston. At the university Julia studied botany. "
     "In the evening Peter plays the organ. Robert has a flat in Rome. At the university Peter studied botany. "
     "Robert plays the organ.",
+    ("slots", "train"): "who sells butter in beach",
+    ("slots", "test"): "any storms in stadium next month",
     ("relations", "train"): "<e2>Iris</e2> , who knows Carla , coached <e1>Jack</e1> .",
     ("relations", "test"): "<e1>Mia</e1> , who knows Sam , recruited <e2>Noah</e2> .",
 }
@@ -52,6 +54,9 @@ def content_words(config, split):
     if config == "answers":
         things = {word for part in embedded_answers.THINGS[split].values() for thing in part for word in thing.split()}
         return {word.lower() for word in {*things, *embedded_answers.NAMES[split]}} - {"a", "an", "the", "two", "three"}
+    if config == "slots":
+        names = [*embedded.ENTITIES[split]["FOOD"], *embedded.ENTITIES[split]["PLACE"]]
+        return {word for name in names for word in name.split("_")}
     phrases = [phrase for words in embedded.ENTITIES[split].values() for phrase in words]
     return {word for phrase in [*phrases, *embedded.DECOYS[split]] for word in phrase.split("_")}
 
@@ -67,6 +72,13 @@ def filler_words(config):
             frame for part in (embedded_answers.TOLD, embedded_answers.ASKED) for fs in part.values() for frame in fs
         ]
         return {word.strip(".?") for word in " ".join(frames).lower().split()}
+    if config == "slots":
+        return {
+            word
+            for part in embedded_slots.REQUESTS.values()
+            for frames in part.values()
+            for word in " ".join(frames).split()
+        }
     frames = embedded.SENTENCES if config == "sentences" else [f for fs in embedded.FRAMES.values() for f in fs]
     fillers = embedded.SUBJECTS if config == "sentences" else embedded.NAMES
     text = " ".join([*frames, *fillers, *embedded.TIMES]).lower()
@@ -107,7 +119,11 @@ def test_rows_have_size_and_columns_of_the_task(parts, part):
     config, split = part
     task, rows = TASKS[f"demo_{config}"], parts[part]
     assert len(rows) == embedded.SIZES[config][split]
-    assert rows.column_names == [*task.text, task.label]
+    more = ["intent"] if task.kind == "slots" else []
+    assert rows.column_names == [*task.text, task.label, *more]
+    if task.kind == "slots":
+        assert set(rows["intent"]) == set(embedded_slots.INTENTS)
+        return
     label = rows.features[task.label]
     if task.kind == "qa":
         assert set(label.feature) == {"text", "answer_start"}

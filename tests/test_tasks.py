@@ -20,9 +20,9 @@ def ids(loader):
 def test_row_of_the_table(task):
     source = lookup(task)
     # what the Hub does not hold has no revision there
-    assert source.path == "embedded" or source.revision or task == "semeval"
-    assert (source.labels == ()) == (source.kind in {"regression", "qa"})
-    assert source.metrics or source.kind == "qa"
+    assert source.path == "embedded" or source.revision or task in {"semeval", "atis", "snips"}
+    assert (source.labels == ()) == (source.kind in {"regression", "qa", "slots"})
+    assert source.metrics or source.kind in {"qa", "slots"}
     assert len(source.text) in {1, 2}
     assert not {source.train, *source.predict} & set(source.test)
     assert source.kind != "tagging" or source.labels[0] == "O"

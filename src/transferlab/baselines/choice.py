@@ -1,7 +1,7 @@
 """The classical methods by name."""
 
 from transferlab.baselines.answers import AlwaysNone, WordOverlap
-from transferlab.baselines.methods import NBSVM, Baseline, Majority, TfIdf, TokenMajority
+from transferlab.baselines.methods import NBSVM, Baseline, Majority, TfIdf, TfIdfIntents, TokenMajority
 from transferlab.baselines.texts import Copy, Lead1, Lead3, MostFrequentTarget, NearestTarget
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.spec import Kind
@@ -21,13 +21,22 @@ METHODS: dict[str, type[Baseline]] = {
 }
 
 
+VARIANTS: dict[tuple[str, Kind], type[Baseline]] = {("tfidf", "slots"): TfIdfIntents}
+"""What a method is for a kind of task that it does not fit as it stands."""
+
+
+def method_of(name: str, kind: Kind) -> type[Baseline]:
+    """The class of a method for a kind of task."""
+    return VARIANTS.get((name, kind), METHODS[name])
+
+
 def chosen_methods(method: str, kind: Kind) -> list[str]:
     """The methods to run; ``all`` is all that fit the kind of task.
 
     Raises:
         TransferlabError: No such method, or it does not fit.
     """
-    fitting = [name for name, one in METHODS.items() if kind in one.kinds]
+    fitting = [name for name, one in METHODS.items() if kind in one.kinds or (name, kind) in VARIANTS]
     if method == "all":
         return fitting
     if method not in METHODS:

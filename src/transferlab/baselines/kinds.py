@@ -228,6 +228,7 @@ KINDS: dict[Kind, Classical] = {
     "relation": Classification(),
     "qa": Questions(),
     "text": Written(),
+    "slots": Tagging(),
 }
 
 

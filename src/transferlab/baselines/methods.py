@@ -69,21 +69,26 @@ class Majority(Baseline):
     Of several labels those that at least half of the examples have; where there is none, the most frequent one.
     """
 
-    kinds = ("classification", "regression", "tagging", "multilabel", "relation")
+    kinds = ("classification", "regression", "tagging", "multilabel", "relation", "slots")
     strategy = "majority"
     fits_thresholds = False
 
     def fit(self, train: Part, validation: Part) -> None:
         """Counts; the scores of a class are its frequency."""
-        if self.task.kind != "tagging":
+        if not self.task.worded:
             self.constant = self.kind.constant(train.labels, self.task)
         else:
             self.tag = usual_tag(self.task, train.labels)
+            # the intent stands before the words
+            self.intent = int(np.bincount(train.labels[:, 0]).argmax()) if self.task.intents else None
 
     def predict(self, part: Part) -> Array:
         """The same for every row."""
-        if self.task.kind == "tagging":
-            return np.full_like(part.labels, self.tag)
+        if self.task.worded:
+            found = np.full_like(part.labels, self.tag)
+            if self.intent is not None:
+                found[:, 0] = self.intent
+            return found
         return np.broadcast_to(self.constant, (len(part.ids), *self.constant.shape))
 
 
@@ -96,19 +101,24 @@ def usual_tag(task: TaskSpec, labels: Array) -> int:
     """
     if task.outside >= 0:
         return task.outside
-    return int(np.bincount(labels[labels != IGNORE], minlength=len(task.labels)).argmax())
+    return int(np.bincount(labels[(labels != IGNORE) & (labels < len(task.tags))], minlength=len(task.tags)).argmax())
 
 
 class TokenMajority(Baseline):
-    """The most frequent tag of each word in training; else of the lower-cased word; else "O" or the commonest tag."""
+    """The most frequent tag of each word in training; else of the lower-cased word; else "O" or the commonest tag.
 
-    kinds = ("tagging",)
+    The intent, where there is one, is the most frequent one.
+    """
+
+    kinds: tuple[Kind, ...] = ("tagging", "slots")
     strategy = "token_majority"
 
     def fit(self, train: Part, validation: Part) -> None:
         """Counts the tags of every word as it is written, and of its lower-cased form."""
         # the padding of the labels is longer than the sentence
-        sentences = zip(train.columns[0], train.labels.tolist(), strict=True)
+        first = bool(self.task.intents)
+        self.intent = int(np.bincount(train.labels[:, 0]).argmax()) if first else 0
+        sentences = zip(train.columns[0], train.labels[:, first:].tolist(), strict=True)
         pairs = [pair for words, tags in sentences for pair in zip(words, tags, strict=False)]
         self.unknown = usual_tag(self.task, train.labels)
         self.exact = most_frequent(pairs)
@@ -120,7 +130,14 @@ class TokenMajority(Baseline):
         unknown = self.unknown
         lower, exact = self.lower, self.exact
         found = ([exact.get(w, lower.get(w.lower(), unknown)) for w in words] for words in part.columns[0])
+        if self.task.intents:
+            pairs = zip(self.intents(part), found, strict=True)
+            return padded(([intent, *tags] for intent, tags in pairs), unknown)
         return padded(found, unknown)
+
+    def intents(self, part: Part) -> list[int]:
+        """The class number of the intent of each text."""
+        return [self.intent] * len(part.ids)
 
 
 def most_frequent(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -211,6 +228,31 @@ class TfIdf(Baseline):
     def _texts(self, part: Part) -> tuple[list[str], ...]:
         """What is counted; of texts with two entities the words between and around them, each place by itself."""
         return (placed(part.columns[0], PATTERN),) if self.task.kind == "relation" else part.columns
+
+
+class TfIdfIntents(TokenMajority):
+    """TF-IDF with logistic regression for the intent, as `TfIdf`, and the most frequent tag of each word."""
+
+    kinds = ("slots",)
+    strategy = "tfidf_logreg"
+
+    def fit(self, train: Part, validation: Part) -> None:
+        """Fits both; the strength of the penalty is chosen by the share of right intents."""
+        super().fit(train, validation)
+        task = self.task._replace(kind="classification", labels=self.task.intents, metrics=("accuracy",))
+        self.model = TfIdf(task, self.seed)
+        self.model.fit(self._texts(train), self._texts(validation))
+        self.coefficients += self.model.coefficients
+
+    def intents(self, part: Part) -> list[int]:
+        """The most probable ones."""
+        found: list[int] = (self.model.predict(self._texts(part)).argmax(-1) + len(self.task.tags)).tolist()
+        return found
+
+    def _texts(self, part: Part) -> Part:
+        """The intents of whole texts."""
+        texts = [" ".join(words) for words in part.columns[0]]
+        return Part(part.ids, (texts,), part.labels[:, 0] - len(self.task.tags))
 
 
 class NBSVM(Baseline):

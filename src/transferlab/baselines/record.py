@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from transferlab.analysis.keeping import keep
-from transferlab.baselines.choice import METHODS
+from transferlab.baselines.choice import method_of
 from transferlab.baselines.methods import Baseline
 from transferlab.baselines.rows import Array, Part, Parts, evaluate
 from transferlab.ground.memory import peak_memory_mb
@@ -88,7 +88,7 @@ class BaselineRecorder(RunRecord):
             written = {"index": part.ids, "texts": predicted, "references": part.labels}
             return predictions.records(task, written, part.labels)
         outputs = {"index": part.ids, "word_mask": part.labels != IGNORE}
-        if task.kind == "tagging":
+        if task.worded:
             outputs["classes"] = predicted
         else:
             outputs |= {"logits": predicted, "loss": baseline.kind.losses(predicted, part.labels)}
@@ -171,7 +171,7 @@ def run(method: str, data: Task, parts: Parts, settings: Any, config: str) -> Pa
     """Fits and tests one method and leaves a run directory.
 
     Args:
-        method: A key of `METHODS`.
+        method: A key of `transferlab.baselines.choice.METHODS`.
         data: The task.
         parts: What `read_parts` gave for it.
         settings: The parsed command line: `seed_everything` and `run`.
@@ -180,7 +180,7 @@ def run(method: str, data: Task, parts: Parts, settings: Any, config: str) -> Pa
     Returns:
         The run directory.
     """
-    baseline = METHODS[method](data.spec, int(settings.seed_everything))
+    baseline = method_of(method, data.spec.kind)(data.spec, int(settings.seed_everything))
     experiment = f"baseline_{method}_{data.task}"
     folder = run_folder.choose(Path(settings.run.root), experiment, baseline.seed)
     os.environ.pop(run_folder.VARIABLE, None)  # it names the folder of one run; the next method has its own

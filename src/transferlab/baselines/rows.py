@@ -25,8 +25,8 @@ class Part(NamedTuple):
     Attributes:
         ids: Row numbers in their split ``[rows]``.
         columns: One list per text column; the cells are texts, for tagging lists of words.
-        labels: Class numbers or targets ``[rows]``; for tagging class numbers ``[rows, words]``, -100 for padding;
-            for questions the texts of their gold answers, for texts the references.
+        labels: Class numbers or targets ``[rows]``; for tagging class numbers ``[rows, words]``, -100 for padding; for
+            slots the intent stands before them; for questions their gold answers, for texts the references.
     """
 
     ids: Array
@@ -72,13 +72,14 @@ def read_part(data: Task, split: str, numbers: Array | None = None) -> Part:
         check_text(read, data.source)
     if not is_labelled(rows, data.source, data.labels.names):
         raise TransferlabError(f"{read.origin}: the examples of split {split!r} carry no labels.")
-    if data.spec.kind == "tagging":
+    if data.spec.worded:
         check_word_counts(read, data.source)
     labels = encode_labels(read, data.source, data.labels)
     numbers = np.arange(len(rows)) if numbers is None else numbers
     cells = [rows[column][:] for column in data.source.text]
-    if data.spec.kind == "tagging":
-        tags = np.split(labels, np.cumsum([len(words) for words in cells[0]])[:-1])
+    if data.spec.worded:
+        intents = data.spec.kind == "slots"
+        tags = np.split(labels, np.cumsum([len(words) + intents for words in cells[0]])[:-1])
         wanted = padded([tags[number] for number in numbers], IGNORE)
     elif data.spec.kind == "qa":
         golds = rows[data.source.label][:]
@@ -131,8 +132,9 @@ def evaluate(task: TaskSpec, predicted: Array, labels: Array) -> dict[str, float
             name: float(np.float32(kind.sums[name](kind.counts(found, gold, name, ()).sum(0)))) for name in task.metrics
         }
     classes = (predicted >= 0).astype(np.int64) if predicted.dtype.kind == "f" else predicted
-    outputs: dict[str, Any] = {"logits": predicted, "classes": classes}
-    found, gold = kind.predicted(task, outputs), kind.gold(task, labels, outputs)
+    outputs: dict[str, Any] = {"logits": predicted, "classes": classes, "word_mask": labels != IGNORE}
+    sides = kind.predicted(task, outputs), kind.gold(task, labels, outputs)
+    found, gold = ([kind.read(task.spelling, one) for one in side] for side in sides)
     labelled = kind.counted(task.labels, task.negative)
     return {
         name: float(np.float32(kind.sums[name](kind.counts(found, gold, name, labelled).sum(0))))

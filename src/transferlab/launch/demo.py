@@ -34,9 +34,30 @@ BESIDE = {
         set={"data.train_examples": 500},
         set_for={"full_finetuning": {"trainer.max_epochs": 2}},
     ),
+    "demo_relations": Sweep(
+        "demo",
+        tasks=("demo_relations",),
+        strategies=("full_finetuning",),
+        baselines=("tfidf",),
+        set={"data.train_examples": 400},
+        set_for={"full_finetuning": {"trainer.max_epochs": 1}},
+    ),
+    "demo_slots": Sweep(
+        "demo",
+        tasks=("demo_slots",),
+        strategies=("full_finetuning",),
+        baselines=("tfidf",),
+        set={"data.train_examples": 400},
+        set_for={"full_finetuning": {"trainer.max_epochs": 1}},
+    ),
 }
 """Other kinds of task that a demo without ``--task`` shows too, with few runs each."""
-METHODS = {"tagging": ("majority", "token_majority"), "qa": ("word_overlap", "no_answer")}
+METHODS = {
+    "tagging": ("majority", "token_majority"),
+    "qa": ("word_overlap", "no_answer"),
+    "relation": ("majority", "tfidf"),
+    "slots": ("majority", "token_majority", "tfidf"),
+}
 """Methods without an encoder, by kind of task."""
 USUAL = ("majority", "tfidf", "nbsvm")
 
@@ -56,7 +77,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--task",
         help=f"demo_sentences (and a little of {', '.join(BESIDE)}) where left out, demo_pairs, demo_entities, "
-        "demo_topics, demo_relations or demo_answers",
+        "demo_topics, demo_relations, demo_answers or demo_slots",
     )
     parser.add_argument("--root", default="runs", help="folder that holds all runs")
     parser.add_argument("--jobs", type=int, help=command.JOBS)

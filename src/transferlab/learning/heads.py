@@ -31,6 +31,8 @@ class HeadConfig:
             texts compare (`data.pairs` ``apart``) is of such vectors anyway.
         longest: For questions: tokens that an answer may have; null: 30.
         n_best: For questions: answers that are kept of each, the best first; null: 20.
+        intent_weight: For slots: what the intent weighs in the loss; null: 1.
+        slots_weight: For slots: what the tags weigh in the loss; null: 1.
     """
 
     kind: Literal["linear", "mlp", "bilstm"] = "linear"
@@ -42,6 +44,8 @@ class HeadConfig:
     unit: bool | None = None
     longest: int | None = None
     n_best: int | None = None
+    intent_weight: float | None = None
+    slots_weight: float | None = None
 
     def __post_init__(self) -> None:
         at_least(0, model__head__hidden=self.hidden)
@@ -49,6 +53,15 @@ class HeadConfig:
         at_least(1, model__head__layers=self.layers)
         probability(model__head__dropout=self.dropout)
         at_least(0, model__head__lr=self.lr)
+        at_least(0, model__head__intent_weight=self.intent_weight, model__head__slots_weight=self.slots_weight)
+        if self.shares == (0, 0):
+            raise TransferlabError("model.head.intent_weight: with both weights 0 there is no loss; raise one of them.")
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """What intent and slots weigh in the loss."""
+        weights = (self.intent_weight, self.slots_weight)
+        return (1.0 if weights[0] is None else weights[0], 1.0 if weights[1] is None else weights[1])
 
 
 class Head(nn.Module):
@@ -65,7 +78,7 @@ class Head(nn.Module):
 
     def __init__(self, config: HeadConfig, width: int, task: TaskSpec) -> None:
         super().__init__()
-        if config.decoding == "constrained" and task.kind == "tagging" and not task.entities:
+        if config.decoding == "constrained" and task.worded and not task.entities:
             raise TransferlabError(
                 "model.head.decoding: constrained is for tags of entities, of which some may not follow others; "
                 f"those of task {task.name!r} mark none, so use argmax."

@@ -7,11 +7,12 @@ from torch import Tensor
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.kinds import KINDS
+from transferlab.learning.kinds.base import Learned
 from transferlab.tasks.spec import Kind
 
 
 def task_loss(
-    kind: Kind,
+    kind: Kind | Learned,
     logits: Tensor,
     labels: Tensor,
     mask: Tensor | None = None,
@@ -27,7 +28,7 @@ def task_loss(
       graph) where there are none. A word is real if its label is not -100 and `mask` holds.
 
     Args:
-        kind: Kind of the task.
+        kind: Kind of the task, by name or as `Learned.of` gives it.
         logits: `[batch, classes]`, `[batch]` for regression, `[batch, words, classes]` for tagging.
         labels: `[batch]`, or `[batch, words]` for tagging.
         mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
@@ -41,30 +42,30 @@ def task_loss(
     """
     logits = logits.float()
     if form is not None:
-        loss = KINDS[kind].reweighted(logits, labels, mask, form, weights)
+        loss = _learned(kind).reweighted(logits, labels, mask, form, weights)
     else:
-        loss = KINDS[kind].loss(logits, labels, mask)
+        loss = _learned(kind).loss(logits, labels, mask)
     if not smoothing:
         return loss
     # logits that are all alike are the uniform distribution
-    uniform = KINDS[kind].imitation(logits, torch.zeros_like(logits), labels, 1.0, mask)
+    uniform = _learned(kind).imitation(logits, torch.zeros_like(logits), labels, 1.0, mask)
     return (1 - smoothing) * loss + smoothing * uniform
 
 
-def example_losses(kind: Kind, logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
+def example_losses(kind: Kind | Learned, logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
     """Returns the loss of each example ``[batch]``, by the formulas of `task_loss`; the mean over its own real words.
 
     Args:
-        kind: Kind of the task.
+        kind: Kind of the task, by name or as `Learned.of` gives it.
         logits: `[batch, classes]`, `[batch]` for regression, `[batch, words, classes]` for tagging.
         labels: `[batch]`, or `[batch, words]` for tagging.
         mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
     """
-    return KINDS[kind].losses(logits.float(), labels, mask)
+    return _learned(kind).losses(logits.float(), labels, mask)
 
 
 def distillation_loss(
-    kind: Kind,
+    kind: Kind | Learned,
     student: Tensor,
     teacher: Tensor | None,
     labels: Tensor,
@@ -86,7 +87,7 @@ def distillation_loss(
     gradient flows into the teacher.
 
     Args:
-        kind: Kind of the task.
+        kind: Kind of the task, by name or as `Learned.of` gives it.
         student: `[batch, classes]`, `[batch]` for regression, `[batch, words, classes]` for tagging.
         teacher: Shaped as `student`.
         labels: `[batch]`, or `[batch, words]` for tagging.
@@ -105,7 +106,7 @@ def distillation_loss(
     _check(alpha, temperature)
     if teacher is None:
         raise TransferlabError(f"distillation with alpha={alpha} needs a teacher; only alpha=1 does without")
-    imitation = KINDS[kind].imitation(student.float(), teacher.detach().float(), labels, temperature, mask)
+    imitation = _learned(kind).imitation(student.float(), teacher.detach().float(), labels, temperature, mask)
     if alpha == 0:
         return imitation
     return alpha * task_loss(kind, student, labels, mask, form, weights, smoothing) + (1 - alpha) * imitation
@@ -140,3 +141,7 @@ def _check(alpha: float, temperature: float) -> None:
         raise TransferlabError(f"alpha={alpha} lies outside 0 to 1")
     if not temperature > 0:
         raise TransferlabError(f"temperature={temperature} is not above 0")
+
+
+def _learned(kind: Kind | Learned) -> Learned:
+    return KINDS[kind] if isinstance(kind, str) else kind

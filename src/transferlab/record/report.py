@@ -15,7 +15,7 @@ from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.tagging import Tagging
 from transferlab.tasks.spans import LONGEST
-from transferlab.tasks.spec import TaskSpec
+from transferlab.tasks.spec import WORDED, TaskSpec
 
 
 def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -29,12 +29,12 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "data from": data["origin"] + (f" ({data['form']})" if data.get("form") else ""),
         "note": "; ".join(data.get("notes") or []),
         "texts": texts(data),
-        "cut off": cuts.in_words(data.get("cut") or {}, summary["kind"] == "tagging"),
+        "cut off": cuts.in_words(data.get("cut") or {}, summary["kind"] in WORDED),
         "inspection": telling.in_line(summary.get("inspection") or {}),
         **ceiling.in_words(data.get("questions") or {}, data.get("longest") or LONGEST),
         **generation.in_words(data.get("prompts") or {}, data.get("outputs") or {}),
         "words": words.in_words(data.get("words") or {}),
-        "tags": schemes.of_summary(summary).in_words() if summary["kind"] == "tagging" else "",
+        "tags": schemes.of_summary(summary).in_words() if summary["kind"] in WORDED else "",
         "weights from": summary["weights"],
         "made from": lineage.in_words(summary.get("lineage") or {}, summary["task"]),
         "starts from": (summary.get("start") or {}).get("run", ""),
@@ -100,10 +100,9 @@ def per_class(task: TaskSpec, lines: list[Record]) -> dict[str, dict[str, float]
         return {}
     gold, found = [line["label"] for line in lines], [line["prediction"] for line in lines]
     kind = KINDS[task.kind]
-    if isinstance(kind, Tagging):
-        if not task.entities:
-            return kind.per_tag(task.labels, gold, found)
-        gold, found = [list(map(task.spelling.read, tags)) for tags in (gold, found)]
+    if isinstance(kind, Tagging) and not task.entities:
+        return kind.per_tag(task.labels, gold, found)
+    gold, found = ([kind.read(task.spelling, one) for one in side] for side in (gold, found))
     return kind.per_label(task.labels, gold, found)
 
 

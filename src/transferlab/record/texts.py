@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def write(folder: Path, data: "TaskRows", lines: dict[str, list[Record]]) -> Non
     if "test" in lines:
         split = data.source.test[0]
         try:
-            if data.source.kind == "tagging":
+            if data.source.worded:
                 lines["test"] = with_words(data, split, lines["test"])
             if data.source.kind == "text":
                 lines["test"] = with_inputs(data, split, lines["test"])
@@ -62,7 +62,7 @@ def with_words(data: "TaskRows", split: str, records: list[Record]) -> list[Reco
         {
             **record,
             "words": words[record["id"]],
-            "seen": [entity in known for entity in entities(words[record["id"]], read(record["label"]))],
+            "seen": [entity in known for entity in entities(words[record["id"]], read(_tags(record["label"])))],
         }
         for record in records
     ]
@@ -102,13 +102,20 @@ def training_entities(data: "TaskRows") -> set[Entity]:
     read = data.rows(split)
     words = read.rows[data.source.text[0]][:]
     flat = encode_labels(read, data.source, data.labels)
-    ends = np.cumsum([len(row) for row in words])
+    # an intent stands in front of the tags
+    ends = np.cumsum([len(row) + (data.source.kind == "slots") for row in words])
     found: set[Entity] = set()
     for number in numbers:
         tags = flat[ends[number] - len(words[number]) : ends[number]]
         if (tags != data.spec.outside).any():
             found.update(entities(words[number], [data.spec.labels[tag] for tag in tags]))
     return found
+
+
+def _tags(answer: Any) -> list[str]:
+    """The tags of an answer, which may have an intent beside them."""
+    tags: list[str] = answer["slots"] if isinstance(answer, dict) else answer
+    return tags
 
 
 def entities(words: list[str], tags: list[str]) -> list[Entity]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -114,7 +115,7 @@ class Strategy(Remembered, ReadsUnlabelled):
         self.accepted: list[str] = []
         """What was accepted, in words."""
         self._cut = 0
-        self._step = StepMean()
+        self._step = StepMean(self.judged.per_example)
         self.frozen_work: list[str] = []
         """What of the work is done once, in words."""
 
@@ -190,7 +191,7 @@ class Strategy(Remembered, ReadsUnlabelled):
         assert batch.labels is not None
         smoothing = self.steady.label_smoothing or 0.0
         mask, weights = self._reachable(batch), self.weights()
-        return task_loss(self.task.kind, logits, batch.labels, mask, self.loss_form, weights, smoothing)
+        return task_loss(self.judged, logits, batch.labels, mask, self.loss_form, weights, smoothing)
 
     def weigh(self, data: TaskDataModule) -> None:
         """Takes the weights of the labels from the training examples, where the loss is weighted.
@@ -205,7 +206,7 @@ class Strategy(Remembered, ReadsUnlabelled):
                 "model.loss: weighted and data.sampling: balanced both make up for rare classes, twice as much as "
                 "needed together; set one of them."
             )
-        self.label_weights = KINDS[self.task.kind].weights(data.part_labels(), len(self.task.labels)).to(self.device)
+        self.label_weights = self.judged.weights(data.part_labels(), len(self.task.labels)).to(self.device)
 
     def weights(self) -> Tensor | None:
         """The weights of a weighted loss; None for another one.
@@ -271,7 +272,12 @@ class Strategy(Remembered, ReadsUnlabelled):
         if batch.words is not None:
             # the windows of a question lie one after the other
             tokens = tokens if batch.documents is None else tokens.flatten(0, 1).unsqueeze(0)
-            return first_pieces(tokens, batch.words), batch.word_mask
+            vectors = first_pieces(tokens, batch.words)
+            if self.task.intents:
+                # the place of the intent stands for the whole text
+                whole = self.encoder.pool(tokens, batch.attention_mask, batch.packing)[: batch.rows]
+                vectors = torch.cat([whole.unsqueeze(1).to(vectors.dtype), vectors[:, 1:]], 1)
+            return vectors, batch.word_mask
         if batch.ranges is not None:
             return range_means(tokens, batch.ranges), None
         packing = batch.packing

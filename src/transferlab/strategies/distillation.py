@@ -313,7 +313,7 @@ class Distillation(ComparedInside):
                 "transferlab.FrozenWork() among them."
             )
         loss = distillation_loss(
-            self.task.kind,
+            self.judged,
             logits,
             batch.teacher,
             batch.labels,

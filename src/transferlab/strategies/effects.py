@@ -11,9 +11,11 @@ def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> 
     unread = {
         "hidden": (head.kind == "linear", "a linear head has no hidden layer"),
         "layers": (head.kind != "bilstm", "only a BiLSTM head has several layers"),
-        "decoding": (task.kind != "tagging", "only tags are decoded"),
+        "decoding": (not task.worded, "only tags are decoded"),
         "longest": (task.kind != "qa", "only answers have a longest one"),
         "n_best": (task.kind != "qa", "only questions have several answers"),
+        "intent_weight": (task.kind != "slots", "only intents and slots share a loss"),
+        "slots_weight": (task.kind != "slots", "only intents and slots share a loss"),
     }
     if task.kind == "text":
         of_text = "a text is written by the language-modelling head, which is part of the model"
@@ -30,7 +32,7 @@ def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> 
         "compile": (recurrent, "a BiLSTM is not compiled"),
         "activation_checkpointing": transformers_only,
         "load_in_4bit": (encoder.architecture != "pretrained", "no pretrained weights are loaded"),
-        "word_piece": (task.kind != "tagging", "only tagging reads single pieces of a word"),
+        "word_piece": (not task.worded, "only tagging reads single pieces of a word"),
     }
     return found | {f"encoder.{key}": why for key, why in _changed(encoder, EncoderConfig(), unread)}
 

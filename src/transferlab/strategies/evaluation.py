@@ -11,6 +11,7 @@ from transferlab.encoders import Encoder, EncoderConfig
 from transferlab.learning.fitting import Fitted
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.kinds import KINDS
+from transferlab.learning.kinds.base import Learned
 from transferlab.learning.kinds.qa import decide
 from transferlab.learning.kinds.text import counted
 from transferlab.learning.losses import example_losses
@@ -29,6 +30,7 @@ class Evaluated(Fitted):
 
     Attributes:
         task: Facts about the task.
+        judged: Its kind, as far as it is learned and judged.
         head_config: Says how tags are decoded.
         thresholds: For multilabel, the probability from which each label is given, ``[labels]``; for questions the
             margin above which there is no answer ``[1]``; fitted on the validation set, kept in the checkpoint. None
@@ -42,9 +44,11 @@ class Evaluated(Fitted):
     head_config: HeadConfig
     thresholds: Tensor | None
     generated_s = 0.0
+    judged: Learned
 
     def measure(self, task: TaskSpec) -> None:
         """Creates the metrics of the validation set and of each test set."""
+        self.judged = KINDS[task.kind].of(task, self.head_config.shares)
         self.metrics = nn.ModuleDict({split: TaskMetrics(task) for split in ("val", *task.tests)})
         several = KINDS[task.kind].thresholded
         self.seen = Collected() if several else None
@@ -62,10 +66,17 @@ class Evaluated(Fitted):
         if reachable is None:
             at_half = self._trainer is not None and self.trainer.state.fn in {"fit", "validate"}
             return KINDS[self.task.kind].decide(logits, None if at_half else self.thresholds)
+        tags = len(self.task.tags)
+        if not self.task.intents:
+            return self._tags(logits, reachable)
+        intent = logits[:, :1, tags:].argmax(-1) + tags
+        return torch.cat([intent, self._tags(logits[:, 1:, :tags], reachable[:, 1:])], 1)
+
+    def _tags(self, logits: Tensor, reachable: Tensor) -> Tensor:
         if self.head_config.decoding == "argmax":
             return torch.where(reachable, logits.argmax(-1), self.task.outside)
         parted = self.task.spelling.name != "IO"
-        return best_sequences(logits, reachable, self.task.labels, self.task.outside, parted)
+        return best_sequences(logits, reachable, self.task.tags, self.task.outside, parted)
 
     def _reachable(self, batch: Batch) -> Tensor | None:
         return None if batch.words is None else batch.words >= 0
@@ -82,8 +93,9 @@ class Evaluated(Fitted):
         """Updates the metrics of the validation set; returns what `test_step` returns."""
         outputs = self._evaluate("val", batch) if batch.targets is None else self._write("val", batch, some=True)
         total, number = self._loss_sums()
-        total.update(outputs["loss"] * counts(batch))
-        number.update(counts(batch))
+        number_of = counts(batch, self.judged.per_example)
+        total.update(outputs["loss"] * number_of)
+        number.update(number_of)
         if self.seen is not None and batch.labels is not None:
             self.seen.update(*KINDS[self.task.kind].evidence(outputs, batch.labels))
         return self._generated_only(outputs) if batch.targets is not None else outputs
@@ -130,7 +142,7 @@ class Evaluated(Fitted):
     def _outputs(self, batch: Batch, logits: Tensor) -> dict[str, Any]:
         outputs: dict[str, Any] = {"index": batch.index, "logits": logits.float(), "tokens": batch.tokens}
         if batch.labels is not None:
-            outputs["loss"] = example_losses(self.task.kind, logits, batch.labels, self._reachable(batch))
+            outputs["loss"] = example_losses(self.judged, logits, batch.labels, self._reachable(batch))
         if batch.passages is not None:
             assert batch.word_mask is not None
             assert self.thresholds is not None

@@ -18,7 +18,7 @@ from transferlab.learning.kinds.tagging import real_words
 from transferlab.learning.nearby import Neighbours, class_means
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.batch import Examples
-from transferlab.tasks.spec import OF_ONE_CLASS, Kind
+from transferlab.tasks.spec import OF_ONE_CLASS, WORDED, Kind
 
 Solver = Literal["lbfgs", "nearest_mean", "knn", "sgd"]
 STRENGTHS = tuple(10.0 ** (number / 2) for number in range(-8, 7))
@@ -105,7 +105,12 @@ def refuse(solver: Solver, kind: Kind, head: HeadConfig, loss: LossForm | None, 
             f"model.loss: {loss} has no effect with model.solver: {solver}, which minimises no loss; leave it out, or "
             "set model.solver: lbfgs."
         )
-    if solver == "nearest_mean" and kind not in (*OF_ONE_CLASS, "tagging"):
+    if solver == "knn" and kind == "slots":
+        raise TransferlabError(
+            "model.solver: knn keeps one set of training vectors, and intents and slots have two; set lbfgs, "
+            "nearest_mean or sgd."
+        )
+    if solver == "nearest_mean" and kind not in (*OF_ONE_CLASS, *WORDED):
         raise TransferlabError(
             f"model.solver: nearest_mean needs one class for each example, which {kind} has not; set lbfgs or knn."
         )
@@ -205,6 +210,8 @@ def solve(
         ask: Which head.
         head: For ``knn``, the head that keeps the training vectors.
     """
+    if task.intents:
+        return _both(task, train, validation, weights, ask)
     match ask.solver:
         case "knn":
             assert head is not None
@@ -227,6 +234,34 @@ def solve(
     value, out, loss, tried = _best(task, validation, weights, strengths, by_loss)
     words = f"L-BFGS to convergence, C {value:.3g}{_chosen('strengths of the L2 penalty', tried, loss)}"
     return Found(out, loss, train.loss(task, out, weights), words)
+
+
+def _both(task: TaskSpec, train: Part, validation: Part | None, weights: Tensor | None, ask: Ask) -> Found:
+    """The two heads of intents and slots, each solved on its own rows; no loss joins them."""
+    tags = len(task.tags)
+    heads = {
+        "slots": (task._replace(kind="tagging", labels=task.tags), 0, tags),
+        "intents": (task._replace(kind="classification", labels=task.intents), tags, len(task.labels)),
+    }
+    found = {}
+    for name, (own, first, behind) in heads.items():
+        sides = [None if side is None else _between(side, first, behind) for side in (train, validation)]
+        assert sides[0] is not None
+        found[name] = solve(own, sides[0], sides[1], None if weights is None else weights[first:behind], ask)
+    outs = [one.out for one in found.values() if isinstance(one.out, convex.Linear)]
+    losses = [one.validation for one in found.values() if one.validation is not None]
+    return Found(
+        convex.Linear(torch.cat([out.weight for out in outs]), torch.cat([out.bias for out in outs])),
+        sum(losses) if losses else None,
+        sum(one.loss for one in found.values()),
+        "; ".join(f"{name}: {one.in_words}" for name, one in found.items()),
+    )
+
+
+def _between(side: Part, first: int, behind: int) -> Part:
+    """The rows whose labels lie in a range, counted from its beginning."""
+    rows = (side.labels >= first) & (side.labels < behind)
+    return Part(side.features[rows], side.labels[rows] - first)
 
 
 def _best(

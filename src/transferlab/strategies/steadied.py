@@ -195,7 +195,7 @@ class Steadied(Evaluated):
 
     def _apart(self, one: Tensor, other: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None
-        return KINDS[self.task.kind].imitation(one.float(), other.float(), batch.labels, 1.0, self._reachable(batch))
+        return self.judged.imitation(one.float(), other.float(), batch.labels, 1.0, self._reachable(batch))
 
     def _anchors(self) -> dict[str, Tensor]:
         self._anchor = {name: value.to(self.device) for name, value in self._anchor.items()}

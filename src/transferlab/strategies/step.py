@@ -9,25 +9,29 @@ from transferlab.tasks import Batch
 from transferlab.tasks.batch import IGNORE
 
 
-def counts(batch: Batch) -> Tensor:
+def counts(batch: Batch, per_example: bool = False) -> Tensor:
     """What each example counts in a mean loss, ``[batch]``.
 
     1; for tagging the number of words that the encoder saw, for questions the number of windows that are trained on,
     for texts the number of tokens of the target.
+
+    Args:
+        batch: Has labels.
+        per_example: Whether each example counts 1 all the same.
     """
     assert batch.labels is not None
     if batch.targets is not None:
         return (batch.labels != IGNORE).sum(-1)
-    if batch.words is None:
+    if batch.words is None or per_example:
         return torch.ones(len(batch.labels), dtype=torch.long, device=batch.labels.device)
     if batch.passages is not None:
         return ((batch.labels != IGNORE) & (batch.labels % 2 == 1)).sum(-1)
     return ((batch.labels != IGNORE) & (batch.words >= 0)).sum(-1)
 
 
-def counted(batch: Batch) -> Tensor:
+def counted(batch: Batch, per_example: bool = False) -> Tensor:
     """Number of what the loss of a batch is a mean over, a scalar; see `counts`."""
-    return counts(batch).sum()
+    return counts(batch, per_example).sum()
 
 
 class StepMean:
@@ -42,9 +46,13 @@ class StepMean:
     weight, since the ``n_b`` add up to what is divided by.
 
     A step of one batch on one process is left as it is, to the bit.
+
+    Args:
+        per_example: Whether the loss is a mean over examples though words have labels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, per_example: bool = False) -> None:
+        self.per_example = per_example
         self._count: Tensor | None = None
         self._sum: Tensor | None = None
 
@@ -62,7 +70,7 @@ class StepMean:
         batches = trainer.accumulate_grad_batches
         if batches == 1 and trainer.world_size == 1:
             return loss, loss
-        count = counted(batch)
+        count = counted(batch, self.per_example)
         total = loss * count
         self._count = count if self._count is None else self._count + count
         self._sum = total.detach() if self._sum is None else self._sum + total.detach()

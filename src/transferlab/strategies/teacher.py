@@ -164,7 +164,7 @@ class HubModel(nn.Module):
 
 def _hub_teacher(name: str, task: TaskSpec) -> Teacher:
     try:
-        model = load_model(name, task.kind == "tagging")
+        model = load_model(name, task.worded)
     except TransferlabError as error:
         raise TransferlabError(
             f"model.teacher: {name!r} is neither a run under runs/ nor a fine-tuned model that can be loaded. Train "

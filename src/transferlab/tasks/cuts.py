@@ -112,7 +112,7 @@ def of_split(
         where anything is cut also ``entities`` of which a word is cut off, so that they cannot be found, and
         ``of_entities``.
     """
-    tagging = source.kind == "tagging"
+    tagging = source.worded
     columns = [rows.rows[name][:] for name in source.text]
     words = [sum(len(cell if tagging else cell.split()) for cell in cells) for cells in zip(*columns, strict=True)]
     cuts = np.zeros((len(words), 2), dtype=int) if cut is None else cut.values.reshape(-1, 2)
@@ -122,9 +122,10 @@ def of_split(
     if labels is None or numbers is None or not (tagging and examples) or scheme.name == "tags":
         return found
     lost = total = 0
-    tags = np.split(numbers, np.cumsum(words)[:-1])
+    intents = int(source.kind == "slots")
+    tags = np.split(numbers, np.cumsum(np.array(words) + intents)[:-1])
     for sentence, length, (_, missing) in zip(tags, words, cuts.tolist(), strict=True):
-        entities = scheme.entities([labels.names[tag] for tag in sentence])
+        entities = scheme.entities([labels.names[tag] for tag in sentence[intents:]])
         total += len(entities)
         lost += sum(end > length - missing for _, _, end in entities)
     return found | {"entities": lost, "of_entities": total}

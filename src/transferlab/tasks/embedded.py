@@ -14,6 +14,7 @@ from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.embedded_answers import answers
 from transferlab.tasks.embedded_dates import dates
 from transferlab.tasks.embedded_relations import relations
+from transferlab.tasks.embedded_slots import requests
 from transferlab.tasks.table import TASKS
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ SIZES: dict[str, dict[str, int]] = {
     "relations": {"train": 1200, "test": 400},
     "answers": {"train": 1200, "test": 300},
     "dates": {"train": 4000, "test": 500},
+    "slots": {"train": 1200, "test": 400},
 }
 
 
@@ -273,7 +275,7 @@ def generate(config: str, split: str) -> "Dataset":
 
     rng = random.Random(f"{config}/{split}")
     makers = {"sentences": _sentences, "pairs": _pairs, "entities": _entities, "topics": _topics}
-    makers |= {"relations": relations, "answers": answers, "dates": dates}
+    makers |= {"relations": relations, "answers": answers, "dates": dates, "slots": requests}
     rows = _collect(makers[config](rng, split), SIZES[config][split])
     rng.shuffle(rows)
     features = _features(config)
@@ -294,6 +296,9 @@ def _features(config: str) -> "Features":
         return Features({**{name: Value("string") for name in task.text}, task.label: [answer]})
     if task.kind == "text":
         return Features({name: Value("string") for name in (*task.text, task.label)})
+    if task.kind == "slots":
+        words = {name: Sequence(Value("string")) for name in (task.text[0], task.label)}
+        return Features({**words, "intent": Value("string")})
     label = ClassLabel(names=list(task.labels))
     if task.kind == "tagging":
         return Features({task.text[0]: Sequence(Value("string")), task.label: Sequence(label)})

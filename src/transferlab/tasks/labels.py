@@ -86,7 +86,7 @@ def label_names(rows: Rows, source: Source) -> tuple[str, ...]:
         values = {value for value in flat_labels(rows, source) if not is_empty(value)}
         names = tuple(dict.fromkeys(label_text(value) for value in sorted(values, key=_order)))
         _check_are_labels(names, rows, source)
-    if source.kind == "tagging" and not source.labels and "O" in names:
+    if source.worded and not source.labels and "O" in names:
         names = ("O", *(name for name in names if name != "O"))
     if len(names) < 2:
         raise TransferlabError(f"{rows.origin}: column {source.label!r} has {len(names)} different label(s); need two.")

@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 
+from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import kept, tagset
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels, flat_labels, is_labelled, label_names, nearly_equal, stored_names
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.schemes import Scheme
 from transferlab.tasks.sources import identity
-from transferlab.tasks.spec import Source
+from transferlab.tasks.spec import INTENT, Source
 
 Read = Callable[[str], Rows]
 """Gives the rows of a split."""
@@ -28,7 +29,7 @@ def labels_of(source: Source, read: Read, labelled: Sequence[str] = ()) -> Label
     Raises:
         TransferlabError: Rows without labels, or with a single one; tags of no scheme.
     """
-    tagging = source.kind == "tagging"
+    tagging = source.worded
     if not KINDS[source.kind].named or (source.labels and not tagging):
         return Labels(source.labels, ordered=True)
     find = partial(_tags, source, read, labelled) if tagging else partial(_found, source, read)
@@ -56,13 +57,26 @@ def _tags(source: Source, read: Read, labelled: Sequence[str]) -> Labels:
     there = [(split, other) for split, other in others if is_labelled(other.rows, source)]
     found = tagset.find(source, [(source.train, rows), *there])
     counts = found.counts()
+    given = tuple(name for name in source.labels if not name.startswith(INTENT))
+    if source.kind == "slots":
+        if found.scheme is not None and found.scheme.name == "tags":
+            raise TransferlabError(
+                f"{rows.origin}: the tags in column {source.label!r} mark no slots; write them as O, B-city and "
+                "I-city, or use data.source.kind: tagging for tags of another sort."
+            )
+        for split, read_split in [(source.train, rows), *there]:
+            counts[split].update(tags[0] for tags in read_split.rows[source.label][:] if tags)
     known = counts.pop(source.train)
-    if source.labels:
-        names = found.names(source.labels)
+    if given:
+        names = found.names(given)
     elif found.converted:
-        names = ("O", *sorted(known.keys() - {"O"}))
+        names = ("O", *sorted(tag for tag in known if tag != "O" and not tag.startswith(INTENT)))
     else:
         names = label_names(rows, source)
+    if source.kind == "slots":
+        intents = [name for name in source.labels if name.startswith(INTENT)]
+        tags = (name for name in names if not name.startswith(INTENT))
+        names = (*tags, *(intents or sorted(name for name in known if name.startswith(INTENT))))
     # a tag of the test alone cannot be learned, but it is there to be found
     elsewhere: Counter[str] = sum(counts.values(), Counter())
     unknown = sorted(tag for tag in elsewhere if tag not in known and tag not in names)
@@ -70,7 +84,9 @@ def _tags(source: Source, read: Read, labelled: Sequence[str]) -> Labels:
     if unknown:
         listed = ", ".join(f"{tag} ({elsewhere[tag]:,})" for tag in unknown)
         notes.append(f"not in {source.train}, so not learned and counted as missed in {' and '.join(counts)}: {listed}")
-    ordered = bool(source.labels or stored_names(rows.rows, source.label))
+    ordered = bool(given or stored_names(rows.rows, source.label))
     if not ordered and (alike := nearly_equal([tag for tags in found.tagged[0].tags for tag in tags])):
         notes.append(f"{rows.origin}: {alike}")
-    return Labels((*names, *unknown), ordered, tuple(notes), found.scheme)
+    # intents stand behind all tags
+    whole = sorted((*names, *unknown), key=lambda name: name.startswith(INTENT))
+    return Labels(tuple(whole), ordered, tuple(notes), found.scheme)

@@ -129,7 +129,7 @@ class TaskRows:
     @property
     def reading(self) -> Settings:
         """How texts become tokens for this encoder."""
-        last = self.source.kind == "tagging" and reads_last_pieces(self.encoder)
+        last = self.source.worded and reads_last_pieces(self.encoder)
         causal = self.source.kind == "text" and is_one_way(self.encoder)
         return self.settings._replace(last_pieces=last, new_tokens=self.new_tokens, causal=causal)
 
@@ -203,7 +203,7 @@ class TaskRows:
         """The rows of a split, read once; tags of entities are in IOB2."""
         if split not in self._rows:
             rows = self._read(split)
-            tagged = self.source.kind == "tagging" and is_labelled(rows.rows, self.source)
+            tagged = self.source.worded and is_labelled(rows.rows, self.source)
             scheme = self.labels.scheme if tagged else None
             self._rows[split] = rows if scheme is None else in_iob2(rows, self.source, scheme)
         return self._rows[split]
@@ -252,7 +252,7 @@ class TaskRows:
             form = self.settings.generation or Generation()
             check_room(self.encoder, self.settings.max_length, form.target_length or self.settings.max_length)
         rows = self.rows(split)
-        tokenizer = load_tokenizer(self.encoder, words=self.source.kind == "tagging")
+        tokenizer = load_tokenizer(self.encoder, words=self.source.worded)
         most = min(tokenizer.model_max_length, longest_input(self.encoder) or tokenizer.model_max_length)
         if self.settings.max_length > most:
             raise TransferlabError(

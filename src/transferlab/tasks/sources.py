@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from transferlab.config.places import files_state, local_folder
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.reading import slots
 from transferlab.tasks.reading.files import read_file
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.reading.questions import with_answers
@@ -29,7 +30,9 @@ def read_split(source: Source, split: str) -> Rows:
         TransferlabError: No such file, folder, configuration or split, an empty split, or the Hub is out of reach.
     """
     config, _, name = split.rpartition("/")
-    if source.files:
+    if (folder := slots.folder_of(source, name)) is not None:
+        rows = slots.read_folder(folder, labelled=split not in source.predict)
+    elif source.files:
         rows = read_file(source, name)
     elif source.path == "embedded":
         from transferlab.tasks import embedded
@@ -45,6 +48,8 @@ def read_split(source: Source, split: str) -> Rows:
         return with_answers(rows, source)
     if source.kind == "text":
         return with_texts(rows, source, split not in source.predict)
+    if source.kind == "slots":
+        return slots.with_slots(rows, source)
     return with_lists(rows, source) if source.kind == "multilabel" else rows
 
 
@@ -60,13 +65,15 @@ def split_names(source: Source) -> tuple[str, ...]:
         from transferlab.tasks import embedded
 
         return tuple(embedded.SIZES[source.config or ""])
-    return repository_splits(source)
+    return slots.splits_of(source) or repository_splits(source)
 
 
 def identity(source: Source) -> Any:
     """Names the rows of a source without reading them; None where that cannot be told."""
     if source.files:
         paths = {split: Path(file) for split, file in source.files.items()}
+        if source.kind == "slots" and any(path.is_dir() for path in paths.values()):
+            return [(split, str(path.absolute()), *files_state(path)) for split, path in sorted(paths.items())]
         return [
             (split, str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns)
             for split, path in sorted(paths.items())

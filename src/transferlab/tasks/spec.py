@@ -7,13 +7,17 @@ from typing import Literal, NamedTuple
 from transferlab.tasks.generation import Search
 from transferlab.tasks.schemes import IOB2, UNREAD, Scheme, SchemeName
 
-Kind = Literal["classification", "regression", "tagging", "multilabel", "relation", "qa", "text"]
+Kind = Literal["classification", "regression", "tagging", "multilabel", "relation", "qa", "text", "slots"]
 OF_ONE_CLASS: tuple[Kind, ...] = ("classification", "relation")
 """Kinds whose examples are each of a single class."""
+WORDED: tuple[Kind, ...] = ("tagging", "slots")
+"""Kinds whose texts are words with a tag for each."""
 LOWER_IS_BETTER = ("mse", "ter")
 """Metrics of which less is better."""
 OUTSIDE = "O"
 """The tag of words outside all entities."""
+INTENT = "intent:"
+"""How the label of an intent begins, among the labels of a task with intents and slots."""
 
 
 class TaskSpec(NamedTuple):
@@ -22,9 +26,10 @@ class TaskSpec(NamedTuple):
     Attributes:
         name: Name of the task, as used in run directories and tables.
         kind: ``classification``, ``regression``, ``tagging`` (one label per word), ``multilabel`` (any number of
-            labels), ``relation`` (one label for a text with two marked entities), ``qa`` (an answer in a text) or
-            ``text`` (a text that is written).
-        labels: Label names in the order of the class numbers; for tagging IOB2 tags; empty for regression.
+            labels), ``relation`` (one label for a text with two marked entities), ``qa`` (an answer in a text),
+            ``text`` (a text that is written) or ``slots`` (an intent, and a tag for each word).
+        labels: Label names in the order of the class numbers; for tagging IOB2 tags, for slots these and then the
+            intents, each behind `INTENT`; empty for regression.
         metrics: Names understood by `transferlab.learning.metrics.build_metrics`; the first one selects checkpoints.
         tests: Names of the test splits in metric keys, ``test`` first.
         scheme: For tagging, how the user's files spell the tags; None: as `labels` do.
@@ -57,7 +62,22 @@ class TaskSpec(NamedTuple):
     @property
     def per_word(self) -> bool:
         """Whether the head reads words, or tokens that may end an answer, and not whole texts."""
-        return self.kind in ("tagging", "qa")
+        return self.kind in (*WORDED, "qa")
+
+    @property
+    def worded(self) -> bool:
+        """Whether texts are words with a tag for each."""
+        return self.kind in WORDED
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The labels of words: all but the intents."""
+        return tuple(label for label in self.labels if self.kind != "slots" or not label.startswith(INTENT))
+
+    @property
+    def intents(self) -> tuple[str, ...]:
+        """The labels of whole texts beside tags, which stand behind these; empty for other kinds."""
+        return self.labels[len(self.tags) :]
 
     @property
     def outside(self) -> int:
@@ -67,7 +87,7 @@ class TaskSpec(NamedTuple):
     @property
     def entities(self) -> bool:
         """Whether tags mark entities; those of parts of speech do not."""
-        return self.kind == "tagging" and self.spelling.name != "tags"
+        return self.worded and self.spelling.name != "tags"
 
     @property
     def spelling(self) -> Scheme:
@@ -92,7 +112,7 @@ class Source:
         text: One or two text columns; for tagging the column with the words. A name, or a number where columns have no
             names.
         label: The label column, by name or number.
-        kind: classification, regression, tagging, multilabel, relation, qa or text.
+        kind: classification, regression, tagging, multilabel, relation, qa, text or slots.
         labels: Label names in class order. Inferred from the training examples where empty; a label is then matched by
             its name alone, and never taken for a class number.
         metrics: The first one selects checkpoints. The usual ones of the kind where empty.
@@ -116,6 +136,7 @@ class Source:
         language: For text, the language of the targets, such as ``de`` or ``zh``: how scores find words; null: English.
         document: For text, a column that says which document each row is from, so that a comparison draws whole
             documents; null: each row is one.
+        intent: For slots, the column with the intents; null: ``intent``, or ``label`` where there is none.
     """
 
     path: str = ""
@@ -141,6 +162,7 @@ class Source:
     negative: str | None = None
     language: str | None = None
     document: str | None = None
+    intent: str | None = None
 
     def __post_init__(self) -> None:
         """Uses the files of the usual names, so that none of them is passed over in silence."""
@@ -149,6 +171,8 @@ class Source:
             self._called(("question", "context"), "answers")
         if self.kind == "text":
             self._called(("input",), "target")
+        if self.kind == "slots":
+            self._called(("tokens",), "slots")
         if self.label_columns and not self.labels:
             object.__setattr__(self, "labels", tuple(self.label_columns))
         used = {self.train, self.validation, *self.test, *self.predict}
@@ -162,6 +186,11 @@ class Source:
         for key, (unset, name) in usual.items():
             if getattr(self, key) == unset:
                 object.__setattr__(self, key, name)
+
+    @property
+    def worded(self) -> bool:
+        """Whether texts are words with a tag for each."""
+        return self.kind in WORDED
 
 
 def direction(metric: str) -> int:

@@ -9,10 +9,17 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.selection import Protocol, validation_split
 from transferlab.tasks.sources import split_names
-from transferlab.tasks.spec import Source
+from transferlab.tasks.spec import Kind, Source
 from transferlab.tasks.together import EXAMPLE, refuse_unfit
 
 HOLDOUT = Protocol().holdout
+OF_ONE_KIND: dict[str, tuple[Kind, str]] = {
+    "label_delimiter": ("multilabel", "multilabel tasks"),
+    "label_columns": ("multilabel", "multilabel tasks"),
+    "negative": ("relation", "tasks of relations"),
+    "intent": ("slots", "tasks of intents and slots"),
+}
+"""Keys of a source that one kind has, and what its tasks are called."""
 
 
 class Predicted(NamedTuple):
@@ -106,13 +113,9 @@ def _check(source: Source) -> None:
     for key in ("config", "revision"):
         if source.files and getattr(source, key):
             raise TransferlabError(f"data.source.{key}: this has no effect on `files`; leave it out.")
-    for key in ("label_delimiter", "label_columns"):
-        if source.kind != "multilabel" and getattr(source, key):
-            raise TransferlabError(
-                f"data.source.{key}: only multilabel tasks have it; set data.source.kind: multilabel."
-            )
-    if source.negative is not None and source.kind != "relation":
-        raise TransferlabError("data.source.negative: only tasks of relations have it; set data.source.kind: relation.")
+    for key, (kind, what) in OF_ONE_KIND.items():
+        if source.kind != kind and getattr(source, key) not in (None, *(("",) if kind == "multilabel" else ())):
+            raise TransferlabError(f"data.source.{key}: only {what} have it; set data.source.kind: {kind}.")
     most = KINDS[source.kind].texts
     if not KINDS[source.kind].least <= len(source.text) <= most:
         single = "one column with the marked texts" if KINDS[source.kind].marked else "one column with the words"

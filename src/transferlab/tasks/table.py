@@ -102,6 +102,8 @@ TASKS: dict[str, Source] = {
         test=("test",),
         negative="Other",
     ),
+    # the same; a folder with train, valid and test, each with seq.in, seq.out and label
+    **{name: Source(path=name, kind="slots", validation="validation", test=("test",)) for name in ("atis", "snips")},
     # the official test is hidden, so the validation split is the test
     **{
         name: Source(path=path, config=config, revision=revision, kind="qa", test=("validation",))
@@ -159,6 +161,7 @@ TASKS: dict[str, Source] = {
         test=("test",),
         negative="Other",
     ),
+    "demo_slots": Source(path="embedded", config="slots", kind="slots", test=("test",)),
     "demo_answers": Source(path="embedded", config="answers", kind="qa", test=("test",)),
     "demo_dates": Source(path="embedded", config="dates", kind="text", test=("test",)),
 }

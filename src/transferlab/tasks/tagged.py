@@ -90,6 +90,11 @@ class Found(NamedTuple):
         return [IOB2.spell("B" if role in "BS" else "I", kind)]
 
 
+def _first(source: Source) -> int:
+    """Where the tags begin in a cell: behind the intent, where there is one."""
+    return int(source.kind == "slots")
+
+
 def tags_of(rows: Rows, source: Source) -> list[list[str | None]]:
     """The tags of a split as text: names of class numbers where they have names.
 
@@ -113,7 +118,7 @@ def tags_of(rows: Rows, source: Source) -> list[list[str | None]]:
             f"{rows.place(row, word)}: the class number {beyond[0]} has no name; there are {len(names)}: "
             f"{', '.join(names)} (data.source.labels)."
         )
-    return [[known[value] for value in cell] for cell in cells]
+    return [[known[value] for value in cell[_first(source) :]] for cell in cells]
 
 
 def in_iob2(rows: Rows, source: Source, scheme: Scheme) -> Rows:
@@ -127,7 +132,8 @@ def in_iob2(rows: Rows, source: Source, scheme: Scheme) -> Rows:
     if scheme.name == "tags":
         return rows
     cells = []
-    for tags in tags_of(rows, source):
+    for cell, tags in zip(rows.rows[source.label][:], tags_of(rows, source), strict=True):
         new = scheme.read([tag or scheme.outside for tag in tags])
-        cells.append([tag if old else None for old, tag in zip(tags, new, strict=True)])
+        read = [tag if old else None for old, tag in zip(tags, new, strict=True)]
+        cells.append([*cell[: _first(source)], *read])
     return rows._replace(rows=rows.rows.remove_columns(source.label).add_column(source.label, cells))

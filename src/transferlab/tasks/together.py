@@ -27,8 +27,8 @@ def refuse_unfit(source: Source, by: str | None) -> None:
     Raises:
         TransferlabError: Names the key and the remedy.
     """
-    if by == SENTENCE and (source.kind == "tagging" or len(source.text) > 1):
-        what = "tagged words" if source.kind == "tagging" else "pairs"
+    if by == SENTENCE and (source.worded or len(source.text) > 1):
+        what = "tagged words" if source.worded else "pairs"
         raise TransferlabError(f"data.holdout_by: sentence is for single texts, not for {what}; take text or a column.")
 
 

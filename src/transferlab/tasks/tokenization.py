@@ -154,7 +154,7 @@ def encode_split(
     check_text(rows, source)
     if source.kind == "qa":
         return _encode_questions(rows, source, labels is not None, tokenizer, settings)
-    if labels is not None and source.kind == "tagging":
+    if labels is not None and source.worded:
         check_word_counts(rows, source)
     # before the texts, since tokenising takes longest
     numbers = None if labels is None else encode_labels(rows, source, labels)
@@ -175,7 +175,7 @@ def encode_split(
         )
     table = columns.data
     ragged = {name: _ragged(table, name) for name in columns.column_names}
-    prefix = word_prefix(tokenizer) if source.kind == "tagging" else ""
+    prefix = word_prefix(tokenizer) if source.worded else ""
     return EncodedSplit(
         ids=ragged["ids"],
         types=ragged.get("types"),
@@ -317,12 +317,12 @@ def check_text(rows: Rows, source: Source) -> None:
         TransferlabError: Names the first row and column at fault.
     """
     for column in source.text:
-        check_texts(rows.rows[column][:], column, source.kind == "tagging", rows.place)
+        check_texts(rows.rows[column][:], column, source.worded, rows.place)
 
 
 def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> str:
     """Names a tokenised split by all that decides it: rows, tokenizer, columns, settings, and this code's version."""
-    blank = ["blank"] if source.kind == "tagging" and word_prefix(tokenizer) else []
+    blank = ["blank"] if source.worded and word_prefix(tokenizer) else []
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()
@@ -338,11 +338,12 @@ def _encoder_of(
         raise TransferlabError(
             f"data.max_length: {settings.max_length} leaves no room for text beside {special} special tokens."
         )
-    if source.kind == "tagging":
+    if source.worded:
         if settings.truncation != "head":
-            raise TransferlabError(f"data.truncation: {settings.truncation!r} is not for tagging; use head.")
+            raise TransferlabError(f"data.truncation: {settings.truncation!r} is not for {source.kind}; use head.")
         prefix = word_prefix(tokenizer)
-        return lambda columns: _encode_words(columns[source.text[0]], tokenizer, settings, prefix)
+        intents = source.kind == "slots"
+        return lambda columns: _encode_words(columns[source.text[0]], tokenizer, settings, prefix, intents)
     if source.kind == "relation":
         if settings.truncation != "head":
             raise TransferlabError(
@@ -438,24 +439,28 @@ def special_affixes(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], li
 
 
 def _encode_words(
-    sentences: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings, prefix: str
+    sentences: list[list[str]], tokenizer: "PreTrainedTokenizerFast", settings: Settings, prefix: str, intents: bool
 ) -> Columns:
     split = [[prefix + word for word in sentence] for sentence in sentences] if prefix else sentences
     encoded = tokenizer(split, is_split_into_words=True, truncation=True, max_length=settings.max_length, padding=False)
     positions, cut = [], []
     for number, sentence in enumerate(sentences):
         found = word_positions(encoded.word_ids(number), len(sentence), settings.last_pieces)
-        positions.append(found)
+        # the intent has the first place, as if it were a word
+        positions.append([0, *found] if intents else found)
         cut.append(cuts.of_sentence(found, len(encoded["input_ids"][number]), settings.max_length))
     return {"ids": encoded["input_ids"], "words": positions, "cut": cut}
 
 
 def check_word_counts(rows: Rows, source: Source) -> None:
-    """Checks that there is a tag for each word.
+    """Checks that there is a tag for each word; where there are intents, these come first.
 
     Raises:
         TransferlabError: Names the first row where there is not.
     """
+    if source.kind == "slots":
+        # they were counted when the two were put together
+        return
     pairs = zip(rows.rows[source.text[0]][:], rows.rows[source.label][:], strict=True)
     for row, (words, tags) in enumerate(pairs):
         if not isinstance(tags, list) or len(words) != len(tags):

@@ -62,7 +62,7 @@ def measure(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast
     cells = [cell for name in source.text for cell in columns[name]]
     if source.kind == "relation":
         cells = [plain(cell) for cell in cells]
-    found = _tagged(cells, tokenizer, prefix) if source.kind == "tagging" else _running(cells, tokenizer)
+    found = _tagged(cells, tokenizer, prefix) if source.worded else _running(cells, tokenizer)
     counts = dict.fromkeys(("words", "unknown", "silent", "shared"), 0)
     alike: dict[tuple[int, ...], Counter[str]] = defaultdict(Counter)
     for word, pieces in found:

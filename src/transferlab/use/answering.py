@@ -65,7 +65,8 @@ class Answering(ABC, Generic[Encoded]):
             second best) and ``probabilities`` (by label). For several labels ``prediction`` (a list) and
             ``probabilities``. For regression ``prediction`` (a number). For texts ``prediction``, ``end`` (``ended``,
             ``cut``, ``endless`` or ``empty``) and ``new_tokens``. For tagging ``words``, ``prediction`` (a tag
-            for each) and ``entities`` (``type``, ``start`` and ``end`` in characters of the text, ``text``).
+            for each) and ``entities`` (``type``, ``start`` and ``end`` in characters of the text, ``text``). For slots
+            what classification has, of the intent, and ``words``, ``slots`` (the tags) and ``entities``.
 
         Raises:
             TransferlabError: An example that is no text; names its number.
@@ -77,7 +78,7 @@ class Answering(ABC, Generic[Encoded]):
         cells = [self._cells(number, example) for number, example in enumerate(examples)]
         columns: dict[str, list[Any]] = {name: [row[at] for row in cells] for at, name in enumerate(self.text)}
         split: list[Words] = []
-        if self.task.kind == "tagging":
+        if self.task.worded:
             split = [of_words.of_cell(cell) for cell in columns[self.text[0]]]
             columns[self.text[0]] = [each.words for each in split]
         encoded, lengths = self.encode(columns)
@@ -85,7 +86,9 @@ class Answering(ABC, Generic[Encoded]):
         for rows in self.batches(lengths):
             for record in self.answer(encoded, rows):
                 answers[record["id"]] = self._told(record)
-        if split:
+        if self.task.intents:
+            answers = [self._spoken(words, answer) for words, answer in zip(split, answers, strict=True)]
+        elif split:
             answers = [self._tagged(words, answer) for words, answer in zip(split, answers, strict=True)]
         return answers
 
@@ -128,7 +131,7 @@ class Answering(ABC, Generic[Encoded]):
             values = (example,)
         else:
             values = tuple(example)
-        tagging = self.task.kind == "tagging"
+        tagging = self.task.worded
         good = len(values) == len(self.text) and all(
             isinstance(value, str)
             or (tagging and isinstance(value, Sequence) and all(isinstance(word, str) for word in value))
@@ -160,6 +163,8 @@ class Answering(ABC, Generic[Encoded]):
         answer: Record = {"prediction": record["prediction"]}
         if self.task.kind == "text":
             return answer | {name: record[name] for name in ("end", "new_tokens")}
+        if "intents" in record:
+            answer["intents"] = record["intents"]
         scores = record.get("scores")
         if scores and KINDS[self.task.kind].confusion:
             first, second = sorted(scores, reverse=True)[:2]
@@ -172,6 +177,20 @@ class Answering(ABC, Generic[Encoded]):
         tags = answer["prediction"]
         found = entities(words, self.task.spelling.read(tags)) if self.task.entities else []
         return {"words": words.words, "prediction": tags, "entities": found}
+
+    def _spoken(self, words: Words, answer: Record) -> Record:
+        """Intent as a class is answered, and slots as entities are."""
+        tags, shares = answer["prediction"]["slots"], answer["intents"]
+        first, second = sorted([*shares.values(), 0.0], reverse=True)[:2]
+        return {
+            "prediction": answer["prediction"]["intent"],
+            "probability": first,
+            "margin": float(f"{first - second:.6g}"),
+            "probabilities": shares,
+            "words": words.words,
+            "slots": tags,
+            "entities": entities(words, self.task.spelling.read(tags)),
+        }
 
     def read_from(self, text: Sequence[str]) -> None:
         """Takes the texts from other columns.

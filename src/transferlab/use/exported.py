@@ -13,7 +13,7 @@ from transferlab.tasks.pairs import encode_pairs, form_of, refuse_unfit
 from transferlab.tasks.parts import Truncation, Windows, split_body, word_positions
 from transferlab.tasks.questions import Asked, Reader, encode
 from transferlab.tasks.spans import Spans, read_spans
-from transferlab.tasks.spec import written_tags
+from transferlab.tasks.spec import INTENT, written_tags
 from transferlab.tasks.windows import Layout, frame_from
 from transferlab.use.answering import TOKENS, Answering, Record
 from transferlab.use.export import facts as facts_of
@@ -106,7 +106,7 @@ class Exported(Answering[Texts]):
         elif self.task.apart:
             found = Texts(list(map(list, zip(*map(self._ids, columns.values()), strict=True))), [], [])
         else:
-            tagging = self.task.kind == "tagging"
+            tagging = self.task.worded
             if tagging:
                 given: Any = [[facts.blank + word for word in words] for words in columns[self.text[0]]]
             else:
@@ -170,6 +170,8 @@ class Exported(Answering[Texts]):
         """``id`` (row), ``prediction`` and where there are any ``scores`` of some rows."""
         logits = self.logits(encoded, rows)
         kind = self.task.kind
+        if kind == "slots":
+            return [self._spoken_of(row, encoded.words[row], own) for row, own in zip(rows, logits, strict=True)]
         if kind == "tagging":
             pairs = zip(rows, logits, strict=True)
             return [{"id": row, "prediction": self._tags(encoded.words[row], scores)} for row, scores in pairs]
@@ -195,7 +197,7 @@ class Exported(Answering[Texts]):
 
     def logits(self, encoded: Texts, rows: list[int], length: int = 0) -> "np.ndarray[Any, Any]":
         """What the graph gives for some rows, padded to `length` or to the longest of them."""
-        return np.asarray(self._session.run(None, self.feed(encoded, rows, length), self._run)[0])
+        return facts_of.joined(self._session.run(None, self.feed(encoded, rows, length), self._run))
 
     def feed(self, encoded: Texts, rows: list[int], length: int = 0) -> dict[str, "np.ndarray[Any, Any]"]:
         """What the graph reads for some rows, by the names of its inputs."""
@@ -234,11 +236,20 @@ class Exported(Answering[Texts]):
             start += len(sequences)
         return share
 
+    def _spoken_of(self, row: int, words: list[int], logits: "np.ndarray[Any, Any]") -> Record:
+        """Intent, its probabilities, and tags of a text."""
+        tags = len(self.task.tags)
+        raised = np.exp(logits[0, tags:].astype(np.float64) - logits[0, tags:].max())
+        names = [name.removeprefix(INTENT) for name in self.task.intents]
+        shares = [float(f"{value:.6g}") for value in raised / raised.sum()]
+        answer = {"intent": names[int(raised.argmax())], "slots": self._tags(words, logits[1:, :tags])}
+        return {"id": row, "prediction": answer, "intents": dict(zip(names, shares, strict=True))}
+
     def _tags(self, words: list[int], logits: "np.ndarray[Any, Any]") -> list[str]:
         seen = [place for place, position in enumerate(words) if position >= 0]
         scores = logits[seen]
         if self.facts.decoding == "constrained":
-            best = constrained_decode(scores, self.task.labels, self.task.spelling.name != "IO")
+            best = constrained_decode(scores, self.task.tags, self.task.spelling.name != "IO")
         else:
             best = scores.argmax(-1).tolist() if seen else []
         numbers = [self.task.outside] * len(words)

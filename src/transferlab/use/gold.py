@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.kinds.slots import answer_of
 from transferlab.tasks.labels import Labels, encode_labels
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import Source, TaskSpec, written_tags
@@ -21,5 +22,7 @@ def gold_of(task: TaskSpec, rows: Rows, source: Source, labels: Labels) -> list[
         return [[name for name, flag in zip(task.labels, row, strict=True) if flag] for row in numbers]
     if not KINDS[task.kind].listed:
         return [task.labels[number] for number in numbers]
-    ends = np.cumsum([len(words) for words in rows.rows[source.text[0]][:]])[:-1]
+    ends = np.cumsum([len(words) + (task.kind == "slots") for words in rows.rows[source.text[0]][:]])[:-1]
+    if task.kind == "slots":
+        return [answer_of(task, row[0], row[1:].tolist()) for row in np.split(numbers, ends)]
     return [written_tags(task, row.tolist()) for row in np.split(numbers, ends)]

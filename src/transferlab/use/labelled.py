@@ -120,7 +120,7 @@ def of_file(
     if KINDS[task.kind].named:
         rows = _renamed(rows, source, mapping or {}, task)
     labels = Labels(task.labels)
-    if task.kind == "tagging":
+    if task.worded:
         found = labels_of(source, lambda _: rows)
         rows = rows if found.scheme is None else in_iob2(rows, source, found.scheme)
         _refuse_unknown({tag for tags in rows.rows[source.label][:] for tag in tags}, rows.origin, task)
@@ -136,6 +136,7 @@ def _source_of(predictor: Predictor, path: str, text: Sequence[str] | None, labe
         kind=known.kind,
         label_delimiter=known.label_delimiter,
         label_columns=None if label else known.label_columns,
+        intent=known.intent,
         train="test",
         test=("test",),
     )
@@ -145,7 +146,7 @@ def _renamed(rows: Rows, source: Source, mapping: Mapping[str, str], task: TaskS
     """The rows with the labels of the run: by the mapping, by name, or by name but for capitals."""
     stored = stored_names(rows.rows, source.label)
     alike = {name.casefold(): name for name in task.labels}
-    if wrong := [name for name in mapping.values() if name not in task.labels and task.kind != "tagging"]:
+    if wrong := [name for name in mapping.values() if name not in task.labels and not task.worded]:
         raise TransferlabError(f"--map: {wrong[0]!r} is no label of this run; it has {', '.join(task.labels)}.")
 
     def named(value: Any) -> str | None:
@@ -153,11 +154,11 @@ def _renamed(rows: Rows, source: Source, mapping: Mapping[str, str], task: TaskS
             return None
         text = stored[value] if stored and isinstance(value, int) and 0 <= value < len(stored) else label_text(value)
         text = mapping.get(text, text)
-        return text if text in task.labels or task.kind == "tagging" else alike.get(text.casefold(), text)
+        return text if text in task.labels or task.worded else alike.get(text.casefold(), text)
 
     cells = rows.rows[source.label][:]
     new = [[named(each) for each in cell] if isinstance(cell, list) else named(cell) for cell in cells]
-    if task.kind != "tagging":
+    if not task.worded:
         _refuse_unknown(
             {name for cell in new for name in (cell if isinstance(cell, list) else [cell])}, rows.origin, task
         )
@@ -179,9 +180,10 @@ def _chosen(rows: Rows, source: Source, labels: Labels, numbers: Array, name: st
     encoded = encode_labels(rows, source, labels)
     columns = {column: [rows.rows[column][:][number] for number in numbers] for column in source.text}
     known: Array | list[Array]
-    if source.kind == "tagging":
+    if source.worded:
         check_word_counts(rows, source)
-        ends = np.cumsum([len(words) for words in rows.rows[source.text[0]][:]])[:-1]
+        intents = source.kind == "slots"
+        ends = np.cumsum([len(words) + intents for words in rows.rows[source.text[0]][:]])[:-1]
         parts = np.split(encoded, ends)
         known = [parts[number] for number in numbers]
     elif source.kind == "qa":

@@ -89,7 +89,7 @@ class Predictor(Answering[EncodedSplit]):
     @cached_property
     def tokenizer(self) -> Any:
         """The encoder's."""
-        return load_tokenizer(self.model.encoder_config, words=self.task.kind == "tagging")
+        return load_tokenizer(self.model.encoder_config, words=self.task.worded)
 
     def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[EncodedSplit, "np.ndarray[Any, Any]"]:
         """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
@@ -133,7 +133,7 @@ def _reading(run: Path) -> tuple[Source, Settings]:
     data = arguments_of(run).data
     source = data.source or TASKS[data.task]
     apart = data.pairs == "apart" and len(source.text) > 1
-    last = source.kind == "tagging" and reads_last_pieces(arguments_of(run).encoder)
+    last = source.worded and reads_last_pieces(arguments_of(run).encoder)
     settings = Settings(data.max_length, data.truncation, data.windows or "even", apart, last)
     settings = with_entities(settings, source.kind, data.markers, data.pooling)
     settings = with_generation(settings, source.kind, data.generation)

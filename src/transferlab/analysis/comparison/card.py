@@ -27,7 +27,7 @@ from transferlab.record import setting
 from transferlab.tasks import cuts
 from transferlab.tasks.inspection import telling
 from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.spec import Kind
+from transferlab.tasks.spec import WORDED, Kind
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -160,7 +160,7 @@ def _body(one: Group, own: Summary, config: dict[str, Any], beside: list[Summary
         "tokens per text": f"at most {data['max_length']}, {data.get('truncation')}"
         if data.get("max_length")
         else None,
-        "cut off by truncation": cuts.in_words(data.get("cut") or {}, own.get("kind") == "tagging"),
+        "cut off by truncation": cuts.in_words(data.get("cut") or {}, own.get("kind") in WORDED),
         "protocol": f"{own.get('protocol')}: selected on {data.get('validation')}, "
         f"tested on {', '.join(map(str, data.get('test') or []))}",
         "precision": own.get("precision"),

@@ -1,5 +1,6 @@
 """What a run gained and forgot against the one that it started from, on the same test examples."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,7 +44,7 @@ def _compared(summary: Result, before: list[Result], after: list[Result]) -> Res
     pairs = [(old[line["id"]], line) for line in after if line["id"] in old]
     if len(pairs) != len(after) or any(one["label"] != other["label"] for one, other in pairs):
         raise ValueError("the two runs were tested on other examples")
-    read = schemes.of_summary(summary).read if kind == "tagging" else lambda answer: answer
+    read = partial(KINDS[kind].read, schemes.of_summary(summary))
     gold = [read(line["label"]) for line in after]
     sides = [[read(pair[side]["prediction"]) for pair in pairs] for side in (0, 1)]
     counts = [KINDS[kind].counts(side, gold, metric, counted(summary)) for side in sides]

@@ -11,6 +11,7 @@ from transferlab.analysis.comparison import configs, folds
 from transferlab.analysis.comparison.distributions import t_quantile
 from transferlab.record import setting
 from transferlab.tasks.schemes import of_summary
+from transferlab.tasks.spec import WORDED
 
 Summary = dict[str, Any]
 UNDER_WAY = ("running", "trained", "interrupted")
@@ -266,7 +267,7 @@ def _test_examples(summary: Summary) -> str:
     known = value(summary, "test", "examples")
     if known is None and score_of(summary) is not None:
         # an older run: its predictions or the classes of its test say so too
-        known = _lines(summary) or sum(row["support"] for row in _classes(summary) if summary.get("kind") != "tagging")
+        known = _lines(summary) or sum(row["support"] for row in _classes(summary) if summary.get("kind") not in WORDED)
     return str(int(known)) if known else ""
 
 

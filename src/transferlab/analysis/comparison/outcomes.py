@@ -67,12 +67,10 @@ def _count(sources: kept.Sources, summary: Summary) -> bytes:
     with io.StringIO(sources[0].decode("utf-8")) as file:
         lines = json.loads("[" + ",".join(file) + "]")
     gold, found = [line["label"] for line in lines], [line["prediction"] for line in lines]
-    if kind == "tagging":
-        read = of_summary(summary).read
-        # what was written in a scheme of the user's is the same in any
-        gold, found = list(map(read, gold)), list(map(read, found))
+    answers, scheme = KINDS[cast(Kind, kind)], of_summary(summary)
+    # what was written in a scheme of the user's is the same in any
+    gold, found = ([answers.read(scheme, one) for one in side] for side in (gold, found))
     examples = hashlib.sha256(json.dumps([[line["id"] for line in lines], gold]).encode()).hexdigest()[:16]
-    answers = KINDS[cast(Kind, kind)]
     stored = answers.stored(lines, metric)
     counts = answers.counts(found, gold, metric, counted(summary)) if stored is None else stored
     texts = np.array([int(line.get("repeats", line["id"])) for line in lines])

@@ -20,6 +20,7 @@ from transferlab.tasks.schemes import Scheme, of_summary
 Line = dict[str, Any]
 VERSION = 2
 """Of what is kept; to be raised when it is worked out otherwise."""
+ANSWERS = ("label", "prediction")
 FILES = ("predictions/test.jsonl", "predictions/validation.jsonl")
 
 
@@ -95,13 +96,17 @@ def _work_out(sources: kept.Sources, run: Summary) -> bytes:
     found = [line for line in _parse(sources[0]) if {"id", "prediction", "label"} <= line.keys()]
     if not found:
         return kept.pack(None)
-    asked, written = run.get("kind") == "qa", run.get("kind") == "text"
+    asked, written, spoken = (run.get("kind") == kind for kind in ("qa", "text", "slots"))
     several = run.get("kind") == "multilabel"
     tagging = isinstance(found[0]["label"], list) and not (several or asked or written)
     regression = isinstance(found[0]["label"], int | float)
     scheme = of_summary(run)
     unit = "tokens" if all("tokens" in line for line in found) else "words" if tagging else ""
     lengths = [line["tokens"] if unit == "tokens" else len(line["label"]) for line in found] if unit else []
+    # intents are confused as classes are, slots go wrong as entities do
+    classes = [{key: line[key]["intent"] for key in ANSWERS} for line in found] if spoken else found
+    slots = [{**line, **{key: line[key]["slots"] for key in ANSWERS}} for line in found] if spoken else []
+    entities = slots if spoken else found if tagging and scheme.name != "tags" else None
     scores, gold = _scores(found, labels)
     held, held_gold = _scores(_parse(sources[1]), labels) if scores is not None else (None, None)
     fit = confidence = None
@@ -110,13 +115,13 @@ def _work_out(sources: kept.Sources, run: Summary) -> bytes:
         confidence = Confidence(hits, sure, calibration.ece(scores, gold), calibration.nll(scores, gold))
         if held is not None and held_gold is not None:
             fit = calibration.temperature((held, held_gold), (scores, gold))
-    confusion = Counter() if regression or several or asked or written else Counter(_pairs(found, tagging, scheme))
+    confusion = Counter() if regression or several or asked or written else Counter(_pairs(classes, tagging, scheme))
     facts = {
         "unit": unit,
         "confusion": [[*pair, count] for pair, count in confusion.items()],
         "confidence": confidence,
         "temperature": fit,
-        "errors": errors(found, scheme) if tagging and scheme.name != "tags" else None,
+        "errors": None if entities is None else errors(entities, scheme),
         "curve": curve_of(_parse(sources[1])) if asked else [],
     }
     return kept.pack(

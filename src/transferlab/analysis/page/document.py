@@ -53,8 +53,10 @@ def sections(task: Task) -> list[tuple[str, str, Callable[[], Html]]]:
     """Id, title and content of the sections of a task; predictions are read once."""
     read = predicted.read(task)
     kind = task.known("kind")
+    entities = ("entities", "Entities", lambda: predicted.entity_errors(task, read))
     own = {
-        "tagging": ("entities", "Entities", lambda: predicted.entity_errors(task, read)),
+        "tagging": entities,
+        "slots": entities,
         "multilabel": ("thresholds", "Thresholds", lambda: overview.thresholds(task)),
         "text": ("outputs", "Outputs", lambda: written.outputs(task)),
         "qa": ("thresholds", "Threshold of no answer", lambda: questions.thresholds(read, predicted.MOST)),

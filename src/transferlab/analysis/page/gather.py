@@ -14,6 +14,7 @@ from transferlab.analysis.comparison.groups import Group, Summary, group, value
 from transferlab.analysis.comparison.standing import Row, block_of, standing
 from transferlab.record import history
 from transferlab.tasks.schemes import IOB2, Scheme, of_summary
+from transferlab.tasks.spec import INTENT
 
 Curve = list[tuple[float, float]]
 MAJORITY = ("majority", "token_majority")
@@ -77,6 +78,8 @@ class Task(NamedTuple):
     @property
     def classes(self) -> list[str]:
         """What a matrix of confusion has rows of: labels, or types of entities and what is outside of all."""
+        if self.known("kind") == "slots":
+            return [name.removeprefix(INTENT) for name in self.labels if name.startswith(INTENT)]
         kinds = self.known("kind") == "tagging" and self.scheme.name != "tags"
         named = [IOB2.kind(label) if kinds else label for label in self.labels]
         return list(dict.fromkeys(self.scheme.outside if kinds and name == "O" else name for name in named))

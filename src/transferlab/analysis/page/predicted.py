@@ -48,6 +48,8 @@ def confusion(task: Task, found: Found) -> Html:
         return note("No confusion matrices: no test predictions of classes.")
     words = "words" if task.scheme.name == "tags" else "words by entity type"
     unit = words if task.known("kind") == "tagging" else "examples"
+    if task.known("kind") == "slots":
+        unit = "texts by intent; errors of slots are counted under Entities"
     if relations:
         unit = "examples, both directions of a relation together, those of which the direction alone is wrong apart"
     return join(
@@ -111,6 +113,7 @@ def long_ones(task: Task, found: Found) -> Html:
     names = [f"{low}-{high}" if low < high else str(low) for low, high in ranges]
     kinds = {
         "tagging": "sentences without an error",
+        "slots": "texts with the right intent and all slots right",
         "multilabel": "examples with all labels right",
         "qa": "exact match",
         "text": "exact match",
@@ -230,6 +233,8 @@ def _said(line: dict[str, Any], key: str, scheme: Scheme) -> str:
         return "; ".join(value if isinstance(value, list) else [str(value)]) or "no answer"
     if isinstance(value, list) and isinstance(line.get("prediction"), str):
         return " / ".join(value)
+    if isinstance(value, dict):
+        return f"{value['intent']} ({_said({'said': value['slots'], 'words': words}, 'said', scheme)})"
     if isinstance(value, list) and isinstance(line.get("scores"), list):
         return ", ".join(value) or "none"
     if isinstance(value, list) and scheme.name == "tags":

@@ -12,6 +12,7 @@ from transferlab.analysis.page.settings import named
 
 OF = {
     "tagging": "the share of words that are right",
+    "slots": "the share of texts with the right intent and all slots right",
     "regression": "the absolute error, with the sign turned",
     "multilabel": "the share of examples with all labels right",
     "qa": "F1",

@@ -13,6 +13,7 @@ from transferlab.analysis.page.markup import Html, join, note, table, tag
 from transferlab.analysis.page.scales import amount
 from transferlab.tasks import cuts
 from transferlab.tasks.inspection import telling
+from transferlab.tasks.spec import WORDED
 
 COSTS = (
     ("trainable parameters", ("params", "trainable")),
@@ -88,7 +89,7 @@ def _cut(task: Task) -> list[str]:
     told: dict[str, list[str]] = {}
     for setting in task.settings:
         data: dict[str, Any] = next((run["data"] for run in setting.runs if isinstance(run.get("data"), dict)), {})
-        if said := cuts.in_words(data.get("cut") or {}, task.known("kind") == "tagging"):
+        if said := cuts.in_words(data.get("cut") or {}, task.known("kind") in WORDED):
             told.setdefault(said, []).append(setting.name)
     whose = {said: "" if len(told) == 1 else f" by {', '.join(names)}" for said, names in told.items()}
     return [f"Cut off by truncation{whose[said]}: {said}." for said in told]

@@ -6,6 +6,7 @@ from transferlab.learning.kinds.multilabel import Multilabel
 from transferlab.learning.kinds.qa import Questions
 from transferlab.learning.kinds.regression import Regression
 from transferlab.learning.kinds.relation import Relation
+from transferlab.learning.kinds.slots import Slots
 from transferlab.learning.kinds.tagging import Tagging
 from transferlab.learning.kinds.text import Written
 from transferlab.tasks.spec import Kind
@@ -18,5 +19,6 @@ KINDS: dict[Kind, Learned] = {
     "relation": Relation(),
     "qa": Questions(),
     "text": Written(),
+    "slots": Slots(),
 }
 """Kind of task to how it is learned."""

@@ -28,11 +28,22 @@ class Learned(ABC):
         metrics: Name of each metric to what makes it.
         thresholded: Whether each label has a threshold, fitted on the validation set.
         no_classes: Why there are no classes to be weighted; empty where there are.
+        per_example: Whether the loss is a mean over examples though words have labels.
     """
 
     metrics: ClassVar[Mapping[str, Factory]]
     thresholded = False
     no_classes = ""
+    per_example = False
+
+    def of(self, task: TaskSpec, shares: tuple[float, float] = (1.0, 1.0)) -> "Learned":
+        """The kind as a task has it, where its formulas take more than logits and labels.
+
+        Args:
+            task: Names the labels.
+            shares: For slots, what intent and slots weigh in the loss.
+        """
+        return self
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:

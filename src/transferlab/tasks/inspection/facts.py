@@ -70,7 +70,7 @@ def inspect(source: Source, read: Read, splits: Sequence[str], near: bool = Fals
         the second one that stand in the first too, without case and punctuation; ``holdout_by``: what a hold-out should
         keep together, ``example``, ``text`` or ``sentence``.
     """
-    read = read_alike(source, read, splits) if source.kind == "tagging" else read
+    read = read_alike(source, read, splits) if source.worded else read
     train = read_examples(source, read(source.train))
     of_train = _of_split(source, train)
     shared = _shared(source, train)
@@ -156,7 +156,7 @@ def _shared(source: Source, train: Examples) -> Facts:
     together = groups.by_text(train.shared)
     largest = float(np.bincount(together.number).max()) / len(together.number)
     found: Facts = {"shared": round(together.shared, 4), "largest": round(largest, 4)}
-    if source.kind != "tagging" and len(source.text) == 1 and len(train.exact) <= MOST:
+    if not source.worded and len(source.text) == 1 and len(train.exact) <= MOST:
         sentences = int(groups.by_sentence([as_text(cell) for cell in train.columns[0]], train.keys[0]).whole.sum())
         found |= {"inside": round(1 - sentences / len(set(train.plain)), 4), "sentences": sentences}
     return found

@@ -11,7 +11,7 @@ from transferlab.tasks.inspection.plain import as_text, key_of
 from transferlab.tasks.labels import is_empty, label_text, require_columns, stored_names
 from transferlab.tasks.marked import plain
 from transferlab.tasks.reading.place import Rows
-from transferlab.tasks.spec import OUTSIDE, Source
+from transferlab.tasks.spec import INTENT, OUTSIDE, Source
 
 BETWEEN = "\x1e"
 """Stands between the texts of a pair."""
@@ -70,7 +70,9 @@ class Examples:
             return []
         found = []
         for words, tags in zip(self.columns[0], self.labels, strict=True):
-            found += [(kind, as_text(words[start:end])) for kind, start, end in _spans(tags)]
+            # an intent stands in front of the tags
+            own = tags[len(tags) - len(words) :]
+            found += [(kind, as_text(words[start:end])) for kind, start, end in _spans(own)]
         return found
 
 
@@ -94,7 +96,7 @@ def read_examples(source: Source, rows: Rows) -> Examples:
     require_columns(rows, source, labelled=False)
     columns = [rows.rows[name][:] for name in source.text]
     labels = _labels(source, rows)
-    return Examples(columns, labels, source.kind == "tagging", source.kind == "relation")
+    return Examples(columns, labels, source.worded, source.kind == "relation")
 
 
 def _labels(source: Source, rows: Rows) -> list[Any] | None:
@@ -147,9 +149,11 @@ def labels_of_examples(source: Source, examples: Examples) -> dict[str, Any] | N
         return None
     if source.kind == "qa":
         return dict(Counter("an answer" if label else "no answer" for label in examples.labels).most_common())
-    if source.kind == "tagging":
+    if source.worded:
         if examples.entities:
-            return dict(Counter(kind for kind, _ in examples.entities).most_common())
+            intents = [tags[0].removeprefix(INTENT) for tags in examples.labels] if source.kind == "slots" else []
+            found = Counter(kind for kind, _ in examples.entities)
+            return dict(Counter(intents).most_common()) | dict(found.most_common())
         return dict(Counter(tag for tags in examples.labels for tag in tags if tag != OUTSIDE).most_common())
     flat = (name for label in examples.labels for name in (label if isinstance(label, tuple) else (label,)))
     return dict(Counter(flat).most_common())

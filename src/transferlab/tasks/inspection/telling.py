@@ -57,7 +57,7 @@ def labels_in_words(labels: Facts | None, kind: str) -> str:
         return f"{labels['least']:g} to {labels['largest']:g}, mean {labels['mean']:.2f}"
     total = sum(labels.values())
     shown = [
-        f"{name} {count:,}" if kind in {"tagging", "multilabel"} else f"{name} {percent(count / total)}"
+        f"{name} {count:,}" if kind in {"tagging", "multilabel", "slots"} else f"{name} {percent(count / total)}"
         for name, count in list(labels.items())[:SHOWN]
     ]
     rest = len(labels) - SHOWN

@@ -12,6 +12,7 @@ from transferlab.tasks.kinds.multilabel import Multilabel
 from transferlab.tasks.kinds.qa import Questions
 from transferlab.tasks.kinds.regression import Regression
 from transferlab.tasks.kinds.relation import Relation
+from transferlab.tasks.kinds.slots import Slots
 from transferlab.tasks.kinds.tagging import Tagging
 from transferlab.tasks.kinds.text import Texts
 from transferlab.tasks.spec import Kind
@@ -24,6 +25,7 @@ KINDS: dict[Kind, Answers] = {
     "relation": Relation(),
     "qa": Questions(),
     "text": Texts(),
+    "slots": Slots(),
 }
 """Kind of task to what its answers are."""
 SUMS: dict[tuple[str, str], OfSums] = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from transferlab.tasks.schemes import Scheme
 from transferlab.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -81,6 +82,15 @@ class Answers(ABC):
     def told(self, task: TaskSpec, outputs: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """What else a record says of each example; None: nothing."""
         return None
+
+    def read(self, scheme: Scheme, answer: Any) -> Any:
+        """An answer of a file of predictions with its tags, where it has any, in IOB2.
+
+        Args:
+            scheme: How the tags of the task are written.
+            answer: Found or right.
+        """
+        return answer
 
     def parts(self, lines: Sequence[Mapping[str, Any]]) -> Report:
         """Scores of parts of a test set, by name; empty where it has none."""

@@ -47,6 +47,10 @@ class Tagging(Answers):
         pairs = zip(labels.tolist(), outputs["word_mask"].tolist(), strict=True)
         return [written_tags(task, [number for number, real in zip(*pair, strict=True) if real]) for pair in pairs]
 
+    def read(self, scheme: Scheme, answer: Any) -> Any:
+        """The tags in IOB2."""
+        return scheme.read(answer)
+
     def per_label(self, labels: Sequence[str], gold: Sequence[Any], found: Sequence[Any]) -> Report:
         """One row a type of entity."""
         counts: dict[str, list[int]] = {}

@@ -104,7 +104,7 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, labelled: boo
     if source.kind == "text":
         columns = texts.written(columns, source, located.place, labelled, table)
     # words, and a column of another name, are looked at where their entities are marked
-    spans = source.kind == "relation" and has_spans(columns)
+    spans = source.kind == "slots" or (source.kind == "relation" and has_spans(columns))
     for name in source.text:
         if name in columns and not spans and source.kind != "text":
             if table and tagging:
@@ -134,7 +134,7 @@ def _labelled(
         columns = {name: cells for name, cells in columns.items() if name not in used}
         notes = (questions.trimmed_in_words(trimmed),) if trimmed else ()
         return columns, read._replace(notes=(*read.notes, *notes))
-    if label not in columns or source.kind == "text":
+    if label not in columns or source.kind in ("text", "slots"):
         return columns, read
     if source.kind == "tagging":
         columns[label] = parsed_lists(columns[label], label, place) if table else columns[label]

@@ -38,8 +38,13 @@ def run(asked: argparse.Namespace) -> None:
     own = predictor.source
     if asked.text:
         predictor.read_from(asked.text)
+    if predictor.task.intents:
+        raise TransferlabError(
+            f"--run: {folder.name} gives intents and slots, of which no shares are compared; `transferlab test --run "
+            "RUN --files FILE` scores it on new texts with labels."
+        )
     marked = KINDS[predictor.task.kind].marked
-    wanted = Wanted(predictor.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding, marked)
+    wanted = Wanted(predictor.text, predictor.task.worded, asked.delimiter, asked.encoding, marked)
     given = Input(asked.input, wanted, asked.format)
     drawn = inputs.draw(given, predictor.text, asked.rows, asked.seed)
     gold, doubt = _labels(asked, drawn, predictor, given.name)

@@ -56,7 +56,7 @@ def run(asked: argparse.Namespace) -> None:
     spec = run_folder.whole_summary(folder)["spec"]
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
     task = TaskSpec(**fields)
-    if task.kind == "tagging":
+    if task.worded:
         raise TransferlabError("--counts: entities are counted there, not words; keep texts and give them as INPUT.")
     found, others = read(asked.counts)
     if unknown := sorted(set(found["predictions"]) - set(measure.classes(task))):

@@ -1,6 +1,7 @@
 """Compares what a run answered to its validation examples with what it answers to new texts; imports no torch."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,7 @@ def features(one: Array, other: Array, seed: int = 0) -> list[Result]:
 
 def quality(task: TaskSpec, lines: Records) -> Result:
     """The primary metric of records with labels, with its 95 % interval by the jackknife over examples."""
-    read = task.spelling.read if task.kind == "tagging" else lambda answer: answer
+    read = partial(KINDS[task.kind].read, task.spelling)
     gold, found = ([read(line[key]) for line in lines] for key in ("label", "prediction"))
     kind = KINDS[task.kind]
     counts = kind.counts(found, gold, task.primary, kind.counted(task.labels, task.negative))

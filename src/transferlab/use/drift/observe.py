@@ -44,7 +44,7 @@ def observe(predictor: Predictor, columns: Columns, what: str) -> Observed:
         what: Words for the progress.
     """
     name = predictor.text[0]
-    if predictor.task.kind == "tagging":
+    if predictor.task.worded:
         columns = {name: [of_words.of_text(cell).words if isinstance(cell, str) else cell for cell in columns[name]]}
     encoded, lengths = predictor.encode(columns)
     if predictor.task.kind == "qa":

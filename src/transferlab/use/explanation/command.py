@@ -70,6 +70,11 @@ def run(asked: argparse.Namespace) -> None:
 def _refuse(explainer: Explainer, name: str) -> None:
     """Refuses a run whose inputs are more than words."""
     predictor = explainer.predictor
+    if predictor.task.intents:
+        raise TransferlabError(
+            f"--run: {name} gives intents and slots, whose words are not explained; `transferlab predict` gives the "
+            "probability of each intent."
+        )
     if KINDS[predictor.task.kind].marked:
         raise TransferlabError(
             f"--run: {name} reads marked entities, whose words are not explained; `transferlab predict` gives "
@@ -100,7 +105,7 @@ def _examples(asked: argparse.Namespace, explainer: Explainer) -> Iterator[tuple
         return
     if asked.columns:
         predictor.read_from(asked.columns)
-    wanted = Wanted(predictor.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding)
+    wanted = Wanted(predictor.text, predictor.task.worded, asked.delimiter, asked.encoding)
     given = Input(asked.input, wanted, asked.format)
     for row in islice(given.rows, asked.rows):
         cells = {name: row.cells.get(name) for name in predictor.text}

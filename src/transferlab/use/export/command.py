@@ -80,6 +80,11 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
             f"--format {form}: its classes do not choose among the windows of a context as {run} does; use "
             "--format onnx or torch."
         )
+    if predictor.task.intents and form not in ("onnx", "torch"):
+        raise TransferlabError(
+            f"--format {form}: no class of transformers has the two heads of {run}, for intents and slots; use "
+            "--format onnx or torch."
+        )
     encoded, pieces = _samples(predictor)
     reads = form_of(model, encoded.collate([0, 1]))
     fresh = folder.with_name(f"{folder.name}.part")
@@ -117,7 +122,7 @@ def _samples(predictor: Predictor) -> tuple[EncodedSplit, list[list[str]]]:
     if predictor.task.kind == "qa":
         # a question leaves room for its context
         columns[predictor.text[0]] = [text[:12].strip() for text in columns[predictor.text[0]]]
-    if predictor.task.kind == "tagging":
+    if predictor.task.worded:
         name = predictor.text[0]
         split = [words.of_text(text).words for text in columns[name]]
         columns[name] = split
@@ -127,12 +132,19 @@ def _samples(predictor: Predictor) -> tuple[EncodedSplit, list[list[str]]]:
 def _decide(predictor: Predictor, pieces: list[list[str]]) -> Any:
     model = predictor.model
 
+    def words_of(logits: Any) -> list[Any]:
+        if model.head_config.decoding == "constrained":
+            parted = predictor.task.spelling.name != "IO"
+            return [constrained_decode(scores, predictor.task.tags, parted) for scores in logits]
+        return list(map(list, logits.argmax(-1)))
+
     def decide(logits: Any, given: Any) -> list[Any]:
-        if predictor.task.kind == "tagging":
-            if model.head_config.decoding == "constrained":
-                parted = predictor.task.spelling.name != "IO"
-                return [constrained_decode(scores, predictor.task.labels, parted) for scores in logits]
-            return list(map(list, logits.argmax(-1)))
+        if predictor.task.intents:
+            tags = len(predictor.task.tags)
+            intents, words = logits[:, 0, tags:].argmax(-1).tolist(), words_of(logits[:, 1:, :tags])
+            return [(intent, *map(int, row)) for intent, row in zip(intents, words, strict=True)]
+        if predictor.task.worded:
+            return words_of(logits)
         if predictor.task.kind == "qa":
             mask = given["attention_mask"]
             # a row without tokens has no answer
@@ -153,7 +165,7 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
     model, settings, tokenizer = predictor.model, predictor.settings, predictor.tokenizer
     summary = run_folder.read_summary(run)
     encoder = model.encoder_config
-    tagging = predictor.task.kind == "tagging"
+    tagging = predictor.task.worded
     asked = predictor.task.kind == "qa"
     thresholds = None if model.thresholds is None or asked else tuple(model.thresholds.tolist())
     return Facts(

@@ -2,8 +2,11 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.intact import size_and_sum
@@ -132,3 +135,18 @@ def is_export(folder: Path) -> bool:
 
 def _fixed(value: Any) -> Any:
     return tuple(_fixed(one) for one in value) if isinstance(value, list) else value
+
+
+def joined(outputs: Sequence["np.ndarray[Any, Any]"]) -> "np.ndarray[Any, Any]":
+    """The outputs of a graph as one array.
+
+    Two are the logits of intents ``[rows, intents]`` and of tags ``[rows, words, tags]``; together
+    ``[rows, 1 + words, tags + intents]`` as a run gives them, 0 where no head reads.
+    """
+    if len(outputs) == 1:
+        return np.asarray(outputs[0])
+    intents, tags = outputs
+    found = np.zeros((len(intents), 1 + tags.shape[1], tags.shape[2] + intents.shape[1]), dtype=tags.dtype)
+    found[:, 0, tags.shape[2] :] = intents
+    found[:, 1:, : tags.shape[2]] = tags
+    return found

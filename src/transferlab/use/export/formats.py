@@ -15,6 +15,7 @@ from transferlab.encoders.one_way import is_one_way
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import Strategy
 from transferlab.strategies.whole import plain_backbone
+from transferlab.use.export.facts import joined
 from transferlab.use.export.graph import Form, Graph
 from transferlab.use.export.parity import Ask, of_module
 
@@ -56,7 +57,7 @@ def onnx(model: Strategy, form: Form, example: tuple[torch.Tensor, ...], folder:
             dynamo=True,
             opset_version=OPSET,
             input_names=list(form.inputs),
-            output_names=["logits"],
+            output_names=list(form.outputs),
             dynamic_shapes=(tuple(graph.shapes()[name] for name in form.inputs),),
             external_data=False,
             verbose=False,
@@ -66,7 +67,7 @@ def onnx(model: Strategy, form: Form, example: tuple[torch.Tensor, ...], folder:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def ask(given: Any) -> Any:
-        return np.asarray(session.run(None, {name: given[name] for name in form.inputs})[0])
+        return joined(session.run(None, {name: given[name] for name in form.inputs}))
 
     return Made(ask, reference, True)
 

@@ -21,6 +21,7 @@ class Form(NamedTuple):
         ranges: Ranges of tokens whose means are read.
         apart: Two rows for an example, one for each text.
         answers: Two logits of each token, 0 where the mask is.
+        tags: Where there are intents beside tags, the number of these; 0 without.
     """
 
     pairs: bool = False
@@ -29,6 +30,12 @@ class Form(NamedTuple):
     ranges: bool = False
     apart: bool = False
     answers: bool = False
+    tags: int = 0
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs, in order."""
+        return ("intent_logits", "slot_logits") if self.tags else ("logits",)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -67,7 +74,7 @@ class Graph(nn.Module):
         if isinstance(model, ParameterEfficient):
             model.method.merge(self.encoder.backbone)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Computes logits.
 
         Args:
@@ -79,7 +86,7 @@ class Graph(nn.Module):
 
         Returns:
             ``[texts, classes]``, for regression ``[texts]``, for tagging ``[rows, words, classes]``, for
-            questions ``[rows, length, 2]``.
+            questions ``[rows, length, 2]``; for slots ``[rows, intents]`` and ``[rows, words, tags]``.
         """
         given = dict(zip(self.form.inputs, inputs, strict=True))
         words, share, ranges, texts = (given.pop(name, None) for name in ("words", "share", "ranges", "texts"))
@@ -91,7 +98,11 @@ class Graph(nn.Module):
             return self.head(range_means(tokens, ranges))  # type: ignore[no-any-return]
         if words is not None:
             index = words.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
-            return self.head(tokens.gather(1, index))  # type: ignore[no-any-return]
+            vectors = tokens.gather(1, index)
+            if tags := self.form.tags:
+                whole = self.head(self.encoder.pool(tokens, given["attention_mask"]))
+                return whole[:, tags:], self.head(vectors)[:, :, :tags]
+            return self.head(vectors)  # type: ignore[no-any-return]
         pooled = self.encoder.pool(tokens, given["attention_mask"])
         if texts is not None:
             return self.head(compared(pooled[texts]))  # type: ignore[no-any-return]
@@ -120,7 +131,8 @@ def inputs_of(batch: Batch, form: Form) -> tuple[Tensor, ...]:
         given["token_type_ids"] = batch.token_type_ids
     if form.tagging:
         assert batch.words is not None
-        given["words"] = batch.words.clamp(min=0)
+        # the place of the intent is no word
+        given["words"] = batch.words[:, bool(form.tags) :].clamp(min=0)
     if form.ranges:
         assert batch.ranges is not None
         given["ranges"] = batch.ranges
@@ -138,7 +150,8 @@ def inputs_of(batch: Batch, form: Form) -> tuple[Tensor, ...]:
 
 def form_of(model: Strategy, batch: Batch) -> Form:
     """The form of a run, read off a batch of its own."""
-    tagging, ranges, apart = model.task.kind == "tagging", batch.ranges is not None, model.task.apart
+    tagging, ranges, apart = model.task.worded, batch.ranges is not None, model.task.apart
     answers = batch.passages is not None
+    tags = len(model.task.tags) if model.task.intents else 0
     windows = batch.documents is not None and not (apart or answers)
-    return Form(batch.token_type_ids is not None, tagging, windows, ranges, apart, answers)
+    return Form(batch.token_type_ids is not None, tagging, windows, ranges, apart, answers, tags)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from transferlab.tasks import marked as marks
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.marked import Span
+from transferlab.use.export.facts import joined
 from transferlab.use.export.graph import Form, inputs_of
 
 Array = np.ndarray[Any, Any]
@@ -152,8 +152,8 @@ def of_module(module: torch.nn.Module, form: Form) -> Ask:
 
     def ask(given: Mapping[str, Array]) -> Array:
         with torch.inference_mode():
-            out: Tensor = module(*(torch.from_numpy(np.ascontiguousarray(given[name])) for name in form.inputs))
-        return out.numpy()
+            out = module(*(torch.from_numpy(np.ascontiguousarray(given[name])) for name in form.inputs))
+        return joined([each.numpy() for each in (out if isinstance(out, tuple | list) else (out,))])
 
     return ask
 

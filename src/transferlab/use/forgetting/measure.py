@@ -85,7 +85,7 @@ def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
     data = TaskDataModule(encoder=encoder, **given)
     if not data.source.test:
         raise TransferlabError(f"--probe: {name} has no labeled test split to probe on.")
-    if data.source.kind == "multilabel":
+    if data.source.kind in ("multilabel", "slots"):
         raise TransferlabError(f"--probe: {name} has several labels an example, which no probe reads; name another.")
     return data
 

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     if asked.text:
         predictor.read_from(asked.text)
     marked = KINDS[predictor.task.kind].marked
-    wanted = Wanted(predictor.text, predictor.task.kind == "tagging", asked.delimiter, asked.encoding, marked)
+    wanted = Wanted(predictor.text, predictor.task.worded, asked.delimiter, asked.encoding, marked)
     given = Input(asked.input, wanted, asked.format)
     form = asked.output_format or outputs.FORMATS.get(asked.output.suffix.lower() if asked.output else "", "")
     form = form or _like(given.format)
@@ -154,7 +154,7 @@ def _has_text(row: Row, given: Input, predictor: Answering[Any]) -> bool:
             raise TransferlabError(
                 f"{given.name}, line {row.line}: no {name!r} among {', '.join(row.cells)}; choose with --text."
             )
-        words = predictor.task.kind == "tagging" and isinstance(cell, list)
+        words = predictor.task.worded and isinstance(cell, list)
         if not (cell is None or isinstance(cell, str) or (words and all(isinstance(word, str) for word in cell or ()))):
             raise TransferlabError(f"{given.name}, line {row.line}: {name!r} must be text, not {str(cell)[:60]!r}.")
     return all(cell.strip() if isinstance(cell, str) else cell for cell in cells)

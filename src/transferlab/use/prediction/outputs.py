@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.spec import TaskSpec
+from transferlab.tasks.spec import INTENT, TaskSpec
 
 Answer = dict[str, Any]
 FORMATS = {
@@ -28,6 +28,8 @@ def names_of(task: TaskSpec) -> tuple[str, ...]:
     """The keys that an answer adds to a row."""
     if task.kind == "tagging":
         return ("words", "prediction", "entities")
+    if task.kind == "slots":
+        return ("prediction", "probability", "margin", "probabilities", "words", "slots", "entities")
     if task.kind == "regression":
         return ("prediction",)
     if task.kind == "text":
@@ -53,7 +55,7 @@ class Lines:
         self.task = task
         self.columns = tuple(columns)
         self.delimiter = "\t" if format == "tsv" else delimiter
-        if format == "conll" and task.kind != "tagging":
+        if format == "conll" and not task.worded:
             raise TransferlabError(f"--output: a CoNLL file holds a tag for each word; {task.name} is {task.kind}.")
 
     @property
@@ -61,8 +63,9 @@ class Lines:
         """Columns that a table gets."""
         names = list(names_of(self.task))
         if "probabilities" in names:
-            names.remove("probabilities")
-            names += [f"probability_{label}" for label in self.task.labels]
+            at = names.index("probabilities")
+            classes = [label.removeprefix(INTENT) for label in self.task.intents or self.task.labels]
+            names[at : at + 1] = [f"probability_{label}" for label in classes]
         return names
 
     def header(self) -> str:
@@ -75,7 +78,8 @@ class Lines:
             found = answer or dict.fromkeys(names_of(self.task))
             return json.dumps(cells | found, ensure_ascii=False, default=str) + "\n"
         if self.format == "conll":
-            pairs = zip(answer["words"], answer["prediction"], strict=True) if answer else ()
+            tags = "slots" if self.task.intents else "prediction"
+            pairs = zip(answer["words"], answer[tags], strict=True) if answer else ()
             return "".join(f"{word}\t{tag}\n" for word, tag in pairs) + "\n"
         return self._joined([*(cells.get(name) for name in self.columns), *self._flat(answer)])
 

@@ -57,7 +57,7 @@ def importance(model: Strategy, batches: Iterable[Batch]) -> Tensor:
         for batch in batches:
             assert batch.labels is not None
             seen = None if batch.words is None else batch.words >= 0
-            losses = example_losses(model.task.kind, model(batch), batch.labels, seen)
+            losses = example_losses(model.judged, model(batch), batch.labels, seen)
             gradients = torch.autograd.grad(losses.sum(), [mask.values for mask in masks])
             rows += len(gradients[0])
             sums = [total + one.abs().sum(0) for total, one in zip(sums, gradients, strict=True)]

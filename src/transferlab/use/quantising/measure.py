@@ -93,9 +93,8 @@ def _asker(model: Exported, examples: Examples, encoded: Texts) -> Callable[[lis
 def scores(task: TaskSpec, records: Sequence[Record]) -> dict[str, float]:
     """The metrics of a task, from predictions and labels."""
     found, gold = [record["prediction"] for record in records], [record["label"] for record in records]
-    if task.kind == "tagging":
-        found, gold = list(map(task.spelling.read, found)), list(map(task.spelling.read, gold))
     kind = KINDS[task.kind]
+    found, gold = ([kind.read(task.spelling, one) for one in side] for side in (found, gold))
     labels = kind.counted(task.labels, task.negative)
     return {
         name: float(SUMS[task.kind, name](kind.counts(found, gold, name, labels).sum(0)))

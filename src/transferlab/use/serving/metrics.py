@@ -37,6 +37,8 @@ def outcomes(task: TaskSpec, answer: Record) -> list[str]:
         return [answered(answer["prediction"])]
     if task.kind == "tagging":
         return [one["type"] for one in answer["entities"]] if task.entities else list(answer["prediction"])
+    if task.intents:
+        return [answer["prediction"], *(one["type"] for one in answer["entities"])]
     found = answer["prediction"]
     return list(found) if isinstance(found, list) else [found]
 

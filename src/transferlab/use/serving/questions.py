@@ -33,7 +33,7 @@ class Question(BaseModel):
 
 def wanted(facts: Facts) -> str:
     """What a text of the task is, in words."""
-    if facts.task.kind == "tagging":
+    if facts.task.worded:
         return "a text, or the list of its words"
     if KINDS[facts.task.kind].marked:
         return "a text with its two entities marked, <e1>...</e1> and <e2>...</e2>"
@@ -46,7 +46,7 @@ def wanted(facts: Facts) -> str:
 def question_of(facts: Facts, limits: Limits) -> type[Question]:
     """The form of a request for a task."""
     cell: Any = Annotated[str, StringConstraints(min_length=1, max_length=limits.characters)]
-    if facts.task.kind == "tagging":
+    if facts.task.worded:
         cell = cell | Annotated[list[cell], Field(min_length=1, max_length=limits.characters)]
     count = len(facts.text)
     several = Annotated[list[cell], Field(min_length=count, max_length=count)]

@@ -70,7 +70,7 @@ def read_new(path: str, old: TaskDataModule, task: TaskSpec) -> list[Row]:
     rows = read_split(source, "new")
     require_columns(rows, source)
     check_text(rows, source)
-    if task.kind == "tagging" and old.labels.scheme is not None:
+    if task.worded and old.labels.scheme is not None:
         rows = in_iob2(rows, source, old.labels.scheme)
     try:
         return written(rows, np.arange(len(rows.rows)), source, old, task)
@@ -90,6 +90,10 @@ def written(rows: Rows, numbers: Array, source: Source, old: TaskDataModule, tas
     columns = [chosen.rows[name][:] for name in source.text]
     texts = zip(*columns, strict=True)
     rows_of = [dict(zip(source.text, row, strict=True)) for row in texts]
+    if source.kind == "slots":
+        intent = source.intent or "intent"
+        named = [{source.label: answer["slots"], intent: answer["intent"]} for answer in told]
+        return [{**row, **own} for row, own in zip(rows_of, named, strict=True)]
     return [{**row, source.label: label} for row, label in zip(rows_of, told, strict=True)]
 
 
@@ -209,5 +213,6 @@ def source_of(files: dict[str, str], old: Source, task: TaskSpec) -> dict[str, A
         "train": "train",
         "validation": "validation",
         "test": [name for name in files if name not in ("train", "validation")],
-        **({"scheme": task.scheme.name} if task.kind == "tagging" and task.scheme else {}),
+        **({"scheme": task.scheme.name} if task.worded and task.scheme else {}),
+        **({"intent": old.intent or "intent"} if task.intents else {}),
     }

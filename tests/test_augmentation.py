@@ -474,6 +474,33 @@ def test_options_alone_are_idle():
         Steady(mixup=0.2, r_drop=1.0)
 
 
+def test_the_command_has_copies_and_consistency(files, tiny_folder, pool, tmp_path, monkeypatch):
+    from transferlab.cli.train import TransferCLI
+
+    monkeypatch.chdir(tmp_path)
+    source = files["classification"]
+    init = {"task": "tiny", "source": {"files": source.files, "labels": list(source.labels), "test": ["test"]}}
+    init |= {"batch_size": 8, "max_length": 32, "augment": {"copies": 1}, "unlabelled": {"file": pool.file}}
+    tree = {
+        "encoder": {"name": str(tiny_folder), "architecture": "bilstm", "lstm_size": 4},
+        "run": {"experiment": "e"},
+        "data": {"class_path": "transferlab.tasks.TaskDataModule", "init_args": init},
+        "model": {
+            "class_path": "transferlab.strategies.FromScratch",
+            "init_args": {"steady": {"consistency": 1.0, "mixup": 0.4}},
+        },
+        "trainer": {"accelerator": "cpu", "devices": 1, "max_epochs": 1, "logger": False},
+    }
+    Path("e.yaml").write_text(json.dumps(tree), encoding="utf-8")
+    TransferCLI(["fit", "--config", "e.yaml"])
+    (folder,) = Path("runs/e").iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "finished"
+    assert "copies of 36 training examples" in summary["data"]["notes"][0]
+    assert "6 unlabelled texts" in summary["data"]["notes"][1]
+    assert summary["data"]["train_examples"] == 36
+
+
 DATA = os.environ.get("TRANSFERLAB_DATA", "")
 
 

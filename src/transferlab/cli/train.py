@@ -216,8 +216,7 @@ class TransferCLI(ExperimentCLI):
         check_interval(self.trainer, self.datamodule)
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)
-        self.model.weigh(self.datamodule)
-        self.datamodule = self.model.wrap_data(self.datamodule, work_of(self.trainer, self.settings.cache))
+        self.datamodule = self.model.take_data(self.datamodule, work_of(self.trainer, self.settings.cache))
         self._open(training=True)
         if begins and self.trainer.is_global_zero:
             start.answer_before(begins, self.trainer, self.datamodule, self.folder)

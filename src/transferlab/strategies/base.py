@@ -193,6 +193,12 @@ class Strategy(Remembered, ReadsUnlabelled):
         mask, weights = self._reachable(batch), self.weights()
         return task_loss(self.judged, logits, batch.labels, mask, self.loss_form, weights, smoothing)
 
+    def take_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
+        """Takes from the data all that training wants before its first step, and does frozen work once."""
+        self.weigh(data)
+        self.take_unlabelled(data)
+        return self.wrap_data(data, work)
+
     def weigh(self, data: TaskDataModule) -> None:
         """Takes the weights of the labels from the training examples, where the loss is weighted.
 

@@ -63,7 +63,5 @@ class FrozenWork(Callback):
         if data.packed:
             enable_packing(model.encoder.backbone)
         model.frozen_work = []
-        model.weigh(data)
-        model.take_unlabelled(data)
-        if model.wrap_data(data, work_of(trainer, self.cache)) is not data:
+        if model.take_data(data, work_of(trainer, self.cache)) is not data:
             raise TransferlabError(f"{type(model).__name__}.wrap_data must attach to the data module that it is given.")

@@ -75,6 +75,45 @@ def test_logits_are_those_of_the_words_at_the_mask(data, encoder, language, toke
         torch.testing.assert_close(logits_of(model, batch), torch.stack(expected), atol=1e-5, rtol=1e-5)
 
 
+FAMILIES = {
+    "roberta": {"pad_token_id": 0, "max_position_embeddings": 66},
+    "modernbert": {"global_attn_every_n_layers": 1, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3},
+    "distilbert": {},
+    "albert": {"embedding_size": 16},
+    "electra": {"embedding_size": 16},
+    "deberta-v2": {"legacy": False},
+    "mpnet": {"max_position_embeddings": 66},
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_heads_of_other_families_are_asked_too(family, data, tokenizer, tmp_path):
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"intermediate_size": 64, "max_position_embeddings": 64, "initializer_range": 0.2}
+    config = AutoConfig.for_model(family, **{**sizes, **FAMILIES[family]})
+    language = AutoModelForMaskedLM.from_config(config).eval()
+    language.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    module = data("classification", EncoderConfig(str(tmp_path)), max_length=32)
+    model = build(module, module.encoder)
+    assert model.layout.longest <= 66
+    split = module.encoded("test")
+    expected = []
+    for row in range(3):
+        # as it was tokenised, without the special token at the end
+        kept = split.ids.row(row).tolist()[:-1]
+        expected.append(by_hand(language, tokenizer, [*kept, *ids_of(tokenizer, "It was [MASK]. [SEP]")]))
+    torch.testing.assert_close(logits_of(model, split.collate([0, 1, 2])), torch.stack(expected), atol=1e-4, rtol=1e-4)
+    embeddings = model.encoder.backbone.get_input_embeddings()
+    if family == "deberta-v2":
+        # its head multiplies by the embeddings themselves
+        assert model.head.language._given.embeddings.word_embeddings is embeddings
+    else:
+        assert model.head.language.model.get_output_embeddings().weight is embeddings.weight
+
+
 def test_texts_are_cut_and_never_the_pattern(data, encoder, tokenizer):
     module = data("classification", encoder)
     model = build(module, encoder)

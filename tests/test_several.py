@@ -205,3 +205,17 @@ def test_a_killed_run_resumes_to_the_same_weights_and_leaves_a_run_for_each_task
     said = subprocess.run(tested, cwd=whole, capture_output=True, text=True, check=True).stdout
     assert "the same" in said
     assert "settings" not in said
+
+
+def test_an_empty_group_of_regularisers_is_the_setting_of_before_and_resumes() -> None:
+    from transferlab.record.setting import fingerprint
+    from transferlab.training.resume import differences
+
+    before: dict[str, Any] = {
+        "model": {"class_path": "transferlab.strategies.FullFineTuning", "init_args": {"head": 1}}
+    }
+    now = {"model": {**before["model"], "init_args": {"head": 1, "steady": {}}}}
+    other = {"model": {**before["model"], "init_args": {"head": 1, "steady": {"r_drop": 1.0}}}}
+    assert fingerprint(before) == fingerprint(now) != fingerprint(other)
+    assert differences(before, now) == []
+    assert differences(before, other) == ["model.init_args.steady.r_drop"]

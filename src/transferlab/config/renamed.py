@@ -12,7 +12,8 @@ FIRST = {new: old for old, new in RENAMED.items()}
 
 
 HOLDOUT_BY = "data.init_args.holdout_by"
-FIRST_MEANT = {"data.init_args.windows": "full", HOLDOUT_BY: "example"}
+STEADY = "model.init_args.steady"
+FIRST_MEANT: dict[str, Any] = {"data.init_args.windows": "full", HOLDOUT_BY: "example", STEADY: {}}
 """Key that came later to the value that says what a configuration without it meant."""
 
 

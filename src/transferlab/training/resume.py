@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from transferlab.config.renamed import FIRST_MEANT, HOLDOUT_BY
+from transferlab.config.renamed import FIRST_MEANT, HOLDOUT_BY, STEADY
 from transferlab.ground import hints, signals
 from transferlab.record.folder import LAST
 from transferlab.record.setting import flat
@@ -80,8 +80,12 @@ def differences(saved: dict[str, Any], given: dict[str, Any]) -> list[str]:
 
 
 def _with_default(keys: dict[str, Any]) -> dict[str, Any]:
-    """Where nothing is held out, a run names nothing that is kept together: the same as each example by itself."""
-    return {key: value for key, value in keys.items() if (key, value) != (HOLDOUT_BY, FIRST_MEANT[HOLDOUT_BY])}
+    """Without what a configuration that lacks the key says too.
+
+    Where nothing is held out, a run names nothing that is kept together: the same as each example by itself. Without
+    regularisers their group is empty.
+    """
+    return {key: value for key, value in keys.items() if key not in (HOLDOUT_BY, STEADY) or value != FIRST_MEANT[key]}
 
 
 def seed_batch(seed: int, rank: int, number: int) -> None:

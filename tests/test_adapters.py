@@ -41,6 +41,13 @@ MODELS = {
     "llama": {"num_key_value_heads": 2},
     "qwen2": {"num_key_value_heads": 2},
     "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
+    "ernie": {},
+    "rembert": {"input_embedding_size": 16, "bos_token_id": 1, "eos_token_id": 2},
+    "deberta": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
+    "eurobert": {"num_key_value_heads": 2, "head_dim": 8, "bos_token_id": 1, "eos_token_id": 2, "mask_token_id": 3},
+    "nomic_bert": {},
+    "gte": {},
+    "jina_embeddings_v3": {},
     "modernbert-decoder": {"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
 }
 METHODS = {
@@ -72,7 +79,7 @@ MARKS = {
     "pfeiffer": ("down.", "up."),
     "houlsby": ("down.", "up."),
 }
-WITHOUT_BIAS = ("modernbert", "modernbert-decoder", "llama", "qwen3")
+WITHOUT_BIAS = ("modernbert", "modernbert-decoder", "llama", "qwen3", "eurobert")
 WORKS = [(f, m) for f in MODELS for m in METHODS if m != "bitfit" or f not in WITHOUT_BIAS]
 
 matrix = pytest.mark.parametrize(("family", "method"), WORKS)

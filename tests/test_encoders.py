@@ -43,6 +43,13 @@ FAMILIES = {
     "llama": {"num_key_value_heads": 2},
     "qwen2": {"num_key_value_heads": 2},
     "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
+    "ernie": {},
+    "rembert": {"input_embedding_size": 16, "bos_token_id": 1, "eos_token_id": 2},
+    "deberta": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
+    "eurobert": {"num_key_value_heads": 2, "head_dim": 8, "bos_token_id": 1, "eos_token_id": 2, "mask_token_id": 3},
+    "nomic_bert": {},
+    "gte": {},
+    "jina_embeddings_v3": {},
     "modernbert-decoder": {"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
 }
 for _family in ("gpt2", "llama", "qwen2", "qwen3"):

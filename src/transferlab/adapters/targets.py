@@ -63,6 +63,8 @@ _BART = _family(
 
 FAMILIES = {
     "bert": _BERT,
+    "ernie": _BERT,
+    "rembert": _BERT,
     "roberta": _BERT,
     "xlm-roberta": _BERT,
     "camembert": _BERT,
@@ -70,6 +72,14 @@ FAMILIES = {
     "deberta-v2": _family(
         _LAYER,
         *(_ATTENTION + n + "_proj" for n in NAMES[:3]),
+        "attention.output.dense",
+        "intermediate.dense",
+        "output.dense",
+    ),
+    # the first DeBERTa holds query, key and value in one matrix
+    "deberta": _family(
+        _LAYER,
+        *([_ATTENTION + "in_proj"] * 3),
         "attention.output.dense",
         "intermediate.dense",
         "output.dense",
@@ -98,6 +108,11 @@ FAMILIES = {
     "llama": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
+    # these read both sides, and are laid out like it
+    "eurobert": _LLAMA,
+    "gte": _LLAMA,
+    "nomic_bert": _LLAMA,
+    "jina_embeddings_v3": _family(_LAYERS, *(f"self_attn.{letter}_proj" for letter in "qkvo"), "mlp.fc1", "mlp.fc2"),
     # query, key and value are one matrix here too
     "gpt2": _family(r"h\.(?P<index>\d+)", *(["attn.c_attn"] * 3), "attn.c_proj", "mlp.c_fc", "mlp.c_proj"),
     **dict.fromkeys(("t5", "mt5", "umt5"), _T5),

@@ -3,6 +3,7 @@
 from transferlab.baselines.answers import AlwaysNone, WordOverlap
 from transferlab.baselines.methods import NBSVM, Baseline, Majority, TfIdf, TfIdfIntents, TokenMajority
 from transferlab.baselines.texts import Copy, Lead1, Lead3, MostFrequentTarget, NearestTarget
+from transferlab.baselines.vectors import WordVectors
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.spec import Kind
 
@@ -18,6 +19,7 @@ METHODS: dict[str, type[Baseline]] = {
     "lead_3": Lead3,
     "most_frequent_target": MostFrequentTarget,
     "nearest_target": NearestTarget,
+    "vectors": WordVectors,
 }
 
 
@@ -31,14 +33,14 @@ def method_of(name: str, kind: Kind) -> type[Baseline]:
 
 
 def chosen_methods(method: str, kind: Kind) -> list[str]:
-    """The methods to run; ``all`` is all that fit the kind of task.
+    """The methods to run; ``all`` is all that fit the kind of task and need no file.
 
     Raises:
         TransferlabError: No such method, or it does not fit.
     """
     fitting = [name for name, one in METHODS.items() if kind in one.kinds or (name, kind) in VARIANTS]
     if method == "all":
-        return fitting
+        return [name for name in fitting if name != "vectors"]
     if method not in METHODS:
         known = ["all", *METHODS]
         raise TransferlabError(f"--method: no method {method!r}{near(method, known)}; known: {', '.join(known)}.")

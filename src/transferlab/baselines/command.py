@@ -35,6 +35,7 @@ def build_parser(data: type[Task] = Task) -> ArgumentParser:
     parser = ArgumentParser(prog="transferlab baseline", description=__doc__, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="Experiment file; what it says of a model is not read.")
     parser.add_argument("--method", default="all", help=f"all, {', '.join(METHODS)}")
+    parser.add_argument("--vectors", type=str | None, default=None, help="With vectors: file of word vectors.")
     parser.add_argument("--seed_everything", type=int | bool, default=0, help="Seed of examples and solvers.")
     parser.add_argument("--run.root", default="runs", help="Folder that holds all runs.")
     parser.add_argument("--run.tags", type=tuple[str, ...], default=(), help="Words to filter runs by.")

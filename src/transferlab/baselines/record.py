@@ -12,6 +12,9 @@ from transferlab.analysis.keeping import keep
 from transferlab.baselines.choice import method_of
 from transferlab.baselines.methods import Baseline
 from transferlab.baselines.rows import Array, Part, Parts, evaluate
+from transferlab.baselines.vectors import WordVectors
+from transferlab.config import hashes
+from transferlab.ground.errors import TransferlabError
 from transferlab.ground.memory import peak_memory_mb
 from transferlab.ground.progress import waiting
 from transferlab.record import folder as run_folder
@@ -167,6 +170,12 @@ def facts(data: Task, parts: Parts) -> dict[str, Any]:
     }
 
 
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise TransferlabError(f"--vectors: no such file: {path}.")
+    return path
+
+
 def run(method: str, data: Task, parts: Parts, settings: Any, config: str) -> Path:
     """Fits and tests one method and leaves a run directory.
 
@@ -181,6 +190,11 @@ def run(method: str, data: Task, parts: Parts, settings: Any, config: str) -> Pa
         The run directory.
     """
     baseline = method_of(method, data.spec.kind)(data.spec, int(settings.seed_everything))
+    tree = yaml.safe_load(config)
+    if isinstance(baseline, WordVectors) and settings.vectors:
+        baseline.path = Path(settings.vectors)
+        # by content, wherever the file lies
+        tree["vectors"] = hashes.of_file(_there(baseline.path))
     experiment = f"baseline_{method}_{data.task}"
     folder = run_folder.choose(Path(settings.run.root), experiment, baseline.seed)
     os.environ.pop(run_folder.VARIABLE, None)  # it names the folder of one run; the next method has its own
@@ -191,7 +205,7 @@ def run(method: str, data: Task, parts: Parts, settings: Any, config: str) -> Pa
         "experiment": experiment,
         "run": folder.name,
         "strategy": baseline.strategy,
-        "setting": setting.fingerprint(yaml.safe_load(config)),
+        "setting": setting.fingerprint(tree),
     }
     recorder = BaselineRecorder(folder, identity | {"seed": baseline.seed, "tags": list(settings.run.tags)})
     recorder.begin(data, parts, config)

@@ -90,7 +90,8 @@ What to compute
   --method NAME      majority, tfidf, nbsvm, token_majority, word_overlap,
                      no_answer; of texts copy, lead_1, lead_3,
                      most_frequent_target, nearest_target; all that fit the
-                     task without it
+                     task without it; or vectors
+  --vectors FILE     its word vectors: text of GloVe or word2vec, .vec, .gz
 
 Keys: --seed_everything, --run.root, --run.tags and those of --data
 

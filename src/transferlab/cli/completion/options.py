@@ -22,7 +22,7 @@ from transferlab.ground.arguments import parser_of
 from transferlab.ground.errors import TransferlabError
 
 OF_TEXTS = ("copy", "lead_1", "lead_3", "most_frequent_target", "nearest_target")
-BASELINES = ("majority", "tfidf", "nbsvm", "token_majority", "word_overlap", "no_answer", *OF_TEXTS)
+BASELINES = ("majority", "tfidf", "nbsvm", "token_majority", "word_overlap", "no_answer", *OF_TEXTS, "vectors")
 """Methods of ``transferlab baseline``, named here since a completion loads nothing else; a test compares."""
 
 

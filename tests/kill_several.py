@@ -1,8 +1,7 @@
-"""``transferlab multitask`` that is killed as a batch begins: ``KILL_AT=5 python kill_several.py NAME ...``."""
+"""``transferlab multitask`` or ``sequence`` that is killed as a batch begins: ``KILL_AT=5 python kill_several.py multitask NAME ...``."""
 
 import os
 import signal
-import sys
 from typing import Any
 
 from transferlab.__main__ import main
@@ -17,5 +16,4 @@ def kill(self: Any, batch: Any, batch_idx: int) -> None:
 if __name__ == "__main__":
     if os.environ.get("KILL_AT"):
         MultiTask.on_train_batch_start = kill  # type: ignore[method-assign,assignment]
-    sys.argv.insert(1, "multitask")
     main()

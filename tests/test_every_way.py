@@ -90,6 +90,7 @@ OF_KINDS = {
     "questions, packed": ("qa", (tl.FullFineTuning, {}, ASKED | {"packed": True})),
     "questions with a BiLSTM": ("qa", (tl.FullFineTuning, {"head": BILSTM}, ASKED)),
     "relations": ("relation", FULL),
+    "texts": ("text", (tl.FromScratch, {}, {"name": "embedded/t5", "architecture": "random"})),
     "relations with LoRA": ("relation", (tl.ParameterEfficient, {"method": tl.LoRA(r=2)}, {})),
     "relations, frozen": ("relation", (tl.FeatureExtraction, {}, {"markers": "punctuation"})),
 }
@@ -116,7 +117,7 @@ TAGGERS = ("tagging", "tagging with constraints", "tagging, packed")
 def files(files, tmp_path_factory):
     """Those of all tests, and questions and relations."""
     folder, more = tmp_path_factory.mktemp("questions_and_relations"), {}
-    for kind, task in (("qa", "demo_answers"), ("relation", "demo_relations")):
+    for kind, task in (("qa", "demo_answers"), ("relation", "demo_relations"), ("text", "demo_dates")):
         source = TASKS[task]
         paths = {split: folder / f"{kind}_{split}.jsonl" for split in ("train", "test")}
         for (split, path), count in zip(paths.items(), (40, 8), strict=True):
@@ -141,7 +142,10 @@ def ran(tmp_path_factory, files, tiny_encoder, tiny_folder, language_folder):
             of_data = {key: value for key, value in settings.items() if key not in EncoderConfig.__dataclass_fields__}
             of_encoder = {key: value for key, value in settings.items() if key not in of_data}
             family = of_encoder.pop("name", None)
-            encoder = replace(save_decoder(root, family) if family else tiny_encoder, **of_encoder)
+            if family and kind == "text":
+                encoder = EncoderConfig(family, **of_encoder)
+            else:
+                encoder = replace(save_decoder(root, family) if family else tiny_encoder, **of_encoder)
             if strategy is tl.Prompting:
                 encoder = EncoderConfig(str(language_folder))
             if strategy is tl.Distillation:
@@ -306,6 +310,12 @@ def refusal(way, command):
     """What a command says where it does not take a way, with the one that does; empty where it works."""
     if way.startswith("prompting") and command.startswith(("export", "quantise", "explain", "serve")):
         return "lays each text into a pattern .*`transferlab predict`"
+    if way == "texts" and command != "predict":
+        return (
+            "not a GLUE task"
+            if command == "submission"
+            else "does not take runs that write texts.*`transferlab predict`"
+        )
     if command == "prune":
         bilstm = "cannot be dropped; those of .* can" if way == "a distilled BiLSTM" else ""
         return "Drop heads first, .* or name a run of full fine-tuning" if way in INSIDE else bilstm

@@ -21,6 +21,7 @@ from transferlab.use.drift import inputs
 from transferlab.use.drift.observe import observe
 from transferlab.use.prediction.inputs import Input, Wanted
 from transferlab.use.predictor import Predictor
+from transferlab.use.refused import refuse_texts
 from transferlab.use.reread import data_of
 
 
@@ -35,6 +36,7 @@ def run(asked: argparse.Namespace) -> None:
     quiet()
     folder = run_folder.find(asked.run, asked.root)
     predictor = Predictor.load(folder, device=asked.device)
+    refuse_texts(predictor.task, "select")
     own = predictor.source
     if asked.text:
         predictor.read_from(asked.text)

@@ -16,6 +16,7 @@ from transferlab.use.drift.inputs import Drawn
 from transferlab.use.drift.observe import observe
 from transferlab.use.prediction.inputs import Input, Wanted
 from transferlab.use.predictor import Predictor
+from transferlab.use.refused import refuse_texts
 
 FEATURES = 1000
 """Texts of either side whose features are compared, at most: the work grows with the square."""
@@ -35,6 +36,7 @@ def run(asked: argparse.Namespace) -> None:
     folder = run_folder.find(asked.run, asked.root)
     lines = inputs.validation_records(folder)
     predictor = Predictor.load(folder, device=asked.device)
+    refuse_texts(predictor.task, "drift")
     own = predictor.source
     if asked.text:
         predictor.read_from(asked.text)

@@ -20,6 +20,7 @@ from transferlab.use.explanation.explainer import Explainer, Explanation
 from transferlab.use.explanation.page import page
 from transferlab.use.export.facts import is_export
 from transferlab.use.prediction.inputs import Input, Wanted
+from transferlab.use.refused import refuse_texts
 
 SHOWN = 5
 """Words of a text that are printed."""
@@ -70,6 +71,7 @@ def run(asked: argparse.Namespace) -> None:
 def _refuse(explainer: Explainer, name: str) -> None:
     """Refuses a run whose inputs are more than words."""
     predictor = explainer.predictor
+    refuse_texts(predictor.task, "explain")
     if predictor.task.intents:
         raise TransferlabError(
             f"--run: {name} gives intents and slots, whose words are not explained; `transferlab predict` gives the "

@@ -27,6 +27,7 @@ from transferlab.use.export.formats import FORMATS
 from transferlab.use.export.graph import Form, form_of, inputs_of
 from transferlab.use.prediction import words
 from transferlab.use.predictor import Predictor, fitted_temperature
+from transferlab.use.refused import refuse_texts
 
 LIBRARIES = ("transferlab", "torch", "transformers", "tokenizers", "peft", "onnx", "onnxscript", "onnxruntime")
 
@@ -64,6 +65,7 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
         TransferlabError: A format that cannot hold the run, or a result that differs from it.
     """
     predictor = Predictor.load(run, device="cpu")
+    refuse_texts(predictor.task, "export")
     model = predictor.model
     if model.own_layout:
         raise TransferlabError(

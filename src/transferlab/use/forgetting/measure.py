@@ -25,6 +25,7 @@ from transferlab.use.forgetting.drift import layer_drift
 from transferlab.use.forgetting.perplexity import perplexity
 from transferlab.use.forgetting.probe import Draw, Features, Score, draws, features, score
 from transferlab.use.forgetting.settings import Settings
+from transferlab.use.refused import refuse_texts
 
 
 class Original(NamedTuple):
@@ -59,6 +60,7 @@ def tuned_model(run: Path) -> Strategy:
         model = restore(run, beside_base=True)
     except ArgumentError as error:
         raise TransferlabError(f"{run}/config.yaml is of another version: {' '.join(str(error).split())}.") from error
+    refuse_texts(model.task, "forgetting")
     return model.requires_grad_(False).to(_device())
 
 

@@ -21,6 +21,7 @@ from transferlab.strategies import Strategy, content
 from transferlab.strategies.teacher import restore
 from transferlab.training.checkpoints import AtomicCheckpointIO
 from transferlab.use.pruning.importance import importance, keep
+from transferlab.use.refused import refuse_texts
 from transferlab.use.reread import data_of
 
 BATCH = 16
@@ -74,6 +75,7 @@ def prune(
         TransferlabError: The run has no checkpoint, or an encoder whose heads cannot be dropped.
     """
     model = restore(source)
+    refuse_texts(model.task, "prune")
     counts = [attention.heads for attention in attentions(model.encoder.backbone)]
     scores = importance(model, _validation(source, examples))
     left = keep(scores, counts, share)

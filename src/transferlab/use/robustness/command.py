@@ -20,6 +20,7 @@ from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spec import Kind
 from transferlab.use.labelled import judge, own_test
 from transferlab.use.predictor import Predictor
+from transferlab.use.refused import refuse_texts
 from transferlab.use.reread import data_of
 from transferlab.use.robustness import perturbations
 from transferlab.use.robustness.measure import measure
@@ -70,6 +71,7 @@ def added(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 def of_run(folder: Path, changes: Sequence[Perturbation], asked: argparse.Namespace) -> dict[str, Any]:
     """What all perturbations do to a run."""
     predictor = Predictor.load(folder, False, asked.device, asked.batch_size, asked.root)
+    refuse_texts(predictor.task, "robustness")
     examples = own_test(predictor, data_of(folder), asked.examples)
     kind = predictor.task.kind
     fitting = [change for change in changes if fits(change, kind)]

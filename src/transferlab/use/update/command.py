@@ -17,6 +17,7 @@ from transferlab.record import folder as run_folder
 from transferlab.strategies.teacher import restore
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.spec import TaskSpec
+from transferlab.use.refused import refuse_texts
 from transferlab.use.reread import data_of
 from transferlab.use.update import examples, kept
 
@@ -55,6 +56,7 @@ def run(asked: argparse.Namespace, keys: list[str]) -> None:
             "is finished."
         )
     model = restore(folder)
+    refuse_texts(model.task, "update")
     old, task = _old(folder), model.task
     new = examples.read_new(asked.data, old, task)
     if len(new) < examples.FEWEST:

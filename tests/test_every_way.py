@@ -334,6 +334,8 @@ def refusal(way, command):
 
 
 def hf(way):
+    if "decoder" in way:
+        return "transformers' classes for decoders .*use --format onnx .all of it."
     if way in ("an MLP on the first token", *TAGGERS):
         return ""
     if way in ADDED:

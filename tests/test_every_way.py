@@ -317,6 +317,8 @@ def refusal(way, command):
             else "does not take runs that write texts.*`transferlab predict`"
         )
     if command == "prune":
+        if "decoder" in way:
+            return "cannot be dropped; those of .* can|Drop heads first"
         bilstm = "cannot be dropped; those of .* can" if way == "a distilled BiLSTM" else ""
         return "Drop heads first, .* or name a run of full fine-tuning" if way in INSIDE else bilstm
     if command in ("export onnx", "export torch", "quantise", "serve"):

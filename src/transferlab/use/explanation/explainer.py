@@ -77,7 +77,8 @@ class Explainer:
 
     Args:
         predictor: The run.
-        baseline: What stands for no word: the padding token or the mask token. Special tokens stay.
+        baseline: What stands for no word: the padding token (of a decoder without one the end of a text) or the mask
+            token. Special tokens stay.
         tolerance: Of the residue of integrated gradients.
         orders: Random orders that a faithfulness is compared with.
         seed: Of the random orders.
@@ -97,8 +98,12 @@ class Explainer:
         self.predictor = predictor
         self.tolerance, self.orders, self.seed = tolerance, orders, seed
         token = getattr(predictor.tokenizer, f"{baseline}_token_id")
+        if token is None and baseline == "pad":
+            # a decoder has no padding in its vocabulary; what pads its batches is the end of a text
+            token = predictor.tokenizer.eos_token_id
         if token is None:
-            raise TransferlabError(f"--baseline: the tokenizer of this run has no {baseline} token.")
+            other = "; use --baseline pad" if baseline == "mask" else ""
+            raise TransferlabError(f"--baseline: the tokenizer of this run has no {baseline} token{other}.")
         self.baseline = int(token)
 
     @classmethod

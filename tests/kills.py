@@ -52,6 +52,13 @@ QUESTIONS = {
 }
 """Of an experiment on questions, a third of them without an answer, some on contexts of several windows."""
 
+TEXTS = {
+    "encoder": {"name": "embedded/t5", "architecture": "random"},
+    "data.init_args.source": {"kind": "text", "files": {split: f"texts-{split}.jsonl" for split in ROWS}},
+    "data.init_args.generation": {"eval_rows": 4},
+}
+"""Of an experiment on texts, written by an encoder-decoder of characters."""
+
 
 class Case(NamedTuple):
     """A kind of run and the places where it is killed, one after the other.
@@ -161,6 +168,10 @@ CASES = {
         (3, 8, 12),
     ),
     "questions, kept features": Case("FeatureExtraction", {"solver": "sgd"}, {STEPS: 1, **QUESTIONS}, SOME),
+    "texts": Case("FullFineTuning", {"steady": {"label_smoothing": 0.1}}, {STEPS: 2, **TEXTS}, SOME),
+    "texts, 2 processes, accumulation": Case(
+        "FromScratch", {}, {STEPS: 1, "trainer.accumulate_grad_batches": 2, **TEXTS, **TWO}, (1, 3, 4, 7), 2
+    ),
     "questions, 2 processes": Case("FullFineTuning", {}, {STEPS: 1, **QUESTIONS, **TWO}, (1, 3, 4, 7), 2),
     "bf16-mixed": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "bf16-mixed"}, SOME),
     "32-true": Case("FullFineTuning", {}, {STEPS: 2, "trainer.precision": "32-true"}, SOME),
@@ -174,7 +185,7 @@ class Hook(NamedTuple):
         batch: Number of the batch, counted over all epochs, from 0.
         number: The signal.
         moment: Method of `Resumable` that is about to be called; ``write`` for a time within the writing of the
-            first checkpoint after `batch`; ``features`` or ``tokens`` for the writing of cached features or token ids,
+            first checkpoint after `batch`; ``generate`` for the generation of texts, ``features`` or ``tokens`` for the writing of cached features or token ids,
             where `batch` counts the parts that are written before.
         rank: Which process.
         delay: Seconds after that moment.
@@ -204,7 +215,12 @@ def act(hook):
 
     if hook.number == signal.SIGSTOP:
         lose_patience(hook)
-    special = {"write": within_checkpoint, "features": within_features, "tokens": within_tokens}
+    special = {
+        "generate": within_generation,
+        "write": within_checkpoint,
+        "features": within_features,
+        "tokens": within_tokens,
+    }
     special.get(hook.moment, before_method)(hook, fire)
 
 
@@ -252,6 +268,21 @@ def within_checkpoint(hook, fire):
         usual(self, checkpoint, path, storage_options)
 
     AtomicCheckpointIO.save_checkpoint = write
+
+
+def within_generation(hook, fire):
+    """Fires as outputs of a batch are generated, after those of `batch` batches."""
+    from transferlab.strategies import writing
+
+    usual, calls = writing.generate, []
+
+    def patched(*arguments):
+        calls.append(True)
+        if len(calls) > hook.batch:
+            fire()
+        return usual(*arguments)
+
+    writing.generate = patched
 
 
 def within_features(hook, fire):
@@ -425,6 +456,11 @@ def write_experiment(place, encoder, strategy, arguments=None, options=None):
         rows = [f"{'good' if number % 2 else 'bad'} {'a ' * (number % 17)},{number % 2}\n" for number in range(count)]
         (place / files[split]).write_text("text,label\n" + "".join(rows))
         (place / f"questions-{split}.jsonl").write_text("".join(map(question, range(count))))
+        texts = [
+            {"input": f"{'x' * (number % 5)} {number}", "target": f"{number}" * (1 + number % 3)}
+            for number in range(count)
+        ]
+        (place / f"texts-{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
     data = {"task": "own", "source": {"files": files}, "max_length": 32, "batch_size": 8}
     tree = {
         "trainer": {"accelerator": "cpu", "devices": 1, "max_epochs": 2, "logger": False, "log_every_n_steps": 1},

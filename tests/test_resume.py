@@ -70,6 +70,19 @@ def test_killed_at_any_step(tmp_path, tiny_folder, language_folder, name):
     run_case(tmp_path, language_folder if name.startswith("prompting") else tiny_folder, CASES[name])
 
 
+@pytest.mark.slow
+def test_killed_while_texts_are_generated(tmp_path, tiny_folder):
+    case = CASES["texts"]
+    write_experiment(tmp_path, tiny_folder, case.strategy, case.arguments, case.options)
+    assert transferlab(tmp_path, *FIT, "runs/whole") == 0, output(tmp_path)
+    # in the first validation, in the second one, in the test
+    for number in (0, 1, 1):
+        ended = transferlab(tmp_path, *FIT, "runs/killed", hook=Hook(number, moment="generate"))
+        assert ended == -signal.SIGKILL, output(tmp_path)
+    assert transferlab(tmp_path, *FIT, "runs/killed") == 0, output(tmp_path)
+    check_equal(tmp_path / "runs" / "killed", tmp_path / "runs" / "whole")
+
+
 def test_weights_split_over_two_processes(tmp_path, tiny_folder):
     run_case(tmp_path, tiny_folder, CASES["full, split over 2 processes"]._replace(batches=(3,)))
     assert (tmp_path / "runs" / "killed" / "checkpoints" / "last.ckpt" / "__1_0.distcp").is_file()

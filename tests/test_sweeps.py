@@ -361,6 +361,10 @@ def test_the_demo_shows_other_kinds_of_task_beside_its_own(monkeypatch, tmp_path
     further = [cell.folder.parent.name for cell in made[len(alone) :]]
     assert {"full_finetuning_demo_answers", "baseline_word_overlap_demo_answers"} <= set(further)
     assert all(set(cell.after) < set(range(len(made))) for cell in made)
+    # two models that write, from scratch, and nothing that texts do not have
+    written = demo.cells(["demo_dates"], tmp_path, [])
+    assert {cell.folder.parent.name for cell in written} == {"from_scratch_demo_dates"}
+    assert sorted(cell.folder.name for cell in written) == ["demo-tiny_llama-s0", "demo-tiny_t5-s0"]
     # each strategy can be asked for alone, with what its kind of task needs
     asked = demo.cells(["demo_answers"], tmp_path, [])
     (frozen,) = [cell for cell in asked if cell.folder.parent.name == "feature_extraction_demo_answers"]

@@ -261,6 +261,23 @@ def test_the_loss_is_that_of_transformers(config_of, name):
     torch.testing.assert_close(task_loss("text", logits, batch.labels), want)
 
 
+@models
+def test_a_step_of_two_batches_is_that_of_one(config_of, name):
+    config = config_of(name)
+    split, model = split_of(config, is_causal(name)), model_of(config)
+    gradients = []
+    for parts in ([range(4)], [[0, 1, 2], [3]]):
+        batches = [collate(split, part) for part in parts]
+        tokens = sum(int(counts(batch).sum()) for batch in batches)
+        for batch in batches:
+            logits = target_logits(model, batch.input_ids, batch.attention_mask, batch.labels)
+            (task_loss("text", logits, batch.labels) * counts(batch).sum() / tokens).backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+        model.zero_grad()
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
 def test_smoothing_counts_real_tokens_only():
     logits = torch.randn(2, 3, 5)
     labels = torch.tensor([[1, 2, 3], [4, IGNORE, IGNORE]])

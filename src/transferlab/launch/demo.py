@@ -51,6 +51,14 @@ BESIDE = {
         set={"data.train_examples": 400},
         set_for={"full_finetuning": {"trainer.max_epochs": 1}},
     ),
+    # a decoder and an encoder-decoder, both small enough to learn from scratch
+    "demo_dates": Sweep(
+        "demo",
+        tasks=("demo_dates",),
+        strategies=("from_scratch",),
+        encoders=("tiny_llama", "tiny_t5"),
+        set_for={"tiny_t5": {"trainer.max_epochs": 6, "model.optimizer.lr": 4e-3}},
+    ),
 }
 """Other kinds of task that a demo without ``--task`` shows too, with few runs each."""
 METHODS = {
@@ -78,7 +86,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--task",
         help=f"demo_sentences (and a little of {', '.join(BESIDE)}) where left out, demo_pairs, demo_entities, "
-        "demo_topics, demo_relations, demo_answers or demo_slots",
+        "demo_topics, demo_relations, demo_answers, demo_slots or demo_dates",
     )
     parser.add_argument("--root", default="runs", help="folder that holds all runs")
     parser.add_argument("--jobs", type=int, help=command.JOBS)
@@ -91,8 +99,10 @@ def main(arguments: list[str]) -> None:
     jobs = command.jobs_of(options.jobs, made)
     beside = f" (and a little of {', '.join(tasks[1:])})" if tasks[1:] else ""
     methods = sum(cell.arguments[0] == "baseline" for cell in made)
+    # the folder of a run is named by strategy and task, that of a method begins with "baseline"
+    strategies = len({name for name in _experiments(made) if name.endswith(f"_{task}")})
     print(
-        f"{len(made)} runs: {len(STRATEGIES)} strategies on {task}{beside} and {methods} methods without an encoder; "
+        f"{len(made)} runs: {strategies} strategies on {task}{beside} and {methods} methods without an encoder; "
         f"{_how_many(made, todo, jobs)}.",
         flush=True,
     )
@@ -119,7 +129,9 @@ def cells(tasks: Sequence[str], root: Path, rest: list[str]) -> list[Cell]:
     # the tokens of a window are no classes to be solved for
     own = {"feature_extraction": {"model.solver": "sgd", "trainer.max_epochs": 20}} if kind == "qa" else {}
     methods = METHODS.get(kind, USUAL)
-    whole = Sweep("demo", tasks=tuple(tasks[:1]), strategies=STRATEGIES, baselines=methods, set_for=own)
+    named = Sweep("demo", tasks=tuple(tasks[:1]), strategies=STRATEGIES, baselines=methods, set_for=own)
+    # nothing is pretrained that the other strategies of the demo would transfer to texts
+    whole = BESIDE[tasks[0]] if kind == "text" else named
     found: list[Cell] = []
     for sweep in (whole, *(BESIDE[task] for task in tasks[1:])):
         before = len(found)
@@ -129,6 +141,10 @@ def cells(tasks: Sequence[str], root: Path, rest: list[str]) -> list[Cell]:
     return [
         cell._replace(arguments=(*cell.arguments, *words)) if cell.arguments[0] == "fit" else cell for cell in found
     ]
+
+
+def _experiments(made: list[Cell]) -> list[str]:
+    return [cell.folder.parent.name for cell in made if cell.arguments[0] == "fit"]
 
 
 def _how_many(made: list[Cell], todo: list[Cell], jobs: int) -> str:

@@ -19,7 +19,8 @@ def without_effect(encoder: EncoderConfig, head: HeadConfig, task: TaskSpec) -> 
     }
     if task.kind == "text":
         of_text = "a text is written by the language-modelling head, which is part of the model"
-        unread = dict.fromkeys(vars(head), (True, of_text))
+        # strategies differ in the usual rate of a head
+        unread = dict.fromkeys(vars(head).keys() - {"lr"}, (True, of_text))
     found = {f"model.head.{key}": why for key, why in _changed(head, HeadConfig(), unread)}
     transformers_only = (recurrent, "a BiLSTM has none")
     unread = {

@@ -42,6 +42,7 @@ def check_writer(config: EncoderConfig) -> None:
         "keep_heads": config.keep_heads is not None,
         "keep_layers": bool(config.keep_layers),
         "layers": config.layers != "last",
+        "load_in_4bit": bool(config.load_in_4bit),
     }
     for key, there in idle.items():
         if there:

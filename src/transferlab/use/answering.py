@@ -24,6 +24,13 @@ TOKENS = 16_384
 """Tokens of a batch, padding included."""
 
 
+def is_chat(cell: Any) -> bool:
+    """Whether a cell is a list of messages with ``role`` and ``content``."""
+    return isinstance(cell, list) and all(
+        isinstance(one, Mapping) and {"role", "content"} <= one.keys() for one in cell
+    )
+
+
 class Answering(ABC, Generic[Encoded]):
     """A model that answers new texts.
 
@@ -134,6 +141,7 @@ class Answering(ABC, Generic[Encoded]):
         tagging = self.task.worded
         good = len(values) == len(self.text) and all(
             isinstance(value, str)
+            or (self.task.kind == "text" and is_chat(value))
             or (tagging and isinstance(value, Sequence) and all(isinstance(word, str) for word in value))
             for value in values
         )

@@ -15,7 +15,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.reading.relations import has_spans
-from transferlab.use.answering import Answering
+from transferlab.use.answering import Answering, is_chat
 from transferlab.use.export.facts import is_export
 from transferlab.use.prediction import outputs
 from transferlab.use.prediction.inputs import Input, Row, Wanted
@@ -155,7 +155,13 @@ def _has_text(row: Row, given: Input, predictor: Answering[Any]) -> bool:
                 f"{given.name}, line {row.line}: no {name!r} among {', '.join(row.cells)}; choose with --text."
             )
         words = predictor.task.worded and isinstance(cell, list)
-        if not (cell is None or isinstance(cell, str) or (words and all(isinstance(word, str) for word in cell or ()))):
+        chat = predictor.task.kind == "text" and is_chat(cell)
+        if not (
+            cell is None
+            or chat
+            or isinstance(cell, str)
+            or (words and all(isinstance(word, str) for word in cell or ()))
+        ):
             raise TransferlabError(f"{given.name}, line {row.line}: {name!r} must be text, not {str(cell)[:60]!r}.")
     return all(cell.strip() if isinstance(cell, str) else cell for cell in cells)
 

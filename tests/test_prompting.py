@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from conftest import build_bert, logits_of
@@ -266,6 +267,14 @@ def test_demonstrations_stand_behind_the_text(data, encoder, language, tokenizer
     fresh.on_load_checkpoint(stored)
     fresh.load_state_dict(stored["state_dict"], strict=False)
     torch.testing.assert_close(logits_of(fresh, batch), logits_of(model, batch), atol=0, rtol=0)
+
+
+def test_a_script_may_validate_before_it_trains(data, encoder):
+    module = data("classification", encoder)
+    model = build(module, encoder, demonstrations=3)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "limit_val_batches": 1}
+    L.Trainer(accelerator="cpu", devices=1, **quiet).validate(model, module, verbose=False)
+    assert model._demonstrations == build_again(module, encoder)
 
 
 def build_again(module, encoder):

@@ -140,6 +140,13 @@ class Prompting(Strategy):
         self._found = self._told(data)
         return data
 
+    def setup(self, stage: str) -> None:
+        """Draws the demonstrations for a validation before training, as a script may ask for it."""
+        super().setup(stage)
+        data = getattr(self._trainer, "datamodule", None)
+        if stage == "validate" and self.sets and not self._demonstrations and isinstance(data, TaskDataModule):
+            self._demonstrations = self._drawn(data)
+
     def _drawn(self, data: TaskDataModule) -> list[list[list[int]]]:
         """For each class the demonstrations, each the number of its row and then its tokens."""
         split, rows = data.part_rows("train")
@@ -185,7 +192,8 @@ class Prompting(Strategy):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits ``[batch, classes]``."""
-        logits: Tensor = self.head(self.asked(batch))
+        vectors = self.asked(batch)
+        logits: Tensor = self.head(vectors[:, 0] if vectors.shape[1] == 1 else vectors, None)
         return logits if batch.documents is None else document_mean(logits, batch.documents, batch.weights)
 
     def asked(self, batch: Batch) -> Tensor:

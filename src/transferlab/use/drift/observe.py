@@ -98,6 +98,9 @@ def _heard(head: torch.nn.Module) -> Iterator[list[tuple[Any, ...]]]:
 def _means(vectors: Tensor, mask: Tensor | None, batch: Batch) -> Array:
     """One vector for each text of a batch, whether the head reads texts, tokens or words."""
     vectors = vectors.float().cpu()
+    if mask is None and vectors.ndim > 2:
+        # prompting with several demonstrations
+        vectors = vectors.mean(1)
     if mask is not None:
         shares = mask.cpu().to(vectors.dtype).unsqueeze(-1)
         vectors = (vectors * shares).sum(1) / shares.sum(1).clamp(min=1)

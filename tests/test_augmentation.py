@@ -515,5 +515,7 @@ def test_texts_of_imdb_that_stand_in_its_unlabelled_split(monkeypatch):
     assert found["a test"] == 266
     # those that are held out are training texts of IMDB too
     assert found["a training"] + found["a validation"] == 354
+    # texts that stand in the split twice
+    assert found["another"] == 493
     assert len(read.rows) + sum(found.values()) == 50000
     assert not keys(module, UNLABELLED) & (keys(module, "test") | keys(module, "train"))

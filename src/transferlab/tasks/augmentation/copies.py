@@ -101,7 +101,7 @@ def _draws(cells: Cells, number: int, methods: Sequence[str], seed: int) -> Iter
 
 
 def without_known(copies: Iterable[Copy], known: Mapping[str, str]) -> tuple[list[Copy], Counter[str]]:
-    """The copies whose text is new, each once, and how many of the others there were by what they equal.
+    """The copies whose text is new, each once, and how many others there were by what they equal, each text once too.
 
     Args:
         copies: Copies.
@@ -110,9 +110,11 @@ def without_known(copies: Iterable[Copy], known: Mapping[str, str]) -> tuple[lis
     found, left, seen = list[Copy](), Counter[str](), set[str]()
     for copy in copies:
         key = key_of(copy.cells)
-        if key in known or key in seen:
-            left[known.get(key, "another text")] += 1
+        if key in seen:
+            left["another text"] += 1
+        elif key in known:
+            left[known[key]] += 1
         else:
-            seen.add(key)
             found.append(copy)
+        seen.add(key)
     return found, left

@@ -54,7 +54,9 @@ class Added(Copied):
         require(read, names, "data.unlabelled")
         read = read._replace(rows=read.rows.select_columns(list(names)), lines=None, split=asked.split or "")
         check_text(read, self.source)
-        own = self.part_rows("train")[1] if asked.split == train else np.arange(self._count(train))
+        # another split stands for new data, of which no training text is part, whichever of them this run trains on
+        whole = asked.split and asked.split != train
+        own = np.arange(self._count(train)) if whole else self.part_rows("train")[1]
         known = dict.fromkeys(self._keys(train, own), "a training text") | self._held_back()
         cells = zip(*(read.rows[name][:] for name in names), strict=True)
         pool, left = without_known((Copy(number, one) for number, one in enumerate(cells)), known)

@@ -137,6 +137,12 @@ CASES = {
     "balanced sampling, focal loss": Case(
         "FullFineTuning", {"loss": "focal"}, {STEPS: 2, "data.init_args.sampling": "balanced"}, SOME
     ),
+    "slots, kept states, weights of both losses": Case(
+        "FullFineTuning",
+        {"top_layers": 1, "head": {"intent_weight": 0.5, "decoding": "constrained"}},
+        {STEPS: 2, "data.init_args.task": "demo_slots"},
+        SOME,
+    ),
     "several labels, weighted loss": Case(
         "FullFineTuning", {"loss": "weighted"}, {STEPS: 2, "data.init_args.task": "demo_topics"}, SOME
     ),

@@ -140,4 +140,6 @@ def test_an_updated_run_is_compared_with_the_run_that_it_comes_from():
     new = {**known, "data": {"version": "new"}}
     assert key_of(new).data == "new"
     assert key_of({**new, "start": {"data": "old"}}).data == "new"
-    assert key_of({**new, "start": {"beside": "old"}}).data == key_of(known).data
+    beside = {"data": "old", "protocol": "holdout by text"}
+    updated = key_of({**new, "protocol": "holdout", "start": {"beside": beside}})
+    assert (updated.data, updated.protocol) == ("old", "holdout by text")

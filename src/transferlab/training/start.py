@@ -70,8 +70,8 @@ def answer_before(run: Path, trainer: Any, data: TaskDataModule, folder: Path) -
         predictions.write(predictions.place(folder / BEFORE, name), lines)
 
 
-def beside(run: Path, folder: Path) -> str | None:
-    """The version of the data under which a run is compared that starts from another one.
+def beside(run: Path, folder: Path) -> dict[str, str] | None:
+    """The version of the ``data`` and the ``protocol`` under which a run is compared that starts from another one.
 
     It has other training examples, so it would stand apart from that one, with which it is to be compared: their test
     examples are the same, one by one, in gold label and number of tokens.
@@ -81,12 +81,16 @@ def beside(run: Path, folder: Path) -> str | None:
         folder: Its own run directory, after `answer_before`.
 
     Returns:
-        That of the run that it starts from; None where it is tested on others, or that run on none.
+        Those of the run that it starts from; None where it is tested on others, or that run on none.
     """
     files = [predictions.place(place, "test") for place in (run, folder / BEFORE)]
     if not all(path.is_file() for path in files):
         return None
     one, other = ([(line.get("label"), line.get("tokens")) for line in predictions.read(path)] for path in files)
     summary = run_folder.read_summary(run)
-    known = (summary.get("start") or {}).get("beside") or (summary.get("data") or {}).get("version")
-    return str(known) if known and one == other else None
+    version, protocol = (summary.get("data") or {}).get("version"), summary.get("protocol")
+    if one != other or not version:
+        return None
+    # of one that started from another one itself what holds for that
+    earlier: dict[str, str] | None = (summary.get("start") or {}).get("beside")
+    return earlier or {"data": str(version), "protocol": str(protocol)}

@@ -143,7 +143,8 @@ def key_of(summary: Summary) -> Key:
     """What a run must share with others to be averaged with them."""
     data = summary.get("data")
     data = data if isinstance(data, dict) else {}
-    start: Any = summary.get("start")
+    # of a run that was trained on from another one that of the other, where both are tested on the same examples
+    beside: dict[str, str] = (summary.get("start") or {}).get("beside") or {}
     examples = data.get("train_examples")
     tests = data.get("test")
     # folds differ in size by an example or two
@@ -152,9 +153,8 @@ def key_of(summary: Summary) -> Key:
     return Key(
         task=_text(summary, "task"),
         metric=_text(summary, "primary"),
-        protocol=_text(summary, "protocol"),
-        # of a run that was trained on from another one that of the other, where both are tested on the same examples
-        data=str((start or {}).get("beside") or data.get("version") or place.strip()),
+        protocol=beside.get("protocol") or _text(summary, "protocol"),
+        data=str(beside.get("data") or data.get("version") or place.strip()),
         tested="" if in_folds else _test_examples(summary),
         train_examples=examples if isinstance(examples, int) and not in_folds else None,
         encoder=_text(summary, "encoder"),

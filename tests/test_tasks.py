@@ -21,8 +21,8 @@ def test_row_of_the_table(task):
     source = lookup(task)
     # what the Hub does not hold has no revision there
     assert source.path == "embedded" or source.revision or task in {"semeval", "atis", "snips"}
-    assert (source.labels == ()) == (source.kind in {"regression", "qa", "slots"})
-    assert source.metrics or source.kind in {"qa", "slots"}
+    assert (source.labels == ()) == (source.kind in {"regression", "qa", "slots", "text"})
+    assert source.metrics or source.kind in {"qa", "slots", "text"}
     assert len(source.text) in {1, 2}
     assert not {source.train, *source.predict} & set(source.test)
     assert source.kind != "tagging" or source.labels[0] == "O"

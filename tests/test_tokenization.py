@@ -217,6 +217,7 @@ def test_cut_words_count_as_missed(tokenizer, decoding):
     logits[0, 2:] = torch.tensor([0.0, 0.0, 9.0])
     reachable = partial(Strategy._reachable, None)
     strategy = SimpleNamespace(_reachable=reachable, head_config=HeadConfig(decoding=decoding), task=task)
+    strategy._tags = partial(Strategy._tags, strategy)
     classes = Strategy.decode(strategy, logits, batch)
     assert classes.tolist() == [[1, 0, 0, 0], [1, 0, 0, 0]]
     metrics = TaskMetrics(task)

@@ -331,10 +331,11 @@ def test_beams_and_the_settings_of_a_checkpoint(config_of):
 
 
 def test_the_end_of_an_output():
-    assert in_loop([1, 2, 3, 2, 3, 2, 3])
-    assert in_loop([4, 4, 4])
+    assert in_loop([1, 2, 3, 2, 3, 2, 3, 2, 3])
+    assert in_loop([4] * 8)
     assert not in_loop([1, 2, 3, 4, 5, 6])
-    assert not in_loop([4, 4])
+    assert not in_loop([2, 4, 4, 4])
+    assert not in_loop([1, 2, 3, 2, 3, 2, 3])
 
 
 @pytest.mark.parametrize("name", ["t5", "gpt2"])

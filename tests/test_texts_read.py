@@ -60,6 +60,10 @@ def test_several_references_are_a_list_also_in_a_table(source):
 def test_of_a_chat_the_last_reply_is_the_target(source, name):
     found = read(source([{"messages": [*TALK, REPLY]}, {"messages": [TALK[1], REPLY]}], name))
     assert found == {"input": [TALK, TALK[1:]], "target": ["Hello.", "Hello."]}
+    assert read(source([{"messages": [*TALK, REPLY]}], name, text=("messages",))) == {
+        "messages": [TALK],
+        "target": ["Hello."],
+    }
     open_ended = source([{"messages": TALK}], name, predict=("train",))
     assert read(open_ended) == {"input": [TALK]}
 

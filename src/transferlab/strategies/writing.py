@@ -13,7 +13,9 @@ from transferlab.tasks import Batch
 from transferlab.tasks.generation import Search
 
 REPEATS = 3
-"""So many times in a row a sequence of tokens stands at the end of an output that is in a loop."""
+"""So many times in a row, at least, a sequence of tokens stands at the end of an output that is in a loop."""
+LOOPING = 8
+"""So many tokens the repetitions have in all, at least: three zeros are a number."""
 
 
 class Outputs(NamedTuple):
@@ -89,7 +91,8 @@ def _end_of(tokens: list[int], ended: bool, text: str) -> str:
 def in_loop(tokens: list[int]) -> bool:
     """Whether a sequence of tokens ends with the same few tokens again and again."""
     for width in range(1, len(tokens) // REPEATS + 1):
+        repeats = max(REPEATS, -(-LOOPING // width))
         last = tokens[-width:]
-        if all(tokens[-(n + 1) * width : -n * width] == last for n in range(1, REPEATS)):
+        if repeats * width <= len(tokens) and tokens[-repeats * width :] == last * repeats:
             return True
     return False

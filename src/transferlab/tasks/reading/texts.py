@@ -57,7 +57,9 @@ def written(columns: Columns, source: Source, place: Place, labelled: bool, tabl
     """
     columns = dict(columns)
     _refuse_questions(columns, source, place)
-    if MESSAGES in columns and not set(source.text) & (columns.keys() - {MESSAGES}):
+    # with a target beside it, a column of that name holds what came before the reply: it was split already
+    split = source.text[0] == MESSAGES and source.label in columns
+    if MESSAGES in columns and not split and not set(source.text) & (columns.keys() - {MESSAGES}):
         _split_chats(columns, source, place, labelled, table)
     for name in source.text:
         if name in columns:

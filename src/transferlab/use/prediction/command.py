@@ -92,7 +92,9 @@ def _load(run: Path, asked: argparse.Namespace) -> Answering[Any]:
 def answer_all(predictor: Answering[Any], given: Input, lines: Lines, output: Output | None, meter: Meter) -> int:
     """Answers all rows, in their order; returns how many had no text."""
     done = output.done if output else 0
-    rows = itertools.islice(given.rows, done, None)
+    rows = iter(given.rows)
+    # what was answered before is passed over first, so that the time left counts what is read now
+    next(itertools.islice(rows, done, done), None)
     meter.begin(done)
     kept = time.monotonic()
     empty = 0

@@ -11,6 +11,7 @@ from jsonargparse import Namespace
 
 from tests.forked import transferlab
 from transferlab.config import experiments
+from transferlab.config.experiments import take_choices
 from transferlab.ground.errors import TransferlabError
 from transferlab.record.setting import fingerprint
 from transferlab.tracking import loggers
@@ -192,3 +193,8 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
     assert hardware.best_accelerator() == "gpu"
     assert hardware.in_words("gpu", 1) == "1 GPU of 4; --trainer ddp takes all (H100)"
     assert hardware.in_words("cpu", 1).endswith("a GPU is there: --trainer gpu takes it")
+
+
+def test_no_logger_has_three_spellings():
+    for words in (["--logger", "none"], ["--logger", "false"], ["--logger=null"]):
+        assert take_choices(["fit", *words]) == ({"logger": "none"}, ["fit"])

@@ -189,12 +189,14 @@ def take_choices(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     for argument in given:
         option, sign, value = argument.partition("=")
         kind = option.removeprefix("--")
-        if option not in OPTIONS or (sign and _is_value(value)):
+        if option not in OPTIONS or (sign and _is_value(value) and kind != "logger"):
             rest.append(argument)
             continue
         value = value if sign else next(given, "")
         if not value or value.startswith("--"):
             raise TransferlabError(f"{option} needs a NAME behind it, such as {option} {OPTIONS[option]}.")
+        if kind == "logger" and value in {"null", "false"}:
+            value = "none"
         if _is_value(value):
             rest += [option, value]
             continue

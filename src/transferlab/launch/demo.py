@@ -41,7 +41,7 @@ BESIDE = {
         strategies=("full_finetuning",),
         baselines=("tfidf",),
         set={"data.train_examples": 400},
-        set_for={"full_finetuning": {"trainer.max_epochs": 1}},
+        set_for={"full_finetuning": {"trainer.max_epochs": 2}},
     ),
     "demo_slots": Sweep(
         "demo",
@@ -49,7 +49,7 @@ BESIDE = {
         strategies=("full_finetuning",),
         baselines=("tfidf",),
         set={"data.train_examples": 400},
-        set_for={"full_finetuning": {"trainer.max_epochs": 1}},
+        set_for={"full_finetuning": {"trainer.max_epochs": 2}},
     ),
     # a decoder and an encoder-decoder, both small enough to learn from scratch
     "demo_dates": Sweep(

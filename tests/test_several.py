@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from transferlab.config import shipped, trees
+from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.several import options
 from transferlab.several.conflicts import cosines
@@ -101,9 +102,25 @@ def test_two_terms_of_ewc_are_one_up_to_a_constant() -> None:
     assert added({}, {}, one, at) == (one, at)
 
 
+def test_copies_of_a_task_are_trained_on_and_unlabelled_texts_are_refused(tiny_encoder: EncoderConfig) -> None:
+    keys = {"train_examples": 8, "augment": {"methods": ["swap"], "copies": 2}}
+    plain, more = (
+        SeveralTasks({"demo_sentences": one}, tiny_encoder, batch_size=4) for one in ({"train_examples": 8}, keys)
+    )
+    few, many = (sum(len(batch.index) for batch in data.train_dataloader()) for data in (plain, more))
+    assert few == 8
+    assert many > 8
+    with pytest.raises(TransferlabError, match=r"data.tasks.demo_sentences.unlabelled: no loss of several tasks"):
+        SeveralTasks({"demo_sentences": {"unlabelled": {"split": "train"}}}, tiny_encoder)
+
+
 def test_a_wrong_key_of_a_task_is_named() -> None:
     with pytest.raises(TransferlabError, match=r"data.tasks.demo_pairs.train_exampels: no such key"):
         SeveralTasks({"demo_pairs": {"train_exampels": 3}})
+    with pytest.raises(TransferlabError, match=r"data.tasks.demo_pairs.augment.copys: no such key"):
+        SeveralTasks({"demo_pairs": {"augment": {"copys": 3}}})
+    with pytest.raises(TransferlabError, match=r"data.tasks.demo_pairs.train_examples: ten is no value"):
+        SeveralTasks({"demo_pairs": {"train_examples": "ten"}})
     with pytest.raises(TransferlabError, match="name at least one task"):
         SeveralTasks({})
     with pytest.raises(TransferlabError, match="no task 'demo_pair'"):

@@ -1,26 +1,20 @@
 """The command line of ``pretrain``: that of ``fit``, with text in place of a task and an objective for a strategy."""
 
-import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from transferlab.cli import blame, endings
 from transferlab.cli.bounds import check_interval
-from transferlab.cli.keys.catalog import Catalog
-from transferlab.cli.keys.collect import PUBLIC, collect
-from transferlab.cli.train import TransferCLI
+from transferlab.cli.other import OtherCLI
 from transferlab.config.places import find_run
 from transferlab.encoders.loading import ENCODER
 from transferlab.encoders.packing import enable_packing
-from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.quiet import quiet
 from transferlab.pretraining import saving
 from transferlab.pretraining.data import PretrainingData
 from transferlab.pretraining.objectives.base import Pretraining
@@ -29,9 +23,6 @@ from transferlab.pretraining.start import Start
 from transferlab.record import folder as run_folder
 from transferlab.record.config import RunConfig
 from transferlab.strategies import content
-from transferlab.tasks.table import TASKS
-from transferlab.tracking import loggers
-from transferlab.training import checkpoints, lock
 
 CHECKPOINT: dict[str, Any] = {
     "monitor": "val/loss",
@@ -41,26 +32,16 @@ CHECKPOINT: dict[str, Any] = {
     "enable_version_counter": False,
 }
 """Arguments of Lightning's ``ModelCheckpoint``: the first of the lowest held-out losses."""
-LINKED: dict[type, tuple[str, ...]] = {Pretraining: ("tokens", "encoder"), PretrainingData: ("encoder", "seed")}
-"""Arguments that are filled from elsewhere."""
-OURS = ("transferlab.pretraining.objectives", "transferlab.pretraining.data")
-"""Modules whose classes are offered by name, beside those of ``fit``."""
 TOKENIZER = "tokenizer"
 """Folder of a run with the tokenizer that it trained."""
 
 
-def run(arguments: list[str]) -> None:
-    """Runs a command line of keys."""
-    quiet()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    with signals.handled():
-        PretrainCLI(["fit", *arguments])
-
-
-class PretrainCLI(TransferCLI):
+class PretrainCLI(OtherCLI):
     """Pretrains an encoder: the same Trainer, run directory, checkpoints and loggers as those of a task."""
 
     kinds = (Pretraining, PretrainingData)
+    linked: ClassVar = {Pretraining: ("tokens", "encoder"), PretrainingData: ("encoder", "seed")}
+    ours = ("transferlab.pretraining.objectives", "transferlab.pretraining.data")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds groups, the best checkpoint and links."""
@@ -72,13 +53,6 @@ class PretrainCLI(TransferCLI):
         parser.link_arguments("encoder", "data.init_args.encoder")
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("data.tokens", "model.init_args.tokens", apply_on="instantiate")
-
-    def check_line(self, given: list[str]) -> None:
-        """Leaves keys to the parser; to collect all of them takes seconds, which only a message about one needs."""
-
-    def catalog(self) -> Catalog:
-        """All keys of ``pretrain``."""
-        return collect(self._subcommand_parsers, LINKED, tuple(TASKS), (*PUBLIC, *OURS))
 
     def choose(self, settings: Any) -> None:
         """Names the very run that is pretrained further, and the tokenizer that a run has trained."""
@@ -109,10 +83,6 @@ class PretrainCLI(TransferCLI):
         """What writes the record of the run."""
         return PretrainingRecorder(self.folder, identity)
 
-    def watching(self) -> list[Callback]:
-        """No callback: validations are not kept."""
-        return []
-
     def before_fit(self) -> None:
         """Reads the text, then opens the run: whatever is wrong with the input shows before a folder exists."""
         model, data = self.model, self.datamodule
@@ -138,23 +108,15 @@ class PretrainCLI(TransferCLI):
                 "old ones back, or start a new run."
             )
 
-    def _open(self, training: bool = False) -> None:
-        if not self.trainer.is_global_zero:
-            return
-        self.recorder.open(self.model, self.datamodule, resumed=self.checkpoint is not None)
-        lock.acquire(self.folder)
-        checkpoints.sweep(self.folder / "checkpoints")
-        if self.checkpoint is None:
-            self.metrics.path.unlink(missing_ok=True)
-            self.datamodule.tokenizer.save_pretrained(str(self.folder / TOKENIZER))
-        run_folder.write_text(self.folder / "config.yaml", self.saved)
-        loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary, self.folder)
+    def begin_folder(self) -> None:
+        """Keeps the tokenizer that the text was read with."""
+        self.datamodule.tokenizer.save_pretrained(str(self.folder / TOKENIZER))
 
     @property
     def saved(self) -> str:
         """The configuration as it was given; a resumed run may read its own tokenizer."""
         path = self.folder / "config.yaml"
-        return path.read_text(encoding="utf-8") if self.checkpoint and path.is_file() else self.dumped
+        return path.read_text(encoding="utf-8") if self.checkpoint and path.is_file() else str(self.dumped)
 
     def after_fit(self) -> None:
         """Writes the encoder of the best checkpoint into the run directory."""

@@ -17,10 +17,10 @@ from transferlab.pretraining.batches import Evaluation, StepSampler, TextBatch, 
 from transferlab.pretraining.rows import Reading, Rows
 from transferlab.pretraining.start import Start, Tokens, tokenizer_of
 from transferlab.pretraining.text import Text
-from transferlab.tasks.batching import place_in_epoch
+from transferlab.tasks.place import Placed
 
 
-class PretrainingData(Remembered, L.LightningDataModule):
+class PretrainingData(Placed, Remembered, L.LightningDataModule):
     """Documents as rows of an objective, without the test texts of tasks, and a part of them held out.
 
     Args:
@@ -66,8 +66,6 @@ class PretrainingData(Remembered, L.LightningDataModule):
         self.batch_size, self.eval_batch_size, self.packed = batch_size, eval_batch_size, packed
         self.num_workers = num_workers
         self.reading = Reading()
-        self._begun = (0, 0)
-        self._order: StepSampler | None = None
 
     @functools.cached_property
     def marks(self) -> Path:
@@ -167,16 +165,6 @@ class PretrainingData(Remembered, L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )
-
-    def state_dict(self) -> dict[str, int]:
-        """The place in the rows that are trained on."""
-        return place_in_epoch(self.trainer) if self.trainer else {}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes to a place in the rows that are trained on, also where Lightning has asked for the loader already."""
-        self._begun = (state_dict["epoch"], state_dict["batch"])
-        if self._order is not None:
-            self._order.resume(*self._begun)
 
     def described(self) -> dict[str, Any]:
         """Facts about the text, as they stand in ``summary.json``."""

@@ -1,11 +1,7 @@
 """What the command line of a pretraining takes; imports no torch."""
 
-import argparse
-from pathlib import Path
-
-from transferlab.config import experiments, shipped
+from transferlab.cli import named
 from transferlab.ground.arguments import Parser
-from transferlab.ground.errors import TransferlabError
 
 KEYS = """Any key of the config can follow, as with `transferlab fit`. The most used:
   --data.text.files '[a.txt, b.jsonl]'  your own text (or data.text.task, .path)
@@ -28,43 +24,18 @@ def main(arguments: list[str]) -> None:
     """
     if any(word in {"-h", "--help"} for word in arguments):
         parser().parse_args(["--help"])
-    line = expanded(arguments)
+    line = named.expanded(arguments, "pretrain", "pretrain")
     # only now: torch takes seconds
-    from transferlab.pretraining.cli import run
+    from transferlab.pretraining.cli import PretrainCLI
 
-    run(line)
+    PretrainCLI.run(line)
 
 
 def parser() -> Parser:
     """The options of ``transferlab pretrain``."""
-    options = Parser(
-        "transferlab pretrain",
-        usage="transferlab pretrain NAME [--KEY VALUE ...]",
-        description="Trains an encoder on unlabelled text: masked words, pairs of segments,\n"
-        "replaced tokens, next tokens.",
-        epilog=KEYS,
-        formatter=argparse.RawDescriptionHelpFormatter,
+    return named.parser(
+        "pretrain",
+        "pretrain",
+        "Trains an encoder on unlabelled text: masked words, pairs of segments,\nreplaced tokens, next tokens.",
+        KEYS,
     )
-    options.add_argument("file", nargs="?", metavar="NAME", help="a config of configs/pretrain")
-    options.add_argument("--config", type=Path, metavar="FILE", help="a file of your own instead")
-    options.add_argument("--resume", metavar="RUN", help="continue a run that was stopped or killed")
-    options.add_argument("--print_config", action="store_true", help="show the configuration instead")
-    return options
-
-
-def expanded(arguments: list[str]) -> list[str]:
-    """The command line with the file of a name in its place.
-
-    Raises:
-        TransferlabError: No such config.
-    """
-    if not arguments:
-        known = ", ".join(shipped.listed("configs/pretrain"))
-        raise TransferlabError(f"pretrain: say which: transferlab pretrain NAME; there are {known}.")
-    first, *rest = arguments
-    if first.startswith("-"):
-        return arguments
-    if first.endswith((".yaml", ".yml")):
-        given = f"transferlab pretrain --config {first}"
-        raise TransferlabError(f"{first!r} stands alone; a file is given as --config: {given}")
-    return ["--config", str(experiments.config_file(f"pretrain/{first}")), *rest]

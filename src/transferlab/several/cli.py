@@ -1,24 +1,19 @@
 """The command line of ``multitask``: that of ``fit``, with several tasks in place of one."""
 
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 
 from transferlab.cli import chosen, endings
 from transferlab.cli.bounds import check_interval
-from transferlab.cli.keys.catalog import Catalog
-from transferlab.cli.keys.collect import PUBLIC, collect
-from transferlab.cli.train import UNTRAINED, TransferCLI
+from transferlab.cli.other import OtherCLI
+from transferlab.cli.train import UNTRAINED
 from transferlab.encoders import EncoderConfig
-from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.record.config import RunConfig
 from transferlab.several.data import SeveralTasks
@@ -27,29 +22,16 @@ from transferlab.several.mixing import TaskBatch
 from transferlab.several.model import MultiTask
 from transferlab.several.recorder import SeveralRecorder
 from transferlab.strategies import content
-from transferlab.tasks.table import TASKS
-from transferlab.tracking import loggers
-from transferlab.training import checkpoints, lock, selection
+from transferlab.training import selection
 from transferlab.training.bound import changed_data
 
-LINKED: dict[type, tuple[str, ...]] = {MultiTask: ("tasks", "encoder"), SeveralTasks: ("encoder", "seed")}
-"""Arguments that are filled from elsewhere."""
-OURS = ("transferlab.several.model", "transferlab.several.data")
-"""Modules whose classes are offered by name, beside those of ``fit``."""
 
-
-def run(arguments: list[str]) -> None:
-    """Runs a command line of keys."""
-    quiet()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    with signals.handled():
-        SeveralCLI(["fit", *arguments])
-
-
-class SeveralCLI(TransferCLI):
+class SeveralCLI(OtherCLI):
     """Trains one encoder on several tasks: the same Trainer, run directory, checkpoints and loggers."""
 
     kinds = (MultiTask, SeveralTasks)
+    linked: ClassVar = {MultiTask: ("tasks", "encoder"), SeveralTasks: ("encoder", "seed")}
+    ours = ("transferlab.several.model", "transferlab.several.data")
     leaves = True
     """Whether each task gets a run of its own; else its test score is measured only."""
 
@@ -66,13 +48,6 @@ class SeveralCLI(TransferCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("data.specs", "model.init_args.tasks", apply_on="instantiate")
 
-    def check_line(self, given: list[str]) -> None:
-        """Leaves keys to the parser; to collect all of them takes seconds, which only a message about one needs."""
-
-    def catalog(self) -> Catalog:
-        """All keys of ``multitask``."""
-        return collect(self._subcommand_parsers, LINKED, tuple(TASKS), (*PUBLIC, *OURS))
-
     def choose(self, settings: Any) -> None:
         """Names the very runs that encoder and weights come from."""
         chosen.start(settings, self.folder, training=True)
@@ -81,10 +56,6 @@ class SeveralCLI(TransferCLI):
     def recorder_of(self, identity: dict[str, Any]) -> SeveralRecorder:
         """What writes the record of the run."""
         return SeveralRecorder(self.folder, identity)
-
-    def watching(self) -> list[Callback]:
-        """No callback: validations are not kept."""
-        return []
 
     def before_fit(self) -> None:
         """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
@@ -124,17 +95,6 @@ class SeveralCLI(TransferCLI):
                     f"data.tasks.{name}: since the run was started its examples changed by content: "
                     f"{'; '.join(changed)}. Put the old ones back, or start a new run."
                 )
-
-    def _open(self, training: bool = False) -> None:
-        if not self.trainer.is_global_zero:
-            return
-        self.recorder.open(self.model, self.datamodule, resumed=self.checkpoint is not None)
-        lock.acquire(self.folder)
-        checkpoints.sweep(self.folder / "checkpoints")
-        if self.checkpoint is None:
-            self.metrics.path.unlink(missing_ok=True)
-        run_folder.write_text(self.folder / "config.yaml", self.dumped)
-        loggers.describe(self.trainer.loggers, self.settings, self.recorder.summary, self.folder)
 
     def after_fit(self) -> None:
         """Leaves a run for each task, with the weights of the best checkpoint."""

@@ -2,12 +2,14 @@
 
 import copy
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
+from jsonargparse import ArgumentError, ArgumentParser
 from torch.utils.data import DataLoader
 
 from transferlab.encoders.config import EncoderConfig
@@ -16,14 +18,13 @@ from transferlab.ground.numbers import at_least
 from transferlab.ground.remembered import Remembered
 from transferlab.several.mixing import Mixed, TaskBatch, View, divided, shares
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
-from transferlab.tasks.batching import place_in_epoch
-from transferlab.tasks.spec import Source
+from transferlab.tasks.place import Placed
 
 FILLED = ("encoder", "seed")
 """Arguments of a task's data module that are those of all tasks."""
 
 
-class SeveralTasks(Remembered, L.LightningDataModule):
+class SeveralTasks(Placed, Remembered, L.LightningDataModule):
     """Training batches of several tasks mixed, each batch of one task; validation sets one after the other.
 
     Args:
@@ -77,8 +78,6 @@ class SeveralTasks(Remembered, L.LightningDataModule):
             raise TransferlabError(f"data.replay: {self.replay} are no shares that leave steps for new tasks.")
         self.validated: int | None = None
         self.packed = False
-        self._begun = (0, 0)
-        self._order: Mixed | None = None
 
     @property
     def specs(self) -> dict[str, TaskSpec]:
@@ -115,7 +114,7 @@ class SeveralTasks(Remembered, L.LightningDataModule):
         for name in names:
             part = self.parts[name]
             part.trainer = trainer
-            loaders.append(part.loader(*part.part_rows("train"), shuffle=True))
+            loaders.append(part.loader(*part.training_rows(), shuffle=True))
         samplers = [loader.batch_sampler for loader in loaders]
         steps = self._steps(names, [len(sampler) for sampler in samplers], trainer)
         self._order = Mixed(samplers, steps, self.seed)
@@ -143,16 +142,6 @@ class SeveralTasks(Remembered, L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )
-
-    def state_dict(self) -> dict[str, int]:
-        """The place in the training examples: the epoch, and how many of its batches each process has done."""
-        return place_in_epoch(self.trainer) if self.trainer else {}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes to a place in the training examples, also where Lightning has asked for the loader already."""
-        self._begun = (state_dict["epoch"], state_dict["batch"])
-        if self._order is not None:
-            self._order.resume(*self._begun)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """The validation set of each task."""
@@ -188,18 +177,28 @@ def _part(name: str, keys: dict[str, Any], encoder: EncoderConfig, seed: int | b
             raise TransferlabError(f"data.tasks.{name}.{key}: no such key{near(key, known)}.")
     if keys.get("pairs") == "apart" or keys.get("packed"):
         raise TransferlabError(f"data.tasks.{name}: pairs: apart and packed are for a single task; leave them out.")
-    if isinstance(keys.get("source"), dict):
-        keys = {**keys, "source": _source(name, keys["source"])}
+    if keys.get("unlabelled"):
+        raise TransferlabError(
+            f"data.tasks.{name}.unlabelled: no loss of several tasks reads unlabelled texts; leave it out."
+        )
+    keys = _typed(name, keys)
     try:
         return TaskDataModule(task=name, encoder=encoder, seed=seed, **keys)
     except TransferlabError as error:
         raise TransferlabError(str(error).replace("data.", f"data.tasks.{name}.", 1)) from error
 
 
-def _source(name: str, given: dict[str, Any]) -> Source:
-    lists = ("text", "labels", "metrics", "test", "predict", "label_columns")
-    keys: dict[str, Any] = {key: tuple(value) if key in lists and value else value for key, value in given.items()}
+def _typed(name: str, keys: dict[str, Any]) -> dict[str, Any]:
+    """Keys of a task's data as the command line of ``fit`` reads them: of their types, groups as objects."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TaskDataModule, skip={*FILLED, "task"})
     try:
-        return Source(**keys)
-    except TypeError as error:
-        raise TransferlabError(f"data.tasks.{name}.source: {error}.") from error
+        given = parser.instantiate_classes(parser.parse_object(keys))
+    except ArgumentError as error:
+        # its own words are of Python's types
+        key = re.search(r'key "([\w.]+)"', str(error))
+        place = f"data.tasks.{name}" + (f".{key[1]}" if key else "")
+        if unknown := re.search(r"Option '(\w+)' is not accepted", str(error)):
+            raise TransferlabError(f"{place}.{unknown[1]}: no such key.") from error
+        raise TransferlabError(f"{place}: {keys.get(key[1]) if key else keys!r} is no value for it.") from error
+    return {key: given[key] for key in keys}

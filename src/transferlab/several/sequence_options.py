@@ -4,7 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
-from transferlab.config import experiments, shipped
+from transferlab.cli import named
+from transferlab.config import experiments
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
 
@@ -30,8 +31,7 @@ def main(arguments: list[str]) -> None:
     """
     asked, rest = parser().parse_known_args(arguments)
     if not asked.resume and not asked.file:
-        known = ", ".join(shipped.listed("configs/multitask"))
-        raise TransferlabError(f"sequence: say which: transferlab sequence NAME; there are {known}.")
+        raise named.unnamed("sequence", "multitask")
     if not 0 < asked.share < 1:
         raise TransferlabError(f"--share: {asked.share} is not in (0, 1).")
     if not asked.resume:

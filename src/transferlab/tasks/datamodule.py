@@ -13,9 +13,10 @@ from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
 from transferlab.tasks.batch import Attached, Batch, Examples, Ragged, Shape
-from transferlab.tasks.batching import BucketBatchSampler, place_in_epoch
+from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.copied import UNLABELLED
 from transferlab.tasks.generation import EVAL_ROWS
+from transferlab.tasks.place import Placed
 from transferlab.tasks.targets import chosen
 from transferlab.tasks.task import Task
 from transferlab.tasks.texts import most_tokens
@@ -23,7 +24,7 @@ from transferlab.tasks.texts import most_tokens
 Part = Literal["train", "validation"]
 
 
-class TaskDataModule(Task, Remembered, L.LightningDataModule):
+class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
     """Rows of a task as length-bucketed or packed batches.
 
     Args:
@@ -155,16 +156,6 @@ class TaskDataModule(Task, Remembered, L.LightningDataModule):
         self._order = cast(BucketBatchSampler, loader.batch_sampler)
         self._order.resume(*self._begun)
         return loader
-
-    def state_dict(self) -> dict[str, int]:
-        """The place in the training examples: the epoch, and how many of its batches each process has done."""
-        return place_in_epoch(self.trainer) if self.trainer else {}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Goes to a place in the training examples, also where Lightning has asked for the loader already."""
-        self._begun = (state_dict["epoch"], state_dict["batch"])
-        if self._order is not None:
-            self._order.resume(*self._begun)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation set, or of a sample of it."""

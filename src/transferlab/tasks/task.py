@@ -20,7 +20,6 @@ from transferlab.tasks.tokenization import Settings, with_entities, with_generat
 
 if TYPE_CHECKING:
     from transferlab.tasks.batch import Attached
-    from transferlab.tasks.batching import BucketBatchSampler
 
 
 class Task(Added):
@@ -106,8 +105,6 @@ class Task(Added):
         """Examples of the validation set that are validated on; None: all."""
         self.single_step = False
         """Whether an epoch is one step over all training examples, of which no features are read."""
-        self._begun = (0, 0)
-        self._order: BucketBatchSampler | None = None
         self._check_batches()
 
     def _check_batches(self) -> None:

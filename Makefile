@@ -68,6 +68,19 @@ pretrain: ## Train | an encoder on unlabelled text; NAME as in configs/pretrain/
 	@$(MAKE) --no-print-directory install
 	$(RUNNER) pretrain $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') $(call given,ARGS)
 
+multitask: ## Train | several tasks with one encoder; NAME as in configs/multitask/
+#: NAME=demo (or RUN=multitask_demo to resume one)
+	$(if $(call given,RUN),,$(call need,NAME,demo))
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) multitask $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') $(call given,ARGS)
+
+sequence: ## Train | tasks one after the other; NAME as in configs/multitask/
+#: NAME=demo [METHOD=ewc] (or RUN=sequence_demo_ewc to resume)
+	$(if $(call given,RUN),,$(call need,NAME,demo))
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) sequence $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') \
+		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
+
 resume: ## Train | resume a run that was stopped or killed
 #: RUN=lora_sst2 [LAUNCHER=slurm [DRY=1]]
 	$(call need,RUN,lora_sst2)
@@ -195,6 +208,12 @@ report: $(STAMP) ## Compare | one HTML file on all runs, for a browser
 
 compare: $(STAMP) ## Compare | table of all settings, seeds averaged and tested
 	@$(RUNNER) compare $(call given,ARGS)
+
+merge: ## Use a finished run | one encoder from several runs, by their weights
+#: RUNS='full_finetuning_rte full_finetuning_mrpc' [METHOD=ties]
+	$(call need,RUNS,'full_finetuning_rte full_finetuning_mrpc')
+	@$(MAKE) --no-print-directory install
+	$(RUNNER) merge --runs $(call given,RUNS) $(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
 
 card: ## Use a finished run | model card of a run and its other seeds
 #: RUN=lora_sst2

@@ -119,7 +119,7 @@ def test_a_wrong_key_of_a_task_is_named() -> None:
         SeveralTasks({"demo_pairs": {"train_exampels": 3}})
     with pytest.raises(TransferlabError, match=r"data.tasks.demo_pairs.augment.copys: no such key"):
         SeveralTasks({"demo_pairs": {"augment": {"copys": 3}}})
-    with pytest.raises(TransferlabError, match=r"data.tasks.demo_pairs.train_examples: ten is no value"):
+    with pytest.raises(TransferlabError, match=r"data.tasks.demo_pairs.train_examples: 'ten' is no value"):
         SeveralTasks({"demo_pairs": {"train_examples": "ten"}})
     with pytest.raises(TransferlabError, match="name at least one task"):
         SeveralTasks({})

@@ -8,6 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 import transformers
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
 
 from transferlab.adapters import IA3, BitFit, Bottleneck, LoRA, PromptTuning
 from transferlab.adapters.targets import resolve
@@ -120,6 +122,18 @@ def test_a_template_keeps_its_ends_where_its_text_is_cut(config_of):
     ids, _ = prompt_ids(form._replace(truncation="tail"), {"input": "0123456789"})
     assert form.tokenizer.decode(ids) == "say 3456789!"
     assert form.tokenizer.decode(prompt_ids(form, {"input": "{x} 1"})[0]) == "say {x} 1!"
+
+
+@pytest.mark.parametrize(("truncation", "text"), [("head", "ab\U0001f600"), ("tail", "\U0001f600ab")])
+def test_a_cut_through_the_bytes_of_a_character_takes_all_of_it(truncation, text):
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    raw = Tokenizer(BPE({letter: number for number, letter in enumerate(alphabet)} | {"<end>": 256}, []))
+    raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<end>")
+    # six bytes and a line break
+    for length, left in ((7, text), (6, "ab"), (4, "ab"), (3, "ab")):
+        ids, cut = prompt_ids(Form(tokenizer, ("input",), True, length, truncation, Generation()), {"input": text})
+        assert (tokenizer.decode(ids), cut) == (f"{left}\n", length < 7)
 
 
 def test_a_cut_target_still_ends(config_of):

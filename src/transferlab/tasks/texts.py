@@ -137,9 +137,12 @@ def _shortened(form: Form, text: str, surplus: int) -> str:
     read = form.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
     spots = read["offset_mapping"]
     keep = max(len(spots) - surplus, 0)
+    if not keep:
+        return ""
+    # several tokens may be the bytes of one character, which then goes as a whole
     if form.truncation == "tail":
-        return text[spots[-keep][0] :] if keep else ""
-    return text[: spots[keep - 1][1]] if keep else ""
+        return text[max(spots[-keep][0], spots[-keep - 1][1]) :]
+    return text[: min(spots[keep - 1][1], spots[keep][0])]
 
 
 def target_ids(form: Form, texts: list[str]) -> list[tuple[list[int], bool]]:

@@ -133,6 +133,9 @@ def test_an_unknown_label_and_a_split_without_any_are_refused(tmp_path):
 def test_other_kinds_do_not_take_its_keys(kind):
     with pytest.raises(TransferlabError, match="label_delimiter: only multilabel"):
         TaskDataModule("own", source=Source(files={"train": "a.csv"}, kind=kind, label_delimiter=";"))
+    for key in ("language", "document"):
+        with pytest.raises(TransferlabError, match=f"data.source.{key}: only tasks whose texts are written have it"):
+            TaskDataModule("own", source=Source(files={"train": "a.csv"}, kind=kind, **{key: "de"}))
 
 
 def test_a_held_out_part_has_the_rarest_labels():

@@ -18,6 +18,8 @@ OF_ONE_KIND: dict[str, tuple[Kind, str]] = {
     "label_columns": ("multilabel", "multilabel tasks"),
     "negative": ("relation", "tasks of relations"),
     "intent": ("slots", "tasks of intents and slots"),
+    "language": ("text", "tasks whose texts are written"),
+    "document": ("text", "tasks whose texts are written"),
 }
 """Keys of a source that one kind has, and what its tasks are called."""
 

@@ -63,6 +63,11 @@ def test_words_that_turn_the_meaning_stay(method):
         assert [word for word in found if word in ("not", "but")] == ["not", "but"]
 
 
+@pytest.mark.parametrize("apostrophe", ["'", "\u2019"])
+def test_words_that_turn_the_meaning_are_known_by_either_apostrophe(apostrophe):
+    assert [token.free for token in tokens_of(f"It didn{apostrophe}t move us")] == [True, False, True, True]
+
+
 def test_synonyms_keep_case_and_marks():
     tokens = tokens_of("Music, MUSIC and music!")
     found = {word for seed in range(40) for word in words(edited("synonyms", seed, tokens, KNOWN._replace(rate=0.9)))}
@@ -234,8 +239,9 @@ def test_a_file_of_paraphrases(data, tmp_path):
     path.write_text("text\nno\n", encoding="utf-8")
     with pytest.raises(TransferlabError, match=r"data.augment.file: .*back.csv has no column 'new_text'"):
         data(augment=Augment(file=str(path)))
-    with pytest.raises(TransferlabError, match="no such file"):
-        data(augment=Augment(file=str(tmp_path / "none.csv")))
+    for key, asked in (("augment", Augment), ("unlabelled", Unlabelled)):
+        with pytest.raises(TransferlabError, match=f"^data.{key}.file: no such file: [^:]*none.csv$"):
+            data(**{key: asked(file=str(tmp_path / "none.csv"))})
 
 
 def test_without_a_word_list_synonyms_are_skipped_and_said(data, monkeypatch):
@@ -263,9 +269,15 @@ def test_settings_without_meaning(made, message):
 
 
 def test_kinds_that_cannot_have_copies(data):
-    for task, why in (("demo_answers", "a place in its text"), ("demo_relations", "marks of two entities")):
-        with pytest.raises(TransferlabError, match=f"data.augment: not for .*{why}"):
-            TaskDataModule(task, augment=Augment())
+    for task, why in (
+        ("demo_answers", "a place in its text"),
+        ("demo_relations", "marks of two entities"),
+        ("demo_dates", "repeat words of its input"),
+        ("demo_slots", "tags of its words"),
+    ):
+        for key, asked in (("augment", Augment()), ("unlabelled", Unlabelled(split="test"))):
+            with pytest.raises(TransferlabError, match=f"data.{key}: not for .*{why}"):
+                TaskDataModule(task, **{key: asked})
     for options, message in (
         ({"augment": Augment(("entities",))}, "entities is for tagging whose tags mark entities"),
         ({"augment": Augment(copies=0)}, "data.augment.copies: 0 makes no copy"),

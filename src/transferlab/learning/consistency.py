@@ -9,6 +9,7 @@ from transferlab.tasks.spec import Kind
 WITHOUT: dict[Kind, str] = {
     "tagging": "a copy moves the words that have the answers",
     "relation": "its texts are not copied",
+    "slots": "its texts are not copied",
     "text": "its texts are not copied",
     "qa": "its texts are not copied",
 }

@@ -7,7 +7,17 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.augmentation.copies import Copy, changed, without_known
-from transferlab.tasks.copied import COPIES, UNLABELLED, Array, Copied, as_rows, left_out, read_texts, require
+from transferlab.tasks.copied import (
+    COPIES,
+    UNLABELLED,
+    UNLABELLED_FILE,
+    Array,
+    Copied,
+    as_rows,
+    left_out,
+    read_texts,
+    require,
+)
 from transferlab.tasks.selection import carve
 from transferlab.tasks.sources import Rows, read_split
 from transferlab.tasks.tokenization import check_text
@@ -45,7 +55,7 @@ class Added(Copied):
         assert self.unlabelled is not None
         asked, names, train = self.unlabelled, self.source.text, self.source.train
         if asked.file:
-            read = read_texts(asked.file, self.source, "data.unlabelled.file")
+            read = read_texts(asked.file, self.source, UNLABELLED_FILE)
         elif asked.split == train:
             read = self.rows(train)
             read = read._replace(rows=read.rows.select(self._left_over()))

@@ -43,6 +43,7 @@ COPIES = "copies of training examples"
 TRAINED = "training examples and copies"
 UNLABELLED = "unlabelled texts"
 """Names of what is no split of the data."""
+AUGMENT_FILE, UNLABELLED_FILE = "data.augment.file", "data.unlabelled.file"
 NO_WORDNET = (
     "there is no WordNet: pip install 'transferlab[robustness]', or name the folder with its files in "
     f"{wordnet.VARIABLE}"
@@ -100,8 +101,11 @@ class Copied(TaskRows):
 
     def _resources(self) -> list[Any]:
         """Names what lies outside of the data by its state on disk."""
-        files = [one.file for one in (self.augment, self.unlabelled) if one is not None and one.file]
-        states = [[file, stat.st_size, stat.st_mtime_ns] for file in files for stat in [_present(file).stat()]]
+        asked = {AUGMENT_FILE: self.augment, UNLABELLED_FILE: self.unlabelled}
+        files = [(one.file, key) for key, one in asked.items() if one is not None and one.file]
+        states = [
+            [file, stat.st_size, stat.st_mtime_ns] for file, key in files for stat in [_present(file, key).stat()]
+        ]
         place = wordnet.folder() if self._wants_synonyms else None
         return [*states, place and [str(place), files_state(place)]]
 
@@ -186,9 +190,9 @@ class Copied(TaskRows):
         assert self.augment is not None
         if not self.augment.file:
             return [], []
-        read = read_texts(self.augment.file, self.source, "data.augment.file")
+        read = read_texts(self.augment.file, self.source, AUGMENT_FILE)
         new = tuple(f"new_{name}" for name in self.source.text)
-        require(read, (*self.source.text, *new), "data.augment.file")
+        require(read, (*self.source.text, *new), AUGMENT_FILE)
         origins = {key_of(one): number for number, one in enumerate(cells)}
         found, idle = [], 0
         for row in read.rows:
@@ -231,16 +235,17 @@ def left_out(left: Counter[str]) -> str:
     return f"; left out: {counts}" if counts else ""
 
 
-def _present(file: str) -> Path:
+def _present(file: str, key: str) -> Path:
     if not Path(file).is_file():
-        raise TransferlabError(f"data.augment.file and data.unlabelled.file: no such file: {file}")
+        raise TransferlabError(f"{key}: no such file: {file}")
     return Path(file)
 
 
 def read_texts(file: str, source: Source, key: str) -> Rows:
     """The rows of a file of texts without labels."""
+    path = _present(file, key)
     try:
-        return read_path(source, _present(file), labelled=False)
+        return read_path(source, path, labelled=False)
     except TransferlabError as error:
         raise TransferlabError(f"{key}: {error}") from error
 

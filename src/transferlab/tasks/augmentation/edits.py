@@ -69,8 +69,8 @@ def tokens_of(text: str) -> Tokens:
 
 
 def bare(word: str) -> str:
-    """A word in small letters without the marks around it."""
-    return EDGES.sub("", word).casefold()
+    """A word in small letters without the marks around it, its apostrophe the plain one."""
+    return EDGES.sub("", word).casefold().replace("\u2019", "'")
 
 
 def swap(tokens: Tokens, random: Random, known: Known) -> Tokens:

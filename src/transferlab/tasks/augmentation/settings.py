@@ -12,6 +12,7 @@ WITHOUT = {
     "qa": "an answer is a place in its text, which a change would move",
     "text": "an output may repeat words of its input, which a change would take away",
     "relation": "the marks of two entities must stay where they are",
+    "slots": "the tags of its words would not move with them",
 }
 """Kinds whose texts are not changed, with the reason."""
 

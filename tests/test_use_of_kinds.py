@@ -15,6 +15,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.record.config import RunConfig
 from transferlab.strategies import FullFineTuning
 from transferlab.tasks import Source, TaskDataModule, TaskSpec
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels
 from transferlab.tasks.marked import parse
 from transferlab.tasks.reading.place import Rows
@@ -110,6 +111,21 @@ def test_a_changed_question_leaves_its_context():
     assert left == {"names", "pronouns", "longer"}
     assert not command.fits(CHANGES["longer"], "relation")
     assert command.fits(CHANGES["longer"], "classification")
+
+
+@pytest.mark.parametrize("kind", ["tagging", "slots"])
+def test_changed_words_keep_their_number(kind):
+    words = ["book", "a", "table", "for", "Ada"]
+    examples = Labelled("x", np.array([0]), {"tokens": [words]}, [np.arange(6 if kind == "slots" else 5)], "v")
+    fitting = [change for change in CHANGES.values() if command.fits(change, kind)]
+    assert fitting
+    for change in fitting:
+        assert len(perturbed(examples, change, 0, kind).columns["tokens"][0]) == len(words)
+    assert not command.fits(CHANGES["longer"], kind)
+
+
+def test_every_kind_that_is_changed_says_what_its_difference_is_of():
+    assert set(command.RIGHT) == set(KINDS) - {"text"}
 
 
 def test_a_run_from_python_writes_no_key_that_questions_refuse(tiny_encoder):

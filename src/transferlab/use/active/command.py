@@ -41,7 +41,7 @@ def run(asked: argparse.Namespace) -> None:
     if asked.text:
         predictor.read_from(asked.text)
     kind = predictor.task.kind
-    wanted = Wanted(predictor.text, kind == "tagging", asked.delimiter, asked.encoding, KINDS[kind].marked)
+    wanted = Wanted(predictor.text, predictor.task.worded, asked.delimiter, asked.encoding, KINDS[kind].marked)
     given = Input(asked.pool, wanted, asked.format)
     drawn = inputs.draw(given, predictor.text, asked.rows, asked.seed)
     if asked.simulate:

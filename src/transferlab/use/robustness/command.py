@@ -17,7 +17,7 @@ from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
 from transferlab.tasks.augmentation import wordnet
 from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.spec import Kind
+from transferlab.tasks.spec import WORDED, Kind
 from transferlab.use.labelled import judge, own_test
 from transferlab.use.predictor import Predictor
 from transferlab.use.refused import refuse_texts
@@ -99,7 +99,7 @@ def fits(change: Perturbation, kind: Kind) -> bool:
     """Whether a change leaves the right answer what it is: words with tags or marks, and who a question is about."""
     if kind == "qa":
         return not change.bias and change.name != "longer"
-    return change.of_words is not None or not (kind == "tagging" or KINDS[kind].marked)
+    return change.of_words is not None or not (kind in WORDED or KINDS[kind].marked)
 
 
 def does(kind: Kind) -> str:
@@ -132,6 +132,7 @@ RIGHT = {
     "multilabel": "difference of all right",
     "relation": "difference of accuracy",
     "tagging": "difference of words right",
+    "slots": "difference of all right",
     "regression": "difference of -|error|",
     "qa": "difference of F1",
 }

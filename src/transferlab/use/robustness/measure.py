@@ -62,9 +62,9 @@ def measure(predictor: Predictor, examples: Labelled, plain: Judged, change: Per
     Returns:
         ``changed_texts`` of ``examples``; ``metrics``; ``difference`` (``mean``, ``low``, ``high``) of the share of
         right answers over all examples, paired, by Student's t, without an interval where no answer is gained or lost
-        (for tagging of words, for regression of the negative absolute error, for questions of F1);
-        ``changed_predictions`` (``value``, ``low``, ``high``, ``trials``) among the changed texts, by Wilson; and for
-        up to three of them ``shown``.
+        (for tagging of words, for slots of texts with all right, for regression of the negative absolute error, for
+        questions of F1); ``changed_predictions`` (``value``, ``low``, ``high``, ``trials``) among the changed texts,
+        by Wilson; and for up to three of them ``shown``.
     """
     new = perturbed(examples, change, seed, predictor.task.kind)
     cells, others = (list(zip(*one.columns.values(), strict=True)) for one in (examples, new))

@@ -64,6 +64,18 @@ def test_the_cheapest_of_those_that_are_about_as_good_comes_first():
     assert "seeds: 3 at least" in limits
 
 
+def test_where_less_is_better_the_smallest_error_leads():
+    errors = {"full_finetuning": (0.30, 0.31, 0.32), "lora": (0.32, 0.30, 0.33), "bitfit": (0.50, 0.51, 0.55)}
+    seconds = {"full_finetuning": 300, "lora": 30, "bitfit": 20}
+    found = [
+        run(name, seed, None, seconds=seconds[name], primary="mse", metrics={"test/mse": error})
+        for name, seeds in errors.items()
+        for seed, error in enumerate(seeds)
+    ]
+    assert [one.strategy for one in plan(found, "sst2", 100, 600, []).options] == list(errors)
+    assert [one.strategy for one in plan(found, "sst2", 100, 600, []).order] == ["lora", "full_finetuning", "bitfit"]
+
+
 def test_a_budget_leaves_out_what_takes_longer():
     assert [one.strategy for one in plan(runs(), "sst2", 100, 25, []).order] == ["bitfit", "tfidf"]
     # lora first, since the best has no room

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from transferlab.analysis.claims import effects, grid, power
 from transferlab.analysis.comparison.groups import Estimate, Group, Summary, estimate, group, is_baseline, score_of
-from transferlab.analysis.comparison.standing import block_of
+from transferlab.analysis.comparison.standing import block_of, goodness
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.tasks.spec import direction
 
 FAR = 2.0
 """From so many times as many or few labels on, a plan says that it rests on other numbers."""
@@ -24,6 +25,7 @@ class Option(NamedTuple):
         encoder: Its label; "-" for a method without one.
         score: The leading metric on the test over seeds, with the 95 % interval.
         behind: Difference to the best option, seed by seed; None for the best itself, or without shared seeds.
+        as_good: Whether it is close to the best, and no interval tells the two apart.
         seconds: Median time of a run.
         failed: Runs without a usable result.
         runs: How many runs the budget has room for.
@@ -35,17 +37,12 @@ class Option(NamedTuple):
     encoder: str
     score: Estimate
     behind: Estimate | None
+    as_good: bool
     seconds: float
     failed: int
     runs: int
     decided: int | None
     experiment: str
-
-    @property
-    def as_good(self) -> bool:
-        """Whether it is close to the best, and no interval tells the two apart."""
-        behind = self.behind
-        return behind is None or (behind.mean >= -CLOSE and (behind.high is None or behind.high >= 0))
 
 
 class Plan(NamedTuple):
@@ -92,8 +89,8 @@ def plan(summaries: Sequence[Summary], task: str, labels: int, budget: float, st
         )
     block, size = _nearest(group([run for run in summaries if run.get("task") == task]), labels)
     cells = _cells([one for one in block if one.key.train_examples == size])
-    best = max(cells, key=lambda one: _mean(one))
-    options = tuple(_option(one, best, budget) for one in sorted(cells, key=_mean, reverse=True))
+    best = max(cells, key=goodness)
+    options = tuple(_option(one, best, budget) for one in sorted(cells, key=goodness, reverse=True))
     fitting = [one for one in options if one.runs and not one.strategy.endswith("majority")]
     if not fitting:
         quickest = min(options, key=lambda one: one.seconds)
@@ -130,14 +127,15 @@ def _cells(groups: Sequence[Group]) -> list[Group]:
     found: dict[tuple[str, str], Group] = {}
     for one in groups:
         name = one.key.strategy, one.key.encoder
-        if name not in found or (len(one.seeds), _mean(one)) > (len(found[name].seeds), _mean(found[name])):
+        if name not in found or (len(one.seeds), goodness(one)) > (len(found[name].seeds), goodness(found[name])):
             found[name] = one
     return list(found.values())
 
 
-def _mean(one: Group) -> float:
-    assert one.score is not None
-    return one.score.mean
+def _as_good(behind: Estimate, sign: int) -> bool:
+    """Whether a difference is small and not told from 0, by the sign that says which way is better."""
+    high = behind.high if sign > 0 or behind.low is None else -behind.low
+    return sign * behind.mean >= -CLOSE and (high is None or high >= 0)
 
 
 def _option(one: Group, best: Group, budget: float) -> Option:
@@ -153,6 +151,7 @@ def _option(one: Group, best: Group, budget: float) -> Option:
         encoder=one.key.encoder,
         score=one.score,
         behind=behind,
+        as_good=behind is None or _as_good(behind, direction(one.key.metric)),
         seconds=seconds,
         failed=grid.failures(one),
         # what took no time that can be seen has room once at least

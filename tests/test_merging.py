@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning.heads import HeadConfig
+from transferlab.strategies import FeatureExtraction, FullFineTuning, Prompting
+from transferlab.tasks import TaskSpec
 from transferlab.use.merging import options, vectors
+from transferlab.use.merging.command import with_head
 
 BASE = {"w": torch.tensor([1.0, 1.0, 1.0, 1.0]), "ids": torch.tensor([1, 2])}
 ONE = vectors.task_vector({"w": torch.tensor([2.0, 1.5, 0.0, 1.1])}, BASE)
@@ -49,9 +54,25 @@ def test_cosine_of_task_vectors_by_hand() -> None:
     [
         (["--runs", "a"], "name at least two"),
         (["--runs", "a", "b", "--weights", "1"], "1 for 2 runs"),
-        (["--runs", "a", "b", "--keep", "0"], "--keep"),
+        (["--runs", "a", "b", "--method", "ties", "--keep", "0"], "--keep"),
+        (["--runs", "a", "b", "--keep", "0.5"], "an option of ties"),
+        (["--runs", "a", "b", "--method", "average", "--weights", "1", "-1"], "sum to 0"),
     ],
 )
 def test_what_cannot_be_merged_is_told_before_anything_is_read(line: list[str], said: str, tmp_path: Path) -> None:
     with pytest.raises(TransferlabError, match=said):
         options.main([*line, "--root", str(tmp_path)])
+
+
+def test_the_head_of_a_run_is_kept_and_one_of_another_kind_is_refused(language_folder: Path, tmp_path: Path) -> None:
+    encoder = EncoderConfig(str(language_folder))
+    task = TaskSpec("mine", "classification", ("bad", "good"), ("accuracy",))
+    trained = FullFineTuning(task, encoder)
+    with torch.no_grad():
+        trained.head.out.weight.fill_(0.25)
+    assert with_head(trained, tmp_path).head.out.weight.unique().tolist() == [0.25]
+    words = {"bad": ("terrible",), "good": ("great",)}
+    nearest = FeatureExtraction(task, encoder, HeadConfig("linear"), solver="knn")
+    for other in (Prompting(task, encoder, words=words), nearest):
+        with pytest.raises(TransferlabError, match="no head on the vectors"):
+            with_head(other, tmp_path)

@@ -24,6 +24,8 @@ from transferlab.use.reread import data_of
 
 SCALES = {"add": 0.4, "average": 1.0, "ties": 1.0, "negate": 1.0}
 """Of the whole change, where none is given; 0.4 and 1 are what Yadav et al. 2023 take where nothing can be tuned."""
+KEEP = 0.2
+"""Share of each change that TIES keeps, where none is given, as in the paper."""
 INSIDE = "encoder.backbone."
 
 
@@ -33,13 +35,13 @@ class Tuned(NamedTuple):
     Attributes:
         folder: Its run directory.
         summary: Its summary.
-        model: What it trained.
+        model: Its head, on an encoder as it was pretrained.
         vector: What it changed of the pretrained encoder.
     """
 
     folder: Path
     summary: dict[str, Any]
-    model: Strategy
+    model: FullFineTuning
     vector: dict[str, Tensor]
 
 
@@ -52,11 +54,12 @@ def run(asked: argparse.Namespace) -> None:
     quiet()
     scale = SCALES[asked.method] if asked.scale is None else asked.scale
     weights = asked.weights or [1.0] * len(asked.runs)
+    keep = KEEP if asked.keep is None else asked.keep
     base, runs = _read([run_folder.find(name, asked.root) for name in asked.runs])
     found = [one.vector for one in runs]
     match asked.method:
         case "ties":
-            change = vectors.ties(found, weights, scale, asked.keep)
+            change = vectors.ties(found, weights, scale, keep)
         case "average":
             change = vectors.averaged(found, weights, scale)
         case _:
@@ -66,7 +69,7 @@ def run(asked: argparse.Namespace) -> None:
         "method": asked.method,
         "scale": scale,
         "weights": weights,
-        **({"keep": asked.keep} if asked.method == "ties" else {}),
+        **({"keep": keep} if asked.method == "ties" else {}),
         "of": [one.summary.get("setting") for one in runs],
     }
     experiment = asked.experiment or f"merged_{asked.method}"
@@ -79,21 +82,51 @@ def _read(folders: list[Path]) -> tuple[dict[str, Tensor], list[Tuned]]:
     base: dict[str, Tensor] = {}
     runs: list[Tuned] = []
     for folder in folders:
-        model = restore(folder, beside_base=True)
-        if model.task.kind == "text":
+        trained = restore(folder, beside_base=True)
+        if trained.task.kind == "text":
             raise TransferlabError(f"--runs: {folder} writes texts and has no head beside its encoder; leave it out.")
-        known = runs[0].model if runs else model
-        if model.encoder.content != known.encoder.content:
+        known = runs[0].model if runs else trained
+        if trained.encoder.content != known.encoder.content:
             raise TransferlabError(
                 f"--runs: {folder} began from another encoder by content than {runs[0].folder}; only what was trained "
                 "from the same weights can be merged."
             )
+        model = with_head(trained, folder)
         base = base or _plain(build_encoder(model.encoder_config).backbone)
-        tuned = _plain(plain_backbone(model))
+        tuned = _plain(plain_backbone(trained))
         if {n: v.shape for n, v in tuned.items()} != {n: v.shape for n, v in base.items()}:
             raise TransferlabError(f"--runs: the encoder of {folder} has other weights than its pretrained one.")
         runs.append(Tuned(folder, run_folder.read_summary(folder), model, vectors.task_vector(tuned, base)))
     return base, runs
+
+
+def with_head(trained: Strategy, folder: Path) -> FullFineTuning:
+    """A model for full fine-tuning with the head of a run.
+
+    Args:
+        trained: The run.
+        folder: Its run directory.
+
+    Raises:
+        TransferlabError: Its head is of another kind, so that a merged encoder would be read by one that never learned.
+    """
+    model = FullFineTuning(trained.task, trained.encoder_config, trained.head_config)
+    own, needed = _beside(trained), _beside(model)
+    if trained.own_layout or {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in needed.items()}:
+        raise TransferlabError(
+            f"--runs: {folder} has no head on the vectors of its encoder such as full fine-tuning trains; leave it out."
+        )
+    model.load_state_dict(own, strict=False)
+    return model
+
+
+def _beside(model: Strategy) -> dict[str, Tensor]:
+    """What stands beside the weights of the encoder: the head, a mix of layers, thresholds."""
+    return {
+        name: value
+        for name, value in model.state_dict().items()
+        if name.startswith(("head.", "encoder.", "thresholds")) and not name.startswith(INSIDE)
+    }
 
 
 def _plain(backbone: Any) -> dict[str, Tensor]:
@@ -102,11 +135,8 @@ def _plain(backbone: Any) -> dict[str, Tensor]:
 
 def _leave(one: Tuned, merged: dict[str, Tensor], facts: dict[str, Any], experiment: str, root: Path) -> dict[str, Any]:
     """A run of the merged encoder with the head of a run."""
-    data, old = data_of(one.folder), one.model
-    model = FullFineTuning(old.task, old.encoder_config, old.head_config)
-    state = {name: value for name, value in old.state_dict().items() if not name.startswith(INSIDE)}
-    state |= {f"{INSIDE}{name}": value for name, value in merged.items()}
-    model.load_state_dict(state, strict=False)
+    data, model = data_of(one.folder), one.model
+    model.load_state_dict({f"{INSIDE}{name}": value for name, value in merged.items()}, strict=False)
     named = RunConfig(f"{experiment}_{one.summary['task']}", f"merged ({facts['method']})", str(root))
     folder = root / named.experiment / run_folder.new_id(int(one.summary.get("seed") or 0))
     checkpoint = content.read(one.folder / "checkpoints" / "best.ckpt")

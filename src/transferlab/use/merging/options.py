@@ -19,7 +19,11 @@ def main(arguments: list[str]) -> None:
         raise TransferlabError(f"--weights: {len(asked.weights)} for {len(asked.runs)} runs; give one for each.")
     if asked.method != "negate" and len(asked.runs) < 2 and not asked.weights:
         raise TransferlabError(f"--runs: one run alone has nothing to {asked.method} with; name at least two.")
-    if not 0 < asked.keep <= 1:
+    if asked.method == "average" and asked.weights and sum(asked.weights) == 0:
+        raise TransferlabError("--weights: they sum to 0, which nothing is divided by; use --method add.")
+    if asked.keep is not None and asked.method != "ties":
+        raise TransferlabError(f"--keep: it is an option of ties, not of {asked.method}; leave it out.")
+    if asked.keep is not None and not 0 < asked.keep <= 1:
         raise TransferlabError(f"--keep: {asked.keep} is not in (0, 1].")
     # only now: torch takes seconds
     from transferlab.use.merging.command import run
@@ -41,7 +45,7 @@ def parser() -> Parser:
     options.add_argument(
         "--scale", type=float, help="what the whole change counts [add: 0.4, negate, average and ties: 1]"
     )
-    options.add_argument("--keep", type=float, default=0.2, help="ties: share of each change that is kept [0.2]")
+    options.add_argument("--keep", type=float, help="ties: share of each change that is kept [0.2]")
     options.add_argument("--experiment", metavar="NAME", help="of the new runs [merged_METHOD]; the task is added")
     options.add_argument("--root", type=Path, default=Path("runs"), help="folder of runs [runs]")
     return options

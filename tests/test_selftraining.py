@@ -64,6 +64,8 @@ def test_rounds_are_runs_and_are_not_run_twice(tmp_path, tiny_folder, monkeypatc
 
     monkeypatch.setattr("sys.argv", ["transferlab", "fit", "--experiment", "first"])
     transferlab()
+    with pytest.raises(TransferlabError, match="reads 1 column"):
+        main(["--run", "first", "pool.jsonl", "--text", "text", "other"])
     asked = ["--run", "first", "pool.jsonl", "--rounds", "2", "--most", "5", "--plain"]
     main(asked)
     said = capfd.readouterr().out

@@ -17,13 +17,9 @@ from transferlab.cli.keys.check import options as pairs
 from transferlab.cli.keys.nearest import SYNONYMS
 from transferlab.cli.keys.words import choices
 from transferlab.cli.pages import MOST_USED, SECTIONS
-from transferlab.config import experiments, shipped, trees
+from transferlab.config import experiments, grids, shipped, trees
 from transferlab.ground.arguments import parser_of
 from transferlab.ground.errors import TransferlabError
-
-OF_TEXTS = ("copy", "lead_1", "lead_3", "most_frequent_target", "nearest_target")
-BASELINES = ("majority", "tfidf", "nbsvm", "token_majority", "word_overlap", "no_answer", *OF_TEXTS, "vectors")
-"""Methods of ``transferlab baseline``, named here since a completion loads nothing else; a test compares."""
 
 
 class Candidate(NamedTuple):
@@ -231,7 +227,7 @@ def _keyed(command: str, before: Sequence[str]) -> dict[str, Option]:
         kind = option.removeprefix("--")
         found[option] = Option(f"another {kind} than the experiment's", configs(kind))
     if command == "baseline":
-        found["--method"] = Option("one method only", plain(("all", *BASELINES)))
+        found["--method"] = Option("one method only", plain(("all", *grids.METHODS, "vectors")))
     if table.COMMANDS[command].keys:
         found["--help"] = Option("what can be given; SECTION: all its keys", _topics(known))
     if command in table.TRAINING:

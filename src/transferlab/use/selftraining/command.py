@@ -112,7 +112,9 @@ def _pool(asked: argparse.Namespace, data: TaskDataModule, predictor: Predictor)
         cells: Cells = list(read.select(some).select_columns(list(names)))
         where = f"split {asked.split}"
     else:
-        texts = tuple(asked.text or names)
+        if asked.text:
+            predictor.read_from(asked.text)
+        texts = predictor.text
         given = Input(asked.pool, Wanted(texts, False, asked.delimiter, asked.encoding), asked.format)
         drawn = inputs.draw(given, texts, asked.rows, 0)
         cells = [dict(zip(names, (row[text] for text in texts), strict=True)) for row in drawn.cells]

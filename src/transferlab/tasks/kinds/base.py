@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from transferlab.tasks.schemes import Scheme
+from transferlab.tasks.scoring.sums import mean_of as mean_of
+from transferlab.tasks.scoring.sums import ratio as ratio
 from transferlab.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -125,16 +127,6 @@ class Answers(ABC):
 def row(precision: float, recall: float, f1: float, support: float) -> dict[str, float]:
     """A row of a report."""
     return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
-
-
-def ratio(above: Array, below: Array) -> Array:
-    """A quotient, 0 where the denominator is."""
-    return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
-
-
-def mean_of(sums: Array) -> Array:
-    """Counts: examples, and what is averaged, such as hits for accuracy."""
-    return ratio(sums[..., 1], sums[..., 0])
 
 
 def f1(sums: Array) -> Array:

@@ -65,6 +65,7 @@ def signatures(names: Sequence[str], language: str, references: References = ())
         references: Their number a row is part of it; 1 where there are none, ``var`` where rows differ.
     """
     counts = {len(several) for several in references} or {1}
+    number = counts.pop() if len(counts) == 1 else -1
     told = {}
     for name in names:
         if name in ROUGES:
@@ -79,8 +80,7 @@ def signatures(names: Sequence[str], language: str, references: References = ())
             told[name] = "F1 of words as SQuAD counts them, of the best reference"
         else:
             metric = _metric(name, language)
-            metric.num_refs = counts.pop() if len(counts) == 1 else -1
-            counts = {metric.num_refs}
+            metric.num_refs = number
             told[name] = str(metric.get_signature())
     return told
 

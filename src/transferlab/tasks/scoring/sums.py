@@ -22,7 +22,7 @@ def ratio(above: Array, below: Array) -> Array:
 
 
 def mean_of(sums: Array) -> Array:
-    """The mean over rows; statistics: 1, the value."""
+    """The mean over examples; statistics: their number, and what is averaged, such as hits for accuracy."""
     return ratio(sums[..., 1], sums[..., 0])
 
 

@@ -69,8 +69,15 @@ class Task(Added):
         unlabelled: Unlabelled | None = None,
     ) -> None:
         protocol = Protocol(
-            selection, holdout, train_fraction, train_examples, int(seed), holdout_by, per_class=per_class
-        )._replace(validation_examples=validation_examples)
+            selection,
+            holdout,
+            train_fraction,
+            train_examples,
+            int(seed),
+            holdout_by,
+            per_class=per_class,
+            validation_examples=validation_examples,
+        )
         self.unused: tuple[str, ...] = ()
         if windows and truncation != "windows":
             raise TransferlabError(f"data.windows: {windows} has no effect with data.truncation: {truncation}.")

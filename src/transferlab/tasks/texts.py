@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks.encoded import EncodedSplit, Ragged
+from transferlab.tasks.encoded import EncodedSplit, Growing, Ragged
 from transferlab.tasks.generation import QUANTILE, Generation, check_template, filled
 from transferlab.tasks.parts import Truncation
 
@@ -180,19 +180,18 @@ def encode(
     """
     check_form(form)
     count = len(next(iter(columns.values())))
-    prompts: list[list[int]] = []
-    targets: list[list[int]] = []
+    prompts, targets = Growing(), Growing()
     cuts = {"inputs": 0, "targets": 0, "emptied": 0}
     special = len(target_ids(form, [""])[0][0])
 
     def chunk(numbers: Rows) -> Rows:
         for row in numbers["rows"]:
             ids, cut = prompt_ids(form, {name: cells[row] for name, cells in columns.items()})
-            prompts.append(ids)
+            prompts.add(ids)
             cuts["inputs"] += cut
         if references is not None:
             for ids, cut in target_ids(form, [references[row][0] for row in numbers["rows"]]):
-                targets.append(ids)
+                targets.add(ids)
                 cuts["targets"] += cut
                 cuts["emptied"] += len(ids) <= special
         return numbers
@@ -201,9 +200,9 @@ def encode(
     for start in range(0, count, CHUNK):
         step({"rows": list(range(start, min(start + CHUNK, count)))})
     return EncodedSplit(
-        ids=Ragged.of(prompts),
+        ids=prompts.ragged(),
         types=None,
-        labels=None if references is None else Ragged.of(targets),
+        labels=None if references is None else targets.ragged(),
         words=None,
         windows=None,
         # where nothing is padding to the tokenizer, the mask says what is
@@ -217,9 +216,10 @@ def encode(
 
 def packed(references: Sequence[Sequence[str]]) -> Ragged:
     """References as bytes, a JSON list a row."""
-    rows = [json.dumps(list(own), ensure_ascii=False).encode() for own in references]
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return Ragged(np.frombuffer(b"".join(rows), dtype=np.uint8), offsets)
+    found = Growing("B")
+    for own in references:
+        found.add(json.dumps(list(own), ensure_ascii=False).encode())
+    return found.ragged()
 
 
 def references_of(cells: Sequence[str | list[str]]) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -158,10 +158,29 @@ def encode_split(
         check_word_counts(rows, source)
     # before the texts, since tokenising takes longest
     numbers = None if labels is None else encode_labels(rows, source, labels)
-    encode = _encoder_of(source, tokenizer, settings)
     name = fingerprint(rows.rows, source, tokenizer, settings)
+    ragged = _tokenised(rows, source, tokenizer, settings, name)
+    words = measure(rows.rows, source, tokenizer, word_prefix(tokenizer) if source.worded else "")
+    return EncodedSplit(
+        ids=ragged["ids"],
+        types=ragged.get("types"),
+        labels=Ragged(numbers, ragged["words"].offsets) if numbers is not None and "words" in ragged else numbers,
+        words=ragged.get("words"),
+        windows=ragged.get("windows"),
+        pad_id=int(tokenizer.pad_token_id or 0),
+        names=labels.names if labels else (),
+        weighted=settings.even,
+        ranges=ragged.get("ranges"),
+        **_known(rows, source, name, words, cut=cuts.of_split(ragged.get("cut"), rows, source, labels, numbers)),
+    )
+
+
+def _tokenised(
+    rows: Rows, source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings, name: str
+) -> dict[str, Ragged]:
+    """What the tokenizer makes of each row, by name."""
     columns = rows.rows.select_columns(list(source.text)).map(
-        told(encode, "tokenising", len(rows.rows)),
+        told(_encoder_of(source, tokenizer, settings), "tokenising", len(rows.rows)),
         batched=True,
         remove_columns=list(source.text),
         keep_in_memory=True,
@@ -174,28 +193,13 @@ def encode_split(
             f"({settings.max_length}); raise it, or leave the example out."
         )
     table = columns.data
-    ragged = {name: _ragged(table, name) for name in columns.column_names}
-    prefix = word_prefix(tokenizer) if source.worded else ""
-    return EncodedSplit(
-        ids=ragged["ids"],
-        types=ragged.get("types"),
-        labels=Ragged(numbers, ragged["words"].offsets) if numbers is not None and "words" in ragged else numbers,
-        words=ragged.get("words"),
-        windows=ragged.get("windows"),
-        pad_id=int(tokenizer.pad_token_id or 0),
-        fingerprint=name,
-        origin=rows.origin,
-        names=labels.names if labels else (),
-        version=version(rows.rows, source),
-        weighted=settings.even,
-        facts={
-            "words": measure(rows.rows, source, tokenizer, prefix),
-            "form": rows.form,
-            "notes": list(rows.notes),
-            "cut": cuts.of_split(ragged.get("cut"), rows, source, labels, numbers),
-        },
-        ranges=ragged.get("ranges"),
-    )
+    return {column: _ragged(table, column) for column in columns.column_names}
+
+
+def _known(rows: Rows, source: Source, name: str, words: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
+    """What a tokenised split of that name says of the rows that it was made of."""
+    said = {"words": words, "form": rows.form, "notes": list(rows.notes), **facts}
+    return {"fingerprint": name, "origin": rows.origin, "version": version(rows.rows, source), "facts": said}
 
 
 def _unfit(columns: "Dataset") -> int | None:
@@ -220,18 +224,8 @@ def _encode_questions(
         rows.place,
         lambda function: told(function, "tokenising", len(rows.rows)),
     )
-    return replace(
-        encoded,
-        fingerprint=fingerprint(rows.rows, source, tokenizer, settings),
-        origin=rows.origin,
-        version=version(rows.rows, source),
-        facts={
-            "words": measure(rows.rows, source, tokenizer, ""),
-            "form": rows.form,
-            "notes": list(rows.notes),
-            **encoded.facts,
-        },
-    )
+    name, words = fingerprint(rows.rows, source, tokenizer, settings), measure(rows.rows, source, tokenizer, "")
+    return replace(encoded, **_known(rows, source, name, words, **encoded.facts))
 
 
 def text_form(source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> texts.Form:
@@ -254,17 +248,9 @@ def _encode_written(
     if labelled:
         texts.refuse_emptied(encoded.facts["texts"], rows.origin)
     plain = all(isinstance(cell, str) for cells in columns.values() for cell in cells[:1])
+    words = measure(rows.rows, source, tokenizer, "") if plain else {}
     return replace(
-        encoded,
-        fingerprint=fingerprint(rows.rows, source, tokenizer, settings),
-        origin=rows.origin,
-        version=version(rows.rows, source),
-        facts={
-            "words": measure(rows.rows, source, tokenizer, "") if plain else {},
-            "form": rows.form,
-            "notes": list(rows.notes),
-            **encoded.facts,
-        },
+        encoded, **_known(rows, source, fingerprint(rows.rows, source, tokenizer, settings), words, **encoded.facts)
     )
 
 

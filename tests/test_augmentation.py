@@ -239,6 +239,11 @@ def test_a_file_of_paraphrases(data, tmp_path):
     path.write_text("text\nno\n", encoding="utf-8")
     with pytest.raises(TransferlabError, match=r"data.augment.file: .*back.csv has no column 'new_text'"):
         data(augment=Augment(file=str(path)))
+    for wrong in (7, ["a", "list"]):
+        rows = tmp_path / "wrong.jsonl"
+        rows.write_text(json.dumps({"text": texts[train[0]], "new_text": wrong}) + "\n", encoding="utf-8")
+        with pytest.raises(TransferlabError, match=r"wrong.jsonl, line 1: column 'new_text' must hold text, not"):
+            data(augment=Augment(file=str(rows)))
     for key, asked in (("augment", Augment), ("unlabelled", Unlabelled)):
         with pytest.raises(TransferlabError, match=f"^data.{key}.file: no such file: [^:]*none.csv$"):
             data(**{key: asked(file=str(tmp_path / "none.csv"))})

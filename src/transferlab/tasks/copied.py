@@ -29,6 +29,7 @@ from transferlab.tasks.augmentation.edits import BLANK, WITH_SYNONYMS, Known, To
 from transferlab.tasks.augmentation.settings import Augment, Unlabelled
 from transferlab.tasks.encoded import EncodedSplit, joined
 from transferlab.tasks.labels import encode_labels
+from transferlab.tasks.reading.cells import check_texts
 from transferlab.tasks.reading.files import read_path
 from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.sources import Rows
@@ -193,6 +194,8 @@ class Copied(TaskRows):
         read = read_texts(self.augment.file, self.source, AUGMENT_FILE)
         new = tuple(f"new_{name}" for name in self.source.text)
         require(read, (*self.source.text, *new), AUGMENT_FILE)
+        for name in new:
+            check_texts([cell or "" for cell in read.rows[name][:]], name, False, read.place)
         origins = {key_of(one): number for number, one in enumerate(cells)}
         found, idle = [], 0
         for row in read.rows:

@@ -113,6 +113,13 @@ def test_refused_with_file_line_and_remedy(tmp_path, tiny_encoder, rows, said):
         module(folder(tmp_path / "trips", rows), tiny_encoder).encoded("train")
 
 
+def test_intents_and_tags_that_look_alike_are_told(tmp_path, tiny_encoder):
+    rows = [("a b", "O B-x", "Book"), ("b a", "B-X O", "book"), ("b", "O", "book")]
+    (note,) = [note for note in module(folder(tmp_path / "trips", rows), tiny_encoder).labels.notes if "alike" in note]
+    assert "'B-X' (1) and 'B-x' (1)" in note
+    assert "'intent:Book' (1) and 'intent:book' (2)" in note
+
+
 def test_files_of_unequal_length_and_missing_ones(tmp_path, tiny_encoder):
     path = folder(tmp_path / "trips")
     (path / "train" / "label").write_text("book\n")

@@ -67,6 +67,7 @@ def _tags(source: Source, read: Read, labelled: Sequence[str]) -> Labels:
         for split, read_split in [(source.train, rows), *there]:
             counts[split].update(tags[0] for tags in read_split.rows[source.label][:] if tags)
     known = counts.pop(source.train)
+    seen = [tag for tags in found.tagged[0].tags for tag in tags]
     if given:
         names = found.names(given)
     elif found.converted:
@@ -74,9 +75,8 @@ def _tags(source: Source, read: Read, labelled: Sequence[str]) -> Labels:
     else:
         names = label_names(rows, source)
     if source.kind == "slots":
-        intents = [name for name in source.labels if name.startswith(INTENT)]
-        tags = (name for name in names if not name.startswith(INTENT))
-        names = (*tags, *(intents or sorted(name for name in known if name.startswith(INTENT))))
+        names = _with_intents(names, source, known)
+        seen += (name for name in known.elements() if name.startswith(INTENT))
     # a tag of the test alone cannot be learned, but it is there to be found
     elsewhere: Counter[str] = sum(counts.values(), Counter())
     unknown = sorted(tag for tag in elsewhere if tag not in known and tag not in names)
@@ -85,8 +85,15 @@ def _tags(source: Source, read: Read, labelled: Sequence[str]) -> Labels:
         listed = ", ".join(f"{tag} ({elsewhere[tag]:,})" for tag in unknown)
         notes.append(f"not in {source.train}, so not learned and counted as missed in {' and '.join(counts)}: {listed}")
     ordered = bool(given or stored_names(rows.rows, source.label))
-    if not ordered and (alike := nearly_equal([tag for tags in found.tagged[0].tags for tag in tags])):
+    if not ordered and (alike := nearly_equal(seen)):
         notes.append(f"{rows.origin}: {alike}")
     # intents stand behind all tags
     whole = sorted((*names, *unknown), key=lambda name: name.startswith(INTENT))
     return Labels(tuple(whole), ordered, tuple(notes), found.scheme)
+
+
+def _with_intents(names: Sequence[str], source: Source, known: Counter[str]) -> tuple[str, ...]:
+    """The tags and then the intents: those that the source names, else those of the training examples."""
+    intents = [name for name in source.labels if name.startswith(INTENT)]
+    tags = (name for name in names if not name.startswith(INTENT))
+    return (*tags, *(intents or sorted(name for name in known if name.startswith(INTENT))))

@@ -530,6 +530,18 @@ def test_another_width_has_a_map_that_is_trained_and_resumed(on, runs, data, wid
         torch.testing.assert_close(logits_of(other, batch), logits_of(model, batch))
 
 
+def test_cka_needs_no_map_where_pooled_vectors_have_one(runs, data, wide_encoder):
+    model, batch, loss = taught(
+        data(encoder=wide_encoder), wide_encoder, runs(), Inner(hidden=1, form="cka", patient=2)
+    )
+    own, given, teacher = both(model, batch, runs())
+    mask = batch.attention_mask.bool()
+    hidden = sum(1 - inner.cka(own.states[n][mask], given.states[n][mask]) for n in (1, 2)) / 2
+    pooled = model.project(model.encoder.pool(own.states[1], mask)), teacher.encoder.pool(given.states[1], mask)
+    apart = torch.nn.functional.normalize(pooled[0], dim=-1) - torch.nn.functional.normalize(pooled[1], dim=-1)
+    torch.testing.assert_close(loss, hidden + 2 * apart.square().sum(-1).mean(), atol=1e-5, rtol=1e-4)
+
+
 def test_relations_of_other_numbers_of_heads(runs, data, wide_encoder):
     module = data(encoder=wide_encoder)
     on = Inner(relations=1.0, relations_of=("query", "key", "value"), relation_heads=8)
@@ -574,6 +586,7 @@ def test_hidden_states_of_words_with_another_tokenizer(runs, data, tiny_encoder,
         ({"attention": 1.0}, {"architecture": "bilstm"}, "want a query, a key and a value"),
         ({"embeddings": 1.0}, {"architecture": "bilstm"}, "those of a BiLSTM have another width"),
         ({"patient": 1.0}, {"architecture": "bilstm"}, "it is of layers below the last one"),
+        ({"patient": 1.0, "layers": (0, 1)}, {}, "it is of layers below the last one"),
         ({"hidden": 1.0, "layers": (3,)}, {}, r"model\.inner\.layers"),
     ],
 )
@@ -616,7 +629,10 @@ def test_several_teachers(kind, runs, data, tiny_encoder):
         teacher = restore(run)
         view = module.with_encoder(teacher.encoder_config).encoded("train").collate(batch.index.tolist())
         logits.append(logits_of(teacher, view))
-    expected, real = mean_logits(kind, logits, (1, 3), 2.0), slice(None) if batch.words is None else batch.word_mask
+    expected, real = (
+        mean_logits(module.spec, logits, (1, 3), 2.0),
+        slice(None) if batch.words is None else batch.word_mask,
+    )
     torch.testing.assert_close(batch.teacher[real], expected[real], atol=1e-4, rtol=0)
     assert model._content().count("+") == 1
 

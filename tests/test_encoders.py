@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModel
 from transferlab.encoders import Encoder, EncoderConfig, build_encoder, load_tokenizer
 from transferlab.encoders.encoder import LayerMix, pool
 from transferlab.encoders.layers import ABOVE, drop_top_layer, keep_layers, layer_groups, layer_list
-from transferlab.encoders.loading import PACKAGES, locate
+from transferlab.encoders.loading import PACKAGES, locate, set_dropout
 from transferlab.encoders.recurrent import RecurrentBackbone
 from transferlab.ground.errors import TransferlabError
 
@@ -268,6 +268,21 @@ def test_dropout_of_the_configuration_is_replaced(tiny_encoder):
     for dropout, expected in ((None, 0.1), (0.0, 0.0), (0.3, 0.3)):
         encoder = build_encoder(replace(tiny_encoder, dropout=dropout))
         assert {m.p for m in encoder.modules() if isinstance(m, nn.Dropout)} == {expected}
+
+
+def test_dropout_has_many_names():
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model("gpt2")
+    set_dropout(config, None)
+    assert (config.embd_pdrop, config.resid_pdrop, config.attn_pdrop) == (0.1, 0.1, 0.1)
+    set_dropout(config, 0.3)
+    assert (config.embd_pdrop, config.resid_pdrop, config.attn_pdrop) == (0.3, 0.3, 0.3)
+    set_dropout(config, 0.2, 0.0)
+    assert (config.embd_pdrop, config.resid_pdrop, config.attn_pdrop) == (0.2, 0.2, 0.0)
+    config = AutoConfig.for_model("bert")
+    set_dropout(config, None, 0.0)
+    assert (config.hidden_dropout_prob, config.attention_probs_dropout_prob) == (0.1, 0.0)
 
 
 def test_bilstm(tiny_encoder):

@@ -12,6 +12,7 @@ from transferlab.learning import inner
 from transferlab.learning.ensemble import mean_logits
 from transferlab.learning.inner import layer_map
 from transferlab.strategies.forward import encoder_inputs
+from transferlab.tasks import TaskSpec
 
 MASK = torch.tensor([[True, True, False], [True, True, True]])
 
@@ -80,11 +81,24 @@ def test_maps_of_layers():
 def test_the_mean_of_teachers_is_one_of_distributions():
     logits, weights = [torch.randn(5, 3) for _ in range(3)], (1.0, 2.0, 0.5)
     mean = sum(w * (one / 2).softmax(-1) for w, one in zip(weights, logits, strict=True)) / 3.5
-    torch.testing.assert_close((mean_logits("classification", logits, weights, 2.0) / 2).softmax(-1), mean)
+    torch.testing.assert_close(
+        (mean_logits(TaskSpec("t", "classification", tuple("abc"), ()), logits, weights, 2.0) / 2).softmax(-1), mean
+    )
     several = sum(w * (one / 2).sigmoid() for w, one in zip(weights, logits, strict=True)) / 3.5
-    torch.testing.assert_close((mean_logits("multilabel", logits, weights, 2.0) / 2).sigmoid(), several)
+    torch.testing.assert_close(
+        (mean_logits(TaskSpec("t", "multilabel", tuple("abc"), ()), logits, weights, 2.0) / 2).sigmoid(), several
+    )
     plain = sum(w * one for w, one in zip(weights, logits, strict=True)) / 3.5
-    torch.testing.assert_close(mean_logits("regression", logits, weights, 2.0), plain)
+    torch.testing.assert_close(mean_logits(TaskSpec("t", "regression", (), ()), logits, weights, 2.0), plain)
+
+
+def test_intents_and_slots_have_a_mean_of_distributions_each():
+    task = TaskSpec("t", "slots", ("O", "B-x", "intent:a", "intent:b", "intent:c"), ())
+    logits, weights = [5 * torch.randn(2, 3, 5) for _ in range(2)], (1.0, 3.0)
+    found = mean_logits(task, logits, weights, 2.0)
+    for part in (slice(0, 2), slice(2, 5)):
+        mean = sum(w * (one[..., part] / 2).softmax(-1) for w, one in zip(weights, logits, strict=True)) / 4
+        torch.testing.assert_close((found[..., part] / 2).softmax(-1), mean)
 
 
 def test_taps_see_what_transformers_gives(tiny_encoder, data):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.loading import facts_of, is_one_way, load_from_hub, model_config
-from transferlab.encoders.one_way import FAMILIES, positions
+from transferlab.encoders.one_way import positions
 from transferlab.ground.errors import TransferlabError
 
 if TYPE_CHECKING:
@@ -131,9 +131,9 @@ def _settings(model: Any, facts: Any) -> Any:
 
     names = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
     kept = {name: getattr(facts, name, None) for name in names}
-    forced = {name: getattr(model.generation_config, name, None) for name in ("forced_bos_token_id",)}
+    kept["forced_bos_token_id"] = getattr(model.generation_config, "forced_bos_token_id", None)
     settings: Any = GenerationConfig
-    return settings(**{name: value for name, value in (kept | forced).items() if value is not None})
+    return settings(**{name: value for name, value in kept.items() if value is not None})
 
 
 def _check_vocabulary(config: EncoderConfig, model: Any, eos: int) -> None:
@@ -213,10 +213,3 @@ def generate(model: Any, input_ids: "Tensor", attention_mask: "Tensor", search: 
     )
     # an encoder-decoder gives its start token first, a decoder the prompt
     return found[:, 1 if model.config.is_encoder_decoder else input_ids.shape[1] :]
-
-
-def is_writer(backbone: Any) -> bool:
-    """Whether a backbone has a language-modelling head, and not only hidden states."""
-    family = str(getattr(backbone.config, "model_type", ""))
-    two = bool(getattr(backbone.config, "is_encoder_decoder", False))
-    return (two or family in FAMILIES) and getattr(backbone, "get_output_embeddings", lambda: None)() is not None

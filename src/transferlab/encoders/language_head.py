@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from transferlab.encoders.loading import load_from_hub
+from transferlab.encoders.loading import load_from_hub, set_dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,13 +41,6 @@ def pretrained(
     options = {"config": config, "dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
     model, facts = load_from_hub(factory, name, revision, **options)
     return model, sorted(facts["missing_keys"])
-
-
-def set_dropout(config: Any, dropout: float | None) -> None:
-    """Sets every dropout probability of a configuration of transformers; None leaves them."""
-    for key in vars(config):
-        if dropout is not None and ("dropout" in key or key.endswith("_pdrop")) and "classifier" not in key:
-            setattr(config, key, dropout)
 
 
 def positions_of(config: Any) -> int:

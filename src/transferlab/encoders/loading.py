@@ -206,14 +206,25 @@ def model_config(config: EncoderConfig) -> Any:
     from transformers import AutoConfig
 
     found = _from_hub(AutoConfig, config.name, config.revision)
-    for key in vars(found):
-        if "dropout" in key and "classifier" not in key:
-            value = config.dropout
-            if "attention" in key and config.attention_dropout is not None:
-                value = config.attention_dropout
-            if value is not None:
-                setattr(found, key, value)
+    set_dropout(found, config.dropout, config.attention_dropout)
     return found
+
+
+def set_dropout(config: Any, dropout: float | None, attention: float | None = None) -> None:
+    """Sets every dropout probability of a configuration of transformers.
+
+    Args:
+        config: The configuration.
+        dropout: The probability; None leaves them.
+        attention: That of attention weights, where it is to be another.
+    """
+    for key in vars(config):
+        # GPT-2 calls them resid_pdrop, embd_pdrop and attn_pdrop
+        if ("dropout" in key or key.endswith("_pdrop")) and "classifier" not in key:
+            value = attention if key.startswith("attn") or "attention" in key else None
+            value = dropout if value is None else value
+            if value is not None:
+                setattr(config, key, value)
 
 
 def _four_bits() -> Any:

@@ -97,7 +97,6 @@ class Head(nn.Module):
             # W1 carries no bias: W2 tanh(W1 x) + b
             self.inner = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.Tanh(), nn.Dropout(config.dropout))
             width = hidden
-        # where texts are written, the head is part of the model
         self.out: nn.Linear | Neighbours
         # where texts are written there are no outputs: the head is part of the model
         self.out = nn.Linear(width, task.outputs) if task.outputs else cast(nn.Linear, nn.Identity())

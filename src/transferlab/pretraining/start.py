@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from transferlab.encoders import EncoderConfig
-from transferlab.encoders.language_head import LanguageHead, pretrained, set_dropout
+from transferlab.encoders.language_head import LanguageHead, pretrained
+from transferlab.encoders.loading import set_dropout
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least, probability
 from transferlab.pretraining import corpus, own_tokenizer

@@ -15,7 +15,6 @@ from transferlab.learning.ensemble import Combined
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.inner import Inner
-from transferlab.learning.kinds import KINDS
 from transferlab.learning.losses import distillation_loss, representation_loss
 from transferlab.learning.optim import Schedule, adamw_1e4
 from transferlab.learning.steady import Steady
@@ -163,7 +162,7 @@ class Distillation(ComparedInside):
         weights = [1.0, *self.others.values()]
         for split in found[0]:
             parts = [one[split] for one in found]
-            data.attach("teacher", split, Combined(parts, weights, self.task.kind, self.temperature))
+            data.attach("teacher", split, Combined(parts, weights, self.task, self.temperature))
 
     def without_effect(self) -> dict[str, str]:
         """Adds what only a teacher's logits would be read with."""
@@ -285,7 +284,7 @@ class Distillation(ComparedInside):
         reachable = self._reachable(texts)
         # no labels, but where there is a word to be judged
         labels = texts.index * 0 if reachable is None else torch.where(reachable, 0, IGNORE)
-        imitation = KINDS[self.task.kind].imitation(
+        imitation = self.judged.imitation(
             self(texts).float(), texts.teacher.float(), labels, self.temperature, reachable
         )
         return loss + (1 - self.alpha) * imitation

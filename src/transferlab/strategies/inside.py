@@ -59,7 +59,8 @@ class ComparedInside(Strategy):
         # a tuple, so that it is no part of this module: a teacher neither learns nor belongs into a checkpoint
         self._teacher = (module.requires_grad_(False),)
         own, given = self.encoder.width, module.encoder.width
-        if own != given and set(self.inner.chosen) & {"hidden", "embeddings", "patient"} and self.inner.form != "cka":
+        mapped = {"patient"} if self.inner.form == "cka" else {"hidden", "embeddings", "patient"}
+        if own != given and mapped & set(self.inner.chosen):
             self.project = nn.Linear(own, given, bias=False).to(self.device)
 
         def look(batch: Batch) -> tuple[Seen, Batch]:
@@ -83,8 +84,8 @@ class ComparedInside(Strategy):
                 "compared by words, for texts patient by pooled vectors; all else wants one tokenizer."
             )
         depths = [depth_of(backbone) for backbone in both]
-        inner.layer_map(on.layers, *depths)
-        if on.patient is not None and depths[0] < 2:
+        pairs = inner.layer_map(on.layers, *depths)
+        if on.patient is not None and min(pairs) == depths[0]:
             raise TransferlabError("model.inner.patient: it is of layers below the last one; set model.beta instead.")
         if on.embeddings is not None and self.encoder_config.architecture == "bilstm":
             raise TransferlabError("model.inner.embeddings: those of a BiLSTM have another width; leave it out.")
@@ -143,7 +144,9 @@ class ComparedInside(Strategy):
         return states if self.project is None else self.project(states)
 
     def _hidden(self, own: Seen, given: Seen, batch: Batch, read: Batch, layer: int, of: int) -> Tensor:
-        one, other, mask = self._projected(own.states[layer]), given.states[of], batch.attention_mask.bool()
+        one, other, mask = own.states[layer], given.states[of], batch.attention_mask.bool()
+        if self.inner.form != "cka":
+            one = self._projected(one)
         if read is not batch:
             assert batch.words is not None
             assert read.words is not None

@@ -128,8 +128,3 @@ class Slots(Learned):
     def members(self, task: TaskSpec) -> dict[str, Metric]:
         """One count of slots and intents, of which the names are views."""
         return {"slots": SlotScores(task)}
-
-    def values(self, members: Mapping[str, Metric], names: tuple[str, ...]) -> dict[str, Tensor]:
-        """The views that the task names."""
-        values: dict[str, Tensor] = members["slots"].compute()
-        return {name: values[name] for name in names}

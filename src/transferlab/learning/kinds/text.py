@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from transferlab.ground.errors import TransferlabError
-from transferlab.learning import convex
 from transferlab.learning.kinds.tagging import Tagging
 from transferlab.tasks import scoring
 from transferlab.tasks.kinds.text import ENDS, Texts
@@ -96,19 +94,3 @@ class Written(Tagging):
         (member,) = members.values()
         values: dict[str, Tensor] = member.compute()
         return values
-
-    def solved(
-        self,
-        basis: convex.Basis,
-        labels: Tensor,
-        task: TaskSpec,
-        strength: float,
-        weights: Tensor | None,
-        start: convex.Linear | None,
-    ) -> convex.Linear:
-        """Refused: a text is no class.
-
-        Raises:
-            TransferlabError: Always; names the remedy.
-        """
-        raise TransferlabError("model.solver: a text is written, not chosen among classes; take another strategy.")

@@ -2,14 +2,16 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from test_api import train
 
 import transferlab as tl
+from transferlab.analysis.page import robust
 from transferlab.ground.errors import TransferlabError
-from transferlab.use.active import options
+from transferlab.use.active import command, options
 from transferlab.use.active.choose import STRATEGIES, badge, choose, core_set
 from transferlab.use.active.pool import new_texts
 from transferlab.use.active.simulate import simulate
@@ -137,3 +139,14 @@ def test_the_command_writes_new_texts_with_an_empty_label(a_run, tmp_path, capsy
         assert {row["label"] for row in rows} == {""}
         assert all(0.5 <= float(row["probability"]) <= 1 for row in rows)
     assert "3 texts stand in the training set of the run" in capsys.readouterr().out
+
+
+def test_words_and_answers_to_them_are_written_as_json(tmp_path):
+    output = tmp_path / "next.csv"
+    answer = {"intent": "ask", "slots": ["O", "B-city"]}
+    asked = SimpleNamespace(output=output, label=None)
+    command._write(asked, [{"tokens": ["to", "Rome"]}], [{"prediction": answer}], "tags")
+    (row,) = csv.DictReader(output.open())
+    assert json.loads(row["tokens"]) == ["to", "Rome"]
+    assert json.loads(row["predicted"]) == answer
+    assert robust._prediction(answer) == "ask (O B-city)"

@@ -83,6 +83,8 @@ def _shown(setting: Setting, found: dict[str, Any]) -> Html:
 
 
 def _prediction(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['intent']} ({' '.join(value['slots'])})"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

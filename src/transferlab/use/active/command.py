@@ -20,6 +20,7 @@ from transferlab.use.active.pool import Cells, known_texts, new_texts
 from transferlab.use.drift import inputs
 from transferlab.use.drift.observe import observe
 from transferlab.use.prediction.inputs import Input, Wanted
+from transferlab.use.prediction.outputs import plain
 from transferlab.use.predictor import Predictor
 from transferlab.use.refused import refuse_texts
 from transferlab.use.reread import data_of
@@ -78,7 +79,8 @@ def _write(asked: argparse.Namespace, rows: Cells, records: list[dict[str, Any]]
             writer.writerow([*names, asked.label or label, "predicted", "probability"])
             for row, record in zip(rows, records, strict=True):
                 best = max(record["scores"]) if record.get("scores") else ""
-                writer.writerow([*(row.get(name, "") for name in names), "", record["prediction"], best])
+                cells = [*(row.get(name, "") for name in names), "", record["prediction"], best]
+                writer.writerow(map(plain, cells))
     except OSError as error:
         raise TransferlabError(f"--output: cannot write {asked.output}: {error.strerror}.") from error
 

@@ -40,6 +40,11 @@ def names_of(task: TaskSpec) -> tuple[str, ...]:
     return ("prediction", *single, "probabilities")
 
 
+def plain(cell: Any) -> Any:
+    """A value as a table holds it: lists and objects as JSON, so that they are read again."""
+    return json.dumps(cell, ensure_ascii=False) if isinstance(cell, list | dict) else cell
+
+
 class Lines:
     """Makes text of rows.
 
@@ -97,8 +102,7 @@ class Lines:
 
     def _joined(self, cells: Sequence[Any]) -> str:
         text = io.StringIO()
-        plain = [json.dumps(cell, ensure_ascii=False) if isinstance(cell, list | dict) else cell for cell in cells]
-        csv.writer(text, delimiter=self.delimiter, lineterminator="\n").writerow(plain)
+        csv.writer(text, delimiter=self.delimiter, lineterminator="\n").writerow(map(plain, cells))
         return text.getvalue()
 
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.measured import check_metrics
 from transferlab.tasks.scoring import NAMES, SUMS, scores, signatures, statistics
 from transferlab.tasks.scoring.sentences import Words, sentences
+from transferlab.tasks.spec import TaskSpec
 
 sacrebleu = pytest.importorskip("sacrebleu")
 
@@ -115,6 +117,12 @@ def test_exact_match_token_f1_and_length_by_hand() -> None:
     found = scores(outputs, references, ["exact_match", "token_f1", "length_ratio"], "en")
     # big red car against big car: 2 * 2 / 5; BLEU reads a date as five words, and of the others the closest has three
     assert found == pytest.approx({"exact_match": 0.5, "token_f1": (1 + 4 / 5) / 2, "length_ratio": (5 + 4) / (5 + 3)})
+
+
+def test_a_ratio_of_lengths_selects_no_checkpoint():
+    check_metrics(TaskSpec("t", "text", (), ("bleu", "length_ratio")))
+    with pytest.raises(TransferlabError, match="'length_ratio' cannot select checkpoints"):
+        check_metrics(TaskSpec("t", "text", (), ("length_ratio", "bleu")))
 
 
 def test_signatures_say_how_and_with_which_release() -> None:

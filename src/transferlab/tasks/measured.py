@@ -11,9 +11,14 @@ def check_metrics(task: TaskSpec) -> None:
     """Checks the metrics that a task names.
 
     Raises:
-        TransferlabError: A name is unknown for its kind, or is not for its labels.
+        TransferlabError: A name is unknown for its kind, or is not for its labels, or the first one cannot select.
     """
     known = tuple(KINDS[task.kind].sums)
+    if task.metrics[:1] == ("length_ratio",):
+        raise TransferlabError(
+            f"task {task.name!r}: metric 'length_ratio' cannot select checkpoints, since neither more nor less of it "
+            "is better; name another one first in data.source.metrics"
+        )
     for name in task.metrics:
         if name not in known:
             raise TransferlabError(

@@ -7,7 +7,7 @@ prompt, padded on the left, and behind it the target, padded on the right; posit
 from typing import TYPE_CHECKING, Any
 
 from transferlab.encoders.config import EncoderConfig
-from transferlab.encoders.loading import facts_of, is_one_way, load_from_hub, model_config
+from transferlab.encoders.loading import facts_of, is_one_way, load_from_hub, model_config, positions_in
 from transferlab.encoders.one_way import positions
 from transferlab.ground.errors import TransferlabError
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-HALF = ("t5", "mt5", "umt5", "longt5")
-"""Families whose activations exceed what 16 bits with 5 bits of exponent hold."""
+T5_FAMILIES = ("t5", "mt5", "umt5", "longt5")
+"""T5 and its kin: no last position, and activations that exceed what 16 bits with 5 bits of exponent hold."""
 IGNORE = -100
 """Label of what is no target."""
 
@@ -52,10 +52,7 @@ def check_writer(config: EncoderConfig) -> None:
 def room_for(config: EncoderConfig) -> int | None:
     """Positions that a model has for prompt and target together, for an encoder-decoder for each; None: no end."""
     facts = facts_of(config)
-    if str(facts.get("model_type", "")) in HALF:
-        return None
-    found = facts.get("max_position_embeddings", facts.get("n_positions"))
-    return found if isinstance(found, int) else None
+    return None if str(facts.get("model_type", "")) in T5_FAMILIES else positions_in(facts)
 
 
 def check_room(config: EncoderConfig, prompt: int, target: int) -> None:
@@ -152,7 +149,7 @@ def refuse_half(backbone: Any, precision: str) -> None:
         TransferlabError: T5 or one of its kin with ``16-mixed`` or ``16-true``.
     """
     family = str(backbone.config.model_type)
-    if family in HALF and precision.startswith("16"):
+    if family in T5_FAMILIES and precision.startswith("16"):
         raise TransferlabError(
             f"trainer.precision: {precision} gives {family} losses that are no numbers, since its activations exceed "
             "what float16 holds; set bf16-mixed or 32-true."

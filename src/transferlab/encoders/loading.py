@@ -144,7 +144,11 @@ def facts_of(config: EncoderConfig) -> dict[str, Any]:
 
 def longest_input(config: EncoderConfig) -> int | None:
     """Tokens that a decoder has positions for; None for other encoders, whose tokenizer says it, or where not known."""
-    facts = _facts(config.name, config.revision) if is_one_way(config) else {}
+    return positions_in(facts_of(config)) if is_one_way(config) else None
+
+
+def positions_in(facts: dict[str, Any]) -> int | None:
+    """Positions that a ``config.json`` names; None where it names none."""
     found = facts.get("max_position_embeddings", facts.get("n_positions"))
     return found if isinstance(found, int) else None
 

@@ -235,6 +235,8 @@ def test_a_probe_that_gives_one_answer_says_so_and_has_no_interval(capsys):
 def test_a_task_of_several_labels_is_no_probe(tiny_encoder):
     with pytest.raises(TransferlabError, match="--probe: demo_topics has several labels an example"):
         measure.open_task("demo_topics", tiny_encoder)
+    with pytest.raises(TransferlabError, match="--probe: demo_answers is answered by texts"):
+        measure.open_task("demo_answers", tiny_encoder)
 
 
 def test_perplexity_of_hidden_words_is_that_of_the_masked_language_model(tmp_path, data):

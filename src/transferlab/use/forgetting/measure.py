@@ -72,7 +72,7 @@ def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
     """The rows of a task by its name, with the settings of ``configs/task/``, for an encoder's tokenizer.
 
     Raises:
-        TransferlabError: No such task, or none with a labelled test split.
+        TransferlabError: No such task, or none with a labelled test split and one label for each text or word.
     """
     configured = shipped.listed("configs/task")
     arguments: dict[str, Any] = {"task": name}
@@ -89,6 +89,8 @@ def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
         raise TransferlabError(f"--probe: {name} has no labeled test split to probe on.")
     if data.source.kind in ("multilabel", "slots"):
         raise TransferlabError(f"--probe: {name} has several labels an example, which no probe reads; name another.")
+    if data.source.kind in ("qa", "text"):
+        raise TransferlabError(f"--probe: {name} is answered by texts, which no probe reads; name another.")
     return data
 
 

@@ -14,6 +14,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.learning.steady import Steady
 from transferlab.strategies import Prompting
 from transferlab.strategies.patterns import cut, layout_of, word_tokens, written_out
+from transferlab.tasks.augmentation import Augment
 
 ROOT = Path(__file__).parents[1]
 WORDS = {"0": ("terrible",), "1": ("great", "by my")}
@@ -366,6 +367,10 @@ def test_what_has_no_head_for_masked_words_is_refused(data, encoder, tiny_encode
             build(module, changed)
     with pytest.raises(TransferlabError, match="which tagging does not have"):
         Prompting(data("tagging", encoder).spec, encoder)
+    copied = data("classification", encoder, augment=Augment())
+    build(copied, encoder).wrap_data(copied)
+    with pytest.raises(TransferlabError, match="leave data.augment out"):
+        build(copied, encoder, demonstrations=2).wrap_data(copied)
     for other, wrong in ((data("pairs", encoder), "so the pattern needs {a} and {b}"), (packed, "data.packed")):
         model = build(other, encoder)
         with pytest.raises(TransferlabError, match=wrong):

@@ -125,7 +125,8 @@ class Prompting(Strategy):
         """Draws the demonstrations from the training examples, by the seed; nothing is computed ahead.
 
         Raises:
-            TransferlabError: Another number of texts than the pattern has, packed rows, or too few examples.
+            TransferlabError: Another number of texts than the pattern has, packed rows, copies of examples that may
+                stand behind them, or too few examples.
         """
         self.check_steady()
         if len(data.source.text) != self.layout.texts:
@@ -134,6 +135,11 @@ class Prompting(Strategy):
             raise TransferlabError(f"model.pattern: {data.task} has the text {names}, so the pattern needs {need}.")
         if data.packed:
             raise TransferlabError("data.packed: Prompting lays out rows of its own; set false.")
+        if self.sets and self.tune != "none" and data.training_rows()[0] != data.part_rows("train")[0]:
+            raise TransferlabError(
+                "model.demonstrations: the text that a copy was made from would stand behind it with its answer; leave "
+                "data.augment out, or set demonstrations: 0."
+            )
         data.single_step = self.tune == "none"
         if self.sets:
             self._demonstrations = self._drawn(data)

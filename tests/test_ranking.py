@@ -70,6 +70,8 @@ def test_the_command_ranks_layers_and_encoders(tiny_folder, tmp_path, capsys):
     assert "probe" in capsys.readouterr().out
     with pytest.raises(TransferlabError, match="kind tagging"):
         options.main(["--task", "demo_entities", "--encoders", str(tiny_folder)])
+    with pytest.raises(TransferlabError, match="--task: demo_answers"):
+        options.main(["--task", "demo_answers", "--encoders", str(tiny_folder)])
 
 
 def test_agreement_with_fine_tuned_runs(tmp_path):

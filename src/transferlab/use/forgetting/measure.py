@@ -68,8 +68,13 @@ def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
+def open_task(name: str, encoder: EncoderConfig, option: str = "--probe") -> TaskDataModule:
     """The rows of a task by its name, with the settings of ``configs/task/``, for an encoder's tokenizer.
+
+    Args:
+        name: The task.
+        encoder: Whose tokenizer reads it.
+        option: What named it, as errors say.
 
     Raises:
         TransferlabError: No such task, or none with a labelled test split and one label for each text or word.
@@ -80,17 +85,17 @@ def open_task(name: str, encoder: EncoderConfig) -> TaskDataModule:
         arguments = trees.expand(configured[name])["data"]["init_args"]
     elif name not in TASKS:
         known = sorted({*TASKS, *configured})
-        raise TransferlabError(f"--probe: no task {name!r}{near(name, known)}. Known: {', '.join(known)}.")
+        raise TransferlabError(f"{option}: no task {name!r}{near(name, known)}. Known: {', '.join(known)}.")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TaskDataModule, "data", skip={"encoder"}, instantiate=False)
     given = parser.instantiate_classes(parser.parse_object({"data": arguments})).data.as_dict()
     data = TaskDataModule(encoder=encoder, **given)
     if not data.source.test:
-        raise TransferlabError(f"--probe: {name} has no labeled test split to probe on.")
+        raise TransferlabError(f"{option}: {name} has no labeled test split to probe on.")
     if data.source.kind in ("multilabel", "slots"):
-        raise TransferlabError(f"--probe: {name} has several labels an example, which no probe reads; name another.")
+        raise TransferlabError(f"{option}: {name} has several labels an example, which no probe reads; name another.")
     if data.source.kind in ("qa", "text"):
-        raise TransferlabError(f"--probe: {name} is answered by texts, which no probe reads; name another.")
+        raise TransferlabError(f"{option}: {name} is answered by texts, which no probe reads; name another.")
     return data
 
 

@@ -56,7 +56,7 @@ def read(name: str, encoder: EncoderConfig, rows: int, test_rows: int, seed: int
     Raises:
         TransferlabError: A task whose labels are no classes or numbers of texts.
     """
-    data = open_task(name, encoder)
+    data = open_task(name, encoder, "--task")
     if data.source.kind not in ("classification", "regression"):
         raise TransferlabError(f"--task: {name} is of kind {data.source.kind}; classes and numbers can be ranked for.")
     views = [data]

@@ -134,3 +134,16 @@ def test_every_strategy_is_built_and_configures_its_optimizer(strategy, parser, 
     assert trainer.global_step == 1
     # a solved head has none
     assert trainer.optimizers[0].defaults["fused"] or strategy == "feature_extraction"
+
+
+def test_another_encoder_takes_the_place_of_that_of_a_recipe():
+    def encoder(name, **chosen):
+        return experiments.compose(name, chosen=chosen)["encoder"]
+
+    assert encoder("from_scratch_demo_dates")["name"] == "embedded/llama"
+    assert encoder("from_scratch_demo_dates")["revision"] is None
+    assert encoder("from_scratch_demo_dates", encoder="tiny_t5")["name"] == "embedded/t5"
+    gpt2 = encoder("lora_demo_dates", encoder="gpt2")
+    assert (gpt2["name"], bool(gpt2["revision"])) == ("openai-community/gpt2", True)
+    # what a recipe says of any encoder stays
+    assert encoder("feature_extraction_conll2003", encoder="bert_base")["layers"] == "concat_last_four"

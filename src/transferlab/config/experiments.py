@@ -139,7 +139,7 @@ def compose(name: str, root: Path | None = None, chosen: Mapping[str, str] | Non
         return of_file(path, root, chosen)
     tree: Tree = {}
     for base in bases(name, root, chosen):
-        tree = trees.merge(tree, trees.expand(config_file(base, root)))
+        tree = trees.merge(tree, trees.of_base(config_file(base, root), chosen))
     return _named(tree, name, root)
 
 

@@ -29,6 +29,11 @@ def expand(path: Path, chosen: Mapping[str, str] | None = None) -> Tree:
     return over(_expand(path, (), left, chosen or {}), left, path)
 
 
+def of_base(path: Path, chosen: Mapping[str, str] | None = None) -> Tree:
+    """As `expand`, of a file that is one base among others: chosen ones of other kinds are not laid over it."""
+    return _expand(path, (), {}, chosen or {})
+
+
 def over(tree: Tree, chosen: Mapping[str, str], path: Path) -> Tree:
     """Lays chosen bases over a tree; `path` is the experiment file that they are looked up from."""
     for kind, name in chosen.items():

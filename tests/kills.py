@@ -44,6 +44,10 @@ SHARDED = {
     "trainer.gradient_clip_val": 1.0,
 }
 TEACHER = "runs/teacher"
+ADAPTERS = ("runs/adapter_1", "runs/adapter_2")
+FUSION = {"method": {"class_path": "transferlab.adapters.Fusion", "init_args": {"runs": [*ADAPTERS]}}}
+BEFORE = {TEACHER: ("FullFineTuning", {}), **dict.fromkeys(ADAPTERS, ("ParameterEfficient", BOTTLENECK))}
+"""Runs that others name in their arguments: strategy and arguments of each."""
 QUESTIONS = {
     "data.init_args.source": {"kind": "qa", "files": {split: f"questions-{split}.jsonl" for split in ROWS}},
     "data.init_args.max_length": 40,
@@ -97,6 +101,7 @@ CASES = {
     ),
     "lora": Case("ParameterEfficient", LORA, {STEPS: 1}, SOME),
     "adapter": Case("ParameterEfficient", BOTTLENECK, {STEPS: 1}, SOME),
+    "fusion": Case("ParameterEfficient", FUSION, {STEPS: 1}, SOME),
     "adalora": Case("ParameterEfficient", ADALORA, {STEPS: 1}, SOME),
     "gradual unfreezing": Case(
         "FullFineTuning", {"unfreeze_at": [3, 9, 11], "unfreeze_schedule": "layer"}, {STEPS: 1}, SOME
@@ -577,9 +582,10 @@ def run_case(place, encoder, case):
     Raises:
         AssertionError: The two differ, or a start ended in another way than by the kill.
     """
-    if case.arguments.get("teacher"):
-        write_experiment(place, encoder, "FullFineTuning")
-        assert transferlab(place, *FIT, TEACHER) == 0, output(place)
+    for run, (strategy, arguments) in BEFORE.items():
+        if run in json.dumps(case.arguments):
+            write_experiment(place, encoder, strategy, arguments)
+            assert transferlab(place, *FIT, run) == 0, output(place)
     write_experiment(place, encoder, case.strategy, case.arguments, case.options)
     assert Job(place, *FIT, "runs/whole", ranks=case.ranks).wait() == [0] * case.ranks, output(place)
     kills = 0

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
-from transferlab.adapters import IA3, AdaLoRA, BitFit, Bottleneck, LoRA, Method, NormTuning, PromptTuning
+from transferlab.adapters import IA3, AdaLoRA, BitFit, Bottleneck, Fusion, LoRA, Method, NormTuning, PromptTuning
 from transferlab.adapters.targets import FAMILIES, is_linear, resolve
 from transferlab.ground.errors import TransferlabError
 
@@ -63,6 +63,7 @@ METHODS = {
     "prompt": PromptTuning(tokens=5),
     "pfeiffer": Bottleneck(size=4),
     "houlsby": Bottleneck(size=4, placement="houlsby", activation="relu"),
+    "fusion": Fusion(runs=("one", "other"), size=4),
 }
 # what the names of the trained parameters have in common
 MARKS = {
@@ -78,6 +79,7 @@ MARKS = {
     "prompt": ("prompt",),
     "pfeiffer": ("down.", "up."),
     "houlsby": ("down.", "up."),
+    "fusion": ("query.", "key.", "value."),
 }
 WITHOUT_BIAS = ("modernbert", "modernbert-decoder", "llama", "qwen3", "eurobert")
 WORKS = [(f, m) for f in MODELS for m in METHODS if m != "bitfit" or f not in WITHOUT_BIAS]
@@ -137,7 +139,8 @@ def test_starts_unchanged_and_trains_only_what_it_learns(family, method, fresh):
     if method == "prompt":
         assert (states(module) - untouched).abs().max() > 1e-3
     else:
-        tolerance = 1e-5 if method in {"pissa", "dora"} else 0
+        # V of a fusion starts with noise of 1e-6
+        tolerance = {"pissa": 1e-5, "dora": 1e-5, "fusion": 1e-4}.get(method, 0)
         torch.testing.assert_close(states(module), untouched, atol=tolerance, rtol=0)
     out = module(**batch(), output_hidden_states=True)
     assert out.last_hidden_state.shape == (2, 12, 32)
@@ -210,6 +213,32 @@ def test_top_layers_refusals(fresh):
         LoRA(targets=("embeddings_project",), top_layers=1).apply(fresh("electra"))
 
 
+def test_fusion_by_hand():
+    from transferlab.adapters.fusion import Fused
+
+    base = nn.Linear(2, 2, bias=False)
+    fused = Fused(base, count=2, size=1, activation="relu")
+    with torch.no_grad():
+        base.weight.copy_(torch.eye(2))
+        for update, down, up in zip(fused.adapters, ([1.0, 0.0], [0.0, 1.0]), ([2.0, 0.0], [0.0, -1.0]), strict=True):
+            update.down.weight.copy_(torch.tensor([down]))
+            update.up.weight.copy_(torch.tensor(up)[:, None])
+        fused.query.weight.copy_(torch.eye(2))
+        fused.key.weight.copy_(torch.tensor([[0.1, 0.0], [0.0, 0.2]]))
+        fused.value.weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+    h = torch.tensor([[[1.0, 3.0]]])
+    # z_1 = h + (2, 0), z_2 = h + (0, -3); scores h . K z_n: 0.3 + 1.8 and 0.1 + 0
+    first = torch.tensor([2.1, 0.1]).softmax(0)[0]
+    mixed = torch.stack([1 + 2 * first, 3 * first])
+    torch.testing.assert_close(fused(h)[0, 0], torch.stack([mixed[0], mixed[0] + mixed[1]]))
+    assert {name for name, one in fused.named_parameters() if one.requires_grad} == {
+        *("base_layer.weight", "query.weight", "key.weight", "value.weight")
+    }
+    # V - I has one entry of 1
+    assert Fusion(runs=("a", "b"), regularization=0.5).penalty(nn.Sequential(fused)).item() == pytest.approx(0.5)
+    assert Fusion(runs=("a", "b"), regularization=0).penalty(nn.Sequential(fused)) is None
+
+
 def test_targets(fresh):
     assert resolve(fresh("modernbert"), ("query", "key")) == ["layers.0.attn.Wqkv", "layers.1.attn.Wqkv"]
     assert resolve(fresh("bert"), ("output",)) == ["encoder.layer.0.output.dense", "encoder.layer.1.output.dense"]
@@ -254,6 +283,7 @@ def test_unknown_family():
         (lambda: AdaLoRA(delta_t=0), "delta_t"),
         (lambda: AdaLoRA(tinit_fraction=0.6), r"tinit_fraction \+ tfinal_fraction"),
         (lambda: Bottleneck(size=0), "size"),
+        (lambda: Fusion(runs=("one",)), "runs"),
         (lambda: PromptTuning(tokens=0), "tokens"),
     ],
 )

@@ -364,6 +364,11 @@ SHIPPED = {
     ),
     "adapter": (tl.ParameterEfficient, {"method": tl.Bottleneck()}, {LR: (1e-3, 3e-4)}),
     "houlsby": (tl.ParameterEfficient, {"method": tl.Bottleneck(placement="houlsby")}, {LR: (1e-3, 3e-4)}),
+    "fusion": (
+        tl.ParameterEfficient,
+        {"method": tl.Fusion(runs=("adapter_mnli", "adapter_{task}"))},
+        {LR: (1e-3, 1e-4)},
+    ),
     "ia3": (
         tl.ParameterEfficient,
         {"method": tl.IA3()},

@@ -15,6 +15,7 @@ from transferlab.__main__ import main
 from transferlab.ground import queue
 from transferlab.ground.errors import TransferlabError
 from transferlab.launch.cluster import arrays, jobs
+from transferlab.launch.cluster import command as submit
 from transferlab.launch.cluster import job as job_part
 from transferlab.launch.cluster.jobs import Command
 from transferlab.launch.cluster.settings import Slurm, build, read
@@ -226,6 +227,53 @@ def test_what_a_job_runs(place, programs):
     keys = ["--trainer.num_nodes", "1", "--trainer.devices", "1", "--trainer.accelerator", "cpu", "--run.tags", "[a b]"]
     assert first[10:] == second[10:] == keys
     assert len(programs.calls("scontrol")) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "first", "again"),
+    [
+        (["pretrain", "demo"], ["pretrain", "--config", "{run}/slurm/experiment.yaml"], "config.yaml"),
+        (["multitask", "demo"], ["multitask", "--config", "{run}/slurm/experiment.yaml"], "config.yaml"),
+        (["sequence", "demo", "--method", "ewc"], ["sequence", "{run}/slurm/experiment.yaml"], "sequence.json"),
+    ],
+)
+def test_other_commands_are_jobs_too(place, capsys, line, first, again):
+    submit.main([*line, "--trainer.max_epochs", "1", "--dry"])
+    text = capsys.readouterr().out
+    run = Path(asked(text)["output"].replace("%%", "%")).parents[1]
+    assert run.parent == place / "runs" / {"sequence": "sequence_demo_ewc"}.get(line[0], "demo")
+    # what the job would run, before and after it has begun
+    chosen = f'if [ -f "$run/{again}" ]; then set -- --resume "$run"; else set -- '
+    assert next(one for one in text.splitlines() if one.startswith("if [")).startswith(chosen)
+    words = shlex.split(text.partition("-m transferlab ")[2].splitlines()[0])
+    assert (words[:2], words[-2:]) == ([line[0], "$@"], ["--trainer.max_epochs", "1"])
+    script = (
+        text.partition("export ")[0] + next(one for one in text.splitlines() if one.startswith("if [")) + '\necho "$@"'
+    )
+    said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == " ".join(first[1:]).format(run=run)
+
+
+def test_other_commands_are_submitted_again_as_they_were(place, programs, monkeypatch, capfd):
+    monkeypatch.setattr(submit, "_check", lambda *_: None)
+    programs("sbatch", "echo 7")
+    programs("squeue")
+    submit.main(["pretrain", "demo"])
+    run = next((place / "runs" / "demo").iterdir())
+    assert jobs.command_of(run) == "pretrain"
+    submit.main(["--resume", str(run), "--dry"])
+    assert '-m transferlab pretrain "$@"' in capfd.readouterr().out
+    # one that was begun without a job is known by its kind
+    other = place / "runs" / "several" / "one"
+    other.mkdir(parents=True)
+    (other / "summary.json").write_text('{"kind": "multitask"}')
+    (other / "config.yaml").write_text("{}")
+    submit.main(["--resume", str(other), "--dry"])
+    assert '-m transferlab multitask "$@"' in capfd.readouterr().out
+    with pytest.raises(TransferlabError, match="multitask trains on one process"):
+        submit.main(["multitask", "demo", "--dry", "--cluster.processes_per_node", "2"])
+    with pytest.raises(TransferlabError, match="submit pretrain: say which"):
+        submit.main(["pretrain", "--dry"])
 
 
 @pytest.mark.parametrize(

@@ -284,3 +284,21 @@ def test_a_killed_sequence_resumes_to_the_same_scores(tmp_path: Path) -> None:
         found.append(summary["sequence"])
     assert found[0] == found[1]
     assert found[0]["order"] == ["demo_sentences", "demo_topics"]
+
+
+def test_what_resumes_a_stage_is_its_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transferlab.cli import endings
+    from transferlab.ground import hints
+
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "sequence_demo_ewc" / "one"
+    stage = folder / "stages" / "2_demo_topics" / "two"
+    stage.mkdir(parents=True)
+    (stage / "summary.json").write_text('{"kind": "multitask"}')
+    (folder / "summary.json").write_text('{"kind": "multitask"}')
+    assert hints.resume(stage) == "transferlab multitask --resume " + str(stage)
+    (folder / "sequence.json").write_text("{}")
+    for run in (stage, folder):
+        assert hints.resume(run) == "transferlab sequence --resume one"
+    # also before the stage has begun
+    assert endings.interrupted(stage) == "stopped; continue with: transferlab sequence --resume one"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transferlab.adapters import AdaLoRA as AdaLoRA
     from transferlab.adapters import BitFit as BitFit
     from transferlab.adapters import Bottleneck as Bottleneck
+    from transferlab.adapters import Fusion as Fusion
     from transferlab.adapters import LoRA as LoRA
     from transferlab.adapters import Method as Method
     from transferlab.adapters import NormTuning as NormTuning
@@ -47,7 +48,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "adapters": ("IA3", "AdaLoRA", "BitFit", "Bottleneck", "LoRA", "Method", "NormTuning", "PromptTuning", "Tuner"),
+    "adapters": (
+        "IA3",
+        "AdaLoRA",
+        "BitFit",
+        "Bottleneck",
+        "Fusion",
+        "LoRA",
+        "Method",
+        "NormTuning",
+        "PromptTuning",
+        "Tuner",
+    ),
     "api.callbacks": ("run_callbacks",),
     "encoders.config": ("EncoderConfig",),
     "ground.errors": ("TransferlabError",),

@@ -12,6 +12,9 @@ from transferlab.adapters.targets import FAMILIES, out_features, resolve
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+Placement = Literal["houlsby", "pfeiffer"]
+Activation = Literal["gelu", "relu"]
+
 
 @dataclass(frozen=True)
 class Bottleneck(Method):
@@ -30,8 +33,8 @@ class Bottleneck(Method):
     """
 
     size: int = 64
-    placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
-    activation: Literal["gelu", "relu"] = "gelu"
+    placement: Placement = "pfeiffer"
+    activation: Activation = "gelu"
     top_layers: int | None = None
 
     def __post_init__(self) -> None:
@@ -39,20 +42,55 @@ class Bottleneck(Method):
 
     def apply(self, backbone: "PreTrainedModel", total_steps: int | None = None) -> "nn.Module":
         """Wraps the last dense map of each adapted block; see `Method.apply`."""
-        family, sites = backbone.config.model_type, ("attention_output", "output")
-        require(
-            family in FAMILIES,
-            f"model.method: Bottleneck has no sites for encoder family {family!r}; known families: "
-            f"{', '.join(FAMILIES)}; LoRA and IA3 also take raw module names in model.method.targets",
-        )
-        names = resolve(backbone, sites[self.placement == "pfeiffer" :], self.top_layers, "model.method.placement")
+        names = sites(backbone, self.placement, self.top_layers)
         backbone.requires_grad_(False)
         for name in names:
             backbone.set_submodule(name, Adapted(backbone.get_submodule(name), self.size, self.activation))
         return backbone
 
 
-class Adapted(nn.Module):
+def sites(backbone: "PreTrainedModel", placement: Placement, top_layers: int | None) -> list[str]:
+    """Names of the dense maps that an adapter stands behind, in the order of the backbone.
+
+    Raises:
+        TransferlabError: The encoder's family is not in our map, or `top_layers` does not fit.
+    """
+    family, blocks = backbone.config.model_type, ("attention_output", "output")
+    require(
+        family in FAMILIES,
+        f"model.method: Bottleneck has no sites for encoder family {family!r}; known families: "
+        f"{', '.join(FAMILIES)}; LoRA and IA3 also take raw module names in model.method.targets",
+    )
+    return resolve(backbone, blocks[placement == "pfeiffer" :], top_layers, "model.method.placement")
+
+
+class Update(nn.Module):
+    """What an adapter adds to hidden states, `W_up·act(W_down·h)`.
+
+    Args:
+        base_layer: The pretrained map that it stands behind.
+        size: Width of the bottleneck.
+        activation: gelu or relu.
+    """
+
+    def __init__(self, base_layer: "nn.Module", size: int, activation: str) -> None:
+        super().__init__()
+        hidden, weight = out_features(base_layer), base_layer.weight
+        assert isinstance(weight, torch.Tensor)
+        self.down = nn.Linear(hidden, size, device=weight.device, dtype=weight.dtype)
+        self.up = nn.Linear(size, hidden, device=weight.device, dtype=weight.dtype)
+        self.activation = {"gelu": nn.GELU(), "relu": nn.ReLU()}[activation]
+        nn.init.normal_(self.down.weight, std=1e-2)
+        for parameter in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(parameter)
+
+    def update(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Maps `[..., hidden]` to what is added to it."""
+        found: torch.Tensor = self.up(self.activation(self.down(hidden)))
+        return found
+
+
+class Adapted(Update):
     """A dense map with a bottleneck adapter behind it.
 
     Args:
@@ -62,16 +100,8 @@ class Adapted(nn.Module):
     """
 
     def __init__(self, base_layer: "nn.Module", size: int, activation: str) -> None:
-        super().__init__()
-        hidden, weight = out_features(base_layer), base_layer.weight
-        assert isinstance(weight, torch.Tensor)
+        super().__init__(base_layer, size, activation)
         self.base_layer = base_layer
-        self.down = nn.Linear(hidden, size, device=weight.device, dtype=weight.dtype)
-        self.up = nn.Linear(size, hidden, device=weight.device, dtype=weight.dtype)
-        self.activation = {"gelu": nn.GELU(), "relu": nn.ReLU()}[activation]
-        nn.init.normal_(self.down.weight, std=1e-2)
-        for parameter in (self.down.bias, self.up.weight, self.up.bias):
-            nn.init.zeros_(parameter)
 
     @property
     def weight(self) -> torch.Tensor:
@@ -83,5 +113,4 @@ class Adapted(nn.Module):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Maps `[batch, length, in]` to `[batch, length, hidden]`."""
         out: torch.Tensor = self.base_layer(hidden)
-        update: torch.Tensor = self.up(self.activation(self.down(out)))
-        return out + update
+        return out + self.update(out)

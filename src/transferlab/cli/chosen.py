@@ -38,6 +38,20 @@ def _is_asked(model: Any) -> bool:
     return bool(model.get("alpha", 0) != 1 or model.get("beta") or model.get("from_teacher"))
 
 
+def adapters(settings: Any, folder: Path, training: bool) -> None:
+    """Names the very runs whose adapters are put together; like `start`.
+
+    Raises:
+        TransferlabError: There is no such run.
+    """
+    method = settings.model.init_args.get("method")
+    given = method.get("init_args") if method else None
+    if given and given.get("runs") and training and not (folder / "config.yaml").is_file():
+        task = str(settings.data.init_args.get("task") or "")
+        names = [name.replace("{task}", task) for name in given.runs]
+        given.runs = tuple(str(run_folder.find(name, Path(settings.run.root))) for name in names)
+
+
 def start(settings: Any, folder: Path, training: bool) -> None:
     """Names the very run that training starts from, not the newest one of that name.
 

@@ -25,7 +25,7 @@ def interrupted(folder: Path) -> str:
     status = run_folder.read_summary(folder).get("status")
     if status == "finished":
         return ""
-    if not (folder / "config.yaml").is_file():
+    if not (folder / "config.yaml").is_file() and hints.whole(folder) == folder:
         return "stopped before the run began; the same command starts it."
     return f"stopped; continue with: {hints.resume(folder)}"
 

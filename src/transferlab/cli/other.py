@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import Callback
 
-from transferlab.cli.keys.catalog import Catalog
+from transferlab.cli.keys.catalog import Catalog, save
 from transferlab.cli.keys.collect import PUBLIC, collect
+from transferlab.cli.parsing import parsers_of
 from transferlab.cli.train import TransferCLI
 from transferlab.ground import signals
 from transferlab.ground.quiet import quiet
@@ -34,6 +35,13 @@ class OtherCLI(TransferCLI):
 
     def check_line(self, given: list[str]) -> None:
         """Leaves keys to the parser; to collect all of them takes seconds, which only a message about one needs."""
+
+    @classmethod
+    def known(cls, command: str) -> Catalog:
+        """All keys of the command without a command line, kept on disk for starts that import no torch."""
+        found: Catalog = parsers_of(cls).catalog()
+        save(found, command)
+        return found
 
     def catalog(self) -> Catalog:
         """All keys of the command."""

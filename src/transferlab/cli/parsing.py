@@ -134,16 +134,22 @@ class ExperimentCLI(LightningCLI):
         return setting.parse(self.dumped)
 
 
-class _Parsers(ExperimentCLI):
-    """The parsers of the commands, without a command line."""
+def parsers_of(kind: type[Any]) -> Any:
+    """The parsers of a command line, without one that is parsed.
 
-    def __init__(self) -> None:
-        with contextlib.suppress(StopIteration):
-            super().__init__([])
+    Args:
+        kind: A class of command lines.
+    """
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Stops: there is nothing to parse."""
-        raise StopIteration
+    class Parsers(kind):  # type: ignore[misc]
+        def __init__(self) -> None:
+            with contextlib.suppress(StopIteration):
+                super().__init__([])
+
+        def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+            raise StopIteration
+
+    return Parsers()
 
 
 @functools.cache
@@ -151,7 +157,7 @@ def collected() -> Catalog:
     """All keys, from the parsers themselves; kept on disk for starts that import no torch."""
     from transferlab.cli.keys.collect import collect
 
-    catalog = collect(_Parsers()._subcommand_parsers, LINKED, tuple(TASKS))
+    catalog = collect(parsers_of(ExperimentCLI)._subcommand_parsers, LINKED, tuple(TASKS))
     save(catalog)
     return catalog
 

@@ -78,6 +78,7 @@ class TransferCLI(ExperimentCLI):
         """Fills in what the configuration leaves open."""
         chosen.teacher(settings, training=self.subcommand == "fit")
         chosen.start(settings, self.folder, training=self.subcommand == "fit")
+        chosen.adapters(settings, self.folder, training=self.subcommand == "fit")
         chosen.encoder(settings, self.folder)
         chosen.windows(settings)
         chosen.holdout_by(settings, self.folder)

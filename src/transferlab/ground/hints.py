@@ -12,6 +12,8 @@ PRETRAINING, MULTITASK = "pretraining", "multitask"
 """The kinds of runs that are of no single task, in their summaries: one that reads no labels, one of several tasks."""
 COMMANDS = {PRETRAINING: "pretrain", MULTITASK: "multitask"}
 """What such a run is trained by."""
+SEQUENCE, PLAN = "sequence", "sequence.json"
+"""The command that learns tasks one after the other, and the file of what was asked for in its run directory."""
 
 
 def typed(make: str, plain: str) -> str:
@@ -27,10 +29,22 @@ def name_of(run: Path) -> str:
 
 def resume(run: Path, more: str = "") -> str:
     """Continues a run, with further keys maybe."""
+    run = whole(run)
     name, arguments = name_of(run), f" ARGS='{more}'" if more else ""
-    own = COMMANDS.get(_kind(run), "")
-    before, make = (own, own) if own else ("fit", "resume")
+    before = command_of(run)
+    make = "resume" if before == "fit" else before
     return typed(f"make {make} RUN={name}{arguments}", f"transferlab {before} --resume {name}{more and f' {more}'}")
+
+
+def whole(run: Path) -> Path:
+    """The sequence of tasks that a run is a stage of, which is what can be resumed; else the run itself."""
+    above = run.absolute().parents[2:3]
+    return next((folder for folder in above if (folder / PLAN).is_file()), run)
+
+
+def command_of(run: Path) -> str:
+    """The command that trains a run and resumes it."""
+    return SEQUENCE if (run / PLAN).is_file() else COMMANDS.get(_kind(run), "fit")
 
 
 def is_pretraining(run: Path) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transferlab.cli.keys.catalog import Catalog
+from transferlab.cli.keys.catalog import Catalog, load
 from transferlab.cli.keys.schema import DRAFT, named, of_experiments, of_overrides
 from transferlab.cli.keys.words import Schema
 from transferlab.cli.pages import whole_catalog
@@ -73,6 +73,29 @@ def _write(path: Path, content: str) -> None:
 def _experiment(catalog: Catalog) -> Schema:
     known = shipped.listed("configs")
     return of_experiments(catalog, [name for name in known if name.partition("/")[0] not in OTHERS])
+
+
+def _pretrain(_: Catalog) -> Schema:
+    if (known := load("pretrain")) is None:
+        from transferlab.pretraining.cli import PretrainCLI
+
+        known = PretrainCLI.known("pretrain")
+    return _of_its_own(known)
+
+
+def _multitask(_: Catalog) -> Schema:
+    if (known := load("multitask")) is None:
+        from transferlab.several.cli import SeveralCLI
+
+        known = SeveralCLI.known("multitask")
+    return _of_its_own(known)
+
+
+def _of_its_own(catalog: Catalog) -> Schema:
+    """Of the configs of a command with other keys than ``fit``."""
+    return of_experiments(
+        catalog, [n for n in shipped.listed("configs") if n.startswith(("encoder/", "logger/", "trainer/"))]
+    )
 
 
 def _sweep(catalog: Catalog) -> Schema:
@@ -168,5 +191,7 @@ KINDS: dict[str, Callable[[Catalog], dict[str, Any]]] = {
     "sweep": _sweep,
     "search": _search,
     "cluster": _cluster,
+    "pretrain": _pretrain,
+    "multitask": _multitask,
 }
 """Kinds of files, and what makes the schema of each."""

@@ -40,9 +40,9 @@ def strategy_name(model: dict[str, Any]) -> str:
 
 def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
     """Facts about task, encoder and parameters, as they stand in ``summary.json``."""
-    learned = model.learned()
+    trained = model.trained()
     total = sum(p.numel() for p in model.parameters())
-    trainable = sum(p.numel() for name, p in model.named_parameters() if name in learned)
+    trainable = sum(p.numel() for name, p in model.named_parameters() if name in trained)
     return {
         "task": model.task.name,
         "kind": model.task.kind,

@@ -79,7 +79,7 @@ def deciding(tree: Tree) -> dict[str, Any]:
         and value != FIRST_MEANT.get(key)
         and (key == START or not any(key == free or key.startswith(f"{free}.") for free in INDIFFERENT))
     }
-    return {key: _as_hashed(key, value) if isinstance(value, str) else value for key, value in kept.items()}
+    return {key: _as_hashed(key, value) for key, value in kept.items()}
 
 
 def fingerprint(tree: Tree) -> str:
@@ -116,7 +116,11 @@ def parse(text: str) -> Tree:
     return tree
 
 
-def _as_hashed(key: str, value: str) -> Any:
+def _as_hashed(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_hashed(key, one) for one in value]
+    if not isinstance(value, str):
+        return value
     if key.endswith("class_path"):
         return first_named(value)
     return _setting_of_run(value) if os.sep in value else value

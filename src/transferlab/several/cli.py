@@ -51,6 +51,7 @@ class SeveralCLI(OtherCLI):
     def choose(self, settings: Any) -> None:
         """Names the very runs that encoder and weights come from."""
         chosen.start(settings, self.folder, training=True)
+        chosen.adapters(settings, self.folder, training=True)
         chosen.encoder(settings, self.folder)
 
     def recorder_of(self, identity: dict[str, Any]) -> SeveralRecorder:

@@ -12,15 +12,13 @@ from rich.table import Table
 from transferlab.config import trees
 from transferlab.ground import screen, signals
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.hints import MULTITASK
+from transferlab.ground.hints import MULTITASK, PLAN
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.several import transfer
 from transferlab.several.cli import SeveralCLI
-from transferlab.several.sequence_options import WEIGHTS
+from transferlab.several.sequence_options import WEIGHTS, name_of
 
-PLAN = "sequence.json"
-"""In the run directory: what was asked for."""
 LORA = '{"class_path": "transferlab.adapters.LoRA", "init_args": {"r": 8, "alpha": 16, "targets": ["all"]}}'
 
 
@@ -64,15 +62,17 @@ def _open(asked: argparse.Namespace, rest: list[str]) -> tuple[Path, dict[str, A
         tasks = yaml.safe_load(given["--data.tasks"])
     if len(tasks) < 2:
         raise TransferlabError("data.tasks: a sequence has at least two tasks.")
-    name = asked.experiment or f"sequence_{Path(asked.file).stem}_{asked.method}"
     seed = int(given.get("--seed_everything", 0))
-    folder = asked.root / name / run_folder.new_id(seed)
+    folder = run_folder.choose(asked.root, name_of(asked, asked.file), seed)
+    if (folder / PLAN).is_file():
+        # a job that was requeued comes back to its folder
+        return folder, json.loads((folder / PLAN).read_text(encoding="utf-8"))
     plan = {key: getattr(asked, key) for key in ("method", "share", "memory", "alone")}
     plan |= {"file": str(Path(asked.file).absolute()), "keys": rest, "order": list(tasks), "tasks": tasks}
     plan["weight"] = asked.weight or WEIGHTS.get(asked.method)
     run_folder.create(folder)
     run_folder.write_json(folder / PLAN, plan)
-    facts = {"experiment": name, "run": folder.name, "kind": MULTITASK, "status": "running", "seed": seed}
+    facts = {"experiment": folder.parent.name, "run": folder.name, "kind": MULTITASK, "status": "running", "seed": seed}
     run_folder.write_json(folder / "summary.json", facts | {"metrics": {}, "perf": {}, "began": time.time()})
     return folder, plan
 

@@ -45,6 +45,16 @@ def main(arguments: list[str]) -> None:
     run(asked, rest)
 
 
+def name_of(asked: argparse.Namespace, file: str) -> str:
+    """The experiment that a sequence is, as the folder of its runs is called.
+
+    Args:
+        asked: The options.
+        file: Its config.
+    """
+    return asked.experiment or f"sequence_{Path(file).stem}_{asked.method}"
+
+
 def parser() -> Parser:
     """The options of ``transferlab sequence``."""
     options = Parser(

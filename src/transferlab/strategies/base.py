@@ -136,6 +136,10 @@ class Strategy(Remembered, ReadsUnlabelled):
         """Names in `state_dict` that training changes, and so belong into a checkpoint."""
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
+    def trained(self) -> set[str]:
+        """Names of the parameters that training changes at some time."""
+        return self.learned()
+
     def kept(self) -> set[str]:
         """Names in `state_dict` that a checkpoint holds: what training changes, and thresholds that it fits."""
         return self.learned() | ({"thresholds"} if self.thresholds is not None else set())

@@ -6,13 +6,14 @@ from typing import Any
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
-from transferlab.adapters import AdaLoRA, LoRA, Method, PromptTuning
+from transferlab.adapters import AdaLoRA, Fusion, LoRA, Method, PromptTuning
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_1e3
 from transferlab.learning.steady import Steady
+from transferlab.strategies import fused
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import Batch, TaskSpec
 
@@ -23,8 +24,8 @@ class ParameterEfficient(Strategy):
     Args:
         task: Facts about the task; linked from the data.
         encoder: What is transferred; linked from the top-level key.
-        method: LoRA and its variants, AdaLoRA, IA3, Bottleneck, BitFit, NormTuning, PromptTuning, or Tuner for any
-            other method of peft; null: LoRA.
+        method: LoRA and its variants, AdaLoRA, IA3, Bottleneck, Fusion, BitFit, NormTuning, PromptTuning, or Tuner
+            for any other method of peft; null: LoRA.
         head: The task head.
         optimizer: Called with parameter groups.
         schedule: Learning rate over the run.
@@ -61,6 +62,7 @@ class ParameterEfficient(Strategy):
         self.init_args |= {"method": self.method}
         backbone: Any = self.encoder.backbone
         self.encoder.backbone = self.method.apply(backbone)
+        self._missing = fused.read_adapters(method, self.encoder, task) if isinstance(method, Fusion) else []
         self.train_new_tokens()
 
     pretrained_stays = "the pretrained matrices stay as they are"
@@ -69,6 +71,10 @@ class ParameterEfficient(Strategy):
         """Names of the method's parameters and state, of the head, and of a learned layer mix."""
         inside = {f"encoder.backbone.{name}" for name in self.method.learned(self.encoder.backbone)}
         return super().learned() | inside
+
+    def trained(self) -> set[str]:
+        """Those that ask for a gradient; what a method fixes at the start is in the checkpoint, but does not learn."""
+        return super().learned()
 
     def findings(self) -> dict[str, str]:
         """What the method tells of its weights."""
@@ -87,8 +93,19 @@ class ParameterEfficient(Strategy):
         """Takes them out again."""
         self.method.unmerge(self.encoder.backbone)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Checks that a checkpoint fits; it holds adapters of other runs too."""
+        super().on_load_checkpoint(checkpoint)
+        self._missing = []
+
     def on_train_start(self) -> None:
-        """Tells the method how long the run is."""
+        """Tells the method how long the run is.
+
+        Raises:
+            TransferlabError: Adapters that it puts together were found nowhere.
+        """
+        if self._missing:
+            raise TransferlabError(f"model.method.runs: no finished run {', '.join(self._missing)}; train it first.")
         self.method.plan(self.encoder.backbone, self.total_steps)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -105,15 +105,19 @@ def fingerprint(source: Path = SOURCE) -> str:
     return digest.hexdigest()[:16]
 
 
-def place() -> Path:
-    """The file of this installation's catalog, whether or not it is there."""
-    return cache_folder() / "keys" / f"{fingerprint()}.json"
+def place(command: str = "") -> Path:
+    """The file of this installation's catalog, whether or not it is there.
+
+    Args:
+        command: Of which command; empty: of those of an experiment.
+    """
+    return cache_folder() / "keys" / f"{fingerprint()}{command and f'-{command}'}.json"
 
 
-def load() -> Catalog | None:
-    """The catalog of this installation, if it was collected before."""
+def load(command: str = "") -> Catalog | None:
+    """The catalog of this installation, if it was collected before; `command` as for `place`."""
     try:
-        content = json.loads(place().read_text(encoding="utf-8"))
+        content = json.loads(place(command).read_text(encoding="utf-8"))
         kinds = {
             path: Kind(path, kind["text"], _keys(kind["keys"]), tuple(kind["linked"]))
             for path, kind in content["kinds"].items()
@@ -129,9 +133,9 @@ def _keys(entries: list[dict[str, Any]]) -> tuple[Key, ...]:
     )
 
 
-def save(catalog: Catalog) -> None:
+def save(catalog: Catalog, command: str = "") -> None:
     """Keeps a catalog for later starts; where the cache folder cannot be written it is collected again each time."""
-    path = place()
+    path = place(command)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

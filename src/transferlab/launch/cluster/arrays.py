@@ -10,6 +10,7 @@ from transferlab.launch.cluster import script
 from transferlab.launch.cluster.jobs import (
     Command,
     Job,
+    command_of,
     is_finished,
     last_job,
     note,
@@ -181,7 +182,7 @@ def array_commands(folder: Path) -> list[Command]:
         runs = (folder / "runs.txt").read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise TransferlabError(f"{folder} is no folder of an array: {error.strerror}.") from error
-    return [Command(submitted(Path(run)).get("arguments", []), Path(run)) for run in runs]
+    return [Command(submitted(Path(run)).get("arguments", []), Path(run), command_of(Path(run))) for run in runs]
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -10,12 +10,19 @@ from pathlib import Path
 
 import yaml
 
+from transferlab.cli.named import unnamed
+from transferlab.config import experiments
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hints import SEQUENCE
 from transferlab.launch.cluster import arrays, jobs
 from transferlab.launch.cluster.jobs import Command
 from transferlab.launch.cluster.settings import Slurm, build, read
 from transferlab.record import folder as run_folder
+from transferlab.several import sequence_options
+
+FOLDERS = {"pretrain": "pretrain", "multitask": "multitask", SEQUENCE: "multitask"}
+"""Commands that can stand first, and the folder of the configs of each; without one it is ``fit``."""
 
 
 def main(arguments: list[str]) -> None:
@@ -25,7 +32,12 @@ def main(arguments: list[str]) -> None:
         TransferlabError: A wrong experiment or key, no Slurm here, or it refused the job.
     """
     mine, overrides = split(arguments)
-    parser = Parser("transferlab submit", description="Runs as jobs of Slurm.")
+    command, mine = _named(mine)
+    parser = Parser(
+        "transferlab submit",
+        usage="transferlab submit [pretrain|multitask|sequence NAME] [--KEY VALUE ...]",
+        description="Runs as jobs of Slurm.",
+    )
     parser.add_argument("--experiment", metavar="NAME", help="what to train")
     parser.add_argument("--config", "-c", metavar="FILE", help="the same as a file")
     parser.add_argument("--resume", metavar="RUN", help="submit a run, or the unfinished runs of an array, again")
@@ -33,7 +45,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--cluster", metavar="NAME", default="slurm", help="configs/cluster/NAME.yaml [slurm]")
     parser.add_argument("--dry", action="store_true", help="only print the job files")
     parser.epilog = (
-        "--cluster.KEY VALUE overrides a key of that file; everything else is passed on to `transferlab fit`."
+        "--cluster.KEY VALUE overrides a key of that file; everything else is passed on to `transferlab fit`, or to "
+        "the command that stands first: transferlab submit pretrain mlm_imdb --seeds 3."
     )
     options, rest = parser.parse_known_args(mine)
     if sum(value is not None for value in (options.experiment, options.config, options.resume)) != 1:
@@ -46,9 +59,26 @@ def main(arguments: list[str]) -> None:
     settings = read(Path("configs") / "cluster" / f"{options.cluster}.yaml", overrides)
     source = ["--experiment", options.experiment] if options.experiment else ["--config", options.config]
     if options.seeds is None:
-        _one(source, rest, settings, options.dry)
+        _one(command, source, rest, settings, options.dry)
     else:
-        _seeds(source, rest, settings, options)
+        _seeds(command, source, rest, settings, options)
+
+
+def _named(arguments: list[str]) -> tuple[str, list[str]]:
+    """The command that is to run, and the rest of the line with the file of its config.
+
+    Raises:
+        TransferlabError: No such config, or none is named.
+    """
+    folder = FOLDERS.get(arguments[0], "") if arguments else ""
+    if not folder:
+        return "fit", arguments
+    command, *rest = arguments
+    if rest and not rest[0].startswith("-"):
+        rest = ["--config", str(experiments.config_file(f"{folder}/{rest[0]}")), *rest[1:]]
+    if not any(word.partition("=")[0] in {"--config", "-c", "--resume"} for word in rest):
+        raise unnamed(f"submit {command}", folder)
+    return command, rest
 
 
 def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -67,31 +97,34 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     return rest, overrides
 
 
-def _place(source: list[str], rest: list[str]) -> tuple[Path, int]:
+def _place(command: str, source: list[str], rest: list[str]) -> tuple[Path, int]:
     """The folder of the experiment's runs, and the seed."""
     tree = jobs.read_experiment(source)[0] or {}
+    if command == SEQUENCE:
+        asked = sequence_options.parser().parse_known_args([source[1], *rest])[0]
+        tree["run"] = {"root": str(asked.root), "experiment": sequence_options.name_of(asked, source[1])}
     root, seed = jobs.value_of("run.root", tree, rest, "runs"), jobs.value_of("seed_everything", tree, rest, 0)
     if not str(seed).isdigit():
         raise TransferlabError(f"seed_everything: {seed!r} is not a whole number from 0 on.")
     return Path(root) / str(jobs.value_of("run.experiment", tree, rest, "unnamed")), int(seed)
 
 
-def _one(source: list[str], rest: list[str], settings: Slurm, dry: bool) -> None:
-    place, seed = _place(source, rest)
-    command = Command([*source, *rest], place / run_folder.new_id(seed))
+def _one(name: str, source: list[str], rest: list[str], settings: Slurm, dry: bool) -> None:
+    place, seed = _place(name, source, rest)
+    command = Command([*source, *rest], place / run_folder.new_id(seed), name)
     if not dry:
         _check(command, settings)
     _tell(jobs.submit(command, settings, dry), command.run)
 
 
-def _seeds(source: list[str], rest: list[str], settings: Slurm, options: argparse.Namespace) -> None:
+def _seeds(name: str, source: list[str], rest: list[str], settings: Slurm, options: argparse.Namespace) -> None:
     if not options.seeds.isdigit() or not int(options.seeds):
         raise TransferlabError(f"--seeds: {options.seeds!r} is not a number of runs such as 5.")
     if any(argument.partition("=")[0] == "--seed_everything" for argument in rest):
         raise TransferlabError("--seeds gives every run its own --seed_everything; leave that one out.")
-    place, _ = _place(source, rest)
+    place, _ = _place(name, source, rest)
     commands = [
-        Command([*source, *rest, "--seed_everything", str(seed)], place / run_folder.new_id(seed))
+        Command([*source, *rest, "--seed_everything", str(seed)], place / run_folder.new_id(seed), name)
         for seed in range(int(options.seeds))
     ]
     if not options.dry:
@@ -105,7 +138,7 @@ def _again(options: argparse.Namespace, rest: list[str], overrides: dict[str, st
     if (folder / "runs.txt").is_file():
         commands = arrays.array_commands(folder)
         settings = _settings(commands[0].run, options, overrides)
-        commands = [Command([*command.arguments, *rest], command.run) for command in commands]
+        commands = [Command([*command.arguments, *rest], command.run, command.name) for command in commands]
         _tell(arrays.submit_array(commands, folder, settings, options.dry), folder)
         return
     # one that never began has no summary yet
@@ -114,7 +147,7 @@ def _again(options: argparse.Namespace, rest: list[str], overrides: dict[str, st
     if jobs.is_finished(run) and not rest:
         print(f"{run} is finished.")
         return
-    command = Command([*jobs.submitted(run).get("arguments", []), *rest], run)
+    command = Command([*jobs.submitted(run).get("arguments", []), *rest], run, jobs.command_of(run))
     if rest and not options.dry:
         _check(command, settings)
     _tell(jobs.submit(command, settings, options.dry), run)
@@ -138,7 +171,11 @@ def _check(command: Command, settings: Slurm) -> None:
             path.write_text(yaml.safe_dump(job.tree, sort_keys=False), encoding="utf-8")
         begun = (job.run / "config.yaml").is_file()
         source = ["--resume", str(job.run)] if begun else ["--config", str(path)]
-        line = [sys.executable, "-m", "transferlab", "fit", *source, *job.arguments, "--print_config"]
+        name, keys = job.command, job.arguments
+        if name == SEQUENCE:
+            # its tasks are those of a multitask, and so are the keys
+            name, keys = "multitask", sequence_options.parser().parse_known_args([str(path), *keys])[1]
+        line = [sys.executable, "-m", "transferlab", name, *source, *keys, "--print_config"]
         done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]

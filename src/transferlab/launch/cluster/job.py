@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from transferlab.ground import queue
@@ -80,10 +81,12 @@ def end(run: Path, status: int, others: Sequence[Path] = ()) -> int:
 
 def _checkpoint(run: Path) -> int:
     """Names the newest checkpoint by the time it was written, in nanoseconds; 0 where there is none."""
-    try:
-        return (run / "checkpoints" / run_folder.LAST).stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+    newest = 0
+    # a sequence of tasks has one for each, below its stages
+    for folder in (run, *run.glob(f"{run_folder.STAGES}/*/*")):
+        with suppress(FileNotFoundError):
+            newest = max(newest, (folder / "checkpoints" / run_folder.LAST).stat().st_mtime_ns)
+    return newest
 
 
 def _say(line: str) -> None:

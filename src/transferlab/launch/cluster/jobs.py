@@ -13,23 +13,28 @@ import yaml
 
 from transferlab.config import experiments, trees
 from transferlab.config.trees import Tree
-from transferlab.ground import queue
+from transferlab.ground import hints, queue
 from transferlab.ground.errors import TransferlabError
 from transferlab.launch.cluster import script
 from transferlab.launch.cluster.settings import Slurm
 from transferlab.record import folder as run_folder
+
+ALONE = ("multitask", "sequence")
+"""Commands that train on one process."""
 
 
 class Command(NamedTuple):
     """A run that is to be.
 
     Attributes:
-        arguments: What follows ``transferlab fit``: ``--experiment NAME`` or ``--config FILE``, and any keys.
+        arguments: What follows the command: ``--experiment NAME`` or ``--config FILE``, and any keys.
         run: Its run directory; without a configuration in `arguments` it must hold one.
+        name: The command that trains it: ``fit``, ``pretrain``, ``multitask`` or ``sequence``.
     """
 
     arguments: Sequence[str]
     run: Path
+    name: str = "fit"
 
 
 class Job(NamedTuple):
@@ -38,14 +43,16 @@ class Job(NamedTuple):
     Attributes:
         run: The run directory.
         tree: The experiment as it is now; later changes of its files do not reach the run. None: the run has its own.
-        arguments: What follows ``transferlab fit`` but for the configuration.
+        arguments: What follows the command but for the configuration.
         text: The lines that train it.
+        command: What trains it.
     """
 
     run: Path
     tree: Tree | None
     arguments: list[str]
     text: str
+    command: str = "fit"
 
 
 def submit(command: Command, settings: Slurm, dry: bool = False) -> str:
@@ -87,6 +94,11 @@ def submitted(run: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def command_of(run: Path) -> str:
+    """The command that trains a run: as it was submitted, else by its kind."""
+    return str(submitted(run).get("command", "")) or hints.command_of(run)
+
+
 def last_job(run: Path) -> str:
     """The job that a run was last submitted as; empty for none."""
     return str(submitted(run).get("job", ""))
@@ -111,8 +123,13 @@ def prepare(command: Command, settings: Slurm) -> Job:
     existing = next((path for path in (own, run / "slurm" / "experiment.yaml") if path.is_file()), None)
     trainer = (trees.read_yaml(existing) if existing else tree or {}).get("trainer") or {}
     forced = _trainer(arguments, trainer, settings, begun=own.is_file())
+    if command.name in ALONE and settings.nodes * settings.processes != 1:
+        raise TransferlabError(
+            f"cluster.nodes, cluster.processes_per_node: {command.name} trains on one process; set both to 1."
+        )
     # the given ones come last: they win
-    return Job(run, None if existing else tree, arguments, script.body(run, [*forced, *arguments], settings))
+    text = script.body(run, [*forced, *arguments], settings, command.name)
+    return Job(run, None if existing else tree, arguments, text, command.name)
 
 
 def read_experiment(arguments: Sequence[str]) -> tuple[Tree | None, list[str]]:
@@ -211,4 +228,5 @@ def write(job: Job, settings: Slurm) -> None:
 def note(job: Job, settings: Slurm, number: str) -> None:
     """Notes what a run was submitted with, and as which job."""
     facts = {"arguments": job.arguments, "cluster": dataclasses.asdict(settings), "job": number}
+    facts |= {} if job.command == "fit" else {"command": job.command}
     run_folder.write_json(job.run / "slurm" / "submitted.json", facts | {"time": time.strftime("%Y-%m-%d %H:%M:%S")})

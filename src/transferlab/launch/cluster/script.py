@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hints import PLAN, SEQUENCE
 from transferlab.launch.cluster.settings import Slurm
 
 
@@ -53,22 +54,23 @@ def _quoted(path: Path, pattern: bool = False) -> str:
     return f'"{text.replace("%", "%%") if pattern else text}"'
 
 
-def body(run: Path, arguments: Sequence[str], settings: Slurm) -> str:
+def body(run: Path, arguments: Sequence[str], settings: Slurm, command: str = "fit") -> str:
     """The lines that train one run; the same again after each requeue.
 
     Args:
         run: The run directory.
-        arguments: What follows ``transferlab fit`` but for the configuration.
+        arguments: What follows the command but for the configuration.
         settings: What the job asks for.
+        command: What trains it.
     """
     folder, python = shlex.quote(str(run.absolute())), shlex.quote(sys.executable)
-    command = " ".join(map(shlex.quote, arguments))
+    given = " ".join(map(shlex.quote, arguments))
+    saved, option = (PLAN, "") if command == SEQUENCE else ("config.yaml", "--config ")
     choose = [
         "# from the second start on with the configuration that the first one saved",
-        'if [ -f "$run/config.yaml" ]; then set -- --resume "$run"; '
-        'else set -- --config "$run/slurm/experiment.yaml"; fi',
+        f'if [ -f "$run/{saved}" ]; then set -- --resume "$run"; else set -- {option}"$run/slurm/experiment.yaml"; fi',
     ]
-    train = f'{python} -m transferlab fit "$@" {command}'.rstrip()
+    train = f'{python} -m transferlab {command} "$@" {given}'.rstrip()
     lines = _frame('"$run"', {"TRANSFERLAB_RUN_DIR": "$run"}, choose, train, run / "slurm" / "rank%t.log", settings)
     return "\n".join([f"run={folder}", *lines])
 

@@ -95,7 +95,7 @@ class Pretraining(Remembered, Fitted):
         if method is not None:
             if method.needs_total_steps:
                 raise TransferlabError(f"model.method: {type(method).__name__} is not for pretraining; use LoRA.")
-            backbone = method.apply(backbone)
+            backbone = merging(method, backbone)
         self.encoder = Encoder(backbone, EncoderConfig("new" if encoder.new else encoder.name))
         self._step: dict[str, tuple[Tensor, int]] = {}
         self._found: dict[str, Tensor] = {}
@@ -223,3 +223,21 @@ class Pretraining(Remembered, Fitted):
             "sdpa"
         ) if backbone.config._attn_implementation == "transferlab_packed" else None
         return other.left(backbone)
+
+
+def merging(method: Method, backbone: Any) -> Any:
+    """Puts a method into a backbone, and makes sure that it can be taken out again with what it learned.
+
+    Raises:
+        TransferlabError: It holds parts that cannot be merged into the weights, so that no encoder would be left.
+    """
+    known = set(backbone.state_dict())
+    tuned = method.apply(backbone)
+    other = copy.deepcopy(tuned)
+    method.merge(other)
+    if set(without_layers(other).state_dict()) != known:
+        raise TransferlabError(
+            f"model.method: the parts of {type(method).__name__} cannot be merged into the weights, so the encoder "
+            "would be left without them; use LoRA."
+        )
+    return tuned

@@ -327,8 +327,8 @@ def test_outputs_of_a_batch_are_those_of_single_inputs(config_of, name):
     config = config_of(name)
     split, model = split_of(config, is_causal(name), None), model_of(config)
     search = Search(8)
-    together = written(model, config, collate(split, range(4)), search, some=False)
-    alone = [written(model, config, collate(split, [row]), search, some=False) for row in range(4)]
+    together = written(model, load_tokenizer(config), collate(split, range(4)), search, some=False)
+    alone = [written(model, load_tokenizer(config), collate(split, [row]), search, some=False) for row in range(4)]
     assert together.texts == [one.texts[0] for one in alone]
     assert together.new_tokens == [one.new_tokens[0] for one in alone]
     assert max(together.new_tokens) <= 8
@@ -365,7 +365,7 @@ def test_a_model_that_has_learned_stops_by_itself(config_of, name):
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    found = written(model.eval(), config, batch, Search(30), some=False)
+    found = written(model.eval(), load_tokenizer(config), batch, Search(30), some=False)
     assert found.texts == TARGETS
     assert found.ends == ["ended"] * 4
 
@@ -419,7 +419,7 @@ def test_methods_learn_beside_a_model_that_writes(config_of, data, name, method)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     assert learned
     assert all(parameter.grad is not None for parameter in learned)
-    assert written(model.eval().encoder.backbone, config, batch, Search(3), some=False).texts
+    assert written(model.eval().encoder.backbone, load_tokenizer(config), batch, Search(3), some=False).texts
 
 
 def test_targets_of_both_stacks(config_of):

@@ -92,7 +92,6 @@ def load_language_model(config: EncoderConfig, eos: int, pad: int | None) -> "Pr
         TransferlabError: Nowhere to be found, no such head in the checkpoint, or no token to start with.
     """
     from torch import float32
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     check_writer(config)
     facts: Any = model_config(config)
@@ -106,7 +105,7 @@ def load_language_model(config: EncoderConfig, eos: int, pad: int | None) -> "Pr
             f"encoder.name: the config.json of {config.label} has no decoder_start_token_id, so its decoder has "
             f"nothing to start with; set it there (T5 starts with the token of padding, {facts.pad_token_id})."
         )
-    factory: Any = AutoModelForSeq2SeqLM if two else AutoModelForCausalLM
+    factory = class_of(facts)
     if config.architecture == "random":
         model: Any = factory.from_config(facts, dtype=float32)
     else:
@@ -120,6 +119,13 @@ def load_language_model(config: EncoderConfig, eos: int, pad: int | None) -> "Pr
     model.generation_config = _settings(model, facts)
     _check_vocabulary(config, model, eos)
     return model  # type: ignore[no-any-return]
+
+
+def class_of(facts: Any) -> Any:
+    """The class of transformers that builds a model that writes from its configuration."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if facts.is_encoder_decoder else AutoModelForCausalLM
 
 
 def _settings(model: Any, facts: Any) -> Any:
@@ -197,16 +203,19 @@ def generate(model: Any, input_ids: "Tensor", attention_mask: "Tensor", search: 
         attention_mask: 1 for tokens, 0 for padding.
         search: How, see `transferlab.tasks.generation.Search`.
     """
-    beams = {"length_penalty": search.length_penalty, "early_stopping": True} if search.beams > 1 else {}
-    found: Tensor = model.generate(
-        input_ids=input_ids,
-        attention_mask=attention_mask,
-        max_new_tokens=search.max_new_tokens,
-        num_beams=search.beams,
-        no_repeat_ngram_size=search.no_repeat,
-        do_sample=False,
-        use_cache=True,
-        **beams,
-    )
+    found: Tensor = model.generate(input_ids=input_ids, attention_mask=attention_mask, **arguments_of(search))
     # an encoder-decoder gives its start token first, a decoder the prompt
     return found[:, 1 if model.config.is_encoder_decoder else input_ids.shape[1] :]
+
+
+def arguments_of(search: Any) -> dict[str, Any]:
+    """A search as transformers is told of it."""
+    beams = {"length_penalty": search.length_penalty, "early_stopping": True} if search.beams > 1 else {}
+    return {
+        "max_new_tokens": search.max_new_tokens,
+        "num_beams": search.beams,
+        "no_repeat_ngram_size": search.no_repeat,
+        "do_sample": False,
+        "use_cache": True,
+        **beams,
+    }

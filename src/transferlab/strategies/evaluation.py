@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchmetrics import SumMetric
 
 from transferlab.encoders import Encoder, EncoderConfig
+from transferlab.encoders.loading import load_tokenizer
 from transferlab.learning.fitting import Fitted
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.kinds import KINDS
@@ -129,7 +130,8 @@ class Evaluated(Fitted):
     def _written(self, batch: Batch, some: bool = False) -> dict[str, Any]:
         assert self.task.search is not None
         started = time.perf_counter()
-        found = written(self.encoder.backbone, self.encoder_config, batch, self.task.search, some)
+        tokenizer = load_tokenizer(self.encoder_config)
+        found = written(self.encoder.backbone, tokenizer, batch, self.task.search, some)
         self.generated_s += time.perf_counter() - started
         return {"index": batch.index, "tokens": batch.tokens, **found._asdict()}
 

@@ -3,14 +3,17 @@
 import copy
 from typing import Any
 
+import torch
+
 from transferlab.adapters.plain import without_layers
+from transferlab.encoders.language import class_of
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.parameter_efficient import ParameterEfficient
 
 
 def plain_backbone(model: Strategy) -> Any:
-    """The encoder as a class of transformers: updates merged into the weights.
+    """The encoder, or the model that writes, as a class of transformers: updates merged into the weights.
 
     Raises:
         TransferlabError: It holds parts that transformers does not have.
@@ -25,8 +28,10 @@ def plain_backbone(model: Strategy) -> Any:
         raise TransferlabError("no class of transformers holds layers with fewer heads; use --format onnx or torch.")
     backbone: Any = without_layers(copy.deepcopy(model.encoder.backbone))
     config = getattr(backbone, "config", None)
-    automatic: Any = AutoModel
-    known = automatic.from_config(config).state_dict() if hasattr(config, "model_type") else {}
+    automatic: Any = class_of(config) if model.task.kind == "text" else AutoModel
+    # names alone are looked at
+    with torch.device("meta"):
+        known = automatic.from_config(config).state_dict() if hasattr(config, "model_type") else {}
     strange = [name for name in backbone.state_dict() if name not in known]
     if strange:
         raise TransferlabError(

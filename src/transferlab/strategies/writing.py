@@ -5,9 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.language import generate, target_logits
-from transferlab.encoders.loading import load_tokenizer
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import Batch
 from transferlab.tasks.generation import Search
@@ -43,12 +41,12 @@ def logits_of(backbone: Any, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def written(backbone: Any, encoder: EncoderConfig, batch: Batch, search: Search, some: bool) -> Outputs:
+def written(backbone: Any, tokenizer: Any, batch: Batch, search: Search, some: bool) -> Outputs:
     """Generates outputs.
 
     Args:
         backbone: The model.
-        encoder: Names the tokenizer.
+        tokenizer: Its tokenizer.
         batch: The inputs.
         search: How outputs are searched for.
         some: Whether only for the examples that `Batch.generate` names.
@@ -70,7 +68,6 @@ def written(backbone: Any, encoder: EncoderConfig, batch: Batch, search: Search,
     ids, mask = batch.input_ids[rows], batch.attention_mask[rows]
     # what is padding in all of these rows
     used = mask.any(0)
-    tokenizer = load_tokenizer(encoder)
     end = int(tokenizer.eos_token_id or 0)
     texts, ends, counts = [], [], []
     for tokens in generate(backbone, ids[:, used], mask[:, used], search).tolist():

@@ -50,8 +50,13 @@ class Form(NamedTuple):
     @property
     def template(self) -> str:
         """What a plain prompt looks like."""
-        usual = "\n".join(f"{{{name}}}" for name in self.columns) + ("\n" if self.causal else "")
-        return usual if self.generation.template is None else self.generation.template
+        given = self.generation.template
+        return usual_template(self.columns, self.causal) if given is None else given
+
+
+def usual_template(columns: Sequence[str], causal: bool) -> str:
+    """What a plain prompt looks like where nobody says it; a decoder goes on behind a line break."""
+    return "\n".join(f"{{{name}}}" for name in columns) + ("\n" if causal else "")
 
 
 def check_form(form: Form) -> None:
@@ -91,10 +96,8 @@ def prompt_ids(form: Form, cells: Mapping[str, Cell]) -> tuple[list[int], bool]:
         form: How texts become tokens.
         cells: The text columns of an example.
     """
-    chats = any(not isinstance(cell, str) for cell in cells.values())
-    by_template = form.generation.chat if form.generation.chat is not None else chats and form.tokenizer.chat_template
-    ids = _chat(form, cells) if by_template and form.generation.template is None else None
-    if ids is not None:
+    if (messages := messages_of(form, cells)) is not None:
+        ids = _chat(form, messages)
         cut = len(ids) > form.length
         return (ids[-form.length :] if cut else ids), cut
     texts = {name: lines(cell) for name, cell in cells.items()}
@@ -112,10 +115,19 @@ def _plain(form: Form, texts: Mapping[str, str]) -> list[int]:
     return _one_start(form, ids)
 
 
-def _chat(form: Form, cells: Mapping[str, Cell]) -> list[int]:
+def messages_of(form: Form, cells: Mapping[str, Cell]) -> list[dict[str, str]] | None:
+    """What the chat template of the tokenizer writes a prompt from; None where it writes none."""
+    chats = any(not isinstance(cell, str) for cell in cells.values())
+    by_template = form.generation.chat if form.generation.chat is not None else chats and form.tokenizer.chat_template
+    if not by_template or form.generation.template is not None:
+        return None
     messages: list[dict[str, str]] = []
     for cell in cells.values():
         messages += [{"role": "user", "content": cell}] if isinstance(cell, str) else [_message(one) for one in cell]
+    return messages
+
+
+def _chat(form: Form, messages: list[dict[str, str]]) -> list[int]:
     text = form.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     # the template writes the special tokens itself
     ids: list[int] = form.tokenizer(str(text), add_special_tokens=False, truncation=False, verbose=False)["input_ids"]

@@ -67,6 +67,11 @@ class Exported(Answering[Texts]):
             raise TransferlabError(f"{error.name} is missing: pip install 'transferlab[export]'.") from error
         folder = Path(folder)
         self.facts: Facts = facts_of.read(folder)
+        if self.facts.prompts is not None:
+            raise TransferlabError(
+                f"{folder} writes texts, which `transferlab predict --run {folder}` asks; servers of transformers' "
+                "folders (vLLM) take it as it is, and quantise it."
+            )
         if self.facts.format != "onnx":
             raise TransferlabError(f"{folder} was exported as {self.facts.format}; this needs --format onnx.")
         facts_of.check(folder, MODEL, "tokenizer.json")

@@ -14,20 +14,20 @@ from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.decoding import constrained_decode
+from transferlab.tasks.generation import Generation
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.spans import LONGEST
 from transferlab.tasks.tokenization import encode_texts, pair_form, special_affixes
 from transferlab.tasks.windows import frame_of
 from transferlab.tasks.words import word_prefix
+from transferlab.use.export import agreement, parity, written
 from transferlab.use.export import facts as facts_of
-from transferlab.use.export import parity
 from transferlab.use.export.card import write_card
 from transferlab.use.export.facts import Facts
 from transferlab.use.export.formats import FORMATS
-from transferlab.use.export.graph import Form, form_of, inputs_of
+from transferlab.use.export.graph import form_of, inputs_of
 from transferlab.use.prediction import words
 from transferlab.use.predictor import Predictor, fitted_temperature
-from transferlab.use.refused import refuse_texts
 
 LIBRARIES = ("transferlab", "torch", "transformers", "tokenizers", "peft", "onnx", "onnxscript", "onnxruntime")
 
@@ -65,12 +65,36 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
         TransferlabError: A format that cannot hold the run, or a result that differs from it.
     """
     predictor = Predictor.load(run, device="cpu")
-    refuse_texts(predictor.task, "export")
-    model = predictor.model
-    if model.own_layout:
+    _refuse(run, form, predictor)
+    fresh = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        make = _written if predictor.task.kind == "text" else _read
+        known, checks = make(run, form, predictor, fresh)
+        if not all(check.passed for check in checks):
+            told = parity.table(checks)
+            raise TransferlabError(f"--format {form}: the export does not give what the run gives:\n{told}")
+        parity.write(fresh, checks)
+        known.write(fresh)
+        write_card(fresh, known, checks)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    if folder.exists():
+        shutil.rmtree(folder)
+    fresh.rename(folder)
+    return checks
+
+
+def _refuse(run: Path, form: str, predictor: Predictor) -> None:
+    """Refuses a run that a format cannot hold, before anything is written."""
+    if predictor.task.kind == "text":
+        written.refuse_format(form, str(run))
+    if predictor.model.own_layout:
         raise TransferlabError(
-            f"--format {form}: {run} {model.own_layout}, which no exported graph does; `transferlab predict`, "
-            "`transferlab serve` and tl.Predictor use the run itself."
+            f"--format {form}: {run} {predictor.model.own_layout}, which no exported graph does; "
+            "`transferlab predict`, `transferlab serve` and tl.Predictor use the run itself."
         )
     if predictor.task.ranges and form not in ("onnx", "torch"):
         raise TransferlabError(
@@ -87,33 +111,29 @@ def export(run: Path, form: str, folder: Path) -> list[parity.Check]:
             f"--format {form}: no class of transformers has the two heads of {run}, for intents and slots; use "
             "--format onnx or torch."
         )
+
+
+def _read(run: Path, form: str, predictor: Predictor, folder: Path) -> tuple[Facts, list[parity.Check]]:
+    """Writes a model that reads texts, and compares it with the run."""
     encoded, pieces = _samples(predictor)
-    reads = form_of(model, encoded.collate([0, 1]))
-    fresh = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    try:
-        known = _facts(run, form, predictor, reads)
-        # at least two of everything, so that no axis is taken for a constant
-        example = inputs_of(encoded.collate([0, 1, 2]), reads)
-        options = {"max_length": predictor.settings.max_length} if form == "sentence-transformers" else {}
-        made = FORMATS[form](copy.deepcopy(model), reads, example, fresh, **options)
-        predictor.tokenizer.save_pretrained(fresh)
-        decide = _decide(predictor, pieces) if made.decides else None
-        checks = parity.gate(made.ask, made.reference, encoded, reads, decide)
-        if not all(check.passed for check in checks):
-            told = parity.table(checks)
-            raise TransferlabError(f"--format {form}: the export does not give what the run gives:\n{told}")
-        parity.write(fresh, checks)
-        known.write(fresh)
-        write_card(fresh, known, checks)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    if folder.exists():
-        shutil.rmtree(folder)
-    fresh.rename(folder)
-    return checks
+    reads = form_of(predictor.model, encoded.collate([0, 1]))
+    # at least two of everything, so that no axis is taken for a constant
+    example = inputs_of(encoded.collate([0, 1, 2]), reads)
+    options = {"max_length": predictor.settings.max_length} if form == "sentence-transformers" else {}
+    made = FORMATS[form](copy.deepcopy(predictor.model), reads, example, folder, **options)
+    predictor.tokenizer.save_pretrained(folder)
+    decide = _decide(predictor, pieces) if made.decides else None
+    checks = parity.gate(made.ask, made.reference, encoded, reads, decide)
+    return _facts(run, form, predictor, reads.inputs), checks
+
+
+def _written(run: Path, form: str, predictor: Predictor, folder: Path) -> tuple[Facts, list[parity.Check]]:
+    """Writes a model that writes texts, and compares it with the run."""
+    writer = written.FORMATS[form](predictor, folder)
+    written.tokenizer_of(predictor).save_pretrained(folder)
+    checks = agreement.gate(predictor, agreement.samples(predictor, run), folder, writer)
+    two = ("decoder_input_ids",) if form == "torch" and not predictor.settings.causal else ()
+    return _facts(run, form, predictor, ("input_ids", "attention_mask", *two)), checks
 
 
 def _samples(predictor: Predictor) -> tuple[EncodedSplit, list[list[str]]]:
@@ -163,7 +183,7 @@ def _decide(predictor: Predictor, pieces: list[list[str]]) -> Any:
     return decide
 
 
-def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
+def _facts(run: Path, form: str, predictor: Predictor, inputs: tuple[str, ...]) -> Facts:
     model, settings, tokenizer = predictor.model, predictor.settings, predictor.tokenizer
     summary = run_folder.read_summary(run)
     encoder = model.encoder_config
@@ -177,7 +197,7 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
         max_length=settings.max_length,
         truncation=settings.truncation,
         windows=settings.windows,
-        inputs=reads.inputs,
+        inputs=inputs,
         prefix=tuple(map(tuple, special_affixes(tokenizer))),  # type: ignore[arg-type]
         blank=word_prefix(tokenizer) if tagging else "",
         pad_id=int(tokenizer.pad_token_id or 0),
@@ -198,7 +218,14 @@ def _facts(run: Path, form: str, predictor: Predictor, reads: Form) -> Facts:
         labelled={key: getattr(predictor.source, key) for key in ("label", "label_delimiter", "label_columns")},
         last_pieces=settings.last_pieces,
         questions=_of_questions(predictor) if asked else None,
+        prompts=_of_prompts(predictor) if predictor.task.kind == "text" else None,
     )
+
+
+def _of_prompts(predictor: Predictor) -> dict[str, Any]:
+    """How inputs become prompts: the arguments of `Generation`, and whether a single stack reads and writes."""
+    generation = predictor.settings.generation or Generation()
+    return {"template": generation.template, "chat": generation.chat, "causal": predictor.settings.causal}
 
 
 def _of_questions(predictor: Predictor) -> dict[str, Any]:

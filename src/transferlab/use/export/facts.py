@@ -10,6 +10,7 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.intact import size_and_sum
+from transferlab.tasks.generation import Search
 from transferlab.tasks.schemes import Scheme
 from transferlab.tasks.spec import TaskSpec
 
@@ -44,6 +45,8 @@ class Facts(NamedTuple):
         labelled: How rows with labels are read, arguments of `Source`; None in folders of earlier releases.
         quantised: ``int8-dynamic``, ``int8-static`` or ``fp16``; empty for weights in float32.
         pairs: For relations, how a text with two entities becomes tokens, see `transferlab.tasks.pairs.Form`.
+        prompts: For texts, ``template``, ``chat`` and whether the model is ``causal``, see
+            `transferlab.tasks.generation.Generation`.
         batching: `ANY`, or `ALONE` where an answer depends on the other texts of its batch.
         questions: For questions, how they are read and answered: ``frame``, ``stride``, ``longest``, ``n_best``,
             ``threshold``.
@@ -73,6 +76,7 @@ class Facts(NamedTuple):
     last_pieces: bool = False
     pairs: dict[str, Any] | None = None
     questions: dict[str, Any] | None = None
+    prompts: dict[str, Any] | None = None
 
     @property
     def alone(self) -> bool:
@@ -103,8 +107,11 @@ def read(folder: Path) -> Facts:
         content.pop("files", None)
         task = content.pop("task")
         scheme = task.pop("scheme", None)
+        search = task.pop("search", None)
         fields: dict[str, Any] = {key: _fixed(value) for key, value in task.items()}
-        spec = TaskSpec(**fields, scheme=Scheme(**scheme) if scheme else None)
+        spec = TaskSpec(
+            **fields, scheme=Scheme(**scheme) if scheme else None, search=Search(*search) if search else None
+        )
         return Facts(task=spec, **{key: _fixed(value) for key, value in content.items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TransferlabError(f"{folder / NAME} cannot be read: {error}; export the run again.") from error

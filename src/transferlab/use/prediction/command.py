@@ -16,7 +16,7 @@ from transferlab.record import folder as run_folder
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.reading.relations import has_spans
 from transferlab.use.answering import Answering, is_chat
-from transferlab.use.export.facts import is_export
+from transferlab.use.export.facts import NAME, is_export, read
 from transferlab.use.prediction import outputs
 from transferlab.use.prediction.inputs import Input, Row, Wanted
 from transferlab.use.prediction.meter import Meter
@@ -70,10 +70,14 @@ def main(arguments: list[str]) -> None:
 
 
 def _load(run: Path, asked: argparse.Namespace) -> Answering[Any]:
-    """The run, or what was exported of it; the latter without torch."""
+    """The run, or what was exported of it; the latter without torch, unless it writes texts."""
     if is_export(run):
         if asked.device not in (None, "cpu"):
             raise TransferlabError("--device: an exported folder is asked on the processor.")
+        if read(run).prompts is not None:
+            from transferlab.use.writer import Writer
+
+            return Writer(run, asked.calibrated, asked.batch_size)
         from transferlab.use.exported import Exported
 
         return Exported(run, asked.calibrated, asked.batch_size)
@@ -187,6 +191,7 @@ def _identity(asked: argparse.Namespace, run: Path) -> dict[str, Any]:
     else:
         place = Path(asked.input)
         read = [str(place.absolute()), place.stat().st_size, place.stat().st_mtime_ns]
-    weights = hashes.of_path(run / ("model.onnx" if is_export(run) else "checkpoints/best.ckpt"))
+    # what an export says of itself holds the sums of its files
+    weights = hashes.of_path(run / (NAME if is_export(run) else "checkpoints/best.ckpt"))
     options = [asked.text, asked.format, asked.output_format, asked.calibrated, asked.encoding, asked.delimiter]
     return {"input": read, "weights": weights, "options": options}

@@ -2,14 +2,21 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from transferlab.baselines import main
-from transferlab.baselines.vectors import WordVectors, read_vectors
+from transferlab.baselines.vectors import WordVectors
+from transferlab.encoders import EncoderConfig, build_encoder, load_tokenizer
+from transferlab.encoders.content import content_of
+from transferlab.encoders.static import read_vectors
 from transferlab.ground.errors import TransferlabError
+from transferlab.pretraining import vectors_options
+from transferlab.strategies import FromScratch
 from transferlab.tasks.spec import TaskSpec
 
 GLOVE = "good 1 2\nbad -1 0.5\n. . . 9 9\ngood 7 7\nGood 3 4\n"
@@ -76,3 +83,39 @@ def test_a_baseline_of_vectors_is_a_run_whose_setting_is_the_content_of_the_file
         assert summary["status"] == "finished"
         assert summary["strategy"] == f"vectors_{path.stem}_logreg"
     assert settings["one"] == settings["same"] != settings["other"]
+
+
+def test_static_vectors_are_the_embeddings_of_a_bilstm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file(tmp_path, "3 2\ngood 1 2\nbad -1 0.5\n. 3 5\n", "w.vec")
+    file(tmp_path, "Good food.\nBAD, not good\n", "texts.txt")
+    vectors_options.main(["w.vec", "--texts", "texts.txt", "--output", "made"])
+    facts = json.loads((tmp_path / "made" / "vectors.json").read_text())
+    # Good food . BAD , not good: "food", "," and "not" are unknown
+    assert [facts[key] for key in ("words", "as_written", "in_lower_case", "unknown")] == [7, 2, 2, 3]
+    assert facts["unknown_share"] == pytest.approx(3 / 7)
+    assert "3, 42.9 % of all words in the texts" in " ".join(capsys.readouterr().out.split())
+    config = EncoderConfig("made", architecture="bilstm", lstm_size=3)
+    encoder, tokenizer = build_encoder(config), load_tokenizer(config)
+    embeddings = encoder.backbone.get_input_embeddings().weight  # type: ignore[operator, union-attr]
+    ids = tokenizer("Good bad food.")["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "Good", "[UNK]", "[UNK]", ".", "[SEP]"]
+    ids = tokenizer("good BAD food.", "x")["input_ids"]
+    # an unknown word has the mean of those of Good, ., BAD and good
+    mean = [(1 + 3 - 1 + 1) / 4, (2 + 5 + 0.5 + 2) / 4]
+    assert embeddings[ids].tolist() == [[0, 0], [1, 2], [-1, 0.5], mean, [3, 5], [0, 0], mean, [0, 0]]
+    tokens = encoder(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long))
+    assert tokens.shape == (1, 8, 6)
+    assert config.label == "bilstm-3-made"
+    # other vectors are another encoder by content
+    file(tmp_path, "3 2\ngood 1 2\nbad -1 0.6\n. 3 5\n", "w.vec")
+    vectors_options.main(["w.vec", "--texts", "texts.txt", "--output", "other"])
+    assert content_of(replace(config, name="other")).weights != encoder.content.weights != ""
+    task = TaskSpec("t", "classification", ("a", "b"), ("accuracy",))
+    for build in (lambda: FromScratch(task, config), lambda: build_encoder(EncoderConfig("made"))):
+        with pytest.raises(TransferlabError, match="made holds static word vectors"):
+            build()
+    with pytest.raises(TransferlabError, match="is there already"):
+        vectors_options.main(["w.vec", "--texts", "texts.txt", "--output", "made"])

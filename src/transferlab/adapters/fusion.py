@@ -89,12 +89,9 @@ class Fused(nn.Module):
     def __init__(self, base_layer: "nn.Module", count: int, size: int, activation: str) -> None:
         super().__init__()
         self.base_layer = base_layer
-        self.adapters = nn.ModuleList(Update(base_layer, size, activation) for _ in range(count))
-        self.adapters.requires_grad_(False)
-        hidden = self.adapters[0].up.out_features
-        like = self.adapters[0].up.weight
-        assert isinstance(hidden, int)
-        assert isinstance(like, torch.Tensor)
+        updates = [Update(base_layer, size, activation) for _ in range(count)]
+        self.adapters = nn.ModuleList(updates).requires_grad_(False)
+        hidden, like = updates[0].up.out_features, updates[0].up.weight
         self.query, self.key, self.value = (
             nn.Linear(hidden, hidden, bias=False, device=like.device, dtype=like.dtype) for _ in range(3)
         )

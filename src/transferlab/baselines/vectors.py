@@ -1,15 +1,15 @@
 """Static word vectors: the mean of a text with a linear model, between counted words and encoders."""
 
-import gzip
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from transferlab.baselines.methods import PATTERN, STRENGTHS, Baseline, require_two
 from transferlab.baselines.rows import Array, Part, evaluate
+from transferlab.encoders.static import read_vectors
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.spec import direction
 
@@ -95,50 +95,3 @@ class WordVectors(Baseline):
         found = [vector for word in WORD.findall(text) if (vector := self._vector(word)) is not None]
         width = len(next(iter(self.vectors.values())))
         return np.mean(found, axis=0) if found else np.zeros(width, dtype=np.float32)
-
-
-def read_vectors(path: Path, words: set[str]) -> dict[str, Array]:
-    """Reads the vectors of some words, a line at a time, so that memory grows with these words only.
-
-    GloVe's text has a word and its numbers in a line; word2vec's text and fastText's .vec have the same below a line
-    with the number of words and the width. A word may hold blanks; of one that stands there twice the first counts.
-
-    Args:
-        path: The file.
-        words: The words that are wanted.
-
-    Returns:
-        Word to vector ``[width]`` in float32.
-
-    Raises:
-        TransferlabError: No such file, or a line of another width.
-    """
-    found: dict[str, Array] = {}
-    width = 0
-    for number, line in enumerate(_lines(path), 1):
-        parts = line.rstrip().split(" ")
-        if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
-            width = int(parts[1])
-            continue
-        width = width or len(parts) - 1
-        if not width:
-            raise TransferlabError(f"--vectors: {path} line {number} has a word and no numbers.")
-        word, values = " ".join(parts[:-width]), parts[-width:]
-        if not word and line.strip():
-            raise TransferlabError(f"--vectors: {path} line {number} has {len(parts) - 1} numbers, not {width}.")
-        if word not in words or word in found:
-            continue
-        try:
-            found[word] = np.array(values, dtype=np.float32)
-        except ValueError as error:
-            raise TransferlabError(f"--vectors: {path} line {number} holds what is no number ({error}).") from error
-    return found
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        # a name that is cut inside a character is some other word
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", errors="replace") as file:
-            yield from file
-    except OSError as error:
-        raise TransferlabError(f"--vectors: {path} cannot be read: {error.strerror or error}.") from error

@@ -37,6 +37,13 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             loads=True,
         ),
         Command(
+            "vectors",
+            "FILE --tasks NAME",
+            "static word vectors as an encoder, for a BiLSTM",
+            "transferlab.pretraining.vectors_options:main",
+            loads=True,
+        ),
+        Command(
             "multitask",
             "NAME",
             "one encoder on several tasks at once",

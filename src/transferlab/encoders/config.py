@@ -25,7 +25,8 @@ class EncoderConfig:
         from_run: A finished run of another task, whose tuned encoder is taken under a fresh head; `name` is filled in.
         revision: Commit on the Hub; pin it, `main` moves.
         architecture: ``pretrained`` weights; ``random``: the same architecture without them; ``bilstm``: a
-            bidirectional LSTM over word embeddings that start at random, with the tokenizer of `name`.
+            bidirectional LSTM over word embeddings that start at random, with the tokenizer of `name`; where that is a
+            folder of ``transferlab vectors``, over these.
         pooling: How token vectors become one: ``mean`` over the tokens, ``cls`` (the first one), ``max``, or ``last``
             (the last attended one), which is what a decoder has read the whole text for.
         layers: Which hidden states are read. ``mix`` is a learned weighted sum of all of them.
@@ -82,7 +83,7 @@ class EncoderConfig:
         # the ID of a run says less than its experiment
         base = path.absolute().parent.name if (path / "encoder" / "config.json").is_file() else path.name
         if self.architecture == "bilstm":
-            return f"bilstm-{self.lstm_size}"
+            return f"bilstm-{self.lstm_size}" + (f"-{path.name}" if (path / "vectors.safetensors").is_file() else "")
         suffix = f"-{len(self.keep_layers)}layers" if self.keep_layers else ""
         suffix = "-half" if self.keep_layers == "half" else suffix
         if self.keep_heads is not None:

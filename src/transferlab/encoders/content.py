@@ -8,6 +8,7 @@ from typing import NamedTuple
 from transferlab.config import hashes
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.loading import locate
+from transferlab.encoders.static import VECTORS
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
@@ -42,6 +43,8 @@ class Content(NamedTuple):
 def content_of(config: EncoderConfig) -> Content:
     """The content of an encoder that was loaded; a file is hashed once, see `transferlab.config.hashes`."""
     names = list(_weights(config)) if config.architecture == "pretrained" else []
+    if config.architecture == "bilstm":
+        names = [VECTORS]
     try:
         weights = hashes.of_files(path for name in names if (path := _file(config, name)))
         return Content(weights, hashes.of_files(path for name in TOKENIZER if (path := _file(config, name))))

@@ -175,10 +175,18 @@ def build_encoder(config: EncoderConfig, writes: bool = False) -> Encoder:
         TransferlabError: Nowhere to be found, or layers that it does not have.
     """
     from transferlab.encoders.loading import load_backbone, load_tokenizer, resolved
+    from transferlab.encoders.static import refuse_vectors, vectors_file
 
     config = resolved(config)
     if config.architecture == "bilstm":
-        return Encoder(RecurrentBackbone(len(load_tokenizer(config)), config.lstm_size), config, content_of(config))
+        file = vectors_file(config)
+        recurrent = (
+            RecurrentBackbone.over(file, config.lstm_size)
+            if file
+            else RecurrentBackbone(len(load_tokenizer(config)), config.lstm_size)
+        )
+        return Encoder(recurrent, config, content_of(config))
+    refuse_vectors(config)
     if writes:
         return Encoder(_writer(config), config, content_of(config))
     backbone: Any = load_backbone(config)

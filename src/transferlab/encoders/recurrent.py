@@ -1,8 +1,10 @@
 """A BiLSTM that is called like a transformers encoder: student of a distillation, or baseline without transfer."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -12,14 +14,29 @@ class RecurrentBackbone(nn.Module):
 
     Args:
         vocabulary: Number of token ids.
-        size: Width of the embeddings and of each direction.
+        size: Width of each direction.
+        width: Width of the embeddings; None: the same.
     """
 
-    def __init__(self, vocabulary: int, size: int) -> None:
+    def __init__(self, vocabulary: int, size: int, width: int | None = None) -> None:
         super().__init__()
-        self.embeddings: nn.Module = nn.Embedding(vocabulary, size)
-        self.lstm = nn.LSTM(size, size, batch_first=True, bidirectional=True)
+        self.embeddings: nn.Module = nn.Embedding(vocabulary, width or size)
+        self.lstm = nn.LSTM(width or size, size, batch_first=True, bidirectional=True)
         self.config = SimpleNamespace(hidden_size=2 * size, num_hidden_layers=1, model_type="bilstm")
+
+    @classmethod
+    def over(cls, file: Path, size: int) -> "RecurrentBackbone":
+        """A BiLSTM over static vectors, which are its embeddings at the start.
+
+        Args:
+            file: Holds ``vectors``, ``[tokens, width]``.
+            size: Width of each direction.
+        """
+        vectors = load_file(file)["vectors"]
+        made = cls(len(vectors), size, vectors.shape[1])
+        with torch.no_grad():
+            made.embeddings.weight.copy_(vectors)  # type: ignore[operator, union-attr]
+        return made
 
     def get_input_embeddings(self) -> nn.Module:
         """The word embeddings, by the name that transformers gives them."""

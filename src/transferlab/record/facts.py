@@ -5,6 +5,7 @@ from typing import Any
 
 from transferlab.encoders.lineage import lineage_of
 from transferlab.encoders.loading import locate
+from transferlab.encoders.static import vectors_file
 from transferlab.ground.hardware import in_words
 from transferlab.learning.imbalance import in_words as in_words_of_loss
 from transferlab.record import stopping
@@ -130,9 +131,11 @@ def moved(known: dict[str, Any], data: TaskDataModule) -> dict[str, Any]:
 
 
 def _weights(model: Strategy) -> str:
-    if model.encoder_config.architecture != "pretrained":
-        return "random"
-    return locate(model.encoder_config.name, model.encoder_config.revision).origin
+    config = model.encoder_config
+    origin = locate(config.name, config.revision).origin
+    if config.architecture == "bilstm" and vectors_file(config):
+        return f"{origin}: word vectors; the LSTM is random"
+    return origin if config.architecture == "pretrained" else "random"
 
 
 def _kept(data: TaskDataModule) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from lightning.pytorch.cli import OptimizerCallable
 
 from transferlab.encoders import EncoderConfig
+from transferlab.encoders.static import refuse_vectors
 from transferlab.learning.heads import HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.optim import Schedule, adamw_3e4
@@ -36,6 +37,9 @@ class FromScratch(Strategy):
         loss: LossForm | None = None,
         steady: Steady = Steady(),  # noqa: B008  frozen
     ) -> None:
+        if encoder.architecture == "bilstm":
+            # from scratch means without vectors that others have trained
+            refuse_vectors(encoder)
         if encoder.architecture == "pretrained":
             encoder = replace(encoder, architecture="random")
         super().__init__(task, encoder, head, optimizer, schedule, loss, steady)

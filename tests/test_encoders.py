@@ -6,7 +6,8 @@ from conftest import build_tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
-from transferlab.encoders import Encoder, EncoderConfig, build_encoder, load_tokenizer
+from transferlab.adapters import targets
+from transferlab.encoders import Encoder, EncoderConfig, build_encoder, load_tokenizer, padding
 from transferlab.encoders.encoder import LayerMix, pool
 from transferlab.encoders.layers import ABOVE, drop_top_layer, keep_layers, layer_groups, layer_list
 from transferlab.encoders.loading import PACKAGES, locate, set_dropout
@@ -91,6 +92,45 @@ def saved(tmp_path):
         return EncoderConfig(str(tmp_path / family))
 
     return save
+
+
+# padding ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "xlm-roberta", "camembert"])
+def test_families_of_the_map_leave_padding_out(family, monkeypatch):
+    monkeypatch.setattr(padding, "FAMILIES", ())
+    padding.refuse_reading_padding(
+        backbone_of(family) if family in FAMILIES else AutoModel.from_config(AutoConfig.for_model(family, **SIZES))
+    )
+
+
+def test_every_family_of_the_map_was_looked_at():
+    writers = {"t5", "mt5", "umt5", "bart", "mbart", "marian", "pegasus"}
+    assert set(targets.FAMILIES) == {*FAMILIES, "xlm-roberta", "camembert", *writers}
+
+
+@pytest.mark.parametrize(
+    ("family", "options"), [("convbert", {"embedding_size": 16, "conv_kernel_size": 3}), ("fnet", {})]
+)
+def test_an_encoder_that_reads_padding_is_refused(family, options, tmp_path):
+    said = f"family '{family}' read padding"
+    model = AutoModel.from_config(AutoConfig.for_model(family, **SIZES, **options))
+    model.embeddings.train()
+    with pytest.raises(TransferlabError, match=said):
+        padding.refuse_reading_padding(model)
+    # left as it was
+    assert model.embeddings.training
+    model.save_pretrained(tmp_path)
+    build_tokenizer(tmp_path)
+    for architecture in ("pretrained", "random"):
+        with pytest.raises(TransferlabError, match=said):
+            build_encoder(EncoderConfig(str(tmp_path), architecture=architecture))
+
+
+def test_an_unknown_family_that_leaves_padding_out_is_taken():
+    model = AutoModel.from_config(AutoConfig.for_model("mobilebert", **SIZES, embedding_size=16))
+    padding.refuse_reading_padding(model)
 
 
 # layers ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlab.encoders.loading import load_from_hub, set_dropout
+from transferlab.encoders.padding import refuse_reading_padding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -40,6 +41,7 @@ def pretrained(
     set_dropout(config, dropout)
     options = {"config": config, "dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
     model, facts = load_from_hub(factory, name, revision, **options)
+    refuse_reading_padding(model)
     return model, sorted(facts["missing_keys"])
 
 

@@ -190,19 +190,23 @@ def load_backbone(config: EncoderConfig) -> "PreTrainedModel":
     Only safetensors files are read and no code from the repository is run.
 
     Raises:
-        TransferlabError: Nowhere to be found; names the remedies.
+        TransferlabError: Nowhere to be found; names the remedies. It reads padding.
     """
     from torch import float32
     from transformers import AutoModel
+
+    from transferlab.encoders.padding import refuse_reading_padding
 
     facts = model_config(config)
     check_pooling(config, facts.model_type)
     if config.architecture == "random":
         factory: Any = AutoModel
         model: PreTrainedModel = factory.from_config(facts, dtype=float32)
-        return model
-    options: dict[str, Any] = {"quantization_config": _four_bits()} if config.load_in_4bit else {}
-    return _weights_from_hub(AutoModel, config.name, config.revision, config=facts, **options)
+    else:
+        options: dict[str, Any] = {"quantization_config": _four_bits()} if config.load_in_4bit else {}
+        model = _weights_from_hub(AutoModel, config.name, config.revision, config=facts, **options)
+    refuse_reading_padding(model)
+    return model
 
 
 def model_config(config: EncoderConfig) -> Any:
@@ -281,8 +285,12 @@ def load_model(name: str, tagging: bool) -> "PreTrainedModel":
     """
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
+    from transferlab.encoders.padding import refuse_reading_padding
+
     factory = AutoModelForTokenClassification if tagging else AutoModelForSequenceClassification
-    return _weights_from_hub(factory, name, None)
+    model = _weights_from_hub(factory, name, None)
+    refuse_reading_padding(model)
+    return model
 
 
 def _weights_from_hub(factory: Any, name: str, revision: str | None, **options: Any) -> "PreTrainedModel":

@@ -35,7 +35,7 @@ class RecurrentBackbone(nn.Module):
         vectors = load_file(file)["vectors"]
         made = cls(len(vectors), size, vectors.shape[1])
         with torch.no_grad():
-            made.embeddings.weight.copy_(vectors)  # type: ignore[operator, union-attr]
+            made.embeddings.weight.copy_(vectors)  # type: ignore[operator]
         return made
 
     def get_input_embeddings(self) -> nn.Module:

@@ -11,6 +11,7 @@ from torch import Tensor
 from transferlab.encoders import EncoderConfig
 from transferlab.encoders.language_head import LanguageHead, pretrained
 from transferlab.encoders.loading import set_dropout
+from transferlab.encoders.padding import refuse_reading_padding
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least, probability
 from transferlab.pretraining import corpus, own_tokenizer
@@ -145,9 +146,11 @@ def load(start: Start, factory: Any, tokenizer: "PreTrainedTokenizerFast") -> tu
     config = _config(start.new, tokenizer)
     set_dropout(config, start.dropout)
     try:
-        return factory.from_config(config, dtype=torch.float32), []
+        model = factory.from_config(config, dtype=torch.float32)
     except ValueError as error:
         raise TransferlabError(f"encoder.new.family: {start.new.family} has no head for this objective.") from error
+    refuse_reading_padding(model)
+    return model, []
 
 
 def _config(new: NewEncoder, tokenizer: "PreTrainedTokenizerFast") -> Any:

@@ -60,6 +60,8 @@ def tuned_model(run: Path) -> Strategy:
         model = restore(run, beside_base=True)
     except ArgumentError as error:
         raise TransferlabError(f"{run}/config.yaml is of another version: {' '.join(str(error).split())}.") from error
+    if model.encoder_config.architecture == "bilstm":
+        raise TransferlabError(f"{run} is a BiLSTM that began with random weights; name the run of an encoder.")
     refuse_texts(model.task, "forgetting")
     return model.requires_grad_(False).to(_device())
 

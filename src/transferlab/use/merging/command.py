@@ -85,6 +85,11 @@ def _read(folders: list[Path]) -> tuple[dict[str, Tensor], list[Tuned]]:
         trained = restore(folder, beside_base=True)
         if trained.task.kind == "text":
             raise TransferlabError(f"--runs: {folder} writes texts and has no head beside its encoder; leave it out.")
+        if trained.encoder_config.architecture != "pretrained":
+            raise TransferlabError(
+                f"--runs: {folder} began from random weights, which are not kept, so what it changed is not known; "
+                "leave it out."
+            )
         known = runs[0].model if runs else trained
         if trained.encoder.content != known.encoder.content:
             raise TransferlabError(

@@ -50,8 +50,8 @@ def test_every_file_is_covered():
     assert not [path for top in ("configs", "experiments") for path in (ROOT / top).rglob("*.yml")]
     assert {path.parent.name for path in (ROOT / "configs").rglob("*.yaml")} == KINDS
     assert set(TASK_FILES) == set(TASKS)
-    assert len(TASK_FILES) == 27
-    assert len(PAIRS) == len(STRATEGIES) * 27
+    assert len(TASK_FILES) == 31
+    assert len(PAIRS) == len(STRATEGIES) * 31
     assert {strategy for strategy, _ in DIAGONAL} == set(STRATEGIES)
     assert {task for _, task in DIAGONAL} == set(TASK_FILES)
 
@@ -134,6 +134,29 @@ def test_every_strategy_is_built_and_configures_its_optimizer(strategy, parser, 
     assert trainer.global_step == 1
     # a solved head has none
     assert trainer.optimizers[0].defaults["fused"] or strategy == "feature_extraction"
+
+
+@pytest.mark.parametrize(
+    ("task", "encoder", "template"),
+    [
+        ("xsum", "facebook/bart-base", None),
+        ("cnn_dailymail", "google-t5/t5-small", "summarize: {article}"),
+        ("wmt16_en_ro", "google-t5/t5-small", "translate English to Romanian: {en}"),
+        ("samsum", "Qwen/Qwen3-0.6B", "{dialogue}\n\nSummary: "),
+    ],
+)
+def test_texts_have_a_model_that_writes_and_its_prompt(task, encoder, template):
+    from transferlab.tasks.generation import check_template
+
+    tree = experiments.compose(f"lora_{task}", ROOT)
+    assert (tree["encoder"]["name"], len(tree["encoder"]["revision"])) == (encoder, 40)
+    assert tree["data"]["init_args"]["generation"].get("template") == template
+    source = TASKS[task]
+    if template:
+        check_template(template, source.text)
+    # no commit of SAMSum was found in a public source
+    assert task == "samsum" or len(source.revision) == 40
+    assert (source.validation, source.test) == ("validation", ("test",))
 
 
 def test_another_encoder_takes_the_place_of_that_of_a_recipe():

@@ -73,7 +73,7 @@ ADAPTER = {"strategy": tl.ParameterEfficient, "method": tl.Bottleneck()}
 def test_a_folder_of_transformers_writes_what_the_run_writes(name, how, run_of, tmp_path):
     run, folder = run_of(name, **how), tmp_path / "out"
     checks = command.export(run, "hf", folder)
-    assert [check.passed for check in checks] == [True] * 5
+    assert [check.passed for check in checks] == [True] * (4 if "no_repeat" in str(how) else 5)
     texts = tl.Predictor.load(run, device="cpu").predict(INPUTS)
     if name == "llama":
         # a T5 without training may say one thing to all

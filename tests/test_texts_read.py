@@ -48,6 +48,17 @@ def test_tables_json_lines_and_parquet_are_read_alike(source):
     }
 
 
+@pytest.mark.parametrize("name", ["train.jsonl", "train.parquet"])
+def test_of_a_translation_the_named_languages_are_read(source, name):
+    rows = [{"translation": {"en": "a house", "ro": "o cas\u0103"}}, {"translation": {"en": "two", "ro": "dou\u0103"}}]
+    found = read(source(rows, name, text=("en",), label="ro", language="ro"))
+    assert found == {"en": ["a house", "two"], "ro": ["o cas\u0103", "dou\u0103"]}
+    with pytest.raises(TransferlabError, match=r"has no language 'de', only en, ro; name the codes"):
+        read(source(rows, name, text=("en",), label="de"))
+    with pytest.raises(TransferlabError, match=r"has no language 'input', only en, ro; name the codes"):
+        read(source(rows, name))
+
+
 def test_several_references_are_a_list_also_in_a_table(source):
     rows = [{"input": "x", "target": ["a", "b"]}, {"input": "y", "target": "c"}]
     assert read(source(rows))["target"] == [["a", "b"], ["c"]]

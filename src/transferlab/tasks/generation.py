@@ -28,7 +28,8 @@ class Generation:
         max_new_tokens: Tokens that are generated at most; null: as many as 99.5 % of the training targets have.
         beams: Beams of the search; null: 1, which is greedy.
         length_penalty: Exponent of the length in the score of a beam; null: 1.
-        no_repeat: No sequence of so many tokens may come twice in an output; null: it may.
+        no_repeat: No sequence of so many tokens may come twice in an output, or for a decoder in its prompt and output
+            together, as transformers counts them; null: it may.
         eval_rows: Examples of the validation set that texts are generated for after each epoch, drawn by the seed; the
             loss is of all. null: 200.
     """

@@ -18,6 +18,10 @@ SQUAD_V2_REVISION = "3ffb306f725f7d2ce8394bc1873b24868140c412"
 CMRC_REVISION = "137f2c45a24275fb68f6961c4d357f46288886aa"
 XQUAD_REVISION = "51adfef1c1287aab1d2d91b5bead9bcfb9c68583"
 
+XSUM_REVISION = "7d4d486c2f8ef850b1a11aead99b894ff3dd7da9"
+CNN_REVISION = "96df5e686bee6baa90b8bee7c28b81fa3fa6223d"
+WMT16_REVISION = "41d8a4013aa1489f28fea60ec0932af246086482"
+
 ENTAILMENT = ("entailment", "not_entailment")
 NLI = ("entailment", "neutral", "contradiction")
 RELATIONS = (
@@ -53,6 +57,15 @@ def _glue(
     """A GLUE row: the test labels are hidden, so the official validation split is the test."""
     kind: Kind = "classification" if labels else "regression"
     return Source(GLUE, config, GLUE_REVISION, {}, text, "label", kind, labels, metrics, "train", "", test, predict)
+
+
+def _summaries(
+    path: str, text: str, label: str, revision: str | None = None, config: str | None = None, lines: bool = False
+) -> Source:
+    """Texts with their summaries, of which each sentence may stand on a line of its own."""
+    metrics = ("rougeL", "rouge1", "rouge2", *(["rougeLsum_newline"] if lines else []))
+    names = {"validation": "validation", "test": ("test",)}
+    return Source(path, config, revision, text=(text,), label=label, kind="text", metrics=metrics, **names)  # type: ignore[arg-type]
 
 
 TASKS: dict[str, Source] = {
@@ -113,6 +126,22 @@ TASKS: dict[str, Source] = {
             ("cmrc2018", "hfl/cmrc2018", None, CMRC_REVISION),
         )
     },
+    "xsum": _summaries("EdinburghNLP/xsum", "document", "summary", XSUM_REVISION),
+    "cnn_dailymail": _summaries("abisee/cnn_dailymail", "article", "highlights", CNN_REVISION, "3.0.0", lines=True),
+    # no commit of it was found in a public source, so none is pinned
+    "samsum": _summaries("knkarthick/samsum", "dialogue", "summary"),
+    "wmt16_en_ro": Source(
+        path="wmt/wmt16",
+        config="ro-en",
+        revision=WMT16_REVISION,
+        kind="text",
+        text=("en",),
+        label="ro",
+        language="ro",
+        metrics=("bleu", "chrf", "ter"),
+        validation="validation",
+        test=("test",),
+    ),
     # all of it is one split, so that it is divided by articles into folds
     **{
         name: Source(path="google/xquad", config=config, revision=XQUAD_REVISION, kind="qa", train="validation")

@@ -10,6 +10,8 @@ from transferlab.tasks.spec import Source
 
 MESSAGES = "messages"
 """The column of a chat: messages with ``role`` and ``content``, the last one is what is to be written."""
+TRANSLATION = "translation"
+"""The column of a text in several languages: an object with a text for each language code."""
 ROLES = ("system", "developer", "user", "assistant", "tool")
 REPLY = "assistant"
 ASKED = ({"question", "context"}, {"question", "answers"}, {"paragraphs"})
@@ -26,7 +28,7 @@ def with_texts(rows: Rows, source: Source, labelled: bool) -> Rows:
     """The rows with input and target as they are used everywhere else; see `written`."""
     from datasets import Dataset, concatenate_datasets
 
-    own = {*source.text, source.label, MESSAGES}
+    own = {*source.text, source.label, MESSAGES, TRANSLATION}
     before = {name: rows.rows[name][:] for name in rows.rows.column_names if name in own}
     after = written({name: before.get(name, []) for name in rows.rows.column_names}, source, rows.place, labelled)
     found = {name: cells for name, cells in after.items() if name in own}
@@ -57,6 +59,8 @@ def written(columns: Columns, source: Source, place: Place, labelled: bool, tabl
     """
     columns = dict(columns)
     _refuse_questions(columns, source, place)
+    if TRANSLATION in columns and TRANSLATION not in (*source.text, source.label):
+        _split_languages(columns, source, place)
     # with a target beside it, a column of that name holds what came before the reply: it was split already
     split = source.text[0] == MESSAGES and source.label in columns
     if MESSAGES in columns and not split and not set(source.text) & (columns.keys() - {MESSAGES}):
@@ -80,6 +84,22 @@ def _refuse_questions(columns: Columns, source: Source, place: Place) -> None:
         f"{place(0)}: this is a file of questions ({', '.join(list(columns)[:4])}), whose answers stand in a text; set "
         "data.source.kind: qa, or name what is read in data.source.text and what is written in data.source.label."
     )
+
+
+def _split_languages(columns: Columns, source: Source, place: Place) -> None:
+    """Puts the texts of the languages that are read and written into columns of their own."""
+    cells = columns.pop(TRANSLATION)
+    for name in (*source.text, source.label):
+        if name in columns:
+            continue
+        for row, cell in enumerate(cells):
+            if not isinstance(cell, dict) or name not in cell:
+                known = ", ".join(sorted(cell)) if isinstance(cell, dict) else shown(cell)
+                raise TransferlabError(
+                    f"{place(row)}: the column {TRANSLATION!r} has no language {name!r}, only {known}; name the codes "
+                    "in data.source.text and data.source.label, such as text: [en] and label: ro."
+                )
+        columns[name] = [cell[name] for cell in cells]
 
 
 def _split_chats(columns: Columns, source: Source, place: Place, labelled: bool, table: bool) -> None:

@@ -62,8 +62,10 @@ def gate(predictor: Predictor, columns: dict[str, list[Any]], folder: Path, writ
         f"in batches of {parity.BATCH}": plain,
         "alone": alone,
         f"with {WIDER} more tokens of padding": padded,
-        "other ids where the mask is 0": [_other_ids(batch) for batch in padded],
     }
+    if not (left and search_of(predictor).no_repeat):
+        # what may not be repeated is looked for in all that stands before, padding included (transformers 5.23)
+        cases["other ids where the mask is 0"] = [_other_ids(batch) for batch in padded]
     checks = [_check(name, writer, own, given) for name, given in cases.items()]
     return [_asked_alone(predictor, columns, folder, writer), *checks]
 

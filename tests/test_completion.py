@@ -56,7 +56,7 @@ def test_commands():
 def test_experiments_tasks_strategies_encoders_trainers_and_loggers(project):
     assert words("fit", "--experiment", "lora_m") == ["lora_mine", "lora_mnli", "lora_mrpc"]
     assert candidates(["fit", "--experiment", "lora_mi"])[0].text == "my own"
-    assert words("fit", "--encoder", "bert") == ["bert_base", "bert_base_cased"]
+    assert words("fit", "--encoder", "bert_base_c") == ["bert_base_cased", "bert_base_chinese"]
     assert words("fit", "--task", "ss") == ["sst2"]
     assert words("fit", "--strategy", "do") == ["dora"]
     assert words("fit", "--trainer", "d") == ["ddp"]
@@ -64,7 +64,7 @@ def test_experiments_tasks_strategies_encoders_trainers_and_loggers(project):
     assert words("seeds", "lora_mi") == ["lora_mine"]
     assert words("sweep", "mr") == ["mrpc", "mrpc_small"]
     assert words("search", "")[:2] == ["demo", "lora_sst2"]
-    assert words("configs", "copy", "encoder/bert") == ["encoder/bert_base", "encoder/bert_base_cased"]
+    assert words("configs", "copy", "encoder/distil") == ["encoder/distilbert"]
     assert words("claims", "--claim", "pe") == ["peft"]
     assert words("compare", "--task", "mr") == ["mrpc"]
 

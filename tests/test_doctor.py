@@ -170,11 +170,11 @@ def test_data_and_encoders_are_found_in_folders_and_in_caches(tmp_path, monkeypa
     (only,) = supply.data(online=False)
     generated = sorted(name for name, source in TASKS.items() if source.path == "embedded")
     listed = ", ".join(generated)
-    assert only.text.startswith(f"{len(generated)} of {len(TASKS)} on this machine: {listed}; not here: atis, cmrc2018")
+    assert only.text.startswith(f"{len(generated)} of {len(TASKS)} on this machine: {listed}; not here: afqmc, atis")
     assert (only.state, "TRANSFERLAB_DATA" in only.remedy) == (NOTE, True)
     assert next(supply.data(online=True)).state == OK
-    folders = ("glue", "xquad", "squad", "squad_v2", "cmrc2018", "semeval2010_task8", "atis", "snips")
-    for name in (*folders, "xsum", "cnn_dailymail", "samsum", "wmt16"):
+    folders = ("glue", "xquad", "squad", "squad_v2", "cmrc2018", "semeval2010_task8", "atis", "snips", "AFQMC")
+    for name in (*folders, "ChnSentiCorp", "TNews-classification", "xsum", "cnn_dailymail", "samsum", "wmt16"):
         (tmp_path / "data" / name).mkdir(parents=True)
     (tmp_path / "home" / "datasets" / "stanfordnlp___imdb" / "plain_text").mkdir(parents=True)
     (tmp_path / "home" / "hub" / "datasets--lhoestq--conll2003" / "snapshots").mkdir(parents=True)

@@ -50,8 +50,8 @@ def test_every_file_is_covered():
     assert not [path for top in ("configs", "experiments") for path in (ROOT / top).rglob("*.yml")]
     assert {path.parent.name for path in (ROOT / "configs").rglob("*.yaml")} == KINDS
     assert set(TASK_FILES) == set(TASKS)
-    assert len(TASK_FILES) == 31
-    assert len(PAIRS) == len(STRATEGIES) * 31
+    assert len(TASK_FILES) == 34
+    assert len(PAIRS) == len(STRATEGIES) * 34
     assert {strategy for strategy, _ in DIAGONAL} == set(STRATEGIES)
     assert {task for _, task in DIAGONAL} == set(TASK_FILES)
 
@@ -129,6 +129,10 @@ def test_every_strategy_is_built_and_configures_its_optimizer(strategy, parser, 
     assert model.learned()
     if strategy == "distillation":
         assert model.teacher_name == "full_finetuning_demo_sentences"
+        return
+    if strategy == "fusion":
+        with pytest.raises(TransferlabError, match="no finished run adapter_mnli, adapter_{task}; train"):
+            model.on_train_start()
         return
     trainer = fit(model, model.wrap_data(module), limit_train_batches=1, gradient_clip_val=1.0)
     assert trainer.global_step == 1

@@ -390,3 +390,29 @@ def test_hub_out_of_reach_names_the_remedies(offline, monkeypatch):
     for part in ("nyu-mll/glue (sst2)", "$TRANSFERLAB_DATA/glue", "HF_HUB_OFFLINE=1", "transferlab demo"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "labels"),
+    [
+        ("chnsenticorp", {"text": ["房间很好", "服务太差"], "label": [1, 0]}, ("negative", "positive")),
+        ("tnews", {"text": ["上课时学生", "今年的房价"], "label": [3, 11]}, ("3", "11")),
+        ("afqmc", {"sentence1": ["花呗", "借呗"], "sentence2": ["花呗吗", "还款"], "score": [1, 0]}, ("0", "1")),
+    ],
+)
+def test_chinese_tasks_are_read_from_a_folder_laid_out_like_the_hub(task, columns, labels, tmp_path, monkeypatch):
+    import datasets
+
+    from transferlab.tasks.table import TASKS
+
+    source = TASKS[task]
+    assert len(source.revision) == 40
+    folder = tmp_path / source.path.rsplit("/", 1)[-1] / "data"
+    folder.mkdir(parents=True)
+    for split in ("train", "validation", "test"):
+        datasets.Dataset.from_dict(columns).to_parquet(folder / f"{split}-00000-of-00001.parquet")
+    monkeypatch.setenv("TRANSFERLAB_DATA", str(tmp_path))
+    rows = read_split(source, "train")
+    assert label_names(rows, source) == labels
+    assert rows.rows[source.text[0]][:] == columns[source.text[0]]
+    assert {source.train, source.validation, *source.test} - {""} <= {"train", "validation", "test"}

@@ -22,6 +22,11 @@ XSUM_REVISION = "7d4d486c2f8ef850b1a11aead99b894ff3dd7da9"
 CNN_REVISION = "96df5e686bee6baa90b8bee7c28b81fa3fa6223d"
 WMT16_REVISION = "41d8a4013aa1489f28fea60ec0932af246086482"
 
+CHNSENTICORP_REVISION = "b0c4c119c3fb33b8e735969202ef9ad13d717e5a"
+# copies of the tasks of CLUE, with the commits that MTEB names
+TNEWS_REVISION = "317f262bf1e6126357bbe89e875451e4b0938fe4"
+AFQMC_REVISION = "b44c3b011063adb25877c13823db83bb193913c4"
+
 ENTAILMENT = ("entailment", "not_entailment")
 NLI = ("entailment", "neutral", "contradiction")
 RELATIONS = (
@@ -92,6 +97,26 @@ TASKS: dict[str, Source] = {
         labels=("neg", "pos"),
         metrics=("accuracy",),
         test=("test",),
+    ),
+    "chnsenticorp": Source(
+        path="lansinuote/ChnSentiCorp",
+        revision=CHNSENTICORP_REVISION,
+        labels=("negative", "positive"),
+        metrics=("accuracy",),
+        validation="validation",
+        test=("test",),
+    ),
+    # the test labels of CLUE are hidden, so the validation split is the test; names of labels are those in the data
+    "tnews": Source(
+        path="C-MTEB/TNews-classification", revision=TNEWS_REVISION, metrics=("accuracy",), test=("validation",)
+    ),
+    "afqmc": Source(
+        path="C-MTEB/AFQMC",
+        revision=AFQMC_REVISION,
+        text=("sentence1", "sentence2"),
+        label="score",
+        metrics=("accuracy", "f1"),
+        test=("validation",),
     ),
     "conll2003": Source(
         path=CONLL,

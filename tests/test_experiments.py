@@ -6,6 +6,7 @@ import pytest
 
 from transferlab.config import experiments, trees
 from transferlab.encoders.tiny import is_tiny
+from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import Strategy
 from transferlab.tasks.table import TASKS
 

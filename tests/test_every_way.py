@@ -310,12 +310,8 @@ def refusal(way, command):
     """What a command says where it does not take a way, with the one that does; empty where it works."""
     if way.startswith("prompting") and command.startswith(("export", "quantise", "explain", "serve")):
         return "lays each text into a pattern .*`transferlab predict`"
-    if way == "texts" and command != "predict":
-        return (
-            "not a GLUE task"
-            if command == "submission"
-            else "does not take runs that write texts.*`transferlab predict`"
-        )
+    if way == "texts":
+        return of_texts(command)
     if command == "prune":
         if "decoder" in way:
             return "cannot be dropped; those of .* can|Drop heads first"
@@ -333,6 +329,18 @@ def refusal(way, command):
     if command in refused and WAYS[way][0] in ("qa", "relation"):
         return "(choose among the windows|reads the vectors of marked entities).*use --format onnx or torch"
     return refused[command](way) if command in refused else ""
+
+
+def of_texts(command):
+    if command in ("predict", "export hf", "export torch"):
+        return ""
+    if command in ("export onnx", "export sentence-transformers", "quantise", "serve"):
+        return "is exported with --format hf"
+    if command == "export peft":
+        return "only LoRA, rsLoRA and DoRA .* use --format hf"
+    return (
+        "not a GLUE task" if command == "submission" else "does not take runs that write texts.*`transferlab predict`"
+    )
 
 
 def hf(way):

@@ -21,6 +21,7 @@ from transferlab.learning.steady import Steady
 from transferlab.strategies import frozen
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.inside import ComparedInside
+from transferlab.strategies.rewritten import rewrite
 from transferlab.strategies.student import copy_layers
 from transferlab.strategies.teacher import Teacher, align, load_teacher, teacher_content
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
@@ -38,6 +39,10 @@ class Distillation(ComparedInside):
     The teacher answers in evaluation mode and with its own tokenizer, once for each training example, for copies of
     `data.augment` too. The texts of `data.unlabelled` add ``(1 - alpha) T^2 KL(p_T || q_T)``.
 
+    With `sequence` a model that writes learns from what its teacher writes for each training input, in place of the
+    targets (Kim and Rush 2016, https://arxiv.org/abs/1606.07947): y above is the teacher's output. ``alpha: 1`` then
+    learns from that alone, a smaller one from the teacher's distribution at each of its tokens too.
+
     With `beta` the vectors that the heads read are pulled together too: ``+ beta mean || s/||s|| - t/||t|| ||^2``
     (Sun et al. 2019, https://arxiv.org/abs/1908.09355, equation 7).
 
@@ -52,6 +57,7 @@ class Distillation(ComparedInside):
         teachers: Other teachers beside it, each with its weight where the first one has 1: p_T is the weighted mean of
             their distributions, see `transferlab.learning.ensemble.mean_logits`.
         inner: Terms that compare layers, see `transferlab.learning.inner.Inner`.
+        sequence: For texts, whether what the teacher writes stands in the place of the training targets; null: no.
         from_teacher: Start the student from the teacher's own layers (`encoder.keep_layers` picks them) instead of the
             pretrained ones.
         head: The task head.
@@ -77,13 +83,18 @@ class Distillation(ComparedInside):
         steady: Steady = Steady(),  # noqa: B008  frozen
         teachers: dict[str, float] | None = None,
         inner: Inner = Inner(),  # noqa: B008  frozen
+        sequence: bool | None = None,
     ) -> None:
         super().__init__(task, encoder, head, optimizer, schedule, loss, steady)
         if not 0 <= alpha <= 1:
             raise TransferlabError(f"model.alpha: {alpha} is not in [0, 1].")
         if temperature <= 0:
             raise TransferlabError(f"model.temperature: {temperature} is not above 0.")
-        if (alpha < 1 or beta > 0 or inner.chosen) and not teacher:
+        if sequence and task.kind != "text":
+            raise TransferlabError(
+                f"model.sequence: only texts are written (kind: text), not {task.kind}; leave it out."
+            )
+        if (alpha < 1 or beta > 0 or inner.chosen or sequence) and not teacher:
             raise TransferlabError(
                 "model.teacher: name a run directory, an experiment that was run, or a fine-tuned model on the Hub; "
                 "or set model.alpha: 1 for the same student without a teacher."
@@ -100,6 +111,7 @@ class Distillation(ComparedInside):
         self.beta = beta
         self.temperature = temperature
         self.from_teacher = from_teacher
+        self.sequence = bool(sequence)
         self._teacher_content = ""
         self._vectors: Tensor | None = None
         self._answers_unlabelled = False
@@ -128,6 +140,9 @@ class Distillation(ComparedInside):
         super().wrap_data(data, work)
         if self.is_taught or self.from_teacher:
             self._teacher_content = self._content()
+        if self.sequence:
+            self.frozen_work.append(rewrite(data, self.teacher_name, work))
+        if self._asks or self.from_teacher:
             teacher = load_teacher(self.teacher_name, self.task)
             if self.from_teacher:
                 copy_layers(self.encoder, self.encoder_config, teacher)
@@ -193,6 +208,11 @@ class Distillation(ComparedInside):
     @property
     def is_taught(self) -> bool:
         """Whether the loss has a term with the teacher's answers."""
+        return self._asks or self.sequence
+
+    @property
+    def _asks(self) -> bool:
+        """Whether the loss reads what the teacher says of each batch."""
         return self.alpha < 1 or self.beta > 0 or bool(self.inner.chosen)
 
     def _answers(self, teacher: Teacher) -> list[frozen.Values]:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
-from transferlab.tasks.batch import Attached, Batch, Examples, Ragged, Shape
+from transferlab.tasks.batch import Attached, Batch, EncodedSplit, Examples, Ragged, Shape
 from transferlab.tasks.batching import BucketBatchSampler
 from transferlab.tasks.copied import UNLABELLED
 from transferlab.tasks.generation import EVAL_ROWS
@@ -114,6 +114,10 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
     def attach(self, field: str, split: str, values: Attached) -> None:
         """Puts values of the rows of a split into that field of every batch."""
         self.attached.setdefault(field, {})[split] = values
+
+    def replace(self, split: str, encoded: EncodedSplit) -> None:
+        """Takes other tokens for a split, such as targets that a teacher wrote; what is kept on disk stays."""
+        self._encoded[split] = encoded
 
     @property
     def target_tokens(self) -> int | None:

@@ -156,9 +156,9 @@ def _encoder_of(file: str, root: Path) -> Any:
 
 def _is_taught(arguments: trees.Tree, overrides: Overrides) -> bool:
     """Whether the teacher is asked: not in the control of a distillation, which names it all the same."""
-    weights = {"alpha": 1, "beta": 0, "from_teacher": False}
+    weights = {"alpha": 1, "beta": 0, "from_teacher": False, "sequence": None}
     given = {key: overrides.get(f"model.{key}", arguments.get(key, value)) for key, value in weights.items()}
-    return given["alpha"] != 1 or bool(given["beta"]) or bool(given["from_teacher"])
+    return given["alpha"] != 1 or any(given[key] for key in ("beta", "from_teacher", "sequence"))
 
 
 def _at(tree: trees.Tree, *keys: str) -> Any:

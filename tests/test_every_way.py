@@ -338,9 +338,8 @@ def of_texts(command):
         return "is exported with --format hf"
     if command == "export peft":
         return "only LoRA, rsLoRA and DoRA .* use --format hf"
-    return (
-        "not a GLUE task" if command == "submission" else "does not take runs that write texts.*`transferlab predict`"
-    )
+    others = {"submission": "not a GLUE task", "forgetting": "had nothing to forget"}
+    return others.get(command, "does not take runs that write texts.*`transferlab predict`")
 
 
 def hf(way):

@@ -22,6 +22,9 @@ class EncoderConfig:
     Attributes:
         name: Name on the Hub, a local folder, or a run of ``transferlab pretrain``: its directory, experiment or ID.
             Also names the tokenizer.
+        joined: For tasks that are answered by texts: whether two copies of the encoder are joined by new cross
+            attention, of which one reads and the other, reading from left to right, writes (Rothe et al. 2020,
+            https://arxiv.org/abs/1907.12461); null: no.
         from_run: A finished run of another task, whose tuned encoder is taken under a fresh head; `name` is filled in.
         revision: Commit on the Hub; pin it, `main` moves.
         architecture: ``pretrained`` weights; ``random``: the same architecture without them; ``bilstm``: a
@@ -68,6 +71,7 @@ class EncoderConfig:
     load_in_4bit: bool | None = None
     compile: bool = False
     from_run: str | None = None
+    joined: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -88,4 +92,5 @@ class EncoderConfig:
         suffix = "-half" if self.keep_layers == "half" else suffix
         if self.keep_heads is not None:
             suffix += f"-{sum(map(len, self.keep_heads))}heads"
+        suffix += "-joined" if self.joined else ""
         return base + suffix + ("-random" if self.architecture == "random" else "")

@@ -66,8 +66,10 @@ class Encoder(nn.Module):
         if self._one_way:
             # keys and values of earlier tokens are for generating texts
             backbone.config.use_cache = False  # type: ignore[union-attr]
-        self.width = int(backbone.config.hidden_size)  # type: ignore[union-attr, arg-type]
-        count = int(backbone.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
+        # of two encoders that were joined the one that reads
+        facts: Any = getattr(backbone.config, "encoder", backbone.config)
+        self.width = int(facts.hidden_size)
+        count = int(facts.num_hidden_layers)
         if config.layers.endswith("last_four") and count < 4:
             raise TransferlabError(f"encoder.layers: {config.layers} needs four layers, {config.label} has {count}.")
         self.mix = LayerMix(count + 1) if config.layers == "mix" else None
@@ -178,6 +180,10 @@ def build_encoder(config: EncoderConfig, writes: bool = False) -> Encoder:
     from transferlab.encoders.static import refuse_vectors, vectors_file
 
     config = resolved(config)
+    if config.joined and not writes:
+        raise TransferlabError(
+            "encoder.joined: only a model that writes texts (kind: text) has two parts; leave it out."
+        )
     if config.architecture == "bilstm":
         file = vectors_file(config)
         recurrent = (

@@ -7,6 +7,7 @@ prompt, padded on the left, and behind it the target, padded on the right; posit
 from typing import TYPE_CHECKING, Any
 
 from transferlab.encoders.config import EncoderConfig
+from transferlab.encoders.joining import check_joined, joined
 from transferlab.encoders.loading import facts_of, is_one_way, load_from_hub, model_config, positions_in
 from transferlab.encoders.one_way import positions
 from transferlab.ground.errors import TransferlabError
@@ -23,7 +24,8 @@ IGNORE = -100
 
 def is_encoder_decoder(config: EncoderConfig) -> bool:
     """Whether one stack reads and a second one writes, read without weights."""
-    return config.architecture != "bilstm" and bool(facts_of(config).get("is_encoder_decoder"))
+    known = bool(facts_of(config).get("is_encoder_decoder"))
+    return config.architecture != "bilstm" and (bool(config.joined) or known)
 
 
 def check_writer(config: EncoderConfig) -> None:
@@ -32,10 +34,12 @@ def check_writer(config: EncoderConfig) -> None:
     Raises:
         TransferlabError: It reads only, or a key of it has no place where texts are written.
     """
-    if not (is_encoder_decoder(config) or is_one_way(config)):
+    if config.joined:
+        check_joined(config)
+    elif not (is_encoder_decoder(config) or is_one_way(config)):
         raise TransferlabError(
             f"encoder.name: {config.label} reads texts and writes none; for data.source.kind: text take an "
-            "encoder-decoder (T5, BART) or a decoder (GPT-2, Llama, Qwen)."
+            "encoder-decoder (T5, BART) or a decoder (GPT-2, Llama, Qwen), or join two of it with encoder.joined: true."
         )
     idle = {
         "append_eos": bool(config.append_eos),
@@ -94,6 +98,8 @@ def load_language_model(config: EncoderConfig, eos: int, pad: int | None) -> "Pr
     from torch import float32
 
     check_writer(config)
+    if config.joined:
+        return joined(config, eos, pad)
     facts: Any = model_config(config)
     facts.eos_token_id = eos
     if facts.pad_token_id is None:

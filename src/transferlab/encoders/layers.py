@@ -55,7 +55,7 @@ def _depth(parameter: str, layers: str, top: int) -> int:
     return top if above or beside.split(".", 1)[0] in ABOVE else 0
 
 
-STACKS = re.compile(r"(?:^|\.)(encoder|decoder)\.(?:block|layers)\.(\d+)\.")
+STACKS = re.compile(r"(?:^|\.)(encoder|decoder)\.(?:(?:\w+\.)?encoder\.)?(?:block|layers?)\.(\d+)\.")
 """A layer in one of the two stacks of an encoder-decoder."""
 
 
@@ -73,7 +73,9 @@ def _both_stacks(backbone: nn.Module) -> list[list[Named]]:
         below = 0 if place is None or place[1] == "encoder" else depth["encoder"]
         if place:
             number = below + int(place[2]) + 1
-        elif name.startswith(("decoder.final", "model.decoder.layer_norm", "lm_head")):
+        elif name.startswith(
+            ("decoder.final", "decoder.cls", "decoder.lm_head", "model.decoder.layer_norm", "lm_head")
+        ):
             number = top
         else:
             number = depth["encoder"] if name.startswith(("encoder.final", "model.encoder.layer_norm")) else 0

@@ -109,7 +109,7 @@ def load_tokenizer(config: EncoderConfig, words: bool = False) -> "PreTrainedTok
     Raises:
         TransferlabError: Nowhere to be found, with the remedies; or no fast tokenizer.
     """
-    made = (config.name, config.revision, bool(config.append_eos), is_one_way(config))
+    made = (config.name, config.revision, bool(config.append_eos), is_one_way(config), bool(config.joined))
     tokenizer: PreTrainedTokenizerFast = _tokenizer(*made, False)
     if not tokenizer.is_fast:
         raise TransferlabError(
@@ -122,13 +122,16 @@ def load_tokenizer(config: EncoderConfig, words: bool = False) -> "PreTrainedTok
 
 
 @functools.cache
-def _tokenizer(name: str, revision: str | None, append_eos: bool, one_way: bool, blank: bool) -> Any:
+def _tokenizer(name: str, revision: str | None, append_eos: bool, one_way: bool, joined: bool, blank: bool) -> Any:
     from transformers import AutoTokenizer
 
     options: dict[str, Any] = {"add_prefix_space": True} if blank else {}
     tokenizer: PreTrainedTokenizerFast = _from_hub(AutoTokenizer, name, revision, **options)
     if tokenizer.is_fast:
         special_tokens(tokenizer, append_eos, one_way)
+    if joined:
+        # what stands around a text is what it is written between
+        tokenizer.bos_token, tokenizer.eos_token = tokenizer.cls_token, tokenizer.sep_token
     return tokenizer
 
 

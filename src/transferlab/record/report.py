@@ -125,7 +125,9 @@ def _writing(test: dict[str, Any]) -> dict[str, str]:
     if (each := test.get("seconds_per_1000")) is None:
         return {}
     tokens = f", {test['generated_tokens_s']:.0f} tokens/s" if test.get("generated_tokens_s") else ""
-    return {"writing": f"{max(each, 0.001):.3g} s for 1,000 outputs{tokens}"}
+    # three digits that count, and no powers of ten
+    told = f"{each:,.0f}" if each >= 100 else f"{max(each, 0.001):.3g}"
+    return {"writing": f"{told} s for 1,000 outputs{tokens}"}
 
 
 def result_rows(summary: dict[str, Any]) -> dict[str, str]:

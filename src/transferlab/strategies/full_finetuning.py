@@ -67,6 +67,11 @@ class FullFineTuning(Strategy):
         self.unfreeze_schedule = unfreeze_schedule
         if unfreeze_every and unfreeze_at:
             raise TransferlabError("model.unfreeze_every and model.unfreeze_at exclude each other; set one of them.")
+        if top_layers and encoder.joined:
+            raise TransferlabError(
+                "model.top_layers: the cross attention of encoder.joined is new in every layer, so all of them learn; "
+                "leave it out."
+            )
         groups = layer_groups(self.encoder.backbone)
         if top_layers is not None and not 0 < top_layers < len(groups):
             raise TransferlabError(f"model.top_layers: {top_layers} is not in 1 .. {len(groups) - 1}.")

@@ -54,6 +54,11 @@ class ParameterEfficient(Strategy):
                 "model.steady: AdaLoRA changes its ranks in the run, so an average over steps mixes ranks; leave ema "
                 "and swa out."
             )
+        if encoder.joined:
+            raise TransferlabError(
+                "encoder.joined: the cross attention is new, and few parameters beside frozen random ones learn "
+                "little; use strategy/full_finetuning."
+            )
         if task.kind == "text" and isinstance(self.method, PromptTuning):
             raise TransferlabError(
                 "model.method: PromptTuning puts vectors before what an encoder reads, and a model that writes would "

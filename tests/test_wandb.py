@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from conftest import HANGS
 from jsonargparse import Namespace, dict_to_namespace
 from kills import Hook
@@ -19,6 +21,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from test_resume import FIT, experiment, lines, output, transferlab  # noqa: F401
 from wandb_server import WandbServer
 
+from transferlab.encoders import EncoderConfig, artifact, build_encoder
+from transferlab.encoders.content import content_of
+from transferlab.encoders.lineage import lineage_of
+from transferlab.encoders.loading import locate
+from transferlab.ground.errors import TransferlabError
 from transferlab.tracking import loggers, wandb_artifacts, wandb_logger
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.wandb_logger import STEP, WandbLogger
@@ -385,3 +392,50 @@ def test_a_server_that_goes_away_costs_no_training(server, experiment):  # noqa:
     assert [line[:22] for line in said] == ["W&B cannot be reached ", "W&B ran offline; uploa"]
     assert "Traceback" not in output(place)
     assert len(lines(place / "runs" / "x" / "mine")) >= 16
+
+
+def test_an_encoder_is_left_as_an_artifact_and_others_start_from_it(server, tmp_path, monkeypatch, tiny_folder):
+    monkeypatch.setenv("TRANSFERLAB_CACHE", str(tmp_path / "cache"))
+    left, fitted = tmp_path / "pretrained", tmp_path / "fitted"
+    shutil.copytree(tiny_folder, left / "encoder")
+    lineage = {"experiment": "mlm", "run": "one", "strategy": "MaskedLM", "text": {"origin": "here"}}
+    (left / "encoder" / "lineage.json").write_text(json.dumps(lineage))
+    logger, _ = log(left, range(2), close=False)
+    wandb_artifacts.log_checkpoints(logger, {"kind": "pretraining", "lineage": lineage})
+    logger.close()
+    known = (left / "wandb-id.txt").read_text()
+    (made,) = (a for a in server.artifacts.values() if a.name == f"encoder-{known}")
+    assert (made.type, made.aliases, made.metadata["experiment"]) == ("model", ["best", "latest"], "mlm")
+    assert {"config.json", "model.safetensors", "tokenizer.json", "lineage.json"} <= set(made.entries)
+
+    name = f"wandb:lab/transferlab/encoder-{known}"
+    assert artifact.pinned(f"{name}:best") == f"{name}:v0"
+    here, there = EncoderConfig(str(left / "encoder")), EncoderConfig(f"{name}:v0")
+    locate.cache_clear()
+    assert content_of(there) == content_of(here)
+    assert lineage_of(there) == lineage
+    states = [build_encoder(config).state_dict() for config in (here, there)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    # the runs that start from it use that version, whatever place it was read from
+    (left / "summary.json").write_text("{}")
+    for number, encoder in enumerate((there.name, str(left))):
+        (fitted / str(number)).mkdir(parents=True)
+        logger, _ = log(fitted / str(number), range(2), close=False)
+        wandb_artifacts.log_sources(logger, loggers._encoder(encoder, 500))
+        logger.close()
+        mine = (fitted / str(number) / "wandb-id.txt").read_text()
+        assert server.runs[mine].used == [f"encoder-{known}:v0"]
+    assert loggers._encoder(str(tiny_folder), 500) == []
+    # a large one is named by its content instead
+    assert str(loggers._encoder(str(left), 0)[0].content).startswith("encoder-")
+    with pytest.raises(TransferlabError, match=r"other:v3 is not in the cache and W&B did not give it .*WANDB_API_KEY"):
+        artifact.folder_of("wandb:lab/transferlab/other:v3")
+    assert server.unknown == []
+    server.stop()
+    # from the cache
+    assert (
+        artifact.folder_of(there.name)
+        == tmp_path / "cache" / "wandb" / "lab" / "transferlab" / f"encoder-{known}" / "v0"
+    )
+    with pytest.raises(TransferlabError, match="not of the form wandb:ENTITY/PROJECT/encoder-ID:VERSION"):
+        artifact.folder_of("wandb:mine")

@@ -274,6 +274,44 @@ class WandbServer:
         found = next((a for a in self.artifacts.values() if a.name == name), None)
         return {"project": {"artifact": found and {"artifactType": {"name": found.type}}}}
 
+    def _find(self, name):
+        collection, _, wanted = name.partition(":")
+        versions = [a for a in self.artifacts.values() if a.name == collection]
+        return next((a for a in versions if wanted in {*a.aliases, f"v{a.version}"}), None)
+
+    def _ArtifactMembershipByName(self, v, _):
+        found = self._find(v["name"])
+        if found is None:
+            return {"project": {"artifactCollectionMembership": None}}
+        project = {**_project(v["project"]), "internalId": _id("Project", 1)}
+        collection = {"__typename": "ArtifactSequence", "name": found.name, "project": project}
+        aliases = [{"__typename": "ArtifactAlias", "id": _id("Alias", a), "alias": a} for a in found.aliases]
+        moment = "2026-01-01T00:00:00Z"
+        facts = {
+            **{"__typename": "Artifact", "id": found.id, "artifactSequence": collection},
+            **{"versionIndex": found.version, "artifactType": {"name": found.type}, "description": None},
+            **{"metadata": json.dumps(found.metadata), "ttlDurationSeconds": -1, "ttlIsInherited": True, "tags": []},
+            **{"historyStep": None, "state": "COMMITTED", "size": 1, "digest": found.digest, "commitHash": "c"},
+            **{"fileCount": len(found.entries), "createdAt": moment, "updatedAt": None, "aliases": []},
+        }
+        membership = {"__typename": "ArtifactCollectionMembership", "id": _id("Membership", found.id)}
+        membership |= {"versionIndex": found.version, "createdAt": moment, "aliases": aliases}
+        membership |= {"artifactCollection": collection, "artifact": facts}
+        return {"project": {"artifactCollectionMembership": membership}}
+
+    def _FetchArtifactManifest(self, v, _):
+        return {"artifact": {"currentManifest": {"file": {"directUrl": f"{self.url}/manifest/{v['id']}/0"}}}}
+
+    def _GetArtifactMembershipFileUrls(self, v, _):
+        found = self._find(f"{v['collection']}:{v['alias']}")
+        files = [
+            {"node": {"__typename": "File", "name": name, "directUrl": f"{self.url}/artifact/{found.id}/{name}"}}
+            for name in found.entries
+        ]
+        page = {"pageInfo": {"endCursor": None, "hasNextPage": False}, "edges": files}
+        membership = {"artifactMembership": {"files": page}}
+        return {"project": {"artifactCollection": {"__typename": "ArtifactSequence", **membership}}}
+
     def _UpsertView2(self, v, _):
         self.views.append({"display_name": v["displayName"], "spec": json.loads(v["spec"])})
         return {"upsertView": {"view": {"id": _id("View", len(self.views)), "name": v["name"]}, "inserted": True}}
@@ -303,7 +341,9 @@ class _Handler(BaseHTTPRequestHandler):
         return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
 
     def _answer(self, content, status=200):
-        body = json.dumps(content).encode()
+        self._send(json.dumps(content).encode(), status)
+
+    def _send(self, body, status=200):
         with contextlib.suppress(OSError):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -324,6 +364,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._answer(*state.graphql(json.loads(body)))
             if stream := re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path):
                 return self._answer(state.stream(stream[1], json.loads(body)))
+            if self.command == "GET" and self.path in state.uploads:
+                return self._send(state.uploads[self.path])
             if self.path.startswith("/sdk/otel"):
                 return self._answer({})
             state.unknown.append(self.path)

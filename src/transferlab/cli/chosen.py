@@ -8,6 +8,7 @@ from filelock import FileLock
 from transferlab.config import experiments, trees
 from transferlab.config.places import find_run
 from transferlab.config.renamed import as_meant
+from transferlab.encoders.artifact import is_artifact, pinned
 from transferlab.encoders.config import MIX_LR, EncoderConfig
 from transferlab.encoders.loading import ENCODER, resolved
 from transferlab.ground.errors import TransferlabError
@@ -79,6 +80,8 @@ def encoder(settings: Any, folder: Path) -> None:
         config.from_run, config.revision = str(run), None
     if run and (run / ENCODER / "config.json").is_file():
         config.name = str(run)
+    if is_artifact(config.name):
+        config.name, config.revision = pinned(config.name), None
     if config.layers == "mix" and config.mix_lr is None:
         config.mix_lr = MIX_LR if saved is None else saved.get("mix_lr")
     if config.keep_layers == "half":

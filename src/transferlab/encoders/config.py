@@ -20,8 +20,8 @@ class EncoderConfig:
     """An encoder and what is read from it.
 
     Attributes:
-        name: Name on the Hub, a local folder, or a run of ``transferlab pretrain``: its directory, experiment or ID.
-            Also names the tokenizer.
+        name: Name on the Hub, a local folder, or a run of ``transferlab pretrain``: its directory, experiment, ID, or
+            artifact (``wandb:ENTITY/PROJECT/encoder-ID:VERSION``). Also names the tokenizer.
         joined: For tasks that are answered by texts: whether two copies of the encoder are joined by new cross
             attention, of which one reads and the other, reading from left to right, writes (Rothe et al. 2020,
             https://arxiv.org/abs/1907.12461); null: no.

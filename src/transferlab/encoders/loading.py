@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transferlab.config.places import files_state, find_run, from_hub, local_folder, no_such_root, reach_hub
 from transferlab.encoders import tiny
+from transferlab.encoders.artifact import folder_of as folder_of_artifact
+from transferlab.encoders.artifact import is_artifact
 from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.gguf import folder_of, is_gguf
 from transferlab.encoders.one_way import FAMILIES, check_pooling, special_tokens
@@ -81,7 +83,9 @@ def locate(name: str, revision: str | None, unpack: bool = True) -> Place:
 
 
 def _made(name: str, unpack: bool) -> Place | None:
-    """A folder that is made from a GGUF file or by the package itself; None for another name."""
+    """A folder that is made from a GGUF file, an artifact or by the package itself; None for another name."""
+    if is_artifact(name):
+        return Place(str(folder_of_artifact(name)), None, f"W&B {name.removeprefix('wandb:')}")
     if is_gguf(name):
         return Place(str(folder_of(Path(name))) if unpack else name, None, f"file {name}")
     return Place(str(tiny.folder_of(name)), None, f"shape {name} of the package") if tiny.is_tiny(name) else None

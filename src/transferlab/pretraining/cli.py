@@ -12,6 +12,7 @@ from transferlab.cli import blame, endings
 from transferlab.cli.bounds import check_interval
 from transferlab.cli.other import OtherCLI
 from transferlab.config.places import find_run
+from transferlab.encoders.artifact import is_artifact, pinned
 from transferlab.encoders.loading import ENCODER
 from transferlab.encoders.packing import enable_packing
 from transferlab.ground.errors import TransferlabError
@@ -59,6 +60,8 @@ class PretrainCLI(OtherCLI):
         encoder = settings.encoder
         if (run := find_run(encoder.name, Path(settings.run.root))) and encoder.new is None:
             encoder.name = str(run)
+        if is_artifact(encoder.name) and encoder.new is None:
+            encoder.name = pinned(encoder.name)
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer."""

@@ -13,6 +13,10 @@ from jsonargparse import Namespace
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from transferlab.config.places import find_run
+from transferlab.encoders import loading
+from transferlab.encoders.artifact import is_artifact
+from transferlab.encoders.config import EncoderConfig
+from transferlab.encoders.lineage import lineage_of
 from transferlab.ground.errors import TransferlabError
 from transferlab.tracking import wandb_artifacts
 from transferlab.tracking.files import TensorBoardLogger
@@ -71,7 +75,9 @@ def _prepare_wandb(logger: Any, settings: Any, folder: Path, command: str) -> No
     run, task = settings.run, data.get("task") or data.get("text.task") or settings.run.experiment
     arguments = logger.init_args
     strategy = run.strategy or settings.model.class_path.rsplit(".", 1)[-1]
-    encoder = settings.encoder.name.rstrip("/").rsplit("/", 1)[-1]
+    # of a pretraining from scratch, whose encoder has no name
+    new = settings.encoder.get("new")
+    encoder = f"{new.family}-{new.layers}x{new.hidden}" if new else settings.encoder.name.rstrip("/").rsplit("/", 1)[-1]
     job = "distill" if strategy == "distillation" else "train"
     arguments.save_dir = str(folder)
     arguments.name = arguments.name or f"{strategy}-{task}-{encoder}-s{settings.seed_everything}"
@@ -123,12 +129,25 @@ def _sources(logger: WandbLogger, settings: Any, summary: dict[str, Any]) -> lis
     if logger.facts["job_type"] == "eval":
         there = (logger.folder / "checkpoints" / "best.ckpt").is_file()
         return [wandb_artifacts.model_of(logger.folder, summary, "best", limit)] if there else []
+    started = [] if settings.encoder.get("new") else _encoder(str(settings.encoder.name), limit)
     teacher = settings.model.init_args.get("teacher")
     run = find_run(str(teacher)) if teacher else None
     if run is None or (run / "checkpoints" / "best.ckpt").is_file():
-        return wandb_artifacts.sources(summary, run or teacher, limit)
+        return [*started, *wandb_artifacts.sources(summary, run or teacher, limit)]
     # it taught before; its answers are in the cache
-    return wandb_artifacts.sources(summary, run.name, limit)
+    return [*started, *wandb_artifacts.sources(summary, run.name, limit)]
+
+
+def _encoder(name: str, limit: float) -> list[wandb_artifacts.Source]:
+    """The encoder that a run starts from, where a pretraining of ours left it; nothing else."""
+    lineage = lineage_of(EncoderConfig(name))
+    if not lineage.get("text"):
+        return []
+    folder, run = Path(loading.locate(name, None).target), find_run(name)
+    known = wandb_artifacts.id_of(run) if run else ""
+    if is_artifact(name):
+        known = name.rpartition("/")[2].partition(":")[0].removeprefix("encoder-")
+    return [wandb_artifacts.encoder_of(folder, known or str(lineage.get("run")), lineage, limit)]
 
 
 def _environment(folder: Path) -> dict[str, Any]:

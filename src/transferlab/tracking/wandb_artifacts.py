@@ -8,6 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from transferlab.config import hashes
+from transferlab.encoders.loading import ENCODER
+from transferlab.ground.hints import PRETRAINING
 from transferlab.record import predictions
 from transferlab.record.folder import read_summary
 from transferlab.tasks.kinds import KINDS
@@ -61,10 +64,15 @@ def sources(summary: dict[str, Any], teacher: Path | str | None, limit_mb: float
     return found
 
 
+def id_of(folder: Path) -> str:
+    """The ID of a run in W&B; that of its directory where it has none."""
+    return (folder / ID).read_text(encoding="utf-8").strip() if (folder / ID).is_file() else folder.name
+
+
 def model_of(folder: Path, summary: dict[str, Any], which: str, limit_mb: float) -> Source:
     """A checkpoint of a run; the same for the run that left it and for one that learns from it."""
     path = folder / "checkpoints" / f"{which}.ckpt"
-    name = (folder / ID).read_text(encoding="utf-8").strip() if (folder / ID).is_file() else folder.name
+    name = id_of(folder)
     # what learned but a part is of no use without its encoder
     kind, collection = (
         ("model" if summary.get("params", {}).get("trainable_pct") == 100 else "adapter"),
@@ -81,6 +89,22 @@ def model_of(folder: Path, summary: dict[str, Any], which: str, limit_mb: float)
     return Source(collection, kind, path, facts)
 
 
+def encoder_of(folder: Path, made_by: str, lineage: dict[str, Any], limit_mb: float) -> Source:
+    """The encoder that a pretraining has left; the same for that run and for one that starts from it.
+
+    Args:
+        folder: The folder of the encoder.
+        made_by: ID of the run that left it.
+        lineage: What it was made from.
+        limit_mb: A larger one is not uploaded.
+    """
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    facts = {key: lineage.get(key) for key in ("experiment", "run", "strategy", "text", "held_out", "from")}
+    if sum(path.stat().st_size for path in files) > limit_mb * 2**20:
+        return Source(f"encoder-{made_by}", "model", f"encoder-{hashes.of_files(files)}", facts)
+    return Source(f"encoder-{made_by}", "model", folder, facts)
+
+
 def log_sources(logger: WandbLogger, found: list[Source]) -> None:
     """Draws the edges from them to the run."""
     for source in found:
@@ -88,7 +112,11 @@ def log_sources(logger: WandbLogger, found: list[Source]) -> None:
 
 
 def log_checkpoints(logger: WandbLogger, summary: dict[str, Any]) -> None:
-    """Gives the chosen checkpoints to W&B, under their names and as ``latest``."""
+    """Gives the chosen checkpoints to W&B, under their names and as ``latest``; of a pretraining its encoder."""
+    folder = logger.folder / ENCODER
+    if summary.get("kind") == PRETRAINING and folder.is_dir():
+        left = encoder_of(folder, id_of(logger.folder), summary.get("lineage") or {}, logger.artifact_limit_mb)
+        _log(logger, left._replace(made=True), ["best", "latest"])
     for which in logger.checkpoints:
         if (logger.folder / "checkpoints" / f"{which}.ckpt").is_file():
             source = model_of(logger.folder, summary, which, logger.artifact_limit_mb)._replace(made=True)
@@ -98,7 +126,7 @@ def log_checkpoints(logger: WandbLogger, summary: dict[str, Any]) -> None:
 def _log(logger: WandbLogger, source: Source, aliases: list[str]) -> None:
     """Logs or uses a source; one that cannot be read is left out."""
     try:
-        content = source.content if isinstance(source.content, str) else _frozen(source.content, logger.folder)
+        content = source.content if isinstance(source.content, str) else _files(source.content, logger.folder)
     except OSError as error:
         return say(f"W&B: {source.content} is left out ({error.strerror}).")
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source.name)[:128]
@@ -107,8 +135,9 @@ def _log(logger: WandbLogger, source: Source, aliases: list[str]) -> None:
         import wandb
 
         artifact = wandb.Artifact(name, source.type, metadata=source.facts)
-        if isinstance(content, Path):
-            artifact.add_file(str(content), name=Path(source.content).name, policy="immutable", skip_cache=True)
+        if isinstance(content, dict):
+            for file, path in content.items():
+                artifact.add_file(str(path), name=file, policy="immutable", skip_cache=True)
         else:
             artifact.add_reference(f"transferlab://{name}/{content}", name="content", checksum=False)
         if source.made:
@@ -118,6 +147,12 @@ def _log(logger: WandbLogger, source: Source, aliases: list[str]) -> None:
             run._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
 
     return logger.tell(log)
+
+
+def _files(path: Path, folder: Path) -> dict[str, Path]:
+    """The file, or those of a folder, by their names; each as `_frozen` has it."""
+    paths = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    return {one.name: _frozen(one, folder) for one in paths}
 
 
 def _frozen(path: Path, folder: Path) -> Path:

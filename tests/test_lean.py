@@ -50,6 +50,70 @@ def test_a_model_is_imported_without_what_object_detection_reads():
     subprocess.run([sys.executable, "-c", LOSSES], check=True)
 
 
+LEARNING = """
+import json, sys
+import numpy as np
+if sys.argv[1] == "lean":
+    from transferlab.ground.lean import import_sklearn
+    import_sklearn()
+    assert not {"pandas", "scipy.stats"} & set(sys.modules)
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score, label_ranking_average_precision_score
+from sklearn.model_selection import train_test_split
+from sklearn.svm import LinearSVC
+texts = ["a good film", "a bad film", "good", "bad bad", "the good one", "no good at all"]
+labels = [1, 0, 1, 0, 1, 0]
+rows = TfidfVectorizer().fit_transform(texts)
+one = LogisticRegression(C=3.0).fit(rows, labels)
+other = LinearSVC(random_state=0).fit(rows, labels)
+known = [one.coef_.tolist(), one.predict_log_proba(rows).tolist(), other.coef_.tolist()]
+known += [roc_auc_score(labels, one.decision_function(rows)), train_test_split(texts, random_state=1, stratify=labels)]
+# it reads a function of scipy.stats
+known.append(label_ranking_average_precision_score(np.eye(2), np.array([[0.2, 0.8], [0.3, 0.7]])))
+from scipy import stats
+import pandas
+assert stats.rankdata([3, 1, 2]).tolist() == [3, 1, 2] and pandas.Series([1, 2]).sum() == 3
+print(json.dumps(known))
+"""
+
+
+def test_scikit_learn_computes_the_same_without_what_it_does_not_need():
+    """Bit for bit; whoever asks for the packages afterwards finds them."""
+    told = [
+        subprocess.run([sys.executable, "-c", LEARNING, how], capture_output=True, text=True, check=True).stdout
+        for how in ("lean", "usual")
+    ]
+    assert told[0] == told[1]
+    assert len(json.loads(told[0])) == 6
+
+
+LEFT = """
+import gc, weakref
+from transferlab.ground.lean import collect_again, end_quickly, uncollected
+end_quickly()
+with uncollected():
+    assert not gc.isenabled()
+assert gc.isenabled() and (count := gc.get_freeze_count()) > 0
+
+class Model:
+    pass
+
+model = Model()
+model.itself = model
+alive = weakref.ref(model)
+del model
+# the next training of this process
+collect_again()
+gc.collect()
+assert alive() is None and gc.get_freeze_count() <= count
+"""
+
+
+def test_modules_are_set_apart_once_and_a_model_of_before_goes():
+    subprocess.run([sys.executable, "-c", LEFT], check=True)
+
+
 def experiment(folder, **source):
     path = folder / "mine.yaml"
     data = {"class_path": "transferlab.tasks.TaskDataModule", "init_args": {"task": "mine", "source": source}}

@@ -6,13 +6,14 @@ from importlib import import_module
 from transferlab.cli import boundary, commands
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.ground.lean import import_losses, import_torchmetrics, uncollected
+from transferlab.ground.lean import end_quickly, import_losses, import_torchmetrics, uncollected
 from transferlab.ground.progress import loading
 from transferlab.ground.quiet import no_bars_on_pipes
 
 
 def main() -> None:
     """Runs a command; a mistake of the user ends with one message and exit code 2."""
+    end_quickly()
     # `sys.argv` itself is changed: the parser reads it, and so do the processes of a DDP run
     sys.argv[1:] = boundary.take_flags(sys.argv[1:])
     boundary.run(lambda: _run(sys.argv[1:]))

@@ -14,7 +14,7 @@ from transferlab.baselines.rows import read_parts
 from transferlab.config import experiments
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.lean import uncollected
+from transferlab.ground.lean import import_sklearn, uncollected
 from transferlab.ground.quiet import no_bars_on_pipes
 from transferlab.record import folder as run_folder
 from transferlab.tasks.table import TASKS, lookup
@@ -74,6 +74,7 @@ def _run(arguments: list[str]) -> None:
     settings.data.init_args.holdout_by = data.holdout_by or None
     settings.method = ""
     tree = yaml.safe_load(parser.dump(settings, skip_validation=True, skip_link_targets=True).replace(READ, NAMED[-1]))
+    import_sklearn()
     for method in methods:
         run(method, data, parts, settings, yaml.safe_dump({**tree, "method": method}, sort_keys=False))
 

@@ -4,11 +4,9 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from transferlab.baselines.kinds import KINDS
 from transferlab.baselines.placed import placed
@@ -17,6 +15,9 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import TaskSpec
 from transferlab.tasks.encoded import IGNORE
 from transferlab.tasks.spec import Kind, direction
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import CountVectorizer
 
 Matrix = Any  # a sparse matrix of scipy, which ships no types
 PATTERN = r"(?u)\w+(?:['\u2019]\w+)*|[^\w\s]"
@@ -159,7 +160,7 @@ class NGrams:
         similarity: Adds a column ``sum(a * b)`` for a pair; with rows of unit length that is their cosine.
     """
 
-    def __init__(self, vectorizer: CountVectorizer, similarity: bool = False) -> None:
+    def __init__(self, vectorizer: "CountVectorizer", similarity: bool = False) -> None:
         self.vectorizer = vectorizer
         self.similarity = similarity
 
@@ -177,6 +178,8 @@ class NGrams:
 
     def __call__(self, columns: tuple[list[str], ...]) -> Matrix:
         """Returns the matrix of some rows."""
+        from scipy import sparse
+
         blocks = [self.vectorizer.transform(column) for column in columns]
         if len(blocks) == 2:
             first, second = blocks
@@ -201,6 +204,8 @@ class TfIdf(Baseline):
 
     def fit(self, train: Part, validation: Part) -> None:
         """Fits one model per strength and keeps the best."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         vectorizer = TfidfVectorizer(
             ngram_range=(1, 2), sublinear_tf=True, token_pattern=PATTERN, max_features=MAX_FEATURES, dtype=np.float32
         )
@@ -271,6 +276,8 @@ class NBSVM(Baseline):
 
     def fit(self, train: Part, validation: Part) -> None:
         """Fits one model for each class that occurs; selects nothing."""
+        from sklearn.feature_extraction.text import CountVectorizer
+
         require_two(train)
         self.ngrams = NGrams(CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=PATTERN, dtype=np.float32))
         features, labels = self.ngrams.fit(train.columns), train.labels
@@ -289,10 +296,11 @@ class NBSVM(Baseline):
 
     def _against_rest(self, features: Matrix, positive: Array) -> tuple[Array, float]:
         ratio = log_count_ratio(features, positive)
+        from scipy.sparse import csr_matrix
         from sklearn.svm import LinearSVC
 
         svm = LinearSVC(C=1.0, dual=True, max_iter=5000, random_state=self.seed)
-        svm.fit(sparse.csr_matrix(features.multiply(ratio)), positive)
+        svm.fit(csr_matrix(features.multiply(ratio)), positive)
         weights = svm.coef_[0]
         interpolated = (1 - self.beta) * np.abs(weights).mean() + self.beta * weights
         return ratio * interpolated, float(svm.intercept_[0])

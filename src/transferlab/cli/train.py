@@ -1,7 +1,6 @@
 """TransferCLI: `bases:` expansion, links, the run directory, the saved config."""
 
 import functools
-import gc
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,6 +20,7 @@ from transferlab.encoders.packing import enable_packing
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import in_words, settle
+from transferlab.ground.lean import collect_again
 from transferlab.ground.progress import on_terminal
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
@@ -229,7 +229,7 @@ class TransferCLI(ExperimentCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Says how to continue where a signal ends the run outside of its training steps."""
-        gc.enable()
+        collect_again()
         try:
             super()._run_subcommand(subcommand)
         except (KeyboardInterrupt, SystemExit) as end:

@@ -1,8 +1,13 @@
-"""A quick start: torchmetrics and transformers without what only their parts for images and speech read."""
+"""A quick start: libraries without what only those of their parts read that nothing here uses."""
 
+import atexit
+import functools
 import gc
-from collections.abc import Iterator
+import importlib
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import ModuleType
 from typing import Any
 
 UNREAD = ("matplotlib", "nltk", "onnxruntime", "PIL", "scipy", "torchvision", "transformers")
@@ -56,12 +61,79 @@ def import_losses() -> None:
             asked.is_scipy_available = known
 
 
+@functools.cache
+def import_scipy() -> None:
+    """Lets scipy be imported without rewriting its documentation.
+
+    On import it parses the texts of some hundred functions, to add a note on other array libraries to each: a third
+    of the time to import ``scipy.stats``. The functions stay as they are. Tried with scipy 1.17; where a release asks
+    in another way, nothing is left out.
+    """
+    with suppress(ImportError, AttributeError):
+        from scipy._lib import _array_api
+
+        asked: Any = _array_api
+        asked.FunctionDoc = _Unchanged
+
+
+class _Unchanged:
+    """The documentation of a function, in the form in which scipy puts it back."""
+
+    def __init__(self, function: Any) -> None:
+        self._text = function.__doc__ or ""
+
+    def __getitem__(self, section: str) -> list[str]:
+        return []
+
+    def __str__(self) -> str:
+        # the first line would be the signature
+        return f"\n{self._text}"
+
+
+@functools.cache
+def import_sklearn() -> None:
+    """Imports the base of scikit-learn without pandas, and without ``scipy.stats`` until that is called.
+
+    They are nine tenths of the time to import it. It asks for pandas to know one of its versions, and reads functions
+    of ``scipy.stats`` in single metrics; both are there for everyone else. Tried with scikit-learn 1.9.
+    """
+    import_scipy()
+    with _stood_in("pandas", None), _stood_in("scipy.stats", _Later("scipy.stats")), suppress(ImportError):
+        # what is imported from `scipy.stats` by name is read here, by all parts that are used
+        for name in ("feature_extraction.text", "linear_model", "model_selection", "multiclass", "svm"):
+            importlib.import_module(f"sklearn.{name}")
+
+
+class _Later(ModuleType):
+    """A module of functions; each imports the real one when it is called."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *given, **named: getattr(importlib.import_module(self.__name__), name)(*given, **named)
+
+
+@contextmanager
+def _stood_in(name: str, other: ModuleType | None) -> Iterator[None]:
+    """Puts another module, or none, in the place of one that is not imported yet."""
+    if name in sys.modules:
+        yield
+        return
+    known: dict[str, Any] = sys.modules  # type: ignore[assignment]  # None says that there is no such module
+    known[name] = other
+    try:
+        yield
+    finally:
+        if known.get(name) is other:
+            del known[name]
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Leaves Python's search for cycles of garbage out.
 
     It goes through all objects again and again while their number grows: a fifth of the time of imports and of
-    parsing, where nothing is thrown away. Work that goes on for long switches it on again (`gc.enable`).
+    parsing, where nothing is thrown away. Work that goes on for long switches it on again (`collect_again`).
     """
     was = gc.isenabled()
     gc.disable()
@@ -69,4 +141,28 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if was:
-            gc.enable()
+            collect_again()
+
+
+def collect_again() -> None:
+    """Searches for garbage again, among what is made from now on.
+
+    Modules and parsed settings stay to the end: going through them finds nothing. That is so once in a process; a
+    second training in it leaves a model behind, which goes.
+    """
+    _set_apart()
+    gc.enable()
+
+
+@functools.cache
+def _set_apart() -> None:
+    gc.freeze()
+
+
+def end_quickly() -> None:
+    """At the end of the process no search for garbage goes through all objects, which takes up to half a second.
+
+    The memory goes back to the system all the same. What is called at exit is called before: the first that is
+    registered comes last.
+    """
+    atexit.register(gc.freeze)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transferlab.ground.lean import import_scipy
+
 LARGE = 2**26
 """Numbers in the features (512 MB in float64) from which on they are kept in float32."""
 NOISE = 1e-12
@@ -171,6 +173,7 @@ def _lbfgs(
         factor: Mean weight of a row, for the scale of the curvature.
         start: Where to start from.
     """
+    import_scipy()
     from scipy.optimize import minimize
 
     rows, outputs, kind = basis.rows, len(bias), basis.scores.dtype

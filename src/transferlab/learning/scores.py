@@ -11,6 +11,7 @@ from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassMatthewsCorrCoef
 from torchmetrics.utilities.data import dim_zero_cat
 
+from transferlab.ground.lean import import_scipy
 from transferlab.tasks.encoded import IGNORE
 from transferlab.tasks.iob import split_tag
 from transferlab.tasks.kinds.tagging import entity_counts
@@ -229,6 +230,7 @@ class Spearman(SpearmanCorrCoef):
         if len(self.preds):
             pair = [dim_zero_cat(state).cpu().double().numpy() for state in (self.preds, self.target)]
             if not any(len(values) < 2 or (values == values[0]).all() for values in pair):
+                import_scipy()
                 from scipy.stats import spearmanr
 
                 value = float(spearmanr(*pair).statistic)

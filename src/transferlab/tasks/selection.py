@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.lean import import_sklearn
 from transferlab.tasks.inspection.groups import Groups
 from transferlab.tasks.spec import Source
 from transferlab.tasks.together import EXAMPLE, hold_out, without
@@ -192,6 +193,7 @@ def sample(count: int, wanted: int | None) -> Indices:
 
 
 def _split(rows: Indices, labels: Indices | None, first: int, seed: int) -> tuple[Indices, Indices]:
+    import_sklearn()
     from sklearn.model_selection import train_test_split
 
     strata = labels[rows] if labels is not None else None

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.lean import import_sklearn
 from transferlab.tasks.inspection.groups import Groups, by_sentence, by_text, by_value
 from transferlab.tasks.inspection.plain import as_text, key_of
 from transferlab.tasks.marked import plain
@@ -155,6 +156,7 @@ def folds(count: int, parts: int, strata: Indices | None, groups: Groups | None,
 
 
 def _folds(count: int, parts: int, strata: Indices | None, groups: Groups | None, seed: int) -> Indices:
+    import_sklearn()
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
     rare = strata is None or np.bincount(_classes(count, strata)).max() < parts

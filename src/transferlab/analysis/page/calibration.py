@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from transferlab.ground.lean import import_scipy
+
 Array = np.ndarray[Any, Any]
 BINS = 15
 """As in the paper."""
@@ -92,6 +94,7 @@ def fit(scores: Array, labels: Array) -> float:
 
     The likelihood is convex in 1/T, so there is a single minimum along log T.
     """
+    import_scipy()
     from scipy.optimize import minimize_scalar
 
     low, high = np.log(LIMITS)

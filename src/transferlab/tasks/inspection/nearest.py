@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from transferlab.ground.lean import import_sklearn
+
 ASKED = 1000
 """Examples of a split that are looked up, spread evenly over it."""
 KNOWN = 100_000
@@ -26,6 +28,7 @@ def nearest(train: Sequence[str], labels: Sequence[Any], asked: Sequence[str], g
         ``right``, ``of`` (examples that were looked up) and ``most``, how many of them have the commonest training
         label.
     """
+    import_sklearn()
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     known = np.unique(np.linspace(0, len(train) - 1, min(KNOWN, len(train))).astype(int))

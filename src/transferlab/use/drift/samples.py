@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from transferlab.ground.lean import import_sklearn
+
 Array = np.ndarray[Any, Any]
 PERMUTATIONS = 999
 NORMAL = 1.959964
@@ -163,6 +165,7 @@ def classifier(one: Array, other: Array, seed: int = 0) -> Compared:
     Returns:
         `value` is the accuracy on the other half, with the interval of Wilson.
     """
+    import_sklearn()
     from scipy.stats import binomtest
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -11,6 +11,7 @@ from torch import Tensor
 from transferlab.baselines.kinds import KINDS
 from transferlab.baselines.rows import evaluate, padded
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.lean import import_sklearn
 from transferlab.ground.progress import counted
 from transferlab.strategies import Strategy
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
@@ -176,6 +177,7 @@ def _tags(fitted: Any, vectors: Array, seen: Array, outside: int) -> Array:
 
 
 def _fit(task: TaskSpec, vectors: Array, labels: Array) -> Any:
+    import_sklearn()
     from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline

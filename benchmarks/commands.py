@@ -116,8 +116,7 @@ def run(asked: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         for row, record in rows.items():
             try:
                 pair = None if record.get("error") else sides.pair(row)
-                if row.startswith("fit_qa"):
-                    sides.tell_losses()
+                sides.tell_losses(row)
                 # the one that is first is warmed by nothing: it changes from round to round
                 for which, side in list(zip(("ours", "peer"), pair or (), strict=False))[:: -1 if number % 2 else 1]:
                     if row in {"compare", "report", "first_step"} and not record[which]:

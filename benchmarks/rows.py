@@ -55,7 +55,8 @@ def write_rows(task: str, folder: Path, train: int, evaluate: int, seed: int = 0
     for name, rows in parts.items():
         rows.select_columns([*source.text, source.label]).to_parquet(folder / f"{name}.parquet")
     facts = {key: value for key, value in asdict(source).items() if key in {"text", "label", "kind", "labels"}}
-    facts |= {"task": task, "metric": source.metrics[0] if source.metrics else "f1", "examples": len(parts["train"])}
+    usual = "exact_match" if source.kind == "text" else "f1"
+    facts |= {"task": task, "metric": source.metrics[0] if source.metrics else usual, "examples": len(parts["train"])}
     (folder / "task.json").write_text(json.dumps(facts), encoding="utf-8")
     return facts
 

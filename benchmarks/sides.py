@@ -70,6 +70,8 @@ CONTESTS = {
     "fit_ner": Contest("fit, NER CoNLL-2003", "run_ner's procedure", 1.6, 2),
     "fit_qa": Contest("fit, full fine-tuning XQuAD", "run_qa's procedure, dynamic padding", 1.2, 1.6),
     "fit_qa_padded": Contest("fit, full fine-tuning XQuAD", "run_qa's procedure, padded to 384", 1.2, 1.6),
+    "fit_text": Contest("fit, T5 on dates", "run_summarization's procedure", 1.2, 1.5),
+    "write_texts": Contest("predict, texts by a T5", "generate, in the order of the file", 1.3, 1.5),
     "baseline": Contest("baseline, all methods, SST-2", "today", 5, 10),
     "ten_heads": Contest("ten seeds of frozen features, one command", "the same, ten commands", 10, 25),
     "demo": Contest("demo, wall time", "today", 2.5, 4, "wall_s"),
@@ -87,7 +89,17 @@ EXPERIMENTS = {
     "bench_frozen": ("sst2", "feature_extraction", {}),
     "bench_ner": ("conll2003", "full_finetuning", {"trainer": {"max_epochs": 1}}),
     "bench_qa": ("xquad", "full_finetuning", {"trainer": {"max_epochs": 1}}),
+    "bench_text": ("demo_dates", "full_finetuning", {"trainer": {"max_epochs": 1}}),
 }
+SCRIPTS = {
+    **dict.fromkeys(("fit_full", "fit_memory"), ("bench_full", "trainer_text", "sst2")),
+    "fit_lora": ("bench_lora", "trainer_text", "sst2", "--lora", "--lr", "1e-3"),
+    "fit_frozen": ("bench_frozen", "features", "sst2"),
+    "fit_ner": ("bench_ner", "trainer_ner", "conll2003"),
+    "fit_qa": ("bench_qa", "trainer_qa", "xquad"),
+    "fit_qa_padded": ("bench_qa", "trainer_qa", "xquad", "--pad"),
+}
+"""Experiment of this suite, script of the peer, rows of both, and arguments of the script."""
 
 
 @dataclass
@@ -125,6 +137,28 @@ class Sides:
             write_rows(task, folder, self.examples, self.evaluate)
         return folder
 
+    def writer(self) -> Path:
+        """A T5 with random weights and a tokenizer of characters, which both sides start from."""
+        import torch
+        from transformers import AutoModelForSeq2SeqLM
+
+        from transferlab.encoders import EncoderConfig, tiny
+        from transferlab.encoders.loading import load_tokenizer, model_config
+
+        folder = self.scratch / "writer"
+        if not (folder / "config.json").is_file():
+            known = EncoderConfig("embedded/t5", architecture="random")
+            config = model_config(known)
+            config.d_model, config.d_ff, config.d_kv, config.num_layers, config.num_decoder_layers = 256, 1024, 64, 4, 4
+            torch.manual_seed(0)
+            automatic: Any = AutoModelForSeq2SeqLM
+            model = automatic.from_config(config)
+            model.generation_config.max_new_tokens = 11
+            model.save_pretrained(folder)
+            load_tokenizer(known).save_pretrained(folder)
+            assert config.vocab_size == len(tiny.VOCABULARY)
+        return folder
+
     def project(self, root: Path) -> Path:
         """A working directory with the configs of a checkout and the experiments of this suite."""
         folder = self.scratch / ("today" if root == self.today else "ours")
@@ -142,6 +176,11 @@ class Sides:
                     # the shipped task has one split, of which a fold is tested on
                     init |= {"folds": None, "fold": None, "holdout_by": None}
                 tree: dict[str, Any] = {"bases": bases, "data": {"init_args": init}}
+                if facts["kind"] == "text":
+                    # the rate, the length of outputs and the rows that select are those of the peer's script
+                    init["generation"] = {"target_length": 16, "max_new_tokens": 11, "eval_rows": 500}
+                    tree["encoder"] = {"name": str(self.writer()), "revision": None}
+                    tree["model"] = {"init_args": {"optimizer": {"init_args": {"lr": 1e-3}}}}
                 trainer = {**settings.get("trainer", {}), "precision": "32-true", "logger": False}
                 tree |= {"trainer": trainer}
                 (folder / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
@@ -184,21 +223,16 @@ class Sides:
 
     def pair(self, row: str) -> tuple[Side, Side]:
         """Ours and theirs."""
-        if row in {"fit_full", "fit_memory"}:
-            return self.fit("bench_full"), self.script("trainer_text", "sst2", "--seed", "{seed}")
+        if row in SCRIPTS:
+            experiment, script, task, *words = SCRIPTS[row]
+            return self.fit(experiment), self.script(script, task, "--seed", "{seed}", *words)
         if row == "fit_full_today":
             return self.fit("bench_full"), self.fit("bench_full", today=True)
-        if row == "fit_lora":
-            return self.fit("bench_lora"), self.script(
-                "trainer_text", "sst2", "--seed", "{seed}", "--lora", "--lr", "1e-3"
-            )
-        if row == "fit_frozen":
-            return self.fit("bench_frozen"), self.script("features", "sst2", "--seed", "{seed}")
-        if row == "fit_ner":
-            return self.fit("bench_ner"), self.script("trainer_ner", "conll2003", "--seed", "{seed}")
-        if row in {"fit_qa", "fit_qa_padded"}:
-            pad = ("--pad",) if row == "fit_qa_padded" else ()
-            return self.fit("bench_qa"), self.script("trainer_qa", "xquad", "--seed", "{seed}", *pad)
+        if row == "fit_text":
+            theirs = self.script("trainer_summary", "demo_dates", "--seed", "{seed}", model=str(self.writer()))
+            return self.fit("bench_text"), theirs
+        if row == "write_texts":
+            return self._write()
         if row == "first_step":
             more = ("--trainer.log_every_n_steps", "1")
             both = [self.fit("bench_full", today=today, until_step=True, more=more) for today in (False, True)]
@@ -209,21 +243,30 @@ class Sides:
             return self._predict(row.removeprefix("predict_"))
         return self._against_today(row)
 
-    def tell_losses(self) -> None:
-        """Notes the loss of both sides on the same rows, windows and weights, once."""
-        if any("run_qa" in note for note in self.notes):
+    def tell_losses(self, row: str) -> None:
+        """Notes the loss of both sides on the same rows and weights, once."""
+        if row == "fit_text" and not any("run_summarization" in note for note in self.notes):
+            told = self._losses("benchmarks.summaries", "demo_dates", str(self.writer()))
+            self.notes.append(
+                f"on the same {told['rows']} rows and weights the loss is {told['ours']:.6f} here and "
+                f"{told['theirs']:.6f} by run_summarization's procedure"
+            )
+        if not row.startswith("fit_qa") or any("run_qa" in note for note in self.notes):
             return
-        from benchmarks.tree import measure
-
-        command = (sys.executable, "-m", "benchmarks.answers", str(self.data("xquad")), self.encoder)
-        variables = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
-        variables |= {"HF_DATASETS_CACHE": str(self.scratch / "datasets"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-        told = json.loads(measure(command, ROOT, variables, self.scratch / "losses.log")["last"])
+        told = self._losses("benchmarks.answers", "xquad", self.encoder)
         self.notes.append(
             f"on the same {told['windows']} windows and weights the loss is {told['ours']:.6f} here, "
             f"{told['theirs']:.6f} by run_qa's procedure over the same candidates, and {told['theirs_over_all']:.6f} "
             "over all tokens, those of the question too, as run_qa counts it"
         )
+
+    def _losses(self, module: str, task: str, model: str) -> Any:
+        from benchmarks.tree import measure
+
+        command = (sys.executable, "-m", module, str(self.data(task)), model)
+        variables = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+        variables |= {"HF_DATASETS_CACHE": str(self.scratch / "datasets"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        return json.loads(measure(command, ROOT, variables, self.scratch / "losses.log")["last"])
 
     def _against_today(self, row: str) -> tuple[Side, Side]:
         words: dict[str, tuple[str, ...]] = {
@@ -275,6 +318,32 @@ class Sides:
             "predict", "sst2", "--with", library, "--batch", batch, model=str(tuned)
         )
 
+    def _write(self) -> tuple[Side, Side]:
+        """Outputs of a trained T5, by its run and by its exported folder."""
+        from benchmarks.commands import once
+
+        run, tuned, rows = self.scratch / "write-run", self.scratch / "write-peer", self.data("demo_dates")
+        if not tuned.is_dir():
+            once(self.fit("bench_text"), run, 0)
+            folder = next(run.glob("*/*/summary.json")).parent
+            export = ("export", "--run", str(folder), "--format", "hf", "--output", str(tuned))
+            once(self.ours("ours", *export), self.scratch / "try", 0)
+            write_inputs(rows, min(self.texts, 4000))
+        folder = next(run.glob("*/*/summary.json")).parent
+        words = ("predict", "--run", str(folder), str(rows / "inputs.jsonl"), "--output", "{out}.jsonl")
+        both = self.ours("ours", *words), self.script("write_texts", "demo_dates", model=str(tuned))
+        if not any("write the same" in note for note in self.notes):
+            for side in both:
+                once(side, self.scratch / "same", 0)
+            lines = (self.scratch / "same.jsonl").read_text(encoding="utf-8").splitlines()
+            mine, theirs = (
+                [json.loads(line)["prediction"] for line in lines],
+                (self.scratch / "same.txt").read_text(encoding="utf-8").split("\n"),
+            )
+            same = sum(one == other for one, other in zip(mine, theirs, strict=True))
+            self.notes.append(f"both write the same for {same:,} of {len(mine):,} inputs")
+        return both
+
     def _prepare(self, run: Path, tuned: Path) -> list[str]:
         """Trains a run and a peer's model to predict with, and finds the pipeline's best batch."""
         from benchmarks.commands import once
@@ -293,6 +362,16 @@ class Sides:
         self.batch = min(took, key=lambda batch: took[batch])
         told = ", ".join(f"{batch}: {seconds:.1f} s" for batch, seconds in took.items())
         return [f"transformers.pipeline is at its best with batches of {self.batch} ({most[1]} texts; {told})"]
+
+
+def write_inputs(folder: Path, count: int) -> None:
+    """Dates to be written, as many as are wanted, in an order that has nothing to do with their length."""
+    from transferlab.tasks.sources import read_split
+    from transferlab.tasks.table import lookup
+
+    found = read_split(lookup("demo_dates"), "train").rows["input"][:]
+    texts = (found * (count // len(found) + 1))[:count]
+    (folder / "inputs.jsonl").write_text("".join(json.dumps({"input": t}) + "\n" for t in texts), encoding="utf-8")
 
 
 def empty(pattern: str) -> None:

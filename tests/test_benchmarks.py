@@ -410,3 +410,22 @@ def test_each_strategy_of_the_scaling_study_trains(name):
     done = scaling.measure(scaling.Point(name, rows=32, length=8, layers=2, epochs=1))
     assert done["flops"] > 0
     assert done["peak_mem_mb"] > done["floor_mb"] / 2
+
+
+def test_the_loss_of_texts_is_that_of_run_summarization():
+    import torch
+
+    from benchmarks.summaries import losses
+    from transferlab.encoders import EncoderConfig, build_encoder
+    from transferlab.encoders.loading import load_tokenizer
+
+    config = EncoderConfig("embedded/t5", architecture="random")
+    torch.manual_seed(0)
+    model = build_encoder(config, writes=True).backbone
+    rows = {
+        "input": ["3 March 2021", "7", "the 1st of June 2020"],
+        "target": ["2021-03-03", "x", "2020-06-01 more"],
+    }
+    told = losses(rows, load_tokenizer(config), model)
+    assert told["rows"] == 3
+    assert told["ours"] == pytest.approx(told["theirs"], abs=1e-6)

@@ -1,5 +1,7 @@
 """What is worked out of a run once and kept: never older than the files, whoever reads and wherever it can be written."""
 
+import csv
+import io
 import json
 import multiprocessing
 import os
@@ -8,6 +10,7 @@ import time
 
 import pytest
 
+from benchmarks.many_runs import write
 from transferlab.analysis.comparison import configs, kept, outcomes
 from transferlab.analysis.comparison.distributions import t_quantile, t_tail
 
@@ -170,3 +173,69 @@ def test_a_quantile_is_where_halving_ends():
                 middle = (low + high) / 2
                 low, high = (middle, high) if t_tail(middle, df) > 1 - level else (low, middle)
             assert t_quantile(df, level) == high
+
+
+def test_what_is_made_of_many_files_is_made_again_when_one_changes(folder):
+    made = []
+    places = [str(folder / name) for name in ("text", "none")]
+
+    def asked(key="1"):
+        return kept.again("all", places, key, lambda: made.append(key) or b"made\nof %d" % len(made))
+
+    assert [asked(), asked()] == [b"made\nof 1"] * 2
+    assert asked(key="2") == b"made\nof 2"
+    os.utime(folder / "text", (OLD, OLD))
+    assert asked(key="2") == asked(key="2") == b"made\nof 3"
+    # the same size and times
+    (folder / "text").write_text("other")
+    os.utime(folder / "text", (OLD, OLD))
+    assert asked(key="2") == b"made\nof 4"
+    (folder / "none").write_text("there now")
+    assert asked(key="2") == asked(key="2") == b"made\nof 5"
+
+
+def test_what_is_made_of_files_of_just_now_is_not_kept(folder, monkeypatch):
+    monkeypatch.setattr(kept, "SETTLED", 10**15)
+    monkeypatch.setattr(kept, "TICK", 10**15)
+    made = []
+    for _ in range(2):
+        kept.again("all", [str(folder / "text")], "1", lambda: made.append(1) or b"made")
+    assert len(made) == 2
+
+
+def test_a_table_of_before_is_shown_without_reading_predictions(tmp_path, folder, capsys, monkeypatch):
+    """The same p-values; others as soon as a prediction, the reference or the kind of test is another."""
+    from transferlab.analysis.comparison import command, significance
+
+    root = tmp_path / "many"
+    write(root, settings=3, seeds=2, examples=60, kept=False)
+
+    def table(*more):
+        command.main([str(root), "--format", "csv", *more])
+        return capsys.readouterr().out
+
+    first, against = table(), significance.against
+    assert len({line.split(",")[-1] for line in first.splitlines()}) > 1
+    monkeypatch.setattr(significance, "against", None)
+    assert table() == first
+    with pytest.raises(TypeError):
+        table("--bootstrap")
+    with pytest.raises(TypeError):
+        # the best is first
+        table("--reference", list(csv.DictReader(io.StringIO(first)))[-1]["strategy"])
+    path = next(root.glob("lora_sst2/*/predictions/test.jsonl"))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    # one more of each is wrong, so that the score of the summary stays
+    right, wrong = (
+        next(n for n, one in enumerate(lines) if (one["prediction"] == one["label"]) is is_) for is_ in (True, False)
+    )
+    for n in (right, wrong):
+        lines[n]["prediction"] = {"negative": "positive", "positive": "negative"}[lines[n]["prediction"]]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(TypeError):
+        table()
+    monkeypatch.setattr(significance, "against", against)
+    # of a best setting of two seeds the other predictions give another p-value, of the same scores
+    changed = table()
+    assert changed != first
+    assert table() == changed

@@ -119,7 +119,7 @@ def _stood_in(name: str, other: ModuleType | None) -> Iterator[None]:
     if name in sys.modules:
         yield
         return
-    known: dict[str, Any] = sys.modules  # type: ignore[assignment]  # None says that there is no such module
+    known: dict[str, Any] = sys.modules  # None says that there is no such module
     known[name] = other
     try:
         yield

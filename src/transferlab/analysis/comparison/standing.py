@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from transferlab.analysis.comparison import folds, naming, software
 from transferlab.analysis.comparison.groups import Group, Key, drawn, faults, fold_of, fold_ratio, is_baseline, score_of
@@ -170,40 +170,53 @@ def _tested(rows: Sequence[Row], reference: Row, bootstrap: bool = False) -> dic
         return _tested_in_folds(rows, reference)
     if sum(_predicted(row.group) for row in rows) < 2:
         return {}
+    from transferlab.analysis.comparison import again
+
+    found = again.tests(rows, reference, bootstrap, lambda: _worked_out(rows, reference, bootstrap))
+    return {rows[number].group.key: _Result(reference.label, *result) for number, result in found}
+
+
+def _worked_out(rows: Sequence[Row], reference: Row, bootstrap: bool) -> list[tuple[int, tuple[Any, ...]]]:
+    """The number of each row that can be tested, and the fields of its result behind the name of the reference."""
     # numpy takes longer to import than all else here
     from transferlab.analysis.comparison import outcomes, significance
     from transferlab.analysis.comparison.over_seeds import Sample
     from transferlab.tasks.kinds import SUMS
 
     one = reference.group.counted[0]
-    known = [(row, outcomes.sample(row.group)) for row in rows if row.group.counted]
-    base = next((found for row, found in known if row is reference), None)
+    known = [(number, row, outcomes.sample(row.group)) for number, row in enumerate(rows) if row.group.counted]
+    base = next((found for _, row, found in known if row is reference), None)
     if base is None:
-        return {}
+        return []
     others = [
-        (row, found) for row, found in known if row is not reference and found and found.examples == base.examples
+        (number, row, found)
+        for number, row, found in known
+        if row is not reference and found and found.examples == base.examples
     ]
     metric = SUMS[str(one.get("kind")), reference.group.key.metric]
     first, *samples = [
-        Sample(found.counts, _classical(row.group), row.group.seeds) for row, found in [(reference, base), *others]
+        Sample(found.counts, _classical(row.group), row.group.seeds)
+        for _, row, found in [(0, reference, base), *others]
     ]
     # the examples are the same; a run of before does not say which texts stand there twice
-    texts = next((found.texts for found in (base, *(found for _, found in others)) if found.texts is not None), None)
+    told = (found.texts for found in (base, *(found for *_, found in others)) if found.texts is not None)
     accuracy = reference.group.key.metric == "accuracy"
-    against = significance.against(first, samples, metric, accuracy, texts, bootstrap)
+    against = significance.against(first, samples, metric, accuracy, next(told, None), bootstrap)
     corrected = iter(significance.holm([result.p for result in against if result.p is not None]))
-    return {
-        row.group.key: _Result(
-            reference.label,
-            result.difference,
-            None if result.p is None else next(corrected),
-            result.p,
-            result.method,
-            result.half,
-            result.assumed,
+    return [
+        (
+            number,
+            (
+                result.difference,
+                None if result.p is None else next(corrected),
+                result.p,
+                result.method,
+                result.half,
+                result.assumed,
+            ),
         )
-        for (row, _), result in zip(others, against, strict=True)
-    }
+        for (number, *_), result in zip(others, against, strict=True)
+    ]
 
 
 def _tested_in_folds(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:

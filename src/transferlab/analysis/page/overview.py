@@ -39,7 +39,8 @@ def spread(task: Task) -> Html:
 
 def _left_out(task: Task) -> str:
     """A sentence on settings with a score that are not drawn."""
-    found = [s for s in task.settings if s.group.score is not None and s not in task.judged]
+    drawn = {s.number for s in task.judged}
+    found = [s for s in task.settings if s.group.score is not None and s.number not in drawn]
     listed = ", ".join(f"{s.number} {s.name} ({shown(s.group.score)})" for s in found)
     return f" Not drawn, as it would take most of the axis: {listed}." if listed else ""
 

@@ -302,3 +302,35 @@ def test_what_resumes_a_stage_is_its_sequence(tmp_path: Path, monkeypatch: pytes
         assert hints.resume(run) == "transferlab sequence --resume one"
     # also before the stage has begun
     assert endings.interrupted(stage) == "stopped; continue with: transferlab sequence --resume one"
+
+
+def test_a_run_without_a_single_task_is_told_from_one_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transferlab.cli.expansion import expand_arguments
+    from transferlab.ground.hints import refuse_without_task
+    from transferlab.strategies.teacher import restore
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRANSFERLAB_RUN_DIR", raising=False)
+    kinds = {
+        "text": ({"kind": "pretraining"}, "is a pretraining, .* --encoder.name runs/text/one"),
+        "both": (
+            {"kind": "multitask", "tasks": {"a": {"run": "runs/both_a/one"}}},
+            "several tasks; .*: runs/both_a/one",
+        ),
+        "cut": ({"kind": "multitask"}, "several tasks; .* when it is complete"),
+        "turn": ({"kind": "multitask"}, "is a sequence of tasks"),
+    }
+    for name, (summary, said) in kinds.items():
+        run = Path("runs") / name / "one"
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "summary.json").write_text(json.dumps(summary))
+        (run / "config.yaml").write_text("{}")
+        if name == "turn":
+            (run / "sequence.json").write_text("{}")
+        for ask in (restore, refuse_without_task, lambda run: expand_arguments(["test", "--run", str(run)])):
+            with pytest.raises(TransferlabError, match=said):
+                ask(run)
+        right = {"text": "pretrain", "turn": "sequence"}.get(name, "multitask")
+        with pytest.raises(TransferlabError, match=f"is resumed with transferlab {right} --resume one"):
+            expand_arguments(["fit", "--resume", name])
+    assert expand_arguments(["fit", "--resume", "both"], "multitask")[:2] == ["fit", "--config"]

@@ -7,17 +7,22 @@ from pathlib import Path
 import yaml
 
 from transferlab.config import experiments, received
+from transferlab.ground import hints
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
 
-def expand_arguments(arguments: list[str]) -> list[str]:
+def expand_arguments(arguments: list[str], command: str = "fit") -> list[str]:
     """Expands a command line.
 
     ``--config FILE``, ``--config=FILE`` and ``-c FILE`` become the file laid over its bases; ``--experiment NAME`` the
     file of that name, or task and strategy put together; ``--run RUN`` the configuration and checkpoint of a run;
     ``--resume RUN`` the configuration of a run, unless one is given, and its folder. ``--encoder NAME``, ``--task``,
     ``--strategy``, ``--trainer`` and ``--logger`` put that config in the place of the experiment's own.
+
+    Args:
+        arguments: ``fit``, ``test`` and so on, and what follows.
+        command: What trains: ``fit``, ``pretrain`` or ``multitask``.
     """
     expanded: list[str] = []
     chosen, arguments = experiments.take_choices(arguments)
@@ -37,7 +42,7 @@ def expand_arguments(arguments: list[str]) -> list[str]:
                     f"--run is for test, validate and predict; fit continues a run: --resume {value}"
                 )
             if name == "--resume":
-                expanded += _resume(value, configured)
+                expanded += _resume(value, configured, command)
             elif name == "--run":
                 expanded += _run(value)
             else:
@@ -70,15 +75,18 @@ def _saved(folder: Path) -> list[str]:
 
 def _run(value: str) -> list[str]:
     folder = run_folder.find(value)
+    hints.refuse_without_task(folder)
     os.environ[run_folder.VARIABLE] = str(folder.absolute())
     checkpoint = folder / "checkpoints" / "best.ckpt"
     return [*_saved(folder), "--ckpt_path", str(checkpoint)]
 
 
-def _resume(value: str, configured: bool) -> list[str]:
+def _resume(value: str, configured: bool, command: str) -> list[str]:
     # with a configuration at hand a folder that is not there yet starts a run
     fresh = configured and os.sep in value and not Path(value).exists()
     folder = Path(value) if fresh else run_folder.find(value)
+    if not fresh and hints.command_of(folder) != command:
+        raise TransferlabError(f"--resume: {folder} is resumed with {hints.resume(folder)}")
     os.environ[run_folder.VARIABLE] = str(folder.absolute())
     return [] if configured else _saved(folder)
 

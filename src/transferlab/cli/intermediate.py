@@ -9,6 +9,7 @@ from transferlab.encoders.config import EncoderConfig
 from transferlab.encoders.lineage import LINEAGE, lineage_of
 from transferlab.encoders.loading import ENCODER, locate
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hints import refuse_without_task
 from transferlab.record import folder as run_folder
 from transferlab.strategies.teacher import restore
 from transferlab.strategies.whole import plain_backbone
@@ -30,6 +31,7 @@ def leave_encoder(run: Path) -> None:
     lineage = lineage_of(EncoderConfig(str(run))) if (folder / "config.json").is_file() else {}
     if not best.is_file() and lineage:
         return
+    refuse_without_task(run)
     if not best.is_file():
         raise TransferlabError(f"encoder.from_run: {run} holds no checkpoint (checkpoints/best.ckpt); did it finish?")
     mark = hashes.of_path(best)

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import sys
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
@@ -47,6 +47,8 @@ class ExperimentCLI(LightningCLI):
 
     kinds: tuple[type[Any], type[Any]] = (Strategy, TaskDataModule)
     """What `model` and `data` derive from."""
+    command: ClassVar[str] = "fit"
+    """What the user types to train."""
 
     def __init__(self, args: ArgsType = None) -> None:
         keep_freed_memory()
@@ -97,7 +99,7 @@ class ExperimentCLI(LightningCLI):
 
         ``sys.argv`` stays as it is, since the DDP launcher runs it again.
         """
-        given = expand_arguments(list(sys.argv[1:] if args is None else args))
+        given = expand_arguments(list(sys.argv[1:] if args is None else args), self.command)
         self.check_line(given)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -4,6 +4,9 @@ import json
 import os
 import shlex
 from pathlib import Path
+from typing import Any
+
+from transferlab.ground.errors import TransferlabError
 
 MAKE = "TRANSFERLAB_MAKE"
 """Set by the Makefile, so that its users read its targets."""
@@ -47,17 +50,40 @@ def command_of(run: Path) -> str:
     return SEQUENCE if (run / PLAN).is_file() else COMMANDS.get(_kind(run), "fit")
 
 
+def refuse_without_task(run: Path) -> None:
+    """Refuses a run that has no single task which it could be asked about: a pretraining, several tasks, a sequence.
+
+    Raises:
+        TransferlabError: Says what the run is, and what to name instead.
+    """
+    command = command_of(run)
+    if command == "fit":
+        return
+    each = [one["run"] for one in (_summary(run).get("tasks") or {}).values() if one.get("run")]
+    known = f": {', '.join(each)}" if each else ", which it leaves when it is complete"
+    said = {
+        "pretrain": f"is a pretraining, which has no task; a run on a task starts from it: --encoder.name {run}",
+        "multitask": f"is a run of several tasks; name that of one task{known}",
+        SEQUENCE: "is a sequence of tasks, which leaves scores and no run of a task",
+    }
+    raise TransferlabError(f"{run} {said[command]}.")
+
+
 def is_pretraining(run: Path) -> bool:
     """Whether a run directory is that of a pretraining; not where its summary cannot be read."""
     return _kind(run) == PRETRAINING
 
 
 def _kind(run: Path) -> str:
+    return str(_summary(run).get("kind") or "")
+
+
+def _summary(run: Path) -> dict[str, Any]:
     try:
         known = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    return str(known.get("kind")) if isinstance(known, dict) else ""
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def predict(run: Path) -> str:

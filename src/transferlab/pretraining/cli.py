@@ -41,6 +41,7 @@ class PretrainCLI(OtherCLI):
     """Pretrains an encoder: the same Trainer, run directory, checkpoints and loggers as those of a task."""
 
     kinds = (Pretraining, PretrainingData)
+    command = "pretrain"
     linked: ClassVar = {Pretraining: ("tokens", "encoder"), PretrainingData: ("encoder", "seed")}
     ours = ("transferlab.pretraining.objectives", "transferlab.pretraining.data")
 

@@ -30,6 +30,7 @@ class SeveralCLI(OtherCLI):
     """Trains one encoder on several tasks: the same Trainer, run directory, checkpoints and loggers."""
 
     kinds = (MultiTask, SeveralTasks)
+    command = "multitask"
     linked: ClassVar = {MultiTask: ("tasks", "encoder"), SeveralTasks: ("encoder", "seed")}
     ours = ("transferlab.several.model", "transferlab.several.data")
     leaves = True

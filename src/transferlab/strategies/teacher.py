@@ -15,6 +15,7 @@ from transferlab.encoders import EncoderConfig
 from transferlab.encoders.content import content_of
 from transferlab.encoders.loading import load_model
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hints import refuse_without_task
 from transferlab.learning.kinds import KINDS
 from transferlab.strategies import content
 from transferlab.strategies.base import Strategy
@@ -101,6 +102,7 @@ def restore(run: Path, beside_base: bool = False) -> Strategy:
     Raises:
         TransferlabError: The run left no checkpoint, or it does not fit.
     """
+    refuse_without_task(run)
     checkpoint = run / "checkpoints" / "best.ckpt"
     if not checkpoint.is_file():
         raise TransferlabError(f"{run} holds no checkpoint (checkpoints/best.ckpt); did the run finish?")

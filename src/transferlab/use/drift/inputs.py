@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hints import refuse_without_task
 from transferlab.record import predictions
 from transferlab.record.predictions import Record
 from transferlab.tasks.labels import Labels
@@ -89,6 +90,7 @@ def validation_records(run: Path) -> list[Record]:
     Raises:
         TransferlabError: It is not kept, or there are too few.
     """
+    refuse_without_task(run)
     path = predictions.place(run, "validation")
     try:
         lines = predictions.read(path)

@@ -13,6 +13,7 @@ from transferlab.analysis.comparison.groups import estimate
 from transferlab.config import shipped, trees
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.hints import refuse_without_task
 from transferlab.ground.progress import counted
 from transferlab.record import folder as run_folder
 from transferlab.strategies import FeatureExtraction, Strategy
@@ -54,6 +55,7 @@ def tuned_model(run: Path) -> Strategy:
     Raises:
         TransferlabError: It began with random weights, has no checkpoint, or is of another version.
     """
+    refuse_without_task(run)
     if run_folder.read_summary(run).get("weights") == "random":
         raise TransferlabError(f"{run} began with random weights, so it had nothing to forget; name another run.")
     try:

@@ -12,6 +12,7 @@ import yaml
 from transferlab.config.renamed import as_meant
 from transferlab.config.trees import read_yaml
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hints import refuse_without_task
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.strategies.teacher import restore
@@ -50,6 +51,7 @@ def run(asked: argparse.Namespace, keys: list[str]) -> None:
         raise TransferlabError(f"--replay: {asked.replay} is not in 0 .. 1.")
     quiet()
     folder = run_folder.find(asked.run, asked.root)
+    refuse_without_task(folder)
     if not (folder / "config.yaml").is_file() or not (folder / "checkpoints" / "best.ckpt").is_file():
         raise TransferlabError(
             f"{folder} has no trained weights to start from: a baseline is made anew, and a run has them once it "

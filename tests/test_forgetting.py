@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -292,3 +293,39 @@ def test_the_encoder_of_a_run_starts_another_one(run, data, tiny_encoder, tmp_pa
     assert (folder / "encoder" / "model.safetensors").stat().st_mtime_ns == written
     with pytest.raises(TransferlabError, match="no checkpoint"):
         leave_encoder(tmp_path / "runs")
+
+
+def test_a_pretraining_is_measured_with_the_head_that_it_left(tmp_path, language_folder):
+    from safetensors.torch import load_file, save_file
+
+    from transferlab.encoders import EncoderConfig, build_encoder
+    from transferlab.encoders.content import content_of
+    from transferlab.use.forgetting.measure import tuned_model
+    from transferlab.use.forgetting.perplexity import perplexity
+
+    run = tmp_path / "run"
+    shutil.copytree(language_folder, run / "encoder")
+    weights = run / "encoder" / "model.safetensors"
+    torch.manual_seed(0)
+    moved = {name: value + 0.05 * torch.randn_like(value) for name, value in load_file(weights).items()}
+    save_file(moved, weights, metadata={"format": "pt"})
+    before, left = EncoderConfig(str(language_folder)), EncoderConfig(str(run))
+    summary = {"kind": "pretraining", "base": {"weights": content_of(before).weights}}
+    (run / "summary.json").write_text(json.dumps(summary))
+    (run / "config.yaml").write_text(yaml.safe_dump({"encoder": {"name": str(language_folder), "revision": None}}))
+    model = tuned_model(run)
+    assert model.encoder_config.name == str(language_folder)
+    name = "encoder.layer.0.output.dense.weight"
+    assert torch.equal(model.encoder.backbone.state_dict()[name].cpu(), moved[f"bert.{name}"])
+    texts = ["a film is great", "the film is terrible and bad", "good film"] * 4
+    found = perplexity(before, model.encoder.backbone, texts, left)
+    alone = [perplexity(config, build_encoder(config).backbone, texts) for config in (before, left)]
+    assert (found.original, found.tuned) == pytest.approx((alone[0].original, alone[1].original))
+    # under the head of before it is another one
+    assert perplexity(before, model.encoder.backbone, texts).tuned != pytest.approx(found.tuned)
+    (run / "summary.json").write_text(json.dumps({**summary, "base": {"weights": "0" * 16}}))
+    with pytest.raises(TransferlabError, match="started from the weights 0000000000000000"):
+        tuned_model(run)
+    (run / "config.yaml").write_text(yaml.safe_dump({"encoder": {"new": {"layers": 1}}}))
+    with pytest.raises(TransferlabError, match="began with random weights"):
+        tuned_model(run)

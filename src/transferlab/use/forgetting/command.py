@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hints import is_pretraining
 from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.use.forgetting.settings import Settings, parser
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> None:
     if min(settings) < 0 or 0 in settings[:4]:
         raise TransferlabError("--rows, --test-rows, --texts: use 1 or more.")
     # what follows imports torch, which takes seconds
+    from transferlab.encoders import EncoderConfig
     from transferlab.use.forgetting import report
     from transferlab.use.forgetting.measure import Original, measure, prepare, tuned_model
 
@@ -39,7 +41,8 @@ def main(arguments: list[str]) -> None:
             key = (model.encoder_config, probe)
             if key not in originals:
                 originals[key] = prepare(model.encoder_config, probe, settings)
-            result = measure(model, originals[key], settings)
+            own = EncoderConfig(str(run)) if is_pretraining(run) else None
+            result = measure(model, originals[key], settings, own)
             found = read(run) | {probe: result}
             run_folder.write_json(run / FILE, {"run": run.name, "probes": found})
             report.show(run, probe, result)

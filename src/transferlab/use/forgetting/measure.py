@@ -11,14 +11,16 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from transferlab.analysis.comparison.groups import estimate
 from transferlab.config import shipped, trees
-from transferlab.encoders import EncoderConfig
+from transferlab.encoders import EncoderConfig, build_encoder
+from transferlab.encoders.content import content_of
+from transferlab.encoders.loading import ENCODER
 from transferlab.ground.errors import TransferlabError, near
-from transferlab.ground.hints import refuse_without_task
+from transferlab.ground.hints import is_pretraining, refuse_without_task
 from transferlab.ground.progress import counted
 from transferlab.record import folder as run_folder
 from transferlab.strategies import FeatureExtraction, Strategy
 from transferlab.strategies.teacher import restore
-from transferlab.tasks import TaskDataModule
+from transferlab.tasks import TaskDataModule, TaskSpec
 from transferlab.tasks.inspection.plain import as_text
 from transferlab.tasks.sources import read_split
 from transferlab.tasks.table import TASKS
@@ -50,11 +52,13 @@ class Original(NamedTuple):
 
 
 def tuned_model(run: Path) -> Strategy:
-    """The model of a run, on the GPU where there is one.
+    """The model of a run, on the GPU where there is one; of a pretraining the encoder that it left.
 
     Raises:
         TransferlabError: It began with random weights, has no checkpoint, or is of another version.
     """
+    if is_pretraining(run):
+        return pretrained_further(run).requires_grad_(False).to(_device())
     refuse_without_task(run)
     if run_folder.read_summary(run).get("weights") == "random":
         raise TransferlabError(f"{run} began with random weights, so it had nothing to forget; name another run.")
@@ -66,6 +70,26 @@ def tuned_model(run: Path) -> Strategy:
         raise TransferlabError(f"{run} is a BiLSTM that began with random weights; name the run of an encoder.")
     refuse_texts(model.task, "forgetting")
     return model.requires_grad_(False).to(_device())
+
+
+def pretrained_further(run: Path) -> Strategy:
+    """The encoder that a pretraining left, named as the one that it started from.
+
+    Raises:
+        TransferlabError: It began with random weights, is not complete, or the encoder before is another one by now.
+    """
+    start = trees.read_yaml(run / "config.yaml").get("encoder") or {}
+    if start.get("new"):
+        raise TransferlabError(f"{run} began with random weights, so it had nothing to forget; name another run.")
+    left, before = EncoderConfig(str(run)), EncoderConfig(str(start.get("name")), start.get("revision"))
+    if not (run / ENCODER / "config.json").is_file():
+        raise TransferlabError(f"{run} left no encoder, as pretraining does when it is complete; resume it first.")
+    known, now = (run_folder.read_summary(run).get("base") or {}).get("weights"), content_of(before).weights
+    if known and now and known != now:
+        raise TransferlabError(f"{run} started from the weights {known} of {before.name}, which are {now} now.")
+    model = FeatureExtraction(TaskSpec("text", "classification", ("one", "other"), ("accuracy",)), before)
+    model.encoder = build_encoder(left)
+    return model.eval()
 
 
 def _device() -> torch.device:
@@ -133,8 +157,16 @@ def _probe(
     return known, tested, [score(model.task, known, tested, draw) for draw in told]
 
 
-def measure(model: Strategy, original: Original, settings: Settings) -> dict[str, Any]:
+def measure(
+    model: Strategy, original: Original, settings: Settings, own: EncoderConfig | None = None
+) -> dict[str, Any]:
     """Probes a tuned encoder and compares it with the original one.
+
+    Args:
+        model: Of the run.
+        original: Of the encoder that it started from.
+        settings: Numbers of rows and probes.
+        own: For a pretraining, the encoder that it left with a head of its own.
 
     Returns:
         Metric, scores of each probe before and after, their difference with its 95 % interval, drift per layer.
@@ -167,17 +199,19 @@ def measure(model: Strategy, original: Original, settings: Settings) -> dict[str
             "low": None if silent else found.low,
             "high": None if silent else found.high,
         },
-        "perplexity": _perplexity(model, original, texts),
+        "perplexity": _perplexity(model, original, texts, own),
         "tokens": tokens,
         "drift": [layer._asdict() for layer in layers],
     }
 
 
-def _perplexity(model: Strategy, original: Original, rows: np.ndarray[Any, Any]) -> dict[str, Any] | None:
+def _perplexity(
+    model: Strategy, original: Original, rows: np.ndarray[Any, Any], own: EncoderConfig | None
+) -> dict[str, Any] | None:
     """Perplexity of hidden words in the texts that show drift; None for an encoder without a head for them."""
     view = original.views[0]
     split, columns = view.source.test[0], [name for each in original.views for name in each.source.text]
     table = read_split(view.source, split).rows.select(np.sort(rows))
     texts = [as_text(cell) for column in columns for cell in table[column][:]]
-    found = perplexity(model.encoder_config, model.encoder.backbone, texts)
+    found = perplexity(model.encoder_config, model.encoder.backbone, texts, own)
     return found and found._asdict()

@@ -25,7 +25,7 @@ class Perplexity(NamedTuple):
 
     Attributes:
         original: Of the encoder that a run started from.
-        tuned: Of the encoder that it left, under the same head.
+        tuned: Of the encoder that it left, under the same head; of a pretraining under the head that it left.
         hidden: Number of these tokens.
     """
 
@@ -34,7 +34,9 @@ class Perplexity(NamedTuple):
     hidden: int
 
 
-def perplexity(encoder: EncoderConfig, tuned: nn.Module, texts: list[str]) -> Perplexity | None:
+def perplexity(
+    encoder: EncoderConfig, tuned: nn.Module, texts: list[str], own: EncoderConfig | None = None
+) -> Perplexity | None:
     """Asks the pretrained head for hidden words, above the original encoder and above the tuned one.
 
     ``exp(-1/n sum_i log p(x_i | x_hidden))`` over the hidden tokens; masks as in `transferlab pretrain`, the same in
@@ -44,27 +46,38 @@ def perplexity(encoder: EncoderConfig, tuned: nn.Module, texts: list[str]) -> Pe
         encoder: The encoder that the run started from.
         tuned: Its backbone as the run left it.
         texts: General texts.
+        own: For a pretraining, the encoder that it left with a head of its own, which is asked in place of `tuned`.
 
     Returns:
         None where the encoder has no pretrained head for hidden words.
     """
+    tokenizer: Any = load_tokenizer(encoder)
+    if encoder.architecture != "pretrained" or tokenizer.mask_token_id is None or (found := _headed(encoder)) is None:
+        return None
+    head, original = found
+    part = part_of(texts, tokenizer)
+    before, count = _loss(head, original, part, tokenizer)
+    if own is not None:
+        if (left := _headed(own)) is None:
+            return None
+        head, tuned = left
+    after, _ = _loss(head, tuned, part, tokenizer)
+    return Perplexity(float(np.exp(before / count)), float(np.exp(after / count)), count)
+
+
+def _headed(encoder: EncoderConfig) -> tuple[LanguageHead, Any] | None:
+    """The head of an encoder for hidden words, and its backbone; None where none is in its files."""
     from transformers import AutoModelForMaskedLM
 
-    tokenizer: Any = load_tokenizer(encoder)
-    if encoder.architecture != "pretrained" or tokenizer.mask_token_id is None:
-        return None
     try:
-        model, drawn = load(Start(encoder.name, encoder.revision), AutoModelForMaskedLM, tokenizer)
+        model, drawn = load(Start(encoder.name, encoder.revision), AutoModelForMaskedLM, load_tokenizer(encoder))
     except ValueError:
         # a family that transformers knows no such head for
         return None
     if any("pooler" not in name for name in drawn):
         return None
-    original: Any = getattr(model, model.base_model_prefix)
-    head = LanguageHead(model).eval()
-    part = part_of(texts, tokenizer)
-    (before, count), (after, _) = (_loss(head, backbone, part, tokenizer) for backbone in (original, tuned))
-    return Perplexity(float(np.exp(before / count)), float(np.exp(after / count)), count)
+    backbone: Any = getattr(model, model.base_model_prefix)
+    return LanguageHead(model).eval(), backbone
 
 
 def part_of(texts: list[str], tokenizer: Any) -> Part:

@@ -5,7 +5,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.table import Table
+from rich.table import Column, Table
 from torch import Tensor
 
 from transferlab.encoders import build_encoder
@@ -152,7 +152,9 @@ def _leave(one: Tuned, merged: dict[str, Tensor], facts: dict[str, Any], experim
 
 
 def _show(runs: list[Tuned], after: list[dict[str, Any]], facts: dict[str, Any]) -> None:
-    table = Table("task", "metric", "run", "alone", "merged", "run directory", title=f"merged: {facts['method']}")
+    # a name that is cut cannot be typed
+    run, place = (Column(name, overflow="fold") for name in ("run", "run directory"))
+    table = Table("task", "metric", run, "alone", "merged", place, title=f"merged: {facts['method']}")
     for one, summary in zip(runs, after, strict=True):
         metric = one.model.task.primary
         values = [

@@ -18,7 +18,10 @@ check_launcher = @test -n '$(slurm)' || test -z '$(call given,LAUNCHER)$(call gi
 choices = $(if $(call given,TASK),--task '$(call given,TASK)') $(if $(call given,ENCODER),--encoder '$(call given,ENCODER)') \
 	$(if $(call given,STRATEGY),--strategy '$(call given,STRATEGY)') \
 	$(if $(call given,TRAINER),--trainer '$(call given,TRAINER)') $(if $(call given,LOGGER),--logger '$(call given,LOGGER)')
-command = $(if $(slurm),submit $(if $(call given,DRY),--dry) $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)'),fit)
+as_jobs = $(if $(call given,DRY),--dry) $(if $(call given,SEEDS),--seeds '$(call given,SEEDS)')
+command = $(if $(slurm),submit $(as_jobs),fit)
+# of the commands that train something else: submit NAME, or NAME alone
+submit = $(if $(slurm),submit )
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
@@ -64,22 +67,28 @@ exp: ## Train | train, select, test; NAME as in `make list`, or STRATEGY_TASK
 
 pretrain: ## Train | an encoder on unlabelled text; NAME as in configs/pretrain/
 #: NAME=mlm_imdb (or RUN=mlm_imdb to resume one)
+#: [LAUNCHER=slurm [SEEDS=5] [DRY=1]]
 	$(if $(call given,RUN),,$(call need,NAME,mlm_imdb))
+	$(check_launcher)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) pretrain $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') $(call given,ARGS)
+	$(RUNNER) $(submit)pretrain $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') $(if $(slurm),$(as_jobs)) $(call given,ARGS)
 
 multitask: ## Train | several tasks with one encoder; NAME as in configs/multitask/
 #: NAME=demo (or RUN=multitask_demo to resume one)
+#: [LAUNCHER=slurm [SEEDS=5] [DRY=1]]
 	$(if $(call given,RUN),,$(call need,NAME,demo))
+	$(check_launcher)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) multitask $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') $(call given,ARGS)
+	$(RUNNER) $(submit)multitask $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') $(if $(slurm),$(as_jobs)) $(call given,ARGS)
 
 sequence: ## Train | tasks one after the other; NAME as in configs/multitask/
 #: NAME=demo [METHOD=ewc] (or RUN=sequence_demo_ewc to resume)
+#: [LAUNCHER=slurm [SEEDS=5] [DRY=1]]
 	$(if $(call given,RUN),,$(call need,NAME,demo))
+	$(check_launcher)
 	@$(MAKE) --no-print-directory install
-	$(RUNNER) sequence $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') \
-		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(call given,ARGS)
+	$(RUNNER) $(submit)sequence $(if $(call given,RUN),--resume '$(call given,RUN)','$(call given,NAME)') \
+		$(if $(call given,METHOD),--method '$(call given,METHOD)') $(if $(slurm),$(as_jobs)) $(call given,ARGS)
 
 resume: ## Train | resume a run that was stopped or killed
 #: RUN=lora_sst2 [LAUNCHER=slurm [DRY=1]]

@@ -71,6 +71,7 @@ CONTESTS = {
     "fit_qa": Contest("fit, full fine-tuning XQuAD", "run_qa's procedure, dynamic padding", 1.2, 1.6),
     "fit_qa_padded": Contest("fit, full fine-tuning XQuAD", "run_qa's procedure, padded to 384", 1.2, 1.6),
     "fit_text": Contest("fit, T5 on dates", "run_summarization's procedure", 1.2, 1.5),
+    "fit_sft": Contest("fit, Llama on dates", "TRL's SFTTrainer", 1.2, 1.5),
     "write_texts": Contest("predict, texts by a T5", "generate, in the order of the file", 1.3, 1.5),
     "baseline": Contest("baseline, all methods, SST-2", "today", 5, 10),
     "ten_heads": Contest("ten seeds of frozen features, one command", "the same, ten commands", 10, 25),
@@ -89,7 +90,8 @@ EXPERIMENTS = {
     "bench_frozen": ("sst2", "feature_extraction", {}),
     "bench_ner": ("conll2003", "full_finetuning", {"trainer": {"max_epochs": 1}}),
     "bench_qa": ("xquad", "full_finetuning", {"trainer": {"max_epochs": 1}}),
-    "bench_text": ("demo_dates", "full_finetuning", {"trainer": {"max_epochs": 1}}),
+    "bench_text": ("demo_dates", "full_finetuning", {"trainer": {"max_epochs": 1}, "shape": "t5"}),
+    "bench_sft": ("demo_dates", "full_finetuning", {"trainer": {"max_epochs": 1}, "shape": "llama"}),
 }
 SCRIPTS = {
     **dict.fromkeys(("fit_full", "fit_memory"), ("bench_full", "trainer_text", "sst2")),
@@ -100,6 +102,11 @@ SCRIPTS = {
     "fit_qa_padded": ("bench_qa", "trainer_qa", "xquad", "--pad"),
 }
 """Experiment of this suite, script of the peer, rows of both, and arguments of the script."""
+WIDER: dict[str, dict[str, int]] = {
+    "t5": {"d_model": 256, "d_ff": 1024, "d_kv": 64, "num_layers": 4, "num_decoder_layers": 4},
+    "llama": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "head_dim": 64},
+}
+"""What the models that write are larger by than those of the demonstration."""
 
 
 @dataclass
@@ -137,26 +144,23 @@ class Sides:
             write_rows(task, folder, self.examples, self.evaluate)
         return folder
 
-    def writer(self) -> Path:
-        """A T5 with random weights and a tokenizer of characters, which both sides start from."""
+    def writer(self, shape: str) -> Path:
+        """A T5 or a Llama with random weights and a tokenizer of characters, which both sides start from."""
         import torch
-        from transformers import AutoModelForSeq2SeqLM
 
-        from transferlab.encoders import EncoderConfig, tiny
+        from transferlab.encoders import EncoderConfig
+        from transferlab.encoders.language import class_of
         from transferlab.encoders.loading import load_tokenizer, model_config
 
-        folder = self.scratch / "writer"
+        folder = self.scratch / f"writer-{shape}"
         if not (folder / "config.json").is_file():
-            known = EncoderConfig("embedded/t5", architecture="random")
+            known = EncoderConfig(f"embedded/{shape}", architecture="random")
             config = model_config(known)
-            config.d_model, config.d_ff, config.d_kv, config.num_layers, config.num_decoder_layers = 256, 1024, 64, 4, 4
+            for name, value in WIDER[shape].items():
+                setattr(config, name, value)
             torch.manual_seed(0)
-            automatic: Any = AutoModelForSeq2SeqLM
-            model = automatic.from_config(config)
-            model.generation_config.max_new_tokens = 11
-            model.save_pretrained(folder)
+            class_of(config).from_config(config).save_pretrained(folder)
             load_tokenizer(known).save_pretrained(folder)
-            assert config.vocab_size == len(tiny.VOCABULARY)
         return folder
 
     def project(self, root: Path) -> Path:
@@ -179,7 +183,7 @@ class Sides:
                 if facts["kind"] == "text":
                     # the rate, the length of outputs and the rows that select are those of the peer's script
                     init["generation"] = {"target_length": 16, "max_new_tokens": 11, "eval_rows": 500}
-                    tree["encoder"] = {"name": str(self.writer()), "revision": None}
+                    tree["encoder"] = {"name": str(self.writer(settings["shape"])), "revision": None}
                     tree["model"] = {"init_args": {"optimizer": {"init_args": {"lr": 1e-3}}}}
                 trainer = {**settings.get("trainer", {}), "precision": "32-true", "logger": False}
                 tree |= {"trainer": trainer}
@@ -229,8 +233,11 @@ class Sides:
         if row == "fit_full_today":
             return self.fit("bench_full"), self.fit("bench_full", today=True)
         if row == "fit_text":
-            theirs = self.script("trainer_summary", "demo_dates", "--seed", "{seed}", model=str(self.writer()))
+            theirs = self.script("trainer_summary", "demo_dates", "--seed", "{seed}", model=str(self.writer("t5")))
             return self.fit("bench_text"), theirs
+        if row == "fit_sft":
+            theirs = self.script("trl_sft", "demo_dates", "--seed", "{seed}", model=str(self.writer("llama")))
+            return self.fit("bench_sft"), theirs
         if row == "write_texts":
             return self._write()
         if row == "first_step":
@@ -246,7 +253,7 @@ class Sides:
     def tell_losses(self, row: str) -> None:
         """Notes the loss of both sides on the same rows and weights, once."""
         if row == "fit_text" and not any("run_summarization" in note for note in self.notes):
-            told = self._losses("benchmarks.summaries", "demo_dates", str(self.writer()))
+            told = self._losses("benchmarks.summaries", "demo_dates", str(self.writer("t5")))
             self.notes.append(
                 f"on the same {told['rows']} rows and weights the loss is {told['ours']:.6f} here and "
                 f"{told['theirs']:.6f} by run_summarization's procedure"

@@ -84,7 +84,7 @@ CONTESTS = {
     "report": Contest("report, again", "today", 8, 15),
     "first_step": Contest("fit to the first step, second start", "today", 1.7, 2.5),
 }
-EXPERIMENTS = {
+EXPERIMENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bench_full": ("sst2", "full_finetuning", {"trainer": {"max_epochs": 1}}),
     "bench_lora": ("sst2", "lora", {"trainer": {"max_epochs": 1}}),
     "bench_frozen": ("sst2", "feature_extraction", {}),

@@ -43,6 +43,11 @@ import_losses()
 from transformers.models.bert import modeling_bert
 from transformers.utils import is_scipy_available
 assert is_scipy_available() and "scipy" not in sys.modules
+# no file of a model was looked at twice
+from transformers.utils.import_utils import create_import_structure_from_path as looked
+assert looked.cache_info().currsize == looked.cache_info().misses > 128
+import functools
+assert functools.lru_cache(lambda: 0).cache_info().maxsize == 128
 """
 
 
@@ -86,6 +91,30 @@ def test_scikit_learn_computes_the_same_without_what_it_does_not_need():
     ]
     assert told[0] == told[1]
     assert len(json.loads(told[0])) == 6
+
+
+PARSED = """
+import inspect
+from jsonargparse import ArgumentParser, lazy_instance
+from transferlab.ground.lean import name_callers
+name_callers()
+name_callers()
+parser = ArgumentParser()
+parser.add_argument("--rate", type=float, default=0.5)
+assert parser.parse_args(["--rate", "0.25"]).rate == 0.25
+try:
+    parser.parse_known_args(["--rate", "0.25"])
+except NotImplementedError:
+    print("refused")
+from jsonargparse import _core
+assert _core.inspect.signature is inspect.signature and inspect.getmodule(inspect) is inspect
+"""
+
+
+def test_jsonargparse_knows_its_callers():
+    """It refuses what others ask of it, as without us."""
+    done = subprocess.run([sys.executable, "-c", PARSED], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
 
 
 LEFT = """

@@ -14,7 +14,7 @@ from transferlab.baselines.rows import read_parts
 from transferlab.config import experiments
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.lean import import_sklearn, uncollected
+from transferlab.ground.lean import import_sklearn, name_callers, uncollected
 from transferlab.ground.quiet import no_bars_on_pipes
 from transferlab.record import folder as run_folder
 from transferlab.tasks.table import TASKS, lookup
@@ -59,6 +59,7 @@ def main(arguments: list[str]) -> None:
         TransferlabError: Wrong arguments, unusable rows, or a method that does not fit the task.
     """
     no_bars_on_pipes()
+    name_callers()
     with uncollected():
         _run(arguments)
 

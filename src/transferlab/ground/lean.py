@@ -4,10 +4,11 @@ import atexit
 import functools
 import gc
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 UNREAD = ("matplotlib", "nltk", "onnxruntime", "PIL", "scipy", "torchvision", "transformers")
@@ -44,13 +45,16 @@ def import_torchmetrics() -> None:
 
 
 def import_losses() -> None:
-    """Imports the losses of transformers, which every model of it imports, as if scipy were not installed.
+    """Imports transformers, and its losses, which every model of it imports, as if scipy were not installed.
 
-    Only those of object detection read it, a fifth of the time to import a model. Only commands call this. Tried with
-    transformers 5.23; where a release asks in another way, nothing is left out.
+    Only the losses of object detection read it, a fifth of the time to import a model. And transformers looks for
+    names in the 1,600 files of its models when it is imported, and again when a model is first asked for, since it
+    remembers 128 of their 549 folders: here it remembers all. Only commands call this. Tried with transformers 5.23;
+    where a release asks in another way, nothing is left out.
     """
     with suppress(ImportError, AttributeError):
-        from transformers import utils
+        with _roomy():
+            from transformers import utils
 
         asked: Any = utils
         known = asked.is_scipy_available
@@ -59,6 +63,22 @@ def import_losses() -> None:
             import transformers.loss.loss_utils  # noqa: F401
         finally:
             asked.is_scipy_available = known
+
+
+@contextmanager
+def _roomy() -> Iterator[None]:
+    """Lets modules that are imported meanwhile remember without a limit where they name none."""
+    limited: Any = functools.lru_cache
+
+    def unlimited(maxsize: Any = 128, typed: bool = False) -> Any:
+        return limited(None)(maxsize) if callable(maxsize) else limited(maxsize, typed)
+
+    swapped: Any = functools
+    swapped.lru_cache = unlimited
+    try:
+        yield
+    finally:
+        swapped.lru_cache = limited
 
 
 @functools.cache
@@ -126,6 +146,41 @@ def _stood_in(name: str, other: ModuleType | None) -> Iterator[None]:
     finally:
         if known.get(name) is other:
             del known[name]
+
+
+@functools.cache
+def name_callers() -> None:
+    """Lets jsonargparse know who calls it without a look at the files of all modules that are loaded.
+
+    It asks before it parses, and thousands of modules have a file. Tried with jsonargparse 4.47; where a release asks
+    in another way, nothing changes.
+    """
+    with suppress(ImportError, AttributeError):
+        from jsonargparse import _core
+
+        asked: Any = _core
+        if asked.inspect is inspect:
+            asked.inspect = _Callers(inspect.__name__)
+
+
+class _Callers(ModuleType):
+    """`inspect`, but for the two functions that tell the module of a caller."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(inspect, name)
+
+    def stack(self) -> list[tuple[FrameType]]:
+        """The frame that asks, and the ones that called it."""
+        frame: FrameType | None = sys._getframe(1)
+        found = []
+        while frame is not None:
+            found.append((frame,))
+            frame = frame.f_back
+        return found
+
+    def getmodule(self, frame: FrameType) -> ModuleType | None:
+        """The module whose code runs in a frame."""
+        return sys.modules.get(str(frame.f_globals.get("__name__")))
 
 
 @contextmanager

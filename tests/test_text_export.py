@@ -16,6 +16,8 @@ from transferlab.tasks.spec import Source
 from transferlab.use.export import command, facts
 from transferlab.use.exported import Exported
 from transferlab.use.prediction.command import main
+from transferlab.use.quantising.command import Asked
+from transferlab.use.quantising.command import run as quantise
 from transferlab.use.writer import Writer
 
 INPUTS = ["3 March 2021", "May 9, 1999", "the 1st of June 2020", "7", "on 12 May", "1/2/3", "Day 9 of July 1980", "x y"]
@@ -124,6 +126,9 @@ def test_predict_asks_an_exported_folder(run_of, tmp_path):
         main(["--run", str(tmp_path / "out"), str(tmp_path / "in.jsonl"), "--calibrated"])
     with pytest.raises(TransferlabError, match="writes texts, which `transferlab predict --run .*` asks"):
         Exported(tmp_path / "out")
+    with pytest.raises(TransferlabError, match="writes texts, which `transferlab predict --run .*` asks"):
+        quantise(Asked(str(tmp_path / "out"), output=tmp_path / "small"))
+    assert not (tmp_path / "small").exists()
 
 
 @pytest.mark.parametrize(

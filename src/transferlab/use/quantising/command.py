@@ -88,10 +88,11 @@ def _of_export(asked: Asked, source: Path, run: Path | None) -> tuple[Judged, Pa
     facts = facts_of.read(source)
     if facts.quantised:
         raise TransferlabError(f"--run: {source} is {facts.quantised} already; name the run or its export in float32.")
+    # first: it refuses other formats, and models that write
+    full = Exported(source)
     target = _target(asked, str(facts.run.get("experiment") or source.name))
     run = run or labelled.run_of(facts, asked.root)
     examples = _examples(asked, facts, run)
-    full = Exported(source)
     fresh = target.with_name(f"{target.name}.part")
     shutil.rmtree(fresh, ignore_errors=True)
     try:

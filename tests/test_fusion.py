@@ -65,7 +65,7 @@ def test_the_adapters_of_runs_are_read_and_stay_in_the_checkpoint(tiny_encoder: 
     again.on_load_checkpoint(state)
     again.load_state_dict(state["state_dict"], strict=False)
     assert torch.equal(tokens(again), tokens(both))
-    assert again._missing == []
+    assert again.missing == []
     assert not any(p.requires_grad for f in fused_in(both.encoder.backbone).values() for p in f.adapters.parameters())
 
 

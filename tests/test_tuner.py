@@ -8,11 +8,13 @@ from test_adapters import MODELS, batch, build, states, train
 
 from benchmarks.methods import ARGUMENTS, arguments_of, facts_of
 from transferlab.adapters import Tuner
+from transferlab.adapters.plain import without_layers
 from transferlab.adapters.tuner import methods
 from transferlab.ground.errors import TransferlabError
 
 NOT_AT_THE_BASE = {"c3a", "fourierft", "unilora", "vblora"}
 """Methods that change the outputs before the first step, with peft's own defaults."""
+CANNOT_MERGE = {"lily"}
 SMALL = ARGUMENTS | {"vblora": {"vector_length": 8, "num_vectors": 16}, "c3a": {"block_size": 8}}
 
 
@@ -44,6 +46,14 @@ def check(name, base):
     tolerance = 1e-4 * max(1.0, float(out.abs().max()))
     method.merge(again)
     assert (states(again) - out).abs().max() < tolerance
+    merged = copy.deepcopy(again)
+    if name in CANNOT_MERGE:
+        with pytest.raises(TransferlabError, match=f"{name} cannot be merged into the weights"):
+            without_layers(merged)
+    else:
+        # what is exported, merged with other runs or started from has all that was learned
+        assert (states(without_layers(merged)) - out).abs().max() < tolerance
+        assert merged.state_dict().keys() == base.state_dict().keys()
     method.unmerge(again)
     assert (states(again) - out).abs().max() < tolerance
 

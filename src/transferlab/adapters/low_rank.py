@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torch import nn
 
 from transferlab.adapters.base import Method, require
@@ -30,13 +31,16 @@ class Injected(Method):
 
     def merge(self, module: nn.Module) -> None:
         """Merges all layers; see `Method.merge`."""
-        for layer in _tuned(module):
-            layer.merge()
+        # some keep what they merged, which with its graph could not be copied
+        with torch.no_grad():
+            for layer in _tuned(module):
+                layer.merge()
 
     def unmerge(self, module: nn.Module) -> None:
         """Takes all layers out again."""
-        for layer in _tuned(module):
-            layer.unmerge()
+        with torch.no_grad():
+            for layer in _tuned(module):
+                layer.unmerge()
 
 
 def _tuned(module: nn.Module) -> list[Any]:

@@ -42,7 +42,8 @@ def leave_encoder(run: Path) -> None:
     try:
         backbone = plain_backbone(model)
     except TransferlabError as error:
-        raise TransferlabError(f"encoder.from_run: {run}: {error}") from error
+        # the remedy behind is that of an export
+        raise TransferlabError(f"encoder.from_run: {run}: {str(error).partition(';')[0]}.") from error
     temporary = run / f".{ENCODER}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     backbone.save_pretrained(str(temporary))

@@ -125,6 +125,9 @@ class MultiTask(Remembered, Fitted):
 
     def on_train_start(self) -> None:
         """Tells the method how long the run is."""
+        for part in self.strategies.values():
+            if isinstance(part, ParameterEfficient):
+                part.refuse_missing()
         if self.method is not None:
             self.method.plan(self.encoder.backbone, self.total_steps)
 
@@ -222,6 +225,10 @@ class MultiTask(Remembered, Fitted):
         leans = any(part.pretrained_stays for part in self.strategies.values())
         if not self.accept_changed_base:
             content.check_base(checkpoint.get("transferlab", {}), self.belongs, leans)
+        for part in self.strategies.values():
+            if isinstance(part, ParameterEfficient):
+                # a checkpoint holds adapters of other runs too
+                part.missing = []
 
 
 def joined(tasks: Mapping[str, TaskSpec], select: str = MEAN) -> TaskSpec:

@@ -67,7 +67,7 @@ class ParameterEfficient(Strategy):
         self.init_args |= {"method": self.method}
         backbone: Any = self.encoder.backbone
         self.encoder.backbone = self.method.apply(backbone)
-        self._missing = fused.read_adapters(method, self.encoder, task) if isinstance(method, Fusion) else []
+        self.missing = fused.read_adapters(method, self.encoder, task) if isinstance(method, Fusion) else []
         self.train_new_tokens()
 
     pretrained_stays = "the pretrained matrices stay as they are"
@@ -101,7 +101,16 @@ class ParameterEfficient(Strategy):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that a checkpoint fits; it holds adapters of other runs too."""
         super().on_load_checkpoint(checkpoint)
-        self._missing = []
+        self.missing = []
+
+    def refuse_missing(self) -> None:
+        """Refuses to train without adapters that are to be put together.
+
+        Raises:
+            TransferlabError: They were found nowhere.
+        """
+        if self.missing:
+            raise TransferlabError(f"model.method.runs: no finished run {', '.join(self.missing)}; train it first.")
 
     def on_train_start(self) -> None:
         """Tells the method how long the run is.
@@ -109,8 +118,7 @@ class ParameterEfficient(Strategy):
         Raises:
             TransferlabError: Adapters that it puts together were found nowhere.
         """
-        if self._missing:
-            raise TransferlabError(f"model.method.runs: no finished run {', '.join(self._missing)}; train it first.")
+        self.refuse_missing()
         self.method.plan(self.encoder.backbone, self.total_steps)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -98,7 +98,11 @@ def _read(folders: list[Path]) -> tuple[dict[str, Tensor], list[Tuned]]:
             )
         model = with_head(trained, folder)
         base = base or _plain(build_encoder(model.encoder_config).backbone)
-        tuned = _plain(plain_backbone(trained))
+        try:
+            tuned = _plain(plain_backbone(trained))
+        except TransferlabError as error:
+            # the remedy behind is that of an export
+            raise TransferlabError(f"--runs: {folder}: {str(error).partition(';')[0]}; leave it out.") from error
         if {n: v.shape for n, v in tuned.items()} != {n: v.shape for n, v in base.items()}:
             raise TransferlabError(f"--runs: the encoder of {folder} has other weights than its pretrained one.")
         runs.append(Tuned(folder, run_folder.read_summary(folder), model, vectors.task_vector(tuned, base)))

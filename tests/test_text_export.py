@@ -1,5 +1,6 @@
 """What is exported of runs that write texts writes the same, asked by those who load it."""
 
+import copy
 import json
 
 import pytest
@@ -167,3 +168,45 @@ def test_a_tokenizer_says_on_which_side_it_pads(run_of, tmp_path):
     read = AutoTokenizer.from_pretrained(tmp_path / "out")(["7", "77"], padding=True)
     assert set(read) == {"input_ids", "attention_mask"}
     assert read["input_ids"][0][0] == tiny.PAD
+
+
+def test_chats_and_a_tokenizer_without_padding(tmp_path):
+    import transformers
+
+    config = EncoderConfig("embedded/llama", architecture="random", pooling="last")
+    tokenizer = copy.deepcopy(load_tokenizer(config))
+    tokenizer.pad_token = None
+    tokenizer.chat_template = (
+        "{% for one in messages %}{{ one['role'] }}: {{ one['content'] }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    torch.manual_seed(0)
+    sizes = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128, "vocab_size": len(tiny.VOCABULARY)}
+    shape = transformers.GPT2Config(**sizes, bos_token_id=None, eos_token_id=tiny.END)
+    transformers.GPT2LMHeadModel(shape).save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    said = [{"role": "user", "content": text} for text in INPUTS]
+    rows = [{"messages": [one, {"role": "assistant", "content": one["content"][::-1]}]} for one in said]
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = Source(kind="text", files={split: str(tmp_path / f"{split}.jsonl") for split in ("train", "test")})
+    encoder = EncoderConfig(str(tmp_path / "gpt2"), pooling="last")
+    given = {"generation": Generation(target_length=12), "max_length": 48, "batch_size": 4}
+    data = tl.TaskDataModule("own", encoder, source=source, holdout=0.25, **given)
+    run = tmp_path / "runs" / "own" / "one"
+    train(run, tl.ParameterEfficient(data.spec, encoder, method=tl.LoRA(r=2)), data, max_epochs=1)
+    checks = command.export(run, "hf", tmp_path / "out")
+    assert [check.passed for check in checks] == [True] * 5
+    code = """
+import json
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model, tokenizer = (each.from_pretrained(sys.argv[1]) for each in (AutoModelForCausalLM, AutoTokenizer))
+chats = [[{"role": "user", "content": text}] for text in json.loads(sys.argv[2])]
+how = {"return_dict": True, "return_tensors": "pt", "padding": True}
+inputs = tokenizer.apply_chat_template(chats, add_generation_prompt=True, **how)
+outputs = model.generate(**inputs)[:, inputs["input_ids"].shape[1]:]
+print(json.dumps([text.strip() for text in tokenizer.batch_decode(outputs, skip_special_tokens=True)]))
+"""
+    answers = tl.Predictor.load(run, device="cpu").predict([{"input": [one]} for one in said])
+    assert consumer(code, tmp_path / "out", json.dumps(INPUTS)) == [answer["prediction"] for answer in answers]
+    assert Writer(tmp_path / "out").predict([{"input": [one]} for one in said]) == answers

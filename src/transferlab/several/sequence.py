@@ -4,13 +4,15 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from transferlab.config import trees
-from transferlab.ground import screen, signals
+from transferlab.ground import hints, screen, signals
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hints import MULTITASK, PLAN
 from transferlab.ground.quiet import quiet
@@ -18,6 +20,7 @@ from transferlab.record import folder as run_folder
 from transferlab.several import transfer
 from transferlab.several.cli import SeveralCLI
 from transferlab.several.sequence_options import WEIGHTS, name_of
+from transferlab.training.resume import Stopped
 
 LORA = '{"class_path": "transferlab.adapters.LoRA", "init_args": {"r": 8, "alpha": 16, "targets": ["all"]}}'
 
@@ -37,7 +40,7 @@ def run(asked: argparse.Namespace, rest: list[str]) -> None:
     quiet()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     folder, plan = _open(asked, rest)
-    with signals.handled():
+    with signals.handled(), _told(folder):
         scores = [_stage(folder, plan, number) for number in range(len(plan["order"]))]
         alone = [
             _stage(folder, plan, number, alone=True)[task] for number, task in enumerate(plan["order"]) if plan["alone"]
@@ -46,6 +49,18 @@ def run(asked: argparse.Namespace, rest: list[str]) -> None:
     summary = run_folder.read_summary(folder) | {"status": "finished", "sequence": found}
     run_folder.write_json(folder / "summary.json", summary)
     _show(folder, found)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Says how to continue where a signal ends the sequence between its stages, which say it themselves."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as end:
+        # what a stage has told stands behind another end
+        if signals.request.received and not isinstance(end, Stopped) and end.__cause__ is None:
+            print(f"stopped; continue with: {hints.resume(folder)}", flush=True)
+        raise
 
 
 def _open(asked: argparse.Namespace, rest: list[str]) -> tuple[Path, dict[str, Any]]:

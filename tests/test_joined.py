@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from test_api import train
+from test_api import check_same_run, stop_at, train, trainer_of
 
 import transferlab as tl
 from transferlab.encoders import EncoderConfig, build_encoder
@@ -95,20 +95,44 @@ def test_it_learns_to_write_and_to_stop(config):
     assert found.ends == ["ended"] * 4
 
 
+def built(config, folder):
+    """A model and its data, as a script begins with them."""
+    rows = [{"input": text, "target": text.split()[0]} for text in INPUTS * 3]
+    for split in ("train", "test"):
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = Source(kind="text", files={split: str(folder / f"{split}.jsonl") for split in ("train", "test")})
+    given = {"holdout": 0.25, "generation": Generation(target_length=8), "max_length": 32, "batch_size": 4}
+    data = tl.TaskDataModule("own", config, source=source, **given)
+    way = tl.FullFineTuning if config.architecture == "pretrained" else tl.FromScratch
+    torch.manual_seed(0)
+    return way(data.spec, config), data
+
+
+def test_a_stopped_run_resumes_as_if_it_had_not_been_stopped(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole, stopped = (tmp_path / "runs" / "own" / name for name in ("whole", "stopped"))
+    train(whole, *built(config, tmp_path))
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4)
+        with pytest.raises(SystemExit):
+            train(stopped, *built(config, tmp_path))
+    (stopped / "run.lock").unlink()
+    model, data = built(config, tmp_path)
+    trainer = trainer_of(stopped)
+    trainer.fit(model, data, ckpt_path="last")
+    trainer.validate(model, data, ckpt_path="best", verbose=False)
+    trainer.test(model, data, ckpt_path="best", verbose=False)
+    check_same_run(whole, stopped)
+
+
 @pytest.mark.parametrize("architecture", ["pretrained", "random"])
 def test_a_run_is_trained_tested_and_asked(architecture, config, tmp_path):
     config = replace(config, architecture=architecture)
-    rows = [{"input": text, "target": text.split()[0]} for text in INPUTS * 3]
-    for split in ("train", "test"):
-        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = Source(kind="text", files={split: str(tmp_path / f"{split}.jsonl") for split in ("train", "test")})
-    given = {"holdout": 0.25, "generation": Generation(target_length=8), "max_length": 32, "batch_size": 4}
-    data = tl.TaskDataModule("own", config, source=source, **given)
-    way = tl.FullFineTuning if architecture == "pretrained" else tl.FromScratch
+    model, data = built(config, tmp_path)
     run = tmp_path / "runs" / "own" / "one"
-    train(run, way(data.spec, config), data, max_epochs=1)
+    train(run, model, data, max_epochs=1)
     recorded = [json.loads(line) for line in (run / "predictions" / "test.jsonl").read_text().splitlines()]
-    answers = tl.Predictor.load(run, device="cpu").predict([row["input"] for row in rows])
+    answers = tl.Predictor.load(run, device="cpu").predict(INPUTS * 3)
     assert [one["prediction"] for one in answers] == [line["prediction"] for line in recorded]
     if architecture == "pretrained":
         from transferlab.use.export import command

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
-from test_api import train
+from test_api import check_same_run, stop_at, train, trainer_of
 
 import transferlab as tl
 from transferlab.config.places import cache_folder
@@ -132,3 +132,24 @@ def test_only_texts_are_written(data, tiny_encoder):
     spec = data["classification"].spec if isinstance(data, dict) else data("classification").spec
     with pytest.raises(TransferlabError, match="model.sequence: only texts are written"):
         tl.Distillation(spec, tiny_encoder, teacher="x", sequence=True)
+
+
+def test_a_stopped_student_resumes_with_the_same_targets(data_of, teacher, tmp_path, monkeypatch):
+    def built():
+        data = data_of("t5")
+        return student_of(data, teacher, alpha=1.0, sequence=True), data
+
+    monkeypatch.chdir(tmp_path)
+    whole, stopped = (tmp_path / "runs" / "own" / name for name in ("whole", "stopped"))
+    train(whole, *built())
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)
+        with pytest.raises(SystemExit):
+            train(stopped, *built())
+    (stopped / "run.lock").unlink()
+    model, data = built()
+    trainer = trainer_of(stopped)
+    trainer.fit(model, data, ckpt_path="last")
+    trainer.validate(model, data, ckpt_path="best", verbose=False)
+    trainer.test(model, data, ckpt_path="best", verbose=False)
+    check_same_run(whole, stopped)

@@ -437,5 +437,9 @@ def test_an_encoder_is_left_as_an_artifact_and_others_start_from_it(server, tmp_
         artifact.folder_of(there.name)
         == tmp_path / "cache" / "wandb" / "lab" / "transferlab" / f"encoder-{known}" / "v0"
     )
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    with pytest.raises(TransferlabError, match=r"W&B did not give it \(no key\)"):
+        artifact.folder_of("wandb:lab/transferlab/other:v3")
     with pytest.raises(TransferlabError, match="not of the form wandb:ENTITY/PROJECT/encoder-ID:VERSION"):
         artifact.folder_of("wandb:mine")

@@ -20,6 +20,7 @@ from transferlab.encoders.packing import enable_packing
 from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import in_words, settle
+from transferlab.ground.keys import has_key
 from transferlab.ground.lean import collect_again
 from transferlab.ground.progress import on_terminal
 from transferlab.ground.quiet import quiet
@@ -33,7 +34,7 @@ from transferlab.strategies import content
 from transferlab.tracking import files, loggers
 from transferlab.tracking.best import BestValues
 from transferlab.tracking.metrics_log import MetricsLog
-from transferlab.tracking.wandb_logger import WandbLogger, has_key
+from transferlab.tracking.wandb_logger import WandbLogger
 from transferlab.training import bound, checkpoints, inside, lock, resume, start
 from transferlab.training.frozen_work import work_of
 from transferlab.training.parallel import Sharded

@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from transferlab.config.places import cache_folder
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.keys import has_key
 
 PREFIX = "wandb:"
 NAME = re.compile(r"([\w.-]+/[\w.-]+/[\w.-]+):([\w.-]+)")
@@ -71,6 +72,9 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _ask(name: str) -> Any:
+    if not has_key():
+        # else its client would ask for one and wait
+        raise _refused(name, ValueError("no key"))
     import wandb
 
     try:

@@ -18,6 +18,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferlab.ground.keys import has_key
 from transferlab.record import history
 
 STEP = "trainer/global_step"
@@ -261,19 +262,6 @@ class WandbLogger(Logger):
             say(f"W&B: {reason}; training continues, and metrics.jsonl in the run directory holds every step.")
             if threading.current_thread() is self._thread:
                 _teardown(self._run)
-
-
-def has_key() -> bool:
-    """Whether W&B finds a key in the environment or in the netrc file, so that it need not ask."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    import netrc
-
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//", 1)[-1].split("/", 1)[0].split(":", 1)[0]
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
 
 
 def say(line: str) -> None:

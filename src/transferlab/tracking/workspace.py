@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
 
 def push(entity: str, project: str, task: str) -> str:
     """Saves the workspace as a new view of the project, and returns its address."""
-    from transferlab.tracking.wandb_logger import has_key
+    from transferlab.ground.keys import has_key
 
     if not has_key():
         raise TransferlabError("workspace: no W&B key; set WANDB_API_KEY or run `wandb login`.")

@@ -159,7 +159,7 @@ def _summary(what: str, here: Sequence[str], missing: Sequence[str], online: boo
 
 def wandb() -> Finding:
     """Whether runs are sent to W&B; without a key they are kept offline, which is fine too."""
-    from transferlab.tracking.wandb_logger import has_key
+    from transferlab.ground.keys import has_key
 
     mode = os.environ.get("WANDB_MODE", "")
     if mode in {"offline", "disabled"}:

@@ -18,7 +18,7 @@ from typing import Any
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
-PRELOAD = ["transferlab.cli.train", "transferlab.baselines.command", "transferlab.training.lock"]
+PRELOAD = ["transferlab.launch.sweeps.preload"]
 """What the fork server imports."""
 LOG = "output.log"
 """File in the run directory of a cell: what its command printed."""

@@ -1,0 +1,27 @@
+"""What the fork server of a sweep imports, once for all cells. Nothing is computed.
+
+The only thread that starts is one of pyarrow's allocator, jemalloc, which starts it anew in a forked process.
+"""
+
+import gc
+import importlib
+
+from transferlab.ground.lean import import_losses, import_scipy, import_torchmetrics, uncollected
+
+with uncollected():
+    import_torchmetrics()
+    import_losses()
+    import_scipy()
+    for name in (
+        "transferlab.cli.train",
+        "transferlab.baselines.command",
+        "transferlab.training.lock",
+        # each cell would import these by itself as soon as it reads rows, builds an encoder and solves a head
+        "datasets",
+        "scipy.optimize",
+        "transformers.modeling_layers",
+        "transformers.models.auto.modeling_auto",
+    ):
+        importlib.import_module(name)
+# no cell searches for garbage in what it shares with the others, which would copy all of it
+gc.freeze()

@@ -19,7 +19,7 @@ from transferlab.learning.kinds import KINDS as LEARNED
 from transferlab.learning.kinds.qa import decide
 from transferlab.learning.losses import distillation_loss, example_losses, task_loss
 from transferlab.strategies import FeatureExtraction, FullFineTuning
-from transferlab.tasks import Source, TaskDataModule, TaskSpec, squad
+from transferlab.tasks import Source, TaskDataModule, TaskSpec, encoded, squad
 from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.ceiling import in_words
 from transferlab.tasks.encoded import Growing
@@ -353,6 +353,19 @@ def test_rows_that_grow_are_held_once_and_keep_their_numbers():
     text.add("né".encode())
     assert text.ragged().row(0).tobytes().decode() == "né"
     assert len(Growing().ragged().values) == 0
+
+
+def test_what_is_too_long_for_memory_is_written_to_a_file(wordpieces, monkeypatch, tmp_path):
+    monkeypatch.setenv("TRANSFERLAB_CACHE", str(tmp_path / "cache"))
+    expected = split_of(wordpieces)
+    monkeypatch.setattr(encoded, "HELD", 8)
+    found = split_of(wordpieces)
+    assert isinstance(found.ids.values, np.memmap)
+    for name in ("ids", "words", "windows", "labels", "spots", "golds", "texts"):
+        one, other = getattr(expected, name), getattr(found, name)
+        assert one.values.tolist() == other.values.tolist()
+        assert one.offsets.tolist() == other.offsets.tolist()
+    assert not list((tmp_path / "cache").iterdir())  # the files have no names, so a killed process leaves none
 
 
 def test_an_answer_without_a_token_is_told(wordpieces):

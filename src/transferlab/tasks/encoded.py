@@ -1,18 +1,23 @@
 """Tokenised splits: ragged arrays of numpy. Imports no torch; `transferlab.tasks.batch` makes batches of them."""
 
 import hashlib
+import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from transferlab.config.places import cache_folder
 
 if TYPE_CHECKING:
     from transferlab.tasks.batch import Batch, Shape
 
 IGNORE = -100
 """Label of a padded word; it enters no loss and no metric."""
+HELD = 2**20
+"""Bytes of an array that grows in memory, at most."""
 
 
 class Ragged(NamedTuple):
@@ -44,26 +49,66 @@ class Ragged(NamedTuple):
 
 
 class Growing:
-    """Rows of numbers that are added one by one; each number is held once, in as many bytes as it has in a `Ragged`.
+    """Rows of numbers that are added one by one; each number has as many bytes as in a `Ragged`.
+
+    What is longer than `HELD` bytes lies in a file without a name under the folder of caches, so that the memory which
+    tokenising takes does not grow with the number of texts.
 
     Args:
         code: Which numbers, as in `array`: ``i`` for 32 bits, ``B`` for bytes.
     """
 
     def __init__(self, code: str = "i") -> None:
-        self._values, self._offsets = array(code), array("q", [0])
+        self._values, self._offsets = Spilled(code), Spilled("q")
+        self._offsets.add([0])
 
     def add(self, row: "Sequence[int] | np.ndarray[Any, Any] | bytes") -> None:
         """Adds a row."""
-        known = row if isinstance(row, bytes) else np.asarray(row, dtype=self._values.typecode).tobytes()
-        self._values.frombytes(known)
-        self._offsets.append(len(self._values))
+        self._values.add(row)
+        self._offsets.add([self._values.count])
 
     def ragged(self) -> Ragged:
-        """All rows, without a copy."""
-        held = self._values or array(self._values.typecode, [0])
-        values = np.frombuffer(held, dtype=held.typecode)[: len(self._values)]
-        return Ragged(values, np.frombuffer(self._offsets, dtype=np.int64))
+        """All rows."""
+        return Ragged(self._values.array(), self._offsets.array())
+
+
+class Spilled:
+    """A flat array that grows: in memory up to `HELD` bytes, then in a file.
+
+    Args:
+        code: See `Growing`.
+    """
+
+    def __init__(self, code: str) -> None:
+        self.count = 0
+        self._held = array(code)
+        self._file: IO[bytes] | None = None
+
+    def add(self, values: "Sequence[int] | np.ndarray[Any, Any] | bytes") -> None:
+        """Adds numbers at the end."""
+        known = values if isinstance(values, bytes) else np.asarray(values, dtype=self._held.typecode).tobytes()
+        self._held.frombytes(known)
+        self.count += len(known) // self._held.itemsize
+        if len(self._held) * self._held.itemsize > HELD:
+            self._write()
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """All numbers: without a copy where they are held, else memory-mapped."""
+        if self._file is None:
+            # an empty buffer is no array
+            held = self._held or array(self._held.typecode, [0])
+            return np.frombuffer(held, dtype=held.typecode)[: self.count]
+        self._write()
+        return np.memmap(self._file, dtype=self._held.typecode, mode="r", shape=(self.count,))
+
+    def _write(self) -> None:
+        if self._file is None:
+            folder = cache_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the arrays on it
+        self._held.tofile(self._file)
+        self._file.flush()
+        del self._held[:]
 
 
 @dataclass(frozen=True)

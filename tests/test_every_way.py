@@ -321,7 +321,7 @@ def refusal(way, command):
         return NO_GRAPH if way in LSTM else ""
     if command == "explain" and WAYS[way][0] in ("qa", "relation"):
         return "words are not explained; `transferlab predict` gives"
-    if command == "forgetting" and way == "from scratch":
+    if command == "forgetting" and way in ("from scratch", "a distilled BiLSTM"):
         return "began with random weights, so it had nothing to forget; name another run"
     if command == "submission":
         return "tiny is not a GLUE task. The server takes cola, sst2"
@@ -361,13 +361,13 @@ def hf(way):
 def sentence_transformers(way):
     if way in ADDED:
         return PARTS
-    if way in (*TAGGERS, "tagging with a BiLSTM", "solved on a mix"):
+    if way in (*TAGGERS, "tagging with a BiLSTM", "tagging with a decoder", "solved on a mix"):
         return "use --format onnx"
     return {"a distilled BiLSTM": NO_GRAPH, "fewer heads": "fewer heads; use --format onnx or torch"}.get(way, "")
 
 
 def peft(way):
-    return "" if way in ("lora", "dora") else "only LoRA, rsLoRA and DoRA .* use --format onnx or torch"
+    return "" if way in ("lora", "dora", "a decoder with LoRA") else "only LoRA, rsLoRA and DoRA .* use --format onnx or torch"
 
 
 @pytest.mark.slow

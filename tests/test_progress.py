@@ -382,3 +382,13 @@ def test_hints_are_in_the_words_that_were_typed(tmp_path, monkeypatch):
     assert hints.resume(run, "--trainer.max_epochs 6") == "make resume RUN=one-s0 ARGS='--trainer.max_epochs 6'"
     assert hints.over_runs("report", tmp_path / "other") == f"make report ARGS={tmp_path}/other"
     assert hints.predict(run) == "make predict RUN=one-s0"
+
+
+def test_a_model_prints_beside_the_progress_of_a_run(capsys):
+    progress_bar = RunProgress(bars=False)
+    model = L.LightningModule()
+    model.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, callbacks=[progress_bar])
+    for _ in range(2):  # shown, then not
+        model.print("a line")
+        progress_bar.disable()
+    assert capsys.readouterr().out.count("a line\n") == 2

@@ -26,7 +26,7 @@ class RunProgress(ProgressBar):
 
     def __init__(self, bars: bool) -> None:
         super().__init__()
-        self.bars, self.enabled = bars, True
+        self.bars, self.is_enabled = bars, True
         self.pace = Pace()
         self.best = ""
         self._live: Progress | None = None
@@ -36,11 +36,11 @@ class RunProgress(ProgressBar):
 
     def disable(self) -> None:
         """Shows nothing from here on."""
-        self.enabled = False
+        self.is_enabled = False
 
     def enable(self) -> None:
         """Shows it again."""
-        self.enabled = True
+        self.is_enabled = True
 
     # training -----------------------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class RunProgress(ProgressBar):
         self._remove("validation")
         if not _fitting(trainer):
             self._stop()
-        if trainer.sanity_checking or not self.enabled:
+        if trainer.sanity_checking or not self.is_enabled:
             return
         label = self._name(trainer)
         if _fitting(trainer) and improves(trainer):
@@ -100,7 +100,7 @@ class RunProgress(ProgressBar):
 
     def selected(self, metrics: dict[str, float], primary: str) -> None:
         """Adds the line of the best checkpoint, whose validation is known from training."""
-        if self.enabled:
+        if self.is_enabled:
             self._add(self._best_name, metrics, primary, "")
 
     def _add(self, label: str, found: dict[str, float], primary: str, end: str) -> None:
@@ -184,7 +184,7 @@ class RunProgress(ProgressBar):
         self._show(key, what, done, total, "" if "training" in self._tasks else left)
 
     def _show(self, key: str, what: str, done: float, total: float, left: str = "", note: str = "") -> None:
-        if not self.enabled:
+        if not self.is_enabled:
             return
         if not self.bars:
             self._tell(key, what, done, total, left, note)

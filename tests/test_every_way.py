@@ -367,7 +367,11 @@ def sentence_transformers(way):
 
 
 def peft(way):
-    return "" if way in ("lora", "dora", "a decoder with LoRA") else "only LoRA, rsLoRA and DoRA .* use --format onnx or torch"
+    return (
+        ""
+        if way in ("lora", "dora", "a decoder with LoRA")
+        else "only LoRA, rsLoRA and DoRA .* use --format onnx or torch"
+    )
 
 
 @pytest.mark.slow

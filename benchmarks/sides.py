@@ -177,8 +177,8 @@ class Sides:
                 bases = ["trainer/cpu", f"task/{task}", "encoder/minilm_l6", f"strategy/{strategy}"]
                 init: dict[str, Any] = {"task": "bench", "source": source}
                 if facts["kind"] == "qa":
-                    # the shipped task has one split, of which a fold is tested on
-                    init |= {"folds": None, "fold": None, "holdout_by": None}
+                    # the shipped task has one split, of which a fold is tested on; the batches are those of the script
+                    init |= {"folds": None, "fold": None, "holdout_by": None, "batch_size": 16}
                 tree: dict[str, Any] = {"bases": bases, "data": {"init_args": init}}
                 if facts["kind"] == "text":
                     # the rate, the length of outputs and the rows that select are those of the peer's script

@@ -239,3 +239,10 @@ def test_a_table_of_before_is_shown_without_reading_predictions(tmp_path, folder
     changed = table()
     assert changed != first
     assert table() == changed
+    # predictions that do not give the score that the summary names are no predictions of it
+    path = path.parents[1] / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["metrics"]["test/accuracy"] -= 0.1
+    path.write_text(json.dumps(summary))
+    tested = [sum(bool(row["p_raw"]) for row in csv.DictReader(io.StringIO(text))) for text in (changed, table())]
+    assert tested[1] < tested[0]

@@ -114,7 +114,7 @@ class _Unchanged:
 def import_sklearn() -> None:
     """Imports the base of scikit-learn without pandas, and without ``scipy.stats`` until that is called.
 
-    They are nine tenths of the time to import it. It asks for pandas to know one of its versions, and reads functions
+    They are half of the time to import it. It asks for pandas to know one of its versions, and reads functions
     of ``scipy.stats`` in single metrics; both are there for everyone else. Tried with scikit-learn 1.9.
     """
     import_scipy()

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from transferlab import analysis, tasks
 from transferlab.analysis.comparison import kept
+from transferlab.analysis.comparison.groups import score_of
 
 if TYPE_CHECKING:
     from transferlab.analysis.comparison.standing import Row
 
-FILES = ("summary.json", "predictions/test.jsonl")
-"""What tests read of a run."""
+TEST = "predictions/test.jsonl"
+FACTS = ("encoder", "kind", "primary", "labels", "negative", "scheme")
+"""What tests read of the summary of a run, with its score."""
 Results = list[tuple[int, tuple[Any, ...]]]
 
 
@@ -31,8 +33,10 @@ def tests(rows: "Sequence[Row]", reference: "Row", bootstrap: bool, make: Callab
     place = next(number for number, row in enumerate(rows) if row is reference)
     asked = json.dumps([runs, place, bootstrap])
     name = f"{hashlib.sha256(asked.encode()).hexdigest()[:32]}.tests"
-    places = [f"{folder}{os.sep}{file}" for row in runs for folder in row for file in FILES]
-    key = json.dumps([asked, _code()])
+    places = [f"{folder}{os.sep}{TEST}" for row in runs for folder in row]
+    # the summaries were read before: what they said then counts, not what their files hold now
+    facts = [[[run.get(name) for name in FACTS], score_of(run)] for row in rows for run in row.group.counted]
+    key = json.dumps([asked, [row.group.seeds for row in rows], facts, _code()])
     payload = kept.again(name, places, key, lambda: json.dumps(make()).encode())
     return [(number, tuple(result)) for number, result in json.loads(payload)]
 

@@ -3,11 +3,11 @@
 The only thread that starts is one of pyarrow's allocator, jemalloc, which starts it anew in a forked process.
 """
 
-import gc
 import importlib
 
 from transferlab.ground.lean import import_losses, import_scipy, import_torchmetrics, uncollected
 
+# nor does a cell search for garbage in what it shares with the others, which would copy all of it
 with uncollected():
     import_torchmetrics()
     import_losses()
@@ -23,5 +23,3 @@ with uncollected():
         "transformers.models.auto.modeling_auto",
     ):
         importlib.import_module(name)
-# no cell searches for garbage in what it shares with the others, which would copy all of it
-gc.freeze()

@@ -13,7 +13,8 @@ from transferlab.record import report
 from transferlab.record.facts import examples
 from transferlab.strategies import FullFineTuning
 from transferlab.tasks import Source, TaskDataModule, cuts
-from transferlab.tasks.tokenization import Settings, encode_texts
+from transferlab.tasks.settings import Settings
+from transferlab.tasks.tokenization import encode_texts
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from transferlab.encoders.loading import load_tokenizer
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import TaskSpec
 from transferlab.tasks.batch import EncodedSplit, Ragged
-from transferlab.tasks.tokenization import Settings
+from transferlab.tasks.settings import Settings
 from transferlab.use.explanation import attribution
 from transferlab.use.explanation.explainer import Explainer
 from transferlab.use.explanation.options import main

@@ -14,8 +14,8 @@ from transferlab.strategies import FeatureExtraction
 from transferlab.tasks import TaskSpec
 from transferlab.tasks.embedded import generate
 from transferlab.tasks.marked import parse
+from transferlab.tasks.settings import Settings
 from transferlab.tasks.spec import Source
-from transferlab.tasks.tokenization import Settings
 from transferlab.use.extraction import scored
 from transferlab.use.extraction.command import extract
 from transferlab.use.extraction.triples import Asked, Text, asked_of, candidates, marked, relations

@@ -11,8 +11,8 @@ import pytest
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import Source, TaskDataModule
+from transferlab.tasks.checks import check_text, check_word_counts
 from transferlab.tasks.labels import encode_labels
-from transferlab.tasks.tokenization import check_text, check_word_counts
 
 PAGE = Path(__file__).parents[1] / "docs" / "own_data.md"
 HEAD = "| Input | Read as, or refused |\n| --- | --- |\n"

@@ -28,8 +28,9 @@ from transferlab.strategies.forward import first_pieces
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.parts import CUT, word_positions
 from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.settings import Settings
 from transferlab.tasks.spec import Source
-from transferlab.tasks.tokenization import Settings, encode_split
+from transferlab.tasks.tokenization import encode_split
 from transferlab.use.export import command, facts
 from transferlab.use.exported import Exported
 

@@ -25,9 +25,10 @@ from transferlab.tasks.kinds import SUMS
 from transferlab.tasks.kinds.relation import Relation, negative_of
 from transferlab.tasks.marked import MARK, Span, parse, write
 from transferlab.tasks.pairs import Form, encode_pairs, new_tokens
+from transferlab.tasks.settings import Settings
 from transferlab.tasks.spec import Source
 from transferlab.tasks.table import RELATIONS
-from transferlab.tasks.tokenization import Settings, encode_texts
+from transferlab.tasks.tokenization import encode_texts
 from transferlab.use.robustness.perturbations import Perturbation
 
 METRICS = ("f1_macro", "f1_micro", "accuracy")

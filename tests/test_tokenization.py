@@ -18,13 +18,9 @@ from transferlab.tasks.batch import CUT, IGNORE
 from transferlab.tasks.labels import Labels
 from transferlab.tasks.parts import split_body
 from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.settings import Settings
 from transferlab.tasks.starts import encode_starts, whole_words
-from transferlab.tasks.tokenization import (
-    Settings,
-    encode_split,
-    fingerprint,
-    special_affixes,
-)
+from transferlab.tasks.tokenization import encode_split, fingerprint, special_affixes
 
 NUMBERS = [f"n{letter}" for letter in "abcdefghijklmnopqrst"]
 TEXT = Source(files={"train": "x"})

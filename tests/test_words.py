@@ -13,7 +13,8 @@ from transferlab.encoders.loading import load_tokenizer
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import Source, TaskDataModule
 from transferlab.tasks.reading.place import Rows
-from transferlab.tasks.tokenization import Settings, encode_split, fingerprint
+from transferlab.tasks.settings import Settings
+from transferlab.tasks.tokenization import encode_split, fingerprint
 from transferlab.tasks.words import in_words, measure, word_prefix
 
 SENTENCE = ["the", "cat", "sat", "on", "the", "mat", ",", "don't", "you", "know", "?", "it", "cost", "2024"]

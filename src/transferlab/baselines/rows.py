@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.checks import check_text, check_word_counts
 from transferlab.tasks.encoded import IGNORE
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.tagging import entity_counts
@@ -14,7 +15,6 @@ from transferlab.tasks.measured import check_metrics
 from transferlab.tasks.scoring import statistics
 from transferlab.tasks.spec import TaskSpec
 from transferlab.tasks.task import Task
-from transferlab.tasks.tokenization import check_text, check_word_counts
 
 Array = np.ndarray[Any, Any]
 

@@ -22,8 +22,9 @@ from transferlab.strategies.writing import written
 from transferlab.tasks import TaskDataModule, kept
 from transferlab.tasks.batch import Ragged, collate
 from transferlab.tasks.generation import Generation
+from transferlab.tasks.settings import Settings
 from transferlab.tasks.texts import target_ids
-from transferlab.tasks.tokenization import Settings, encode_texts, text_form
+from transferlab.tasks.tokenization import encode_texts, text_form
 
 Outputs = dict[str, list[str]]
 """``texts``, and how each one ``ends``."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.augmentation.copies import Copy, changed, without_known
+from transferlab.tasks.checks import check_text
 from transferlab.tasks.copied import (
     COPIES,
     UNLABELLED,
@@ -20,7 +21,6 @@ from transferlab.tasks.copied import (
 )
 from transferlab.tasks.selection import carve
 from transferlab.tasks.sources import Rows, read_split
-from transferlab.tasks.tokenization import check_text
 
 
 class Added(Copied):

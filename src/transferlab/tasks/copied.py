@@ -27,6 +27,7 @@ from transferlab.tasks.augmentation.copies import (
 )
 from transferlab.tasks.augmentation.edits import BLANK, WITH_SYNONYMS, Known, Tokens
 from transferlab.tasks.augmentation.settings import Augment, Unlabelled
+from transferlab.tasks.checks import check_text
 from transferlab.tasks.encoded import EncodedSplit, joined
 from transferlab.tasks.labels import encode_labels
 from transferlab.tasks.reading.cells import check_texts
@@ -34,7 +35,7 @@ from transferlab.tasks.reading.files import read_path
 from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.sources import Rows
 from transferlab.tasks.spec import Source
-from transferlab.tasks.tokenization import check_text, encode_split
+from transferlab.tasks.tokenization import encode_split
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -32,12 +32,13 @@ from transferlab.tasks.marked import parse
 from transferlab.tasks.naming import labels_of
 from transferlab.tasks.pairs import new_tokens, ranges_read
 from transferlab.tasks.selection import Protocol
+from transferlab.tasks.settings import Settings
 from transferlab.tasks.sources import Rows, identity, read_split
 from transferlab.tasks.sources import version as content
 from transferlab.tasks.spec import Source, TaskSpec, test_names
 from transferlab.tasks.splits import Predicted, predicted
 from transferlab.tasks.tagged import in_iob2
-from transferlab.tasks.tokenization import Settings, encode_split
+from transferlab.tasks.tokenization import encode_split
 from transferlab.tasks.words import refuse_unread
 
 Part = Literal["train", "validation"]

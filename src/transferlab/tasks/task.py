@@ -14,9 +14,9 @@ from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.pairs import Markers, Pooled
 from transferlab.tasks.parts import Truncation, Windows
 from transferlab.tasks.selection import Protocol, Selecting, Selection
+from transferlab.tasks.settings import Settings, with_entities, with_generation, with_windows
 from transferlab.tasks.spec import OF_ONE_CLASS, Source
 from transferlab.tasks.table import lookup
-from transferlab.tasks.tokenization import Settings, with_entities, with_generation, with_windows
 
 if TYPE_CHECKING:
     from transferlab.tasks.batch import Attached

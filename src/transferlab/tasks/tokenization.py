@@ -4,21 +4,21 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.numbers import at_least
 from transferlab.ground.progress import told
 from transferlab.tasks import cuts, questions, texts
+from transferlab.tasks.checks import check_text, check_word_counts
 from transferlab.tasks.encoded import EncodedSplit, Ragged
 from transferlab.tasks.generation import Generation
 from transferlab.tasks.labels import Labels, encode_labels
-from transferlab.tasks.pairs import PUNCTUATION, Form, Markers, Pooled, encode_pairs, refuse_unfit
-from transferlab.tasks.parts import HEAD_OF_HEAD_TAIL, Truncation, Windows, split_body, word_positions
-from transferlab.tasks.reading.cells import check_texts
+from transferlab.tasks.pairs import PUNCTUATION, Form, encode_pairs, refuse_unfit
+from transferlab.tasks.parts import HEAD_OF_HEAD_TAIL, split_body, word_positions
 from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.settings import Settings
 from transferlab.tasks.sources import version
 from transferlab.tasks.spec import Source
 from transferlab.tasks.starts import encode_starts
@@ -30,104 +30,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Columns = dict[str, list[Any]]
-
-
-class Settings(NamedTuple):
-    """What decides the token ids beside the tokenizer.
-
-    Attributes:
-        max_length: Tokens per sequence, special tokens included.
-        truncation: Which part of a long text is kept.
-        windows: How ``windows`` are cut.
-        apart: Whether the two texts of a pair are sequences of their own.
-        last_pieces: Whether the last piece of a word stands for it in tagging, and not the first.
-        markers: For relations, what stands around the entities.
-        pooled: For relations, what the head reads.
-        new_tokens: For relations, the tokens that no vocabulary has.
-        stride: For questions, tokens that two windows of a context share; None: a third of the window.
-        negative_windows: For questions, windows without the answer that each trains on; None: all.
-        generation: For texts, how input becomes a prompt; None for other kinds.
-        causal: For texts, whether one stack reads the prompt and goes on writing.
-    """
-
-    max_length: int
-    truncation: Truncation
-    windows: Windows = "even"
-    apart: bool = False
-    last_pieces: bool = False
-    markers: Markers | None = None
-    pooled: Pooled | None = None
-    new_tokens: tuple[str, ...] = ()
-    stride: int | None = None
-    negative_windows: int | None = None
-    generation: Generation | None = None
-    causal: bool = False
-
-    @property
-    def even(self) -> bool:
-        """Whether texts are spread evenly over windows, each of which counts by its tokens."""
-        return self.truncation == "windows" and self.windows == "even"
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What decides the token ids; as long as it was where nothing of it is new."""
-        new = {"even": self.even, "apart": self.apart, "last_pieces": self.last_pieces}
-        marked = (self.markers, self.pooled, *self.new_tokens) if self.markers else ()
-        asked = {"stride": self.stride, "negative": self.negative_windows}
-        given: list[tuple[str, Any]] = [pair for pair in asked.items() if pair[1] is not None]
-        if (form := self.generation) is not None:
-            given.append(("text", (form.template, form.chat, form.target_length, self.causal)))
-        return (self.max_length, self.truncation, *(name for name, there in new.items() if there), *marked, *given)
-
-
-def with_entities(settings: Settings, kind: str, markers: Markers | None, pooling: Pooled | None) -> Settings:
-    """The settings with what stands around entities and what is read of them, where a kind has any.
-
-    Raises:
-        TransferlabError: Keys that have no effect for the kind.
-    """
-    if kind == "relation":
-        return settings._replace(markers=markers or "punctuation", pooled=pooling or "start")
-    for key, value in (("markers", markers), ("pooling", pooling)):
-        if value:
-            remedy = "use encoder.pooling" if key == "pooling" else "leave it out"
-            raise TransferlabError(f"data.{key}: only relations have marked entities, not {kind}; {remedy}.")
-    return settings
-
-
-def with_windows(settings: Settings, kind: str, stride: int | None, negative_windows: int | None) -> Settings:
-    """The settings with how the windows of contexts lie, where a kind has any.
-
-    Raises:
-        TransferlabError: Keys that have no effect for the kind, or a truncation that would cut answers off.
-    """
-    if kind != "qa":
-        for key, value in (("stride", stride), ("negative_windows", negative_windows)):
-            if value is not None:
-                raise TransferlabError(f"data.{key}: only questions (data.source.kind: qa) have it; leave it out.")
-        return settings
-    if settings.truncation not in ("head", "windows"):
-        raise TransferlabError(
-            f"data.truncation: {settings.truncation} would cut answers off; a context is read in windows, so leave it "
-            "out."
-        )
-    at_least(0, data__stride=stride, data__negative_windows=negative_windows)
-    # question and context are read together
-    windows = settings._replace(truncation="windows", windows="full", apart=False)
-    return windows._replace(stride=stride, negative_windows=negative_windows)
-
-
-def with_generation(settings: Settings, kind: str, generation: Generation | None) -> Settings:
-    """The settings with how prompts are written, where a kind has any.
-
-    Raises:
-        TransferlabError: Keys that have no effect for the kind.
-    """
-    if kind == "text":
-        return settings._replace(generation=generation or Generation(), apart=False)
-    if generation is not None:
-        raise TransferlabError(f"data.generation: only texts are generated (data.source.kind: text), not {kind}.")
-    return settings
 
 
 def encode_split(
@@ -296,16 +198,6 @@ def encode_texts(
     )
 
 
-def check_text(rows: Rows, source: Source) -> None:
-    """Checks that every text cell is text (for tagging: words).
-
-    Raises:
-        TransferlabError: Names the first row and column at fault.
-    """
-    for column in source.text:
-        check_texts(rows.rows[column][:], column, source.worded, rows.place)
-
-
 def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> str:
     """Names a tokenised split by all that decides it: rows, tokenizer, columns, settings, and this code's version."""
     blank = ["blank"] if source.worded and word_prefix(tokenizer) else []
@@ -436,22 +328,6 @@ def _encode_words(
         positions.append([0, *found] if intents else found)
         cut.append(cuts.of_sentence(found, len(encoded["input_ids"][number]), settings.max_length))
     return {"ids": encoded["input_ids"], "words": positions, "cut": cut}
-
-
-def check_word_counts(rows: Rows, source: Source) -> None:
-    """Checks that there is a tag for each word; where there are intents, these come first.
-
-    Raises:
-        TransferlabError: Names the first row where there is not.
-    """
-    if source.kind == "slots":
-        # they were counted when the two were put together
-        return
-    pairs = zip(rows.rows[source.text[0]][:], rows.rows[source.label][:], strict=True)
-    for row, (words, tags) in enumerate(pairs):
-        if not isinstance(tags, list) or len(words) != len(tags):
-            count = f"{len(tags)} tags" if isinstance(tags, list) else f"{tags!r} in place of a list of tags"
-            raise TransferlabError(f"{rows.place(row)}: {len(words)} words but {count}.")
 
 
 def _ragged(table: Any, name: str) -> Ragged:

@@ -17,6 +17,7 @@ from transferlab.record import predictions
 from transferlab.record.predictions import Record
 from transferlab.tasks import TaskDataModule, squad
 from transferlab.tasks.batch import Ragged
+from transferlab.tasks.checks import check_text, check_word_counts
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.qa import OUTCOMES
 from transferlab.tasks.labels import Labels, encode_labels, is_empty, label_text, require_columns, stored_names
@@ -25,7 +26,6 @@ from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import read_split, version
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.tagged import in_iob2
-from transferlab.tasks.tokenization import check_text, check_word_counts
 from transferlab.use.predictor import Predictor
 
 

@@ -20,10 +20,11 @@ from transferlab.strategies import Strategy
 from transferlab.strategies.teacher import restore
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.settings import Settings, with_entities, with_generation, with_windows
 from transferlab.tasks.spans import BEST, Spans
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
-from transferlab.tasks.tokenization import Settings, encode_texts, with_entities, with_generation, with_windows
+from transferlab.tasks.tokenization import encode_texts
 from transferlab.use.answering import TOKENS, Answering
 from transferlab.use.reread import arguments_of
 

@@ -13,8 +13,9 @@ from transferlab.record import predictions
 from transferlab.strategies.writing import written
 from transferlab.tasks.batch import EncodedSplit, collate
 from transferlab.tasks.generation import Generation
+from transferlab.tasks.settings import Settings
 from transferlab.tasks.spec import Source
-from transferlab.tasks.tokenization import Settings, encode_texts
+from transferlab.tasks.tokenization import encode_texts
 from transferlab.use.answering import Answering, Record
 from transferlab.use.export import facts as facts_of
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.parts import split_body
-from transferlab.tasks.tokenization import Settings, special_affixes
+from transferlab.tasks.settings import Settings
+from transferlab.tasks.tokenization import special_affixes
 from transferlab.tasks.words import word_prefix
 from transferlab.use.prediction.words import WORD, Words
 

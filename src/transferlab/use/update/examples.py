@@ -12,6 +12,7 @@ import numpy as np
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 from transferlab.tasks import TaskDataModule
+from transferlab.tasks.checks import check_text
 from transferlab.tasks.datamodule import Part
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import require_columns
@@ -19,7 +20,6 @@ from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import read_split
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.tagged import in_iob2
-from transferlab.tasks.tokenization import check_text
 from transferlab.use.gold import gold_of
 from transferlab.use.update.kept import FOLDER
 

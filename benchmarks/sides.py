@@ -72,7 +72,7 @@ CONTESTS = {
     "fit_qa_padded": Contest("fit, full fine-tuning XQuAD", "run_qa's procedure, padded to 384", 1.2, 1.6),
     "fit_text": Contest("fit, T5 on dates", "run_summarization's procedure", 1.2, 1.5),
     "fit_sft": Contest("fit, Llama on dates", "TRL's SFTTrainer", 1.2, 1.5),
-    "write_texts": Contest("predict, texts by a T5", "generate, in the order of the file", 1.3, 1.5),
+    "predict_texts": Contest("predict, texts by a T5", "generate, in the order of the file", 1.3, 1.5),
     "baseline": Contest("baseline, all methods, SST-2", "today", 5, 10),
     "ten_heads": Contest("ten seeds of frozen features, one command", "the same, ten commands", 10, 25),
     "demo": Contest("demo, wall time", "today", 2.5, 4, "wall_s"),
@@ -238,7 +238,7 @@ class Sides:
         if row == "fit_sft":
             theirs = self.script("trl_sft", "demo_dates", "--seed", "{seed}", model=str(self.writer("llama")))
             return self.fit("bench_sft"), theirs
-        if row == "write_texts":
+        if row == "predict_texts":
             return self._write()
         if row == "first_step":
             more = ("--trainer.log_every_n_steps", "1")

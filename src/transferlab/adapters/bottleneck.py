@@ -90,7 +90,20 @@ class Update(nn.Module):
         return found
 
 
-class Adapted(Update):
+class Wrapped(nn.Module):
+    """Stands in the place of a dense map, ``base_layer``."""
+
+    base_layer: nn.Module
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """That of the pretrained map, whose precision T5 asks for."""
+        weight = self.base_layer.weight
+        assert isinstance(weight, torch.Tensor)
+        return weight
+
+
+class Adapted(Wrapped, Update):
     """A dense map with a bottleneck adapter behind it.
 
     Args:
@@ -102,13 +115,6 @@ class Adapted(Update):
     def __init__(self, base_layer: "nn.Module", size: int, activation: str) -> None:
         super().__init__(base_layer, size, activation)
         self.base_layer = base_layer
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """That of the pretrained map, whose precision T5 asks for."""
-        weight = self.base_layer.weight
-        assert isinstance(weight, torch.Tensor)
-        return weight
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Maps `[batch, length, in]` to `[batch, length, hidden]`."""

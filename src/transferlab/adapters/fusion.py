@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from transferlab.adapters.base import Method, require
-from transferlab.adapters.bottleneck import Activation, Placement, Update, sites
+from transferlab.adapters.bottleneck import Activation, Placement, Update, Wrapped, sites
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -76,7 +76,7 @@ class Fusion(Method):
         return super().learned(module) | {name for name in module.state_dict() if name.startswith(inside)}
 
 
-class Fused(nn.Module):
+class Fused(Wrapped):
     """A dense map with several frozen adapters behind it, and the attention over them.
 
     Args:
@@ -99,13 +99,6 @@ class Fused(nn.Module):
             nn.init.normal_(square.weight, std=sigma)
         with torch.no_grad():
             self.value.weight.fill_diagonal_(1)
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """That of the pretrained map, whose precision T5 asks for."""
-        weight = self.base_layer.weight
-        assert isinstance(weight, torch.Tensor)
-        return weight
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Maps `[batch, length, in]` to `[batch, length, hidden]`."""

@@ -74,6 +74,14 @@ def test_a_student_follows_the_teacher_of_its_task_size_and_seed():
     assert all(cell.after == () and option(cell, "model.teacher") == "" for cell in controls)
 
 
+@pytest.mark.parametrize("asks", [{"model.inner.hidden": 1.0}, {"model.inner": {"patient": 1.0}}, {"model.beta": 0.5}])
+def test_a_student_that_learns_from_the_inside_alone_keeps_its_teacher(asks):
+    built = cells.build(parsed(set_for={"distillation": {"model.alpha": 1.0, **asks}}), Path("runs"), HERE)
+    students = [cell for cell in built if "/distillation_" in str(cell.folder) and "no_teacher" not in str(cell.folder)]
+    assert students
+    assert all(cell.after and option(cell, "model.teacher") for cell in students)
+
+
 def test_a_teacher_outside_of_the_sweep_is_left_to_the_run():
     built = cells.build(parsed(strategies=["distillation"], set_for={}), Path("runs"), HERE)
     assert all("--model.teacher" not in cell.arguments and not cell.after for cell in built)
@@ -260,6 +268,10 @@ def test_a_student_without_its_teacher_says_which_run_to_train_first(monkeypatch
     # neither a model on the Hub, nor a control that asks no teacher, nor a run that is only tested
     chosen.teacher(settings("textattack/bert-base-uncased-SST-2", alpha=0.5), training=True)
     chosen.teacher(settings("full_finetuning_{task}", alpha=1), training=True)
+    for asks in ({"sequence": True}, {"inner": Namespace(hidden=1.0)}, {"beta": 0.5}):
+        with pytest.raises(TransferlabError, match="Train the teacher first"):
+            chosen.teacher(settings("full_finetuning_{task}", alpha=1, **asks), training=True)
+    chosen.teacher(settings("full_finetuning_{task}", alpha=1, inner=Namespace(hidden=None)), training=True)
     chosen.teacher(settings("full_finetuning_{task}", alpha=0.5), training=False)
     run_of = tmp_path / "full_finetuning_sst2" / "one"
     run_of.mkdir(parents=True)

@@ -8,6 +8,7 @@ from filelock import FileLock
 from transferlab.config import experiments, trees
 from transferlab.config.places import find_run
 from transferlab.config.renamed import as_meant
+from transferlab.config.taught import is_taught
 from transferlab.encoders.artifact import is_artifact, pinned
 from transferlab.encoders.config import MIX_LR, EncoderConfig
 from transferlab.encoders.loading import ENCODER, resolved
@@ -27,16 +28,11 @@ def teacher(settings: Any, training: bool) -> None:
         return
     if run := find_run(name, Path(settings.run.root)):
         model.teacher = str(run)
-    elif training and _is_asked(model) and not Path(name).exists() and name in experiments.names():
+    elif training and is_taught(model.get) and not Path(name).exists() and name in experiments.names():
         raise TransferlabError(
             f"model.teacher: there is no run of {name} under {settings.run.root}/ yet. Train the teacher first: "
             f"transferlab fit --experiment {name}"
         )
-
-
-def _is_asked(model: Any) -> bool:
-    """Whether the teacher is asked: not in the control of a distillation, which names it all the same."""
-    return bool(model.get("alpha", 0) != 1 or model.get("beta") or model.get("from_teacher"))
 
 
 def adapters(settings: Any, folder: Path, training: bool) -> None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transferlab.config.taught import INNER
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import above, at_least
 
@@ -69,8 +70,7 @@ class Inner:
     @property
     def chosen(self) -> list[str]:
         """Names of the terms that are on."""
-        names = ("hidden", "embeddings", "attention", "relations", "patient")
-        return [name for name in names if getattr(self, name) is not None]
+        return [name for name in INNER if getattr(self, name) is not None]
 
     @property
     def reads_attention(self) -> bool:

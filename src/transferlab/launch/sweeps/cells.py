@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from transferlab.config import experiments, shipped, trees
 from transferlab.config.grids import ALL, Overrides, Sweep
+from transferlab.config.taught import is_taught
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
@@ -142,7 +143,7 @@ def _run(
     arguments = _at(tree, "model", "init_args")
     teacher = str(found.get("model.teacher", arguments.get("teacher") or ""))
     task = task or str(_at(tree, "data", "init_args").get("task"))
-    taught = _is_taught(arguments, found)
+    taught = is_taught(lambda key: _value(key, arguments, found))
     if teacher and not taught:
         # its name would depend on whether that run is there already, and a configuration must not change
         found["model.teacher"] = ""
@@ -154,11 +155,14 @@ def _encoder_of(file: str, root: Path) -> Any:
     return trees.expand(shipped.find(file, root) or root / file).get("encoder", {}).get("name")
 
 
-def _is_taught(arguments: trees.Tree, overrides: Overrides) -> bool:
-    """Whether the teacher is asked: not in the control of a distillation, which names it all the same."""
-    weights = {"alpha": 1, "beta": 0, "from_teacher": False, "sequence": None}
-    given = {key: overrides.get(f"model.{key}", arguments.get(key, value)) for key, value in weights.items()}
-    return given["alpha"] != 1 or any(given[key] for key in ("beta", "from_teacher", "sequence"))
+def _value(key: str, arguments: trees.Tree, overrides: Overrides) -> Any:
+    """The value of a key below ``model``, from an override of it or of its group, else from the experiment."""
+    if f"model.{key}" in overrides:
+        return overrides[f"model.{key}"]
+    group, _, name = key.rpartition(".")
+    if not group:
+        return arguments.get(name)
+    return (overrides.get(f"model.{group}") or _at(arguments, group)).get(name)
 
 
 def _at(tree: trees.Tree, *keys: str) -> Any:

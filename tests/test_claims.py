@@ -82,23 +82,23 @@ def test_a_difference_is_taken_seed_by_seed(write):
 
 def test_a_gain_is_taken_over_the_same_strategy_of_another_sweep(write):
     for seed, (plain, steady) in enumerate([(0.50, 0.60), (0.60, 0.61), (0.70, 0.62)]):
-        write("full_finetuning", seed, plain, sweep="rte_plain", task="rte")
-        write("full_finetuning", seed, steady, sweep="rte_steady", task="rte")
-    found = measured(write, row_of("steady", "RTE: gain of"))
+        write("full_finetuning", seed, plain, sweep="sst2_plain")
+        write("full_finetuning", seed, steady, sweep="sst2_steady")
+    found = measured(write, row_of("steady", "SST-2: gain of `full_finetuning` with R-Drop"))
     low, high = stats.t.interval(0.95, 2, 1, stats.sem([10, 1, -8]))
     assert found.effect[:4] == pytest.approx((1, low, high, 3))
-    spread = measured(write, row_of("steady", "RTE: spread over seeds")).effect
+    spread = measured(write, row_of("steady", "SST-2: spread over seeds without")).effect
     # distances from the median: 10, 0, 10 and 1, 0, 1
     assert spread.value == pytest.approx(20 / 3 - 2 / 3)
     assert "3 of 10 seeds of full_finetuning" in found.note
 
 
 def test_a_gain_tells_which_sweep_is_missing(write):
-    write("full_finetuning", 0, 0.6, sweep="rte_steady", task="rte")
-    found = measured(write, row_of("steady", "RTE: gain of"))
-    assert (found.verdict, found.note) == ("not run", "no finished run of full_finetuning of `rte_plain`")
+    write("full_finetuning", 0, 0.6, sweep="sst2_steady")
+    found = measured(write, row_of("steady", "SST-2: gain of `full_finetuning` with R-Drop"))
+    assert (found.verdict, found.note) == ("not run", "no finished run of full_finetuning of `sst2_plain`")
     claim = next(claim for claim in table.CLAIMS if claim.name == "steady")
-    assert claim.sweeps == ("rte_steady", "rte_plain")
+    assert claim.sweeps == ("sst2_steady", "sst2_plain")
 
 
 def curve(steps, scores):

@@ -18,11 +18,13 @@ from transferlab.encoders.language import check_room, generate, refuse_half, tar
 from transferlab.encoders.layers import layer_groups
 from transferlab.encoders.loading import load_tokenizer, locate
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning import overwritten
+from transferlab.learning.kinds import text
 from transferlab.learning.kinds.text import TextScores, counted
 from transferlab.learning.losses import example_losses, task_loss
-from transferlab.strategies import FeatureExtraction, FromScratch, FullFineTuning, ParameterEfficient
+from transferlab.strategies import FeatureExtraction, FromScratch, FullFineTuning, ParameterEfficient, writing
 from transferlab.strategies.step import counts
-from transferlab.strategies.writing import in_loop, written
+from transferlab.strategies.writing import in_loop, logits_of, target_losses, written
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.batch import IGNORE, collate
 from transferlab.tasks.generation import Generation, Search
@@ -301,6 +303,51 @@ def test_smoothing_counts_real_tokens_only():
     torch.testing.assert_close(task_loss("text", logits, labels, smoothing=0.1), want)
     longer = torch.cat([labels, torch.full((2, 2), IGNORE)], 1), torch.cat([logits, torch.randn(2, 2, 5)], 1)
     torch.testing.assert_close(task_loss("text", longer[1], longer[0], smoothing=0.1), want)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_many_logits_takes_their_place(dtype, monkeypatch):
+    monkeypatch.setattr(overwritten, "PART", 3 * 50)
+    labels = torch.randint(50, (4, 5)).masked_fill(torch.rand(4, 5) < 0.3, IGNORE)
+    given = torch.randn(4, 5, 50, dtype=dtype).mul(3).requires_grad_()
+    want = F.cross_entropy(given.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="sum")
+    (expected,) = torch.autograd.grad(0.7 * want, given)
+    logits, seen = given * 1, []
+    logits.register_hook(seen.append)
+    loss = overwritten.overwritten_loss(logits, labels)
+    (gradient,) = torch.autograd.grad(0.7 * loss, given)
+    torch.testing.assert_close(loss, want)
+    torch.testing.assert_close(gradient, expected)
+    assert seen[0].data_ptr() == logits.data_ptr()
+
+
+def test_logits_that_are_needed_for_a_gradient_are_not_overwritten_in_silence():
+    given = torch.randn(2, 3, 5, requires_grad=True)
+    loss = overwritten.overwritten_loss(torch.tanh(given), torch.ones(2, 3, dtype=torch.long))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_only_the_last_reader_overwrites_logits(monkeypatch):
+    monkeypatch.setattr(text, "LARGE", 0)
+    given, labels = torch.randn(2, 3, 5, requires_grad=True), torch.ones(2, 3, dtype=torch.long)
+    for options, kept in (({}, True), ({"last": True, "smoothing": 0.1}, True), ({"last": True}, False)):
+        logits = given * 1
+        before = logits.detach().clone()
+        task_loss("text", logits, labels, **options)
+        assert torch.equal(logits.detach(), before) == kept
+
+
+@models
+@torch.no_grad()
+def test_losses_of_an_evaluation_are_the_same_in_parts(config_of, name, monkeypatch):
+    config = config_of(name)
+    split, model = split_of(config, is_causal(name)), model_of(config)
+    batch = collate(split, range(4))
+    whole = target_losses(model, batch)
+    torch.testing.assert_close(whole, example_losses("text", logits_of(model, batch), batch.labels))
+    monkeypatch.setattr(writing, "LOGITS", 1)
+    torch.testing.assert_close(target_losses(model, batch), whole)
 
 
 def test_perplexity_is_that_of_all_tokens(config_of):

@@ -19,6 +19,7 @@ def task_loss(
     form: LossForm | None = None,
     weights: Tensor | None = None,
     smoothing: float = 0.0,
+    last: bool = False,
 ) -> Tensor:
     """Returns the supervised loss of a batch.
 
@@ -36,10 +37,13 @@ def task_loss(
         weights: For ``weighted``, what `KINDS[kind].weights` gives.
         smoothing: e of label smoothing: ``(1 - e) loss + e mean KL(uniform || softmax(logits))``. The second term
             counts all decisions alike, in a weighted loss too.
+        last: Whether nobody reads the logits afterwards, so that they may be overwritten.
 
     Returns:
         A scalar in float32.
     """
+    if last and form is None and not smoothing:
+        return _learned(kind).last_loss(logits, labels, mask)
     logits = logits.float()
     if form is not None:
         loss = _learned(kind).reweighted(logits, labels, mask, form, weights)

@@ -190,12 +190,18 @@ class Strategy(Remembered, ReadsUnlabelled):
         self.to(work.device)
         self.frozen_work.append(frozen.keep(data, work, values, parts))
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Training loss of a batch, a scalar: a mean over its examples, for tagging over its words, and constants."""
+    def loss(self, logits: Tensor, batch: Batch, last: bool = False) -> Tensor:
+        """Training loss of a batch, a scalar: a mean over its examples, for tagging over its words, and constants.
+
+        Args:
+            logits: What the model says of the batch.
+            batch: The batch.
+            last: Whether nobody reads the logits afterwards, so that they may be overwritten.
+        """
         assert batch.labels is not None
         smoothing = self.steady.label_smoothing or 0.0
         mask, weights = self._reachable(batch), self.weights()
-        return task_loss(self.judged, logits, batch.labels, mask, self.loss_form, weights, smoothing)
+        return task_loss(self.judged, logits, batch.labels, mask, self.loss_form, weights, smoothing, last)
 
     def take_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
         """Takes from the data all that training wants before its first step, and does frozen work once."""
@@ -330,7 +336,7 @@ class Strategy(Remembered, ReadsUnlabelled):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch for the gradient of its step, see `StepMean`; stops the run where it is not finite."""
-        loss = self.steady_loss(batch) if self.steady.chosen else self.loss(self(batch), batch)
+        loss = self.steady_loss(batch) if self.steady.chosen else self.loss(self(batch), batch, last=True)
         if self._unlabelled is not None or self.steady.consistency is not None:
             loss = loss + self.unlabelled_loss(*self._unlabelled_batch(batch_idx))
         self.check_finite(loss)

@@ -125,7 +125,7 @@ class Contrastive(Strategy):
         self._vectors, mask = super().represent(batch)
         return self._vectors, mask
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def loss(self, logits: Tensor, batch: Batch, last: bool = False) -> Tensor:
         """The contrastive loss of the batch that went through the encoder last, a scalar."""
         assert self._vectors is not None
         assert batch.labels is not None

@@ -322,7 +322,7 @@ class Distillation(ComparedInside):
                 batch = batch._replace(**{field: ask(batch)})  # type: ignore[arg-type]  # every answer is a tensor
         return batch
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def loss(self, logits: Tensor, batch: Batch, last: bool = False) -> Tensor:
         """The distillation loss of the batch that went through the student last, a scalar."""
         batch = self.answered(batch)
         assert batch.labels is not None

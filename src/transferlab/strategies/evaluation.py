@@ -20,7 +20,7 @@ from transferlab.learning.metrics import TaskMetrics
 from transferlab.learning.scores import Collected
 from transferlab.strategies.forward import best_sequences
 from transferlab.strategies.step import counts
-from transferlab.strategies.writing import written
+from transferlab.strategies.writing import target_losses, written
 from transferlab.tasks import Batch, TaskSpec
 from transferlab.tasks.spans import BEST, LONGEST
 from transferlab.tasks.spec import direction
@@ -122,7 +122,7 @@ class Evaluated(Fitted):
         """The loss of all targets and generated outputs, or `some` of them."""
         assert batch.labels is not None
         outputs = self._written(batch, some)
-        outputs["loss"] = example_losses("text", self(batch), batch.labels)
+        outputs["loss"] = target_losses(self.encoder.backbone, batch)
         tokens = counts(batch)
         self._metrics_of(split).update(counted(self.task, outputs, outputs["loss"] * tokens, tokens), batch.labels)
         return outputs

@@ -121,9 +121,9 @@ class ParameterEfficient(Strategy):
         self.refuse_missing()
         self.method.plan(self.encoder.backbone, self.total_steps)
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def loss(self, logits: Tensor, batch: Batch, last: bool = False) -> Tensor:
         """Task loss and the method's penalty."""
-        loss, penalty = super().loss(logits, batch), self.method.penalty(self.encoder.backbone)
+        loss, penalty = super().loss(logits, batch, last), self.method.penalty(self.encoder.backbone)
         return loss if penalty is None else loss + penalty
 
     def optimizer_step(

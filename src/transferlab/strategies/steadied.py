@@ -38,7 +38,7 @@ class Steadied(Evaluated):
         """Names in `state_dict` that training changes."""
         raise NotImplementedError
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def loss(self, logits: Tensor, batch: Batch, last: bool = False) -> Tensor:
         """Training loss of a batch, a scalar."""
         raise NotImplementedError
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from transferlab.encoders.language import generate, target_logits
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning.losses import example_losses
 from transferlab.tasks import Batch
 from transferlab.tasks.generation import Search
 
@@ -14,6 +15,9 @@ REPEATS = 3
 """So many times in a row, at least, a sequence of tokens stands at the end of an output that is in a loop."""
 LOOPING = 8
 """So many tokens the repetitions have in all, at least: three zeros are a number."""
+
+LOGITS = 2**24
+"""Logits that an evaluation holds at once, for a single target more of them: 64 MiB in float32, and as much again."""
 
 
 class Outputs(NamedTuple):
@@ -38,6 +42,18 @@ def logits_of(backbone: Any, batch: Batch) -> Tensor:
     """Logits of the tokens of the targets ``[batch, length, vocabulary]``."""
     assert batch.labels is not None
     return target_logits(backbone, batch.input_ids, batch.attention_mask, batch.labels)
+
+
+def target_losses(backbone: Any, batch: Batch) -> Tensor:
+    """The loss of each target ``[batch]``, a mean over its tokens; so many rows at once as `LOGITS` allows."""
+    assert batch.labels is not None
+    ids, mask, labels = batch.input_ids, batch.attention_mask, batch.labels
+    vocabulary = len(backbone.get_input_embeddings().weight)
+    rows = max(1, LOGITS // (labels.shape[1] * vocabulary))
+    parts = [slice(start, start + rows) for start in range(0, len(labels), rows)]
+    return torch.cat(
+        [example_losses("text", target_logits(backbone, ids[at], mask[at], labels[at]), labels[at]) for at in parts]
+    )
 
 
 @torch.no_grad()

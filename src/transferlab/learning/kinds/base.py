@@ -55,6 +55,10 @@ class Learned(ABC):
             mask: For tagging, True at the words that the encoder saw, `[batch, words]`; None means all.
         """
 
+    def last_loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """`loss` where nobody reads the logits afterwards, in whatever type they are; arguments as in `loss`."""
+        return self.loss(logits.float(), labels, mask)
+
     @abstractmethod
     def losses(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """The loss of each example ``[batch]``; arguments as in `loss`."""

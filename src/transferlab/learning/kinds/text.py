@@ -8,7 +8,9 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from transferlab.learning.kinds.tagging import Tagging
+from transferlab.learning.overwritten import LARGE, overwritten_loss
 from transferlab.tasks import scoring
+from transferlab.tasks.batch import IGNORE
 from transferlab.tasks.kinds.text import ENDS, Texts
 from transferlab.tasks.spec import TaskSpec
 
@@ -84,6 +86,12 @@ class Written(Tagging):
 
     metrics = dict.fromkeys(Texts.sums, TextScores)
     no_classes = ""
+
+    def last_loss(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """Of many logits without a copy of them: their gradient takes their place."""
+        if logits.numel() < LARGE or not logits.requires_grad:
+            return super().last_loss(logits, labels, mask)
+        return overwritten_loss(logits, labels) / (labels != IGNORE).sum().clamp(min=1)
 
     def members(self, task: TaskSpec) -> dict[str, Metric]:
         """One sum of which the names are views."""

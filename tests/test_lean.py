@@ -117,6 +117,29 @@ def test_jsonargparse_knows_its_callers():
     assert done.stdout == "refused\n"
 
 
+def test_kept_parsers_read_what_new_ones_do(monkeypatch):
+    """Again, behind another configuration, and where a mistake stands."""
+    from jsonargparse._typehints import ActionTypeHint
+
+    from transferlab.cli.parsing import check_text
+    from transferlab.config import experiments
+    from transferlab.ground.lean import keep_parsers
+
+    texts = [yaml.safe_dump(experiments.compose(name)) for name in ("lora_demo_entities", "feature_extraction_sst2")]
+
+    def told():
+        found = [check_text(text).dumped for text in texts]
+        with pytest.raises(TransferlabError) as refused:
+            check_text(texts[0].replace("transferlab.strategies.", "transferlab.strategie."))
+        return [*found, str(refused.value)]
+
+    keep_parsers()
+    kept = told()
+    assert check_text(texts[0]).dumped == kept[0]
+    monkeypatch.setattr(ActionTypeHint, "get_class_parser", staticmethod(ActionTypeHint.get_class_parser.__wrapped__))
+    assert told() == kept
+
+
 LEFT = """
 import gc, weakref
 from transferlab.ground.lean import collect_again, end_quickly, uncollected

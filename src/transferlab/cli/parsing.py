@@ -18,7 +18,7 @@ from transferlab.cli.messages import explain
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import keep_freed_memory
-from transferlab.ground.lean import name_callers
+from transferlab.ground.lean import keep_parsers, name_callers
 from transferlab.learning.cache import CacheConfig
 from transferlab.record import setting
 from transferlab.record.config import RunConfig
@@ -54,6 +54,7 @@ class ExperimentCLI(LightningCLI):
     def __init__(self, args: ArgsType = None) -> None:
         keep_freed_memory()
         name_callers()
+        keep_parsers()
         self._given = sys.argv[1:2] if args is None else [*args][:1]
         super().__init__(
             *self.kinds,

@@ -183,6 +183,42 @@ class _Callers(ModuleType):
         return sys.modules.get(str(frame.f_globals.get("__name__")))
 
 
+@functools.cache
+def keep_parsers() -> None:
+    """Lets jsonargparse keep the parser of a class that it has made, instead of making it for each look at a value.
+
+    One command asks for those of twenty classes some eighty times: half of the time that it parses. A parser depends
+    on its class, on how it is asked for and on the links around it, and a second look finds it as the first one.
+    Tried with jsonargparse 4.47; where a release asks in another way, nothing is kept.
+    """
+    with suppress(ImportError, AttributeError):
+        from jsonargparse import _common, _typehints
+
+        action: Any = _typehints.ActionTypeHint
+        make, around, links = action.get_class_parser, _common.parent_parser, _common.nested_links
+        kept: dict[Any, Any] = {}
+
+        @functools.wraps(make)
+        def get_class_parser(val_class: Any, sub_add_kwargs: Any = None, skip_args: Any = None) -> Any:
+            parent: Any = around.get()
+            asked = (val_class, sub_add_kwargs, skip_args, links.get())
+            key = (type(parent), parent.parser_mode, parent.logger, _frozen(asked))
+            if key not in kept:
+                kept[key] = make(val_class, sub_add_kwargs, skip_args)
+            return kept[key]
+
+        action.get_class_parser = staticmethod(get_class_parser)
+
+
+def _frozen(value: Any) -> Any:
+    """What can be looked up and is equal where a value of mappings, lists and sets is."""
+    if isinstance(value, dict):
+        return frozenset((name, _frozen(one)) for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_frozen, value))
+    return frozenset(value) if isinstance(value, set) else value
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Leaves Python's search for cycles of garbage out.

@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="run directory, {seed} stands for the seed")
     parser.add_argument("--task", default="sst2", help="one of a single text")
     parser.add_argument("--examples", type=int, default=1000, help="labelled examples of the teacher")
-    parser.add_argument("--holdout", type=float, default=0.003, help="data.holdout of the teacher")
+    parser.add_argument("--holdout", type=float, default=0.03, help="data.holdout of the teacher")
     parser.add_argument("--judged", type=int, default=2000, help="examples that arms are judged on")
     parser.add_argument("--pool", type=int, default=10000, help="texts without labels")
     parser.add_argument("--seeds", type=int, default=3)

@@ -17,6 +17,9 @@ from transferlab.tasks.kinds.tagging import Tagging
 from transferlab.tasks.spans import LONGEST
 from transferlab.tasks.spec import WORDED, TaskSpec
 
+FEW = 50
+"""Fewer validation examples than these are remarked on: the standard error of an accuracy of 0.8 is over 5 points."""
+
 
 def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
     """What is about to run, by name."""
@@ -91,7 +94,13 @@ def protocol(summary: dict[str, Any]) -> str:
     if summary.get("fold") is not None:
         tested = f"tested on fold {summary['fold']} of {data['test'][0]}"
     unused = f"; not used: {', '.join(data['unused'])}" if data.get("unused") else ""
-    return f"{summary['protocol']}: selected on {data['validation']}, {tested}{unused}"
+    return f"{summary['protocol']}: selected on {data['validation']}, {tested}{unused}{_chance(data['validation'])}"
+
+
+def _chance(selecting: str) -> str:
+    """A remark where so few examples select that chance chooses too; takes words such as ``21 examples of train``."""
+    count = int(selecting.split()[0])
+    return f"; each of the {count} is worth {100 / count:.0f} points, so chance selects too" if count < FEW else ""
 
 
 def per_class(task: TaskSpec, lines: list[Record]) -> dict[str, dict[str, float]]:

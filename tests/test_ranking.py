@@ -1,6 +1,7 @@
 """Scores of frozen features, and the command on a tiny encoder."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,18 +76,38 @@ def test_the_command_ranks_layers_and_encoders(tiny_folder, tmp_path, capsys):
 
 
 def test_agreement_with_fine_tuned_runs(tmp_path):
-    for seed, (encoder, value) in enumerate([("a", 0.9), ("a", 0.7), ("b", 0.6), ("c", 0.5)]):
+    # runs of other numbers of training examples are no comparison, and neither is an encoder that is not asked for
+    more = [("a", 0.99, 5000), ("d", 0.1, 300)]
+    runs = [(*one, 300) for one in (("a", 0.9), ("a", 0.7), ("b", 0.6), ("c", 0.5))] + more
+    for seed, (encoder, value, examples) in enumerate(runs):
         run = tmp_path / "runs" / "full" / str(seed)
         run.mkdir(parents=True)
         facts = {"task": "sst2", "strategy": "full_finetuning", "status": "finished", "encoder": encoder}
+        facts["data"] = {"train_examples": examples}
         (run / "summary.json").write_text(
             json.dumps(facts | {"primary": "accuracy", "metrics": {"test/accuracy": value}})
         )
-    found = command.fine_tuned(tmp_path / "runs", "sst2", "full_finetuning")
+    found, examples = command.fine_tuned(tmp_path / "runs", "sst2", "full_finetuning", "abc")
     assert found == pytest.approx({"a": 0.8, "b": 0.6, "c": 0.5})
+    assert examples == 300
     rows = [
         {**dict.fromkeys(command.SCORES, -place), "h_score": None, "fine_tuned": found[e]}
         for place, e in enumerate("abc")
     ]
     assert command.agreements(rows) == pytest.approx({"logme": 1.0, "knn": 1.0, "probe": 1.0})
     assert command.agreements(rows[:2]) == {}
+
+
+def test_a_config_may_name_the_run_that_left_its_encoder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "mlm" / "20260101-000000-s0-aaaa"
+    (run / "encoder").mkdir(parents=True)
+    (run / "encoder" / "config.json").write_text("{}")
+    (run / "summary.json").write_text("{}")
+    (tmp_path / "configs" / "encoder").mkdir(parents=True)
+    (tmp_path / "configs" / "encoder" / "mine.yaml").write_text("encoder: {name: mlm, keep_layers: [0]}")
+    found = command.named("mine", Path("runs"))
+    assert (Path(found.name).resolve(), found.keep_layers) == (run, (0,))
+    (tmp_path / "configs" / "encoder" / "further.yaml").write_text("encoder: {name: any, from_run: nowhere}")
+    with pytest.raises(TransferlabError, match="nowhere"):
+        command.named("further", Path("runs"))

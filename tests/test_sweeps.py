@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from transferlab.config import grids as spec
+from transferlab.config import trees
 from transferlab.ground import room
 from transferlab.ground.errors import TransferlabError
 from transferlab.launch import demo
@@ -107,6 +109,22 @@ def test_another_encoder_is_laid_over_the_experiment():
         assert ("bert_base" in cell.folder.name) == ("configs/encoder/bert_base.yaml" in cell.arguments)
 
 
+def test_an_encoder_that_differs_in_one_key_alone_is_laid_over_the_experiment(tmp_path):
+    own = trees.expand(HERE / "configs" / "encoder" / "minilm_l6.yaml")["encoder"]
+    (tmp_path / "configs" / "encoder").mkdir(parents=True)
+    for name, more in (("same", {}), ("lower", {"keep_layers": [0, 1]}), ("tuned", {"from_run": "lora_mnli"})):
+        path = tmp_path / "configs" / "encoder" / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({"encoder": own | more}))
+    changes = {"encoders": ["same", "lower", "tuned"], "baselines": ["majority"]}
+    sweep = spec.parse({**GRID, **changes}, "grid", "grid.yaml", tmp_path)
+    built = cells.build(sweep, Path("runs"), tmp_path)
+    for name in ("same", "lower", "tuned"):
+        mine = [cell for cell in built if name in cell.folder.name]
+        assert mine
+        for cell in mine:
+            assert (f"configs/encoder/{name}.yaml" in cell.arguments) == (name != "same")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -132,7 +150,7 @@ def test_a_mistake_is_answered_by_the_nearest_right_word(changes, message):
 
 def test_every_shipped_sweep_can_be_built():
     files = sorted((HERE / "configs" / "sweep").glob("*.yaml"))
-    assert len(files) == 26
+    assert len(files) == 31
     for path in files:
         assert cells.build(spec.read(path, HERE), Path("runs"), HERE)
 

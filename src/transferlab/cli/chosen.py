@@ -65,11 +65,29 @@ def encoder(settings: Any, folder: Path) -> None:
     """Fills in the rate of the layer mix, the layers that a student keeps, and the very run that left the encoder."""
     path, config = folder / "config.yaml", settings.encoder
     saved = trees.read_yaml(path).get("encoder") or {} if path.is_file() else None
-    run = find_run(config.name, Path(settings.run.root))
+    weights(config, Path(settings.run.root))
+    if config.layers == "mix" and config.mix_lr is None:
+        config.mix_lr = MIX_LR if saved is None else saved.get("mix_lr")
+    if config.keep_layers == "half":
+        kept = resolved(EncoderConfig(**config.as_dict())).keep_layers
+        config.keep_layers = kept if saved is None else tuple(saved.get("keep_layers") or ())
+
+
+def weights(config: Any, root: Path) -> None:
+    """Names the very run, or the version of the artifact, that an encoder is taken from.
+
+    Args:
+        config: Settings of the encoder; `name`, `from_run` and `revision` are filled in.
+        root: Folder of runs.
+
+    Raises:
+        TransferlabError: There is no such run, or it left no encoder.
+    """
+    run = find_run(config.name, root)
     if config.from_run:
         from transferlab.cli.intermediate import leave_encoder
 
-        run = run_folder.find(config.from_run, Path(settings.run.root))
+        run = run_folder.find(config.from_run, root)
         # the processes of a job come at the same time; whoever is second finds it there
         with FileLock(run / ".encoder.lock"):
             leave_encoder(run)
@@ -78,11 +96,6 @@ def encoder(settings: Any, folder: Path) -> None:
         config.name = str(run)
     if is_artifact(config.name):
         config.name, config.revision = pinned(config.name), None
-    if config.layers == "mix" and config.mix_lr is None:
-        config.mix_lr = MIX_LR if saved is None else saved.get("mix_lr")
-    if config.keep_layers == "half":
-        kept = resolved(EncoderConfig(**config.as_dict())).keep_layers
-        config.keep_layers = kept if saved is None else tuple(saved.get("keep_layers") or ())
 
 
 def windows(settings: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab.config import experiments, shipped, trees
+from transferlab.config import experiments, trees
 from transferlab.config.grids import ALL, Overrides, Sweep
 from transferlab.config.taught import is_taught
 from transferlab.ground.errors import TransferlabError
@@ -136,10 +136,9 @@ def _run(
     task, strategy = pair or ("", "")
     found = _overrides(sweep, (task, encoder, strategy, name), size, draw)
     command: tuple[str, ...] = ("fit", "--experiment", name)
-    file = f"configs/encoder/{encoder}.yaml"
-    # the encoder of a composed experiment need not be laid over itself; its recipe may have changed the pooling
-    if encoder and _encoder_of(file, root) != tree.get("encoder", {}).get("name"):
-        command += ("--config", file)
+    # the encoder of an experiment need not be laid over itself; its recipe may have changed the pooling
+    if encoder and experiments.compose(name, root, {"encoder": encoder}) != tree:
+        command += ("--config", f"configs/encoder/{encoder}.yaml")
     arguments = _at(tree, "model", "init_args")
     teacher = str(found.get("model.teacher", arguments.get("teacher") or ""))
     task = task or str(_at(tree, "data", "init_args").get("task"))
@@ -149,10 +148,6 @@ def _run(
         found["model.teacher"] = ""
     key = (teacher.replace("{task}", task), encoder, size, draw) if teacher and taught else None
     return _Plan(name, encoder, size, draw, command, found, key)
-
-
-def _encoder_of(file: str, root: Path) -> Any:
-    return trees.expand(shipped.find(file, root) or root / file).get("encoder", {}).get("name")
 
 
 def _value(key: str, arguments: trees.Tree, overrides: Overrides) -> Any:

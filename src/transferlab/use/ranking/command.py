@@ -2,15 +2,17 @@
 
 import time
 from argparse import Namespace
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.table import Table
 
 from transferlab.baselines.rows import evaluate
+from transferlab.cli.chosen import weights
 from transferlab.config import experiments, shipped, trees
-from transferlab.config.places import find_run
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.numbers import at_least
 from transferlab.ground.quiet import quiet
@@ -34,29 +36,28 @@ def run(asked: Namespace) -> None:
     quiet()
     rows: list[Row] = []
     for name in asked.encoders:
-        encoder = named(name)
+        encoder = named(name, asked.root)
         for layer in features.read(asked.task, encoder, asked.rows, asked.test_rows, asked.seed, asked.layers == "all"):
             rows.append({"encoder": encoder.label, "layer": layer.number, **scored(layer)})
-    tuned = fine_tuned(asked.root, asked.task, asked.strategy)
+    tuned = fine_tuned(asked.root, asked.task, asked.strategy, {row["encoder"] for row in rows})
     for row in rows:
-        row["fine_tuned"] = tuned.get(row["encoder"])
+        row["fine_tuned"] = tuned.scores.get(row["encoder"])
     rows.sort(key=lambda row: -row["probe"])
     agreement = agreements(rows) if asked.layers == "last" else {}
-    _show(asked, rows, agreement)
+    _show(asked, rows, agreement, tuned.examples)
     if asked.output:
         run_folder.write_json(asked.output, {"task": asked.task, "encoders": rows, "rank_correlation": agreement})
 
 
-def named(name: str) -> EncoderConfig:
-    """The encoder of a config, a run, a name on the Hub or a folder."""
-    configs = shipped.listed("configs/encoder")
-    if name in configs:
-        given: dict[str, Any] = trees.expand(experiments.config_file(f"encoder/{name}"))["encoder"]
-        values: Any = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-        return EncoderConfig(**values)
-    if run := find_run(name):
-        return EncoderConfig(str(run))
-    return EncoderConfig(name)
+def named(name: str, root: Path) -> EncoderConfig:
+    """The encoder of a config, a run, a name on the Hub or a folder; a config may name a run itself."""
+    given: dict[str, Any] = {"name": name}
+    if name in shipped.listed("configs/encoder"):
+        given = trees.expand(experiments.config_file(f"encoder/{name}"))["encoder"]
+    config = SimpleNamespace(**{"from_run": None, "revision": None} | given)
+    weights(config, root)
+    values: Any = {key: tuple(value) if isinstance(value, list) else value for key, value in vars(config).items()}
+    return EncoderConfig(**values)
 
 
 def scored(layer: features.Layer) -> Row:
@@ -81,15 +82,37 @@ def scored(layer: features.Layer) -> Row:
     return found
 
 
-def fine_tuned(root: Path, task: str, strategy: str) -> dict[str, float]:
-    """Test results of finished runs of a task by encoder, seeds averaged."""
-    found: dict[str, list[float]] = {}
+class Tuned(NamedTuple):
+    """Test results of fine-tuned runs under one setting.
+
+    Attributes:
+        scores: Mean over seeds of the main metric, by encoder.
+        examples: Training examples of these runs.
+    """
+
+    scores: dict[str, float]
+    examples: int
+
+
+def fine_tuned(root: Path, task: str, strategy: str, encoders: Collection[str]) -> Tuned:
+    """Test results of finished runs of a task by encoder, seeds averaged.
+
+    Runs of other training examples, tests or protocols are no comparison: of all that were run those count that
+    most of the encoders have, and of these the ones with the most training examples.
+    """
+    found: dict[tuple[Any, ...], dict[str, list[float]]] = {}
     for _, summary in run_folder.summaries(root) if root.is_dir() else ():
         value = (summary.get("metrics") or {}).get(f"test/{summary.get('primary')}")
         same = summary.get("task") == task and summary.get("strategy") == strategy
-        if same and summary.get("status") == "finished" and value is not None:
-            found.setdefault(str(summary.get("encoder")), []).append(float(value))
-    return {encoder: float(np.mean(values)) for encoder, values in found.items()}
+        encoder = str(summary.get("encoder"))
+        if same and summary.get("status") == "finished" and value is not None and encoder in encoders:
+            data, test = summary.get("data") or {}, summary.get("test") or {}
+            key = (data.get("train_examples") or 0, data.get("version"), summary.get("protocol"), test.get("examples"))
+            found.setdefault(key, {}).setdefault(encoder, []).append(float(value))
+    if not found:
+        return Tuned({}, 0)
+    key, scores = max(found.items(), key=lambda item: (len(item[1]), item[0][0]))
+    return Tuned({encoder: float(np.mean(values)) for encoder, values in scores.items()}, int(key[0]))
 
 
 def agreements(rows: list[Row]) -> dict[str, float]:
@@ -104,7 +127,7 @@ def agreements(rows: list[Row]) -> dict[str, float]:
     return found
 
 
-def _show(asked: Namespace, rows: list[Row], agreement: dict[str, float]) -> None:
+def _show(asked: Namespace, rows: list[Row], agreement: dict[str, float], examples: int) -> None:
     screen = console()
     table = Table(title=f"encoders for {asked.task}, {asked.rows} training examples", title_justify="left", box=None)
     table.add_column("encoder")
@@ -118,7 +141,10 @@ def _show(asked: Namespace, rows: list[Row], agreement: dict[str, float]) -> Non
     if agreement:
         told = ", ".join(f"{name} {value:+.2f}" for name, value in agreement.items())
         count = sum(row["fine_tuned"] is not None for row in rows)
-        screen.print(f"rank correlation with {asked.strategy} of {count} encoders: {told}", markup=False)
+        screen.print(
+            f"rank correlation with {asked.strategy} of {count} encoders on {examples:,} training examples: {told}",
+            markup=False,
+        )
     elif asked.layers == "last":
         screen.print(
             f"no rank correlation: fewer than three of these encoders have a finished {asked.strategy} run of "

@@ -13,7 +13,7 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from transferlab.config import shipped
+from transferlab.config import places, shipped
 from transferlab.encoders.loading import locate
 from transferlab.ground.errors import TransferlabError
 from transferlab.launch.doctor import command, hardware, machine, supply, versions
@@ -167,14 +167,25 @@ def test_data_and_encoders_are_found_in_folders_and_in_caches(tmp_path, monkeypa
     monkeypatch.setattr(huggingface_hub.constants, "HF_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
     monkeypatch.chdir(tmp_path)
+    # whether or not the package with one of them is installed
+    monkeypatch.setattr(places, "PACKAGES", {})
     (only,) = supply.data(online=False)
     generated = sorted(name for name, source in TASKS.items() if source.path == "embedded")
     listed = ", ".join(generated)
-    assert only.text.startswith(f"{len(generated)} of {len(TASKS)} on this machine: {listed}; not here: afqmc, atis")
+    assert only.text.startswith(f"{len(generated)} of {len(TASKS)} on this machine: {listed}; not here: aclsum, afqmc")
     assert (only.state, "TRANSFERLAB_DATA" in only.remedy) == (NOTE, True)
     assert next(supply.data(online=True)).state == OK
     folders = ("glue", "xquad", "squad", "squad_v2", "cmrc2018", "semeval2010_task8", "atis", "snips", "AFQMC")
-    for name in (*folders, "ChnSentiCorp", "TNews-classification", "xsum", "cnn_dailymail", "samsum", "wmt16"):
+    for name in (
+        *folders,
+        "ChnSentiCorp",
+        "TNews-classification",
+        "xsum",
+        "cnn_dailymail",
+        "samsum",
+        "wmt16",
+        "aclsum",
+    ):
         (tmp_path / "data" / name).mkdir(parents=True)
     (tmp_path / "home" / "datasets" / "stanfordnlp___imdb" / "plain_text").mkdir(parents=True)
     (tmp_path / "home" / "hub" / "datasets--lhoestq--conll2003" / "snapshots").mkdir(parents=True)

@@ -1,12 +1,15 @@
 """Files of inputs and targets: what is read of them, and what is refused with file, row and remedy."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 
+from transferlab.config import places
 from transferlab.ground.errors import TransferlabError
-from transferlab.tasks.sources import read_split
+from transferlab.tasks.sources import read_split, split_names
 from transferlab.tasks.spec import Source
+from transferlab.tasks.table import lookup
 
 TALK = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"}]
 REPLY = {"role": "assistant", "content": "Hello."}
@@ -144,3 +147,41 @@ def test_squads_own_form_is_refused_too(source):
 
 def test_a_named_language_is_read(source):
     assert read(source([{"input": "a", "target": "这是一个测试"}], language="zh"))["target"] == ["这是一个测试"]
+
+
+def paper(**changed):
+    sections = {"abstract": ["We try .", "It works ."], "introduction": ["Long ago ."], "conclusion": ["Done ."]}
+    summary = {"challenge": "Hard.", "approach": "They try.", "outcome": "It works."}
+    return {"id": "P1", "title": "Trying", "sentences": sections, "summary": summary, "highlights": {}} | changed
+
+
+def test_papers_lie_in_a_folder_as_in_their_package(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFERLAB_DATA", str(tmp_path))
+    (tmp_path / "aclsum").mkdir()
+    for name in ("train.jsonl", "val.jsonl"):
+        (tmp_path / "aclsum" / name).write_text(json.dumps(paper()) + "\n")
+    source = lookup("aclsum")
+    assert split_names(source) == ("train", "validation", "test")
+    (row,) = read_split(source, "validation").rows
+    assert (row["abstract"], row["outcome"], row["conclusion"]) == ("We try . It works .", "It works.", "Done .")
+    with pytest.raises(TransferlabError, match=r"test\.jsonl is not on this machine.*pip install --no-deps aclsum"):
+        read_split(source, "test")
+    with pytest.raises(TransferlabError, match="no split 'dev'; there are train, validation, test"):
+        read_split(source, "dev")
+    (tmp_path / "aclsum" / "test.jsonl").write_text("\n" + json.dumps(paper(sentences={"abstract": ["We ."]})))
+    with pytest.raises(TransferlabError, match=r"test\.jsonl, line 2: this is no paper of aclsum: 'introduction'"):
+        read_split(source, "test")
+
+
+def test_papers_that_are_nowhere_name_the_package(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFERLAB_DATA", str(tmp_path))
+    monkeypatch.setattr(places, "PACKAGES", {})
+    with pytest.raises(TransferlabError, match=r"aclsum is not on this machine.*pip install --no-deps aclsum"):
+        read_split(lookup("aclsum"), "train")
+
+
+@pytest.mark.skipif(not find_spec("aclsum"), reason="the package aclsum is not installed")
+def test_the_package_holds_all_papers(monkeypatch):
+    monkeypatch.delenv("TRANSFERLAB_DATA", raising=False)
+    source = lookup("aclsum")
+    assert [len(read_split(source, split).rows) for split in split_names(source)] == [100, 50, 100]

@@ -1,6 +1,7 @@
 """Folders that stand for a name: data sets and encoders on the Hub, runs."""
 
 import functools
+import importlib.util
 import os
 import re
 import sys
@@ -32,14 +33,21 @@ NAME = re.compile(r"[^\W_][\w.+=,@ -]{0,150}")
 NAMES = "use letters, digits and . _ - + = , @ only, with a letter or digit first"
 
 
+PACKAGES = {"aclsum": ("aclsum", "dataset")}
+"""Data sets that a Python package carries: name to module and folder in it."""
+
+
 def local_folder(name: str, variable: str) -> Path | None:
-    """The folder that stands for a Hub name: the path itself, or one of that name under ``$variable``.
+    """The folder that stands for a Hub name: the path itself, one of that name under ``$variable``, or in a package.
 
     The last part of the name is enough: ``glue`` for ``nyu-mll/glue``.
     """
     candidates = [Path(name)]
     if root := os.environ.get(variable):
         candidates += [Path(root) / name, Path(root) / name.rsplit("/", 1)[-1]]
+    module, inside = PACKAGES.get(name, ("", "")) if variable == "TRANSFERLAB_DATA" else ("", "")
+    if module and (spec := importlib.util.find_spec(module)):
+        candidates += [Path(place) / inside for place in spec.submodule_search_locations or ()]
     return next((path for path in candidates if path.is_dir()), None)
 
 

@@ -9,6 +9,7 @@ from transferlab.config.places import files_state, local_folder
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading import slots
 from transferlab.tasks.reading.files import read_file
+from transferlab.tasks.reading.papers import FILES, is_papers, read_papers
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.reading.questions import with_answers
 from transferlab.tasks.reading.relations import with_marks
@@ -34,6 +35,8 @@ def read_split(source: Source, split: str) -> Rows:
         rows = slots.read_folder(folder, labelled=split not in source.predict)
     elif source.files:
         rows = read_file(source, name)
+    elif is_papers(source):
+        rows = read_papers(name)
     elif source.path == "embedded":
         from transferlab.tasks import embedded
 
@@ -61,6 +64,8 @@ def split_names(source: Source) -> tuple[str, ...]:
     """
     if source.files:
         return tuple(source.files)
+    if is_papers(source):
+        return tuple(FILES)
     if source.path == "embedded":
         from transferlab.tasks import embedded
 

@@ -155,6 +155,8 @@ TASKS: dict[str, Source] = {
     "cnn_dailymail": _summaries("abisee/cnn_dailymail", "article", "highlights", CNN_REVISION, "3.0.0", lines=True),
     # no commit of it was found in a public source, so none is pinned
     "samsum": _summaries("knkarthick/samsum", "dialogue", "summary"),
+    # nothing on the Hub was read: a folder of that name under $TRANSFERLAB_DATA, or the package of that name
+    "aclsum": _summaries("aclsum", "abstract", "outcome"),
     "wmt16_en_ro": Source(
         path="wmt/wmt16",
         config="ro-en",

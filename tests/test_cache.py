@@ -204,3 +204,30 @@ def test_values_of_other_rows_are_found_by_how_their_names_begin(ragged):
     assert not list(cache.others(wanted._replace(precision="16"), "alike-", split, lengths))
     store.path.write_bytes(b"cut off")
     assert not list(cache.others(wanted, "alike-", split, lengths))
+
+
+def flipped(path):
+    """The same file with one other byte at its end."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [flipped, lambda path: path.write_bytes(path.read_bytes()[:-4])])
+def test_damaged_values_are_computed_anew(damage):
+    split, rows = split_of([1, 1]), np.arange(2)
+    store = cache.place("damaged-one", cache.CacheConfig(), ragged=False)
+    cache.row_array(store, split, rows, None, lambda: one_column(2))
+    cache.drop_damaged(store)
+    assert store.path.exists()
+    assert len(list(cache.others(store, "damaged-", split, None))) == 1
+    # the numbers of the rows are as important as their values
+    for path in (store.path.with_suffix(cache.ROWS), store.path):
+        whole = path.read_bytes()
+        damage(path)
+        assert not list(cache.others(store, "damaged-", split, None))
+        cache.drop_damaged(store)
+        assert not store.path.exists()
+        again = cache.row_array(store, split, rows, None, lambda: one_column(2))
+        assert path.read_bytes() == whole
+        assert again.of(batch_of(0, 1)).shape == (2, 1)

@@ -279,6 +279,18 @@ def test_standard_input_and_rows_without_text(runs, files, place, capsys, monkey
     assert "2 row(s) without text have no prediction" in said.err
 
 
+@pytest.mark.parametrize("kind", ["classification", "tagging"])
+def test_texts_that_the_encoder_cannot_read_are_told(kind, runs, place, capsys):
+    (place / "in.txt").write_text("the \u5f88 \u597d\n", encoding="utf-8")
+    predict(runs(kind), "in.txt", "--format", "lines")
+    said = capsys.readouterr()
+    assert "warning: of 3 words looked at 66.7 % read as one and the same [UNK]" in said.err
+    assert len(said.out.splitlines()) == 1
+    (place / "in.txt").write_text("the the \u597d\n", encoding="utf-8")
+    predict(runs(kind), "in.txt", "--format", "lines")
+    assert "warning" not in capsys.readouterr().err
+
+
 def test_tagging_in_and_out(runs, files, place):
     rows = [row[files["tagging"].text[0]] for row in test_rows(files, "tagging")]
     text = "-DOCSTART- O\n\n" + "".join("".join(f"{word} _\n" for word in row) + "\n" for row in rows)

@@ -68,7 +68,7 @@ def test_the_command_ranks_layers_and_encoders(tiny_folder, tmp_path, capsys):
         found = json.loads((tmp_path / f"{task}.json").read_text())["encoders"]
         assert sorted(row["layer"] for row in found) == [0, 1, 2]
         assert all(0 <= row["probe"] <= 1 and np.isfinite(row["logme"]) and row["features_s"] > 0 for row in found)
-    assert "probe" in capsys.readouterr().out
+        assert f"encoders for {task}, 60 training and 40 test examples" in capsys.readouterr().out
     with pytest.raises(TransferlabError, match="kind tagging"):
         options.main(["--task", "demo_entities", "--encoders", str(tiny_folder)])
     with pytest.raises(TransferlabError, match="--task: demo_answers"):

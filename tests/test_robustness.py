@@ -315,6 +315,17 @@ def test_labels_of_a_file_are_matched_by_name_alone(run, tmp_path):
         of_file(predictor, str(file), label="stars")
 
 
+def test_a_file_that_the_encoder_cannot_read_is_no_test(run, tmp_path):
+    predictor = tl.Predictor.load(run, device="cpu")
+    labels = predictor.task.labels
+    file = tmp_path / "zh.csv"
+    file.write_text(f"text,label\n\u5f88\u597d,{labels[0]}\nthe \u574f \u5f88,{labels[1]}\n", encoding="utf-8")
+    with pytest.raises(TransferlabError, match=r"zh.csv: 80 % of the words are one and the same unknown piece"):
+        of_file(predictor, str(file))
+    predictor.max_unknown = 0.8
+    assert len(of_file(predictor, str(file)).ids) == 2
+
+
 def test_counts_of_labels():
     task = TaskSpec("t", "multilabel", ("a", "b"), ("f1_micro",))
     examples = Labelled("here", np.arange(2), {}, np.array([[1, 0], [1, 1]]), "v")

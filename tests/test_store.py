@@ -94,3 +94,27 @@ def test_rows_that_are_no_good_are_not_kept(files, tiny_encoder, tmp_path):
     for _ in range(2):
         with pytest.raises(TransferlabError, match="line 3: column 'text' must hold text"):
             start(source, tiny_encoder)
+
+
+@pytest.mark.parametrize("name", ["ids.npy", "labels.npy", "facts.json"])
+@pytest.mark.parametrize("damage", ["altered", "truncated", "missing"])
+def test_what_was_damaged_is_tokenised_anew(name, damage, files, tiny_encoder):
+    first = start(files["classification"], tiny_encoder).encoded("train")
+    ids, labels = first.ids.values.tolist(), first.labels.tolist()
+    for path in Path(cache_folder(), "tokens").rglob(name):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.unlink()
+        if damage != "missing":
+            path.write_bytes(content if damage == "altered" else content[:-4])
+    again = start(files["classification"], tiny_encoder).encoded("train")
+    assert (again.ids.values.tolist(), again.labels.tolist()) == (ids, labels)
+
+
+def test_row_numbers_that_were_damaged_are_drawn_anew(files, tiny_encoder):
+    rows = start(files["classification"], tiny_encoder).part_rows("validation")[1].tolist()
+    (path,) = Path(cache_folder(), "tokens").rglob("validation.npy")
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1
+    path.write_bytes(content)
+    assert start(files["classification"], tiny_encoder).part_rows("validation")[1].tolist() == rows

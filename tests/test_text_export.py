@@ -14,6 +14,7 @@ from transferlab.encoders.loading import load_tokenizer
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.generation import Generation
 from transferlab.tasks.spec import Source
+from transferlab.use.elsewhere.options import main as elsewhere
 from transferlab.use.export import command, facts
 from transferlab.use.exported import Exported
 from transferlab.use.prediction.command import main
@@ -210,3 +211,9 @@ print(json.dumps([text.strip() for text in tokenizer.batch_decode(outputs, skip_
     answers = tl.Predictor.load(run, device="cpu").predict([{"input": [one]} for one in said])
     assert consumer(code, tmp_path / "out", json.dumps(INPUTS)) == [answer["prediction"] for answer in answers]
     assert Writer(tmp_path / "out").predict([{"input": [one]} for one in said]) == answers
+
+
+def test_a_run_that_writes_is_not_tested_on_other_files(run_of):
+    run = run_of("llama", **LORA)
+    with pytest.raises(TransferlabError, match="test --files: it does not take runs that write texts"):
+        elsewhere("test", ["--run", str(run), "--files", "other.csv"])

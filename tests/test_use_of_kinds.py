@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import lightning as L
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 from test_questions import CONTEXT, ROWS, TASK
 
@@ -19,11 +20,15 @@ from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels
 from transferlab.tasks.marked import parse
 from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.settings import Settings, with_entities
 from transferlab.use.drift import inputs, measure
 from transferlab.use.drift.inputs import Drawn
+from transferlab.use.export import parity
+from transferlab.use.export.command import _samples
 from transferlab.use.gold import gold_of
 from transferlab.use.labelled import Labelled
 from transferlab.use.prediction.inputs import Row, Wanted
+from transferlab.use.predictor import Predictor
 from transferlab.use.robustness import command, perturbations
 from transferlab.use.robustness.measure import perturbed
 from transferlab.use.serving.metrics import outcomes
@@ -136,6 +141,17 @@ def test_a_run_from_python_writes_no_key_that_questions_refuse(tiny_encoder):
     tree = Written().run(trainer, model, data, RunConfig())
     assert tree["data"]["init_args"].get("windows") is None
     assert tree["data"]["init_args"]["stride"] == 16
+
+
+def test_an_export_asks_only_relations_that_the_run_can_read(tiny_encoder):
+    torch.manual_seed(0)
+    settings = with_entities(Settings(12, "head"), "relation", None, None)
+    predictor = Predictor(FullFineTuning(RELATION, tiny_encoder), Source(kind="relation", text=("text",)), settings)
+    asked = parity.samples(["text"])["text"]
+    encoded, _ = _samples(predictor)
+    assert 3 <= len(encoded) < len(asked)
+    predictor.settings = settings._replace(max_length=128)
+    assert len(_samples(predictor)[0]) == len(asked)
 
 
 # tables ---------------------------------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from transferlab.ground.errors import TransferlabError
 
 FILES = "files.json"
-"""In a checkpoint that is a folder: length and CRC-32 of every file."""
+"""In a folder, such as a checkpoint that is one: length and CRC-32 of every file."""
 
 
 def size_and_sum(path: Path) -> list[int]:
@@ -26,6 +27,20 @@ def size_and_sum(path: Path) -> list[int]:
     return [size, value]
 
 
+def sums(paths: Iterable[Path]) -> dict[str, list[int]]:
+    """Length in bytes and CRC-32 of files, by name."""
+    return {path.name: size_and_sum(path) for path in paths}
+
+
+def as_noted(note: Path) -> bool:
+    """Whether the files beside a note are as their `sums` in it say."""
+    try:
+        files = json.loads(note.read_text(encoding="utf-8"))
+        return bool(files) and all(size_and_sum(note.parent / name) == expected for name, expected in files.items())
+    except (OSError, ValueError, TypeError, AttributeError):
+        return False
+
+
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint is as it was written; unlike `torch.load` this notices a single flipped bit.
 
@@ -33,11 +48,10 @@ def is_whole(path: Path) -> bool:
     """
     try:
         if path.is_dir():
-            files = json.loads((path / FILES).read_text(encoding="utf-8"))
-            return bool(files) and all(size_and_sum(path / name) == expected for name, expected in files.items())
+            return as_noted(path / FILES)
         state = os.stat(path)
         return _is_whole(path.absolute(), state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except OSError:
         return False
 
 

@@ -1,6 +1,7 @@
 """Frozen work is done once: arrays on disk, memory-mapped, named by all that decides them."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from transferlab.config.places import cache_folder
+from transferlab.ground import intact
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least
 from transferlab.tasks.batch import Batch, EncodedSplit, Ragged
@@ -21,6 +23,8 @@ from transferlab.tasks.batch import Batch, EncodedSplit, Ragged
 Array = np.ndarray[Any, Any]
 ROWS = ".rows.npy"
 """Ends the name of the file beside an array that tells which rows it is of."""
+SUMS = ".sums.json"
+"""Ends the name of the file beside both that tells how they were written."""
 Batches = Callable[[], Iterable[tuple[Array, Tensor]]]
 """Computes values: pairs of row numbers and their values, ``[batch, ...]`` or padded ``[batch, longest, ...]``."""
 
@@ -188,9 +192,25 @@ def row_array(store: Store, split: EncodedSplit, rows: Array, lengths: Array | N
                 with open(temporary, "wb") as file:
                     np.save(file, rows)
                 os.replace(temporary, store.path.with_suffix(ROWS))
+                temporary.write_text(json.dumps(intact.sums([store.path, store.path.with_suffix(ROWS)])))
+                os.replace(temporary, store.path.with_suffix(SUMS))
             finally:
                 temporary.unlink(missing_ok=True)
     return RowArray(np.load(store.path, mmap_mode="r"), place, offsets)
+
+
+def drop_damaged(store: Store) -> None:
+    """Removes values that are no longer as they were written, so that they are computed anew."""
+    if store.path.exists():
+        with FileLock(store.path.with_suffix(".lock")):
+            if store.path.exists() and not _is_whole(store.path):
+                store.path.unlink()
+
+
+def _is_whole(path: Path) -> bool:
+    note = path.with_suffix(SUMS)
+    # values of earlier versions have none
+    return not note.exists() or intact.as_noted(note)
 
 
 def others(store: Store, shared: str, split: EncodedSplit, lengths: Array | None) -> Iterator[RowArray]:
@@ -203,9 +223,12 @@ def others(store: Store, shared: str, split: EncodedSplit, lengths: Array | None
         lengths: As in `row_array`.
     """
     for path in sorted(store.path.parent.glob(f"{shared}*-{store.precision}{ROWS}")):
+        place = path.with_name(path.name.removesuffix(ROWS) + ".npy")
+        if not _is_whole(place):
+            continue
         try:
             rows = np.load(path)
-            values = np.load(path.with_name(path.name.removesuffix(ROWS) + ".npy"), mmap_mode="r")
+            values = np.load(place, mmap_mode="r")
         except (OSError, ValueError):
             # deleted or cut off by somebody else: what it held is computed anew
             continue

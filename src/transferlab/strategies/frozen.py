@@ -11,7 +11,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from transferlab.ground.progress import counted
-from transferlab.learning.cache import RowArray, Store, Work, fingerprint, obstacle, others, place, row_array
+from transferlab.learning.cache import (
+    RowArray,
+    Store,
+    Work,
+    drop_damaged,
+    fingerprint,
+    obstacle,
+    others,
+    place,
+    row_array,
+)
 from transferlab.tasks import Batch, TaskDataModule
 from transferlab.tasks.batch import EncodedSplit
 
@@ -72,6 +82,8 @@ def keep(data: TaskDataModule, work: Work, values: Values, parts: Parts, view: T
         wanted[split] = np.union1d(wanted.get(split, rows[:0]), rows)
     key = fingerprint(values.field, str(work.autocast), *values.key)
     stores = {split: _store(source.encoded(split), rows, key, work, values) for split, rows in wanted.items()}
+    for store, _ in stores.values():
+        drop_damaged(store)
     if problem := obstacle(stores.values(), work.config.limit_gb):
         return f"{values.field} in every step: {problem}"
     known = all(store.path.exists() for store, _ in stores.values())

@@ -14,6 +14,8 @@ import numpy as np
 from filelock import FileLock
 
 from transferlab.config.places import cache_folder
+from transferlab.ground import intact
+from transferlab.ground.intact import FILES
 
 VERSION = 3
 """Part of every name; to be raised when this package tokenises or stores otherwise."""
@@ -32,17 +34,13 @@ def _libraries() -> list[str]:
 
 def stored_rows(name: str, compute: Callable[[], tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
     """Returns two lists of row numbers, so that a second start needs no library to carve them again."""
-    folder = folder_of(name)
-    if not folder.is_dir():
-        once(name, lambda: ({}, dict(zip(("train", "validation"), compute(), strict=True))))
+    folder = once(name, lambda: ({}, dict(zip(("train", "validation"), compute(), strict=True))))
     return np.load(folder / "train.npy"), np.load(folder / "validation.npy")
 
 
 def stored_facts(name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Returns what JSON can hold, computed by the first process that asks."""
-    folder = folder_of(name)
-    if not folder.is_dir():
-        once(name, lambda: (compute(), {}))
+    folder = once(name, lambda: (compute(), {}))
     facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     return facts
 
@@ -52,8 +50,17 @@ def folder_of(name: str) -> Path:
     return cache_folder() / "tokens" / name
 
 
-def once(name: str, compute: Callable[[], tuple[dict[str, Any], dict[str, Rows]]]) -> None:
-    """Writes a folder of arrays unless it is there."""
+def whole(name: str) -> Path | None:
+    """The folder of that name if it is there as it was written; one that was damaged since counts as none."""
+    folder = folder_of(name)
+    if not folder.is_dir():
+        return None
+    # those of earlier versions have no sums
+    return folder if not (folder / FILES).is_file() or intact.is_whole(folder) else None
+
+
+def once(name: str, compute: Callable[[], tuple[dict[str, Any], dict[str, Rows]]]) -> Path:
+    """The folder of arrays of that name, which is written unless it is there."""
 
     def write(folder: Path) -> None:
         facts, arrays = compute()
@@ -61,7 +68,7 @@ def once(name: str, compute: Callable[[], tuple[dict[str, Any], dict[str, Rows]]
             np.save(folder / f"{key}.npy", value)
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
-    written(name, write)
+    return written(name, write)
 
 
 def written(name: str, write: Callable[[Path], None]) -> Path:
@@ -71,16 +78,18 @@ def written(name: str, write: Callable[[Path], None]) -> Path:
         name: See `name_of`.
         write: Fills an empty folder.
     """
+    if (known := whole(name)) is not None:
+        return known
     folder = folder_of(name)
-    if folder.is_dir():
-        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        if not folder.is_dir():
+        if whole(name) is None:
             temporary = folder.with_suffix(".tmp")
             # left by a process that was killed; only the holder of the lock gets here
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             write(temporary)
+            (temporary / FILES).write_text(json.dumps(intact.sums(temporary.iterdir())), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
             os.replace(temporary, folder)
     return folder

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from transferlab.tasks.encoded import EncodedSplit, Ragged
-from transferlab.tasks.kept import folder_of, once
+from transferlab.tasks.kept import once, whole
 
 Rows = np.ndarray[Any, Any]
 FACTS = ("pad_id", "fingerprint", "origin", "names", "version", "weighted", "facts", "left")
@@ -27,9 +27,8 @@ def stored(name: str, compute: Callable[[], EncodedSplit]) -> EncodedSplit:
 
 
 def read(name: str) -> EncodedSplit | None:
-    """Returns the split of that name, memory-mapped; None where there is none."""
-    folder = folder_of(name)
-    if not folder.is_dir():
+    """Returns the split of that name, memory-mapped; None where there is none as it was written."""
+    if (folder := whole(name)) is None:
         return None
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     parts: dict[str, Any] = {}

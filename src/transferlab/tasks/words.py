@@ -59,7 +59,15 @@ def measure(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast
     """
     numbers = np.unique(np.linspace(0, len(rows) - 1, min(LOOKED_AT, len(rows))).astype(int))
     columns = rows.select(numbers).select_columns(list(source.text))[:]
-    cells = [cell for name in source.text for cell in columns[name]]
+    return count([cell for name in source.text for cell in columns[name]], source, tokenizer, prefix)
+
+
+def count(
+    cells: list[Any], source: Source, tokenizer: "PreTrainedTokenizerFast", prefix: str | None = None
+) -> dict[str, int]:
+    """The same of texts, for tagging of lists of words; `prefix` None: what `word_prefix` says."""
+    if prefix is None:
+        prefix = word_prefix(tokenizer) if source.worded else ""
     if source.kind == "relation":
         cells = [plain(cell) for cell in cells]
     found = _tagged(cells, tokenizer, prefix) if source.worded else _running(cells, tokenizer)
@@ -119,6 +127,11 @@ def in_words(counts: dict[str, int]) -> str:
     return f"of {total:,} words looked at {', '.join(parts)}" if parts else ""
 
 
+def too_many(counts: dict[str, int], most: float | None) -> bool:
+    """Whether more words are unknown than may be; `most` None: `MOST`."""
+    return counts.get("unknown", 0) / max(counts.get("words", 0), 1) > (MOST if most is None else most)
+
+
 def refuse_unread(counts: dict[str, int], most: float | None, encoder: str, origin: str) -> None:
     """Refuses rows that an encoder cannot read.
 
@@ -131,8 +144,8 @@ def refuse_unread(counts: dict[str, int], most: float | None, encoder: str, orig
     Raises:
         TransferlabError: More words than that are one and the same unknown piece.
     """
-    share = counts.get("unknown", 0) / max(counts.get("words", 0), 1)
-    if share > (MOST if most is None else most):
+    if too_many(counts, most):
+        share = counts["unknown"] / counts["words"]
         raise TransferlabError(
             f"{origin}: {100 * share:.0f} % of the words are one and the same unknown piece to {encoder}, whose "
             "vocabulary is not made for this language; take another encoder (encoder.name), or allow it with "

@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from transferlab.ground import intact
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.intact import FILES, size_and_sum
+from transferlab.ground.intact import FILES
 from transferlab.record.folder import LAST, PREVIOUS, remove
 
 FULL = 2**20
@@ -100,11 +99,6 @@ def set_aside(path: Path) -> None:
     target = path.with_suffix(".damaged")
     remove(target)
     path.replace(target)
-
-
-def sums(paths: Iterable[Path]) -> dict[str, list[int]]:
-    """Length in bytes and CRC-32 of files, by name."""
-    return {path.name: size_and_sum(path) for path in paths}
 
 
 def seal(folder: Path, files: dict[str, list[int]]) -> None:

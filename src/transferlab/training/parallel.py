@@ -97,12 +97,12 @@ class Sharded(Remembered, ModelParallelStrategy):
         parts |= {f"optimizer_{number}": state for number, state in enumerate(checkpoint.pop("optimizer_states"))}
         try:
             save(parts, checkpoint_id=temporary)
-            own = checkpoints.sums(temporary.glob(f"__{self.global_rank}_*"))
+            own = intact.sums(temporary.glob(f"__{self.global_rank}_*"))
             gathered: list[Any] = [None] * self.world_size
             torch.distributed.all_gather_object(gathered, own)
             if self.is_global_zero:
                 torch.save(checkpoint, temporary / checkpoints.REST)
-                files = checkpoints.sums([temporary / checkpoints.REST, temporary / ".metadata"])
+                files = intact.sums([temporary / checkpoints.REST, temporary / ".metadata"])
                 for found in gathered:
                     files |= found
                 checkpoints.seal(temporary, files)

@@ -51,6 +51,10 @@ class Answering(ABC, Generic[Encoded]):
     def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[Encoded, "np.ndarray[Any, Any]"]:
         """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
 
+    def unread(self, columns: Mapping[str, Sequence[Any]]) -> str:
+        """What of the texts the encoder cannot read, in words; empty where it reads them, or where nobody looked."""
+        return ""
+
     @abstractmethod
     def answer(self, encoded: Encoded, rows: list[int]) -> list[Record]:
         """``id`` (row), ``prediction`` and where there are any ``scores`` of some rows."""

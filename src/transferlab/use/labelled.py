@@ -105,7 +105,8 @@ def of_file(
         most: Examples, at most.
 
     Raises:
-        TransferlabError: No such file or column, or labels that the run does not have.
+        TransferlabError: No such file or column, labels that the run does not have, or words that its encoder cannot
+            read.
     """
     task = predictor.task
     source = _source_of(predictor, path, text, label)
@@ -124,7 +125,9 @@ def of_file(
         found = labels_of(source, lambda _: rows)
         rows = rows if found.scheme is None else in_iob2(rows, source, found.scheme)
         _refuse_unknown({tag for tags in rows.rows[source.label][:] for tag in tags}, rows.origin, task)
-    return _chosen(rows, source, labels, sample(np.arange(len(rows.rows)), most), str(Path(path)))
+    chosen = _chosen(rows, source, labels, sample(np.arange(len(rows.rows)), most), str(Path(path)))
+    predictor.refuse_unread(dict(zip(predictor.text, chosen.columns.values(), strict=True)), rows.origin)
+    return chosen
 
 
 def _source_of(predictor: Predictor, path: str, text: Sequence[str] | None, label: str | None) -> Source:

@@ -18,6 +18,7 @@ from transferlab.record import predictions
 from transferlab.record.predictions import Record
 from transferlab.strategies import Strategy
 from transferlab.strategies.teacher import restore
+from transferlab.tasks import words
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.settings import Settings, with_entities, with_generation, with_windows
@@ -25,7 +26,8 @@ from transferlab.tasks.spans import BEST, Spans
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
 from transferlab.tasks.tokenization import encode_texts
-from transferlab.use.answering import TOKENS, Answering
+from transferlab.use.answering import TOKENS, Answering, is_chat
+from transferlab.use.prediction import words as of_words
 from transferlab.use.reread import arguments_of
 
 
@@ -40,6 +42,7 @@ class Predictor(Answering[EncodedSplit]):
         settings: How texts become tokens.
         temperature: Divides the logits before the softmax; None: the probabilities as the model gives them.
         batch_size: Texts of a batch, at most.
+        max_unknown: Share of words that may be one and the same unknown piece; None: a third.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Predictor(Answering[EncodedSplit]):
         settings: Settings,
         temperature: float | None = None,
         batch_size: int = 64,
+        max_unknown: float | None = None,
     ) -> None:
         super().__init__(model.task, source.text, batch_size)
         self.model = model
@@ -56,6 +60,7 @@ class Predictor(Answering[EncodedSplit]):
         self.source = source
         self.settings = settings
         self.temperature = temperature
+        self.max_unknown = max_unknown
 
     @classmethod
     def load(
@@ -81,11 +86,11 @@ class Predictor(Answering[EncodedSplit]):
         """
         folder = run_folder.find(str(run), Path(root))
         model = restore(folder).requires_grad_(False)
-        source, settings = _reading(folder)
+        source, settings, unknown = _reading(folder)
         settings = settings._replace(new_tokens=model.task.new_tokens)
         temperature = fitted_temperature(folder, model.task) if calibrated else None
         usual = {"gpu": "cuda"}.get(best_accelerator(), best_accelerator())
-        return cls(model.to(device or usual), source, settings, temperature, batch_size)
+        return cls(model.to(device or usual), source, settings, temperature, batch_size, unknown)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -100,6 +105,29 @@ class Predictor(Answering[EncodedSplit]):
         most = max(1, TOKENS // self.settings.max_length) if self.task.kind == "qa" else None
         encoded = encode_texts(lists, source, self.tokenizer, self.settings, most)
         return encoded, encoded.ids.lengths
+
+    def refuse_unread(self, columns: Mapping[str, Sequence[Any]], origin: str) -> None:
+        """Refuses texts that the encoder cannot read, as training does.
+
+        Args:
+            columns: The text columns.
+            origin: Where they come from.
+
+        Raises:
+            TransferlabError: More words are one and the same unknown piece than the run allowed.
+        """
+        words.refuse_unread(self._counts(columns), self.max_unknown, self.model.encoder_config.label, origin)
+
+    def unread(self, columns: Mapping[str, Sequence[Any]]) -> str:
+        """Words that are unknown, where training would refuse so many; else empty."""
+        counts = self._counts(columns)
+        return words.in_words(counts) if words.too_many(counts, self.max_unknown) else ""
+
+    def _counts(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+        cells = [cell for name in self.text for cell in columns[name][: words.LOOKED_AT] if not is_chat(cell)]
+        if self.task.worded:
+            cells = [of_words.of_cell(cell).words for cell in cells]
+        return words.count(cells, self.source, self.tokenizer)
 
     @torch.inference_mode()
     def answer(self, encoded: EncodedSplit, rows: list[int]) -> list[Record]:
@@ -129,17 +157,19 @@ class Predictor(Answering[EncodedSplit]):
         return list(outputs["spans"])
 
 
-def _reading(run: Path) -> tuple[Source, Settings]:
-    """Columns, kind and length of a run's texts, from its configuration; its data are not looked at."""
-    data = arguments_of(run).data
+def _reading(run: Path) -> tuple[Source, Settings, float | None]:
+    """Columns, kind and length of a run's texts, and the words that may be unknown; its data are not looked at."""
+    known = arguments_of(run)
+    data = known.data
     source = data.source or TASKS[data.task]
     apart = data.pairs == "apart" and len(source.text) > 1
-    last = source.worded and reads_last_pieces(arguments_of(run).encoder)
+    last = source.worded and reads_last_pieces(known.encoder)
     settings = Settings(data.max_length, data.truncation, data.windows or "even", apart, last)
     settings = with_entities(settings, source.kind, data.markers, data.pooling)
     settings = with_generation(settings, source.kind, data.generation)
-    settings = settings._replace(causal=source.kind == "text" and is_one_way(arguments_of(run).encoder))
-    return source, with_windows(settings, source.kind, data.stride, data.negative_windows)
+    settings = settings._replace(causal=source.kind == "text" and is_one_way(known.encoder))
+    settings = with_windows(settings, source.kind, data.stride, data.negative_windows)
+    return source, settings, data.max_unknown
 
 
 def fitted_temperature(run: Path, task: TaskSpec) -> float:

@@ -16,6 +16,7 @@ from transferlab.record.environment import environment
 from transferlab.tasks.kinds import KINDS
 from transferlab.use.labelled import Judged, Labelled, judge, of_file
 from transferlab.use.predictor import Predictor
+from transferlab.use.refused import refuse_texts
 
 
 def run(command: str, asked: argparse.Namespace, mapping: Mapping[str, str]) -> None:
@@ -27,6 +28,7 @@ def run(command: str, asked: argparse.Namespace, mapping: Mapping[str, str]) -> 
     quiet()
     folder = run_folder.find(asked.run, asked.root)
     predictor = Predictor.load(folder, False, asked.device, asked.batch_size, asked.root)
+    refuse_texts(predictor.task, f"{command} --files")
     read = [of_file(predictor, path, asked.text, asked.label, mapping, asked.examples) for path in asked.files]
     for examples in read:
         result = judge(predictor, examples, examples.name)

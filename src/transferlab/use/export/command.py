@@ -140,7 +140,8 @@ def _samples(predictor: Predictor) -> tuple[EncodedSplit, list[list[str]]]:
     columns: dict[str, list[Any]] = dict(parity.samples(predictor.text))
     split: list[list[str]] = []
     if KINDS[predictor.task.kind].marked:
-        columns[predictor.text[0]] = [parity.marked(text) for text in columns[predictor.text[0]]]
+        name = predictor.text[0]
+        columns[name] = [text for text in map(parity.marked, columns[name]) if _fits(text, predictor)]
     if predictor.task.kind == "qa":
         # a question leaves room for its context
         columns[predictor.text[0]] = [text[:12].strip() for text in columns[predictor.text[0]]]
@@ -149,6 +150,15 @@ def _samples(predictor: Predictor) -> tuple[EncodedSplit, list[list[str]]]:
         split = [words.of_text(text).words for text in columns[name]]
         columns[name] = split
     return encode_texts(columns, predictor.source, predictor.tokenizer, predictor.settings), split
+
+
+def _fits(text: str, predictor: Predictor) -> bool:
+    """Whether the entities of a text fit into what the run reads."""
+    try:
+        predictor.encode({predictor.text[0]: [text]})
+    except TransferlabError:
+        return False
+    return True
 
 
 def _decide(predictor: Predictor, pieces: list[list[str]]) -> Any:

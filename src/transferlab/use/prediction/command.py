@@ -104,6 +104,8 @@ def answer_all(predictor: Answering[Any], given: Input, lines: Lines, output: Ou
     empty = 0
     for part in _parts(rows, predictor.text):
         full = [row for row in part if _has_text(row, given, predictor)]
+        if not meter.rows:
+            _tell_unread(predictor, full, meter)
         try:
             answers = iter(predictor.predict([row.cells for row in full]))
         except TransferlabError as error:
@@ -122,6 +124,13 @@ def answer_all(predictor: Answering[Any], given: Input, lines: Lines, output: Ou
             output.keep(done)
             kept = time.monotonic()
     return empty
+
+
+def _tell_unread(predictor: Answering[Any], rows: Sequence[Row], meter: Meter) -> None:
+    """Warns of texts that the encoder cannot read; training and testing on them is refused."""
+    cells = [row.cells for row in rows if all(name in row.cells for name in predictor.text)]
+    if found := predictor.unread({name: [row[name] for row in cells] for name in predictor.text}):
+        meter.say(f"warning: {found}: the run was not made for this language, and its answers say nothing")
 
 
 def _placed(error: TransferlabError, rows: Sequence[Row], given: Input) -> TransferlabError:

@@ -65,7 +65,7 @@ def scored(layer: features.Layer) -> Row:
     task, known, tested = layer.task, layer.known, layer.tested
     labels, gold = np.array(layer.labels), np.array(layer.gold)
     classes = len(task.labels) if task.kind == "classification" else 0
-    found: Row = {"features_s": layer.seconds}
+    found: Row = {"train_examples": len(labels), "test_examples": len(gold), "features_s": layer.seconds}
 
     def timed(name: str, compute: Any) -> None:
         begun = time.perf_counter()
@@ -129,7 +129,8 @@ def agreements(rows: list[Row]) -> dict[str, float]:
 
 def _show(asked: Namespace, rows: list[Row], agreement: dict[str, float], examples: int) -> None:
     screen = console()
-    table = Table(title=f"encoders for {asked.task}, {asked.rows} training examples", title_justify="left", box=None)
+    read = f"{rows[0]['train_examples']:,} training and {rows[0]['test_examples']:,} test examples"
+    table = Table(title=f"encoders for {asked.task}, {read}", title_justify="left", box=None)
     table.add_column("encoder")
     for name in ("layer", "LogME", "H-score", "kNN", "probe", "fine-tuned", "seconds"):
         table.add_column(name, justify="right")

@@ -4,6 +4,7 @@ The only thread that starts is one of pyarrow's allocator, jemalloc, which start
 """
 
 import importlib
+from contextlib import suppress
 
 from transferlab.ground.lean import import_losses, import_scipy, import_torchmetrics, uncollected
 
@@ -21,5 +22,11 @@ with uncollected():
         "scipy.optimize",
         "transformers.modeling_layers",
         "transformers.models.auto.modeling_auto",
+        "transformers.models.bert.modeling_bert",
+        # the readers of files ask for it
+        "scipy.io",
     ):
         importlib.import_module(name)
+    with suppress(ImportError, AttributeError):
+        # a thousand patterns for names of weights in old files, which are compiled when a model is first loaded
+        importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("bert")

@@ -1,5 +1,6 @@
 """Experiments by name: the files of ``experiments/``, and every ``<strategy>_<task>`` without a file."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def names(root: Path | None = None) -> list[str]:
 
 def pairs(root: Path | None = None) -> Iterator[tuple[str, str]]:
     """Every strategy with every task; such a pair is the experiment ``<strategy>_<task>``."""
-    return ((strategy, task) for strategy in strategies(root) for task in tasks(root))
+    return itertools.product(strategies(root), tasks(root))
 
 
 def resolve(name: str, root: Path | None = None) -> Path | None:

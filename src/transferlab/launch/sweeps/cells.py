@@ -1,5 +1,6 @@
 """The cells of a sweep: what is run, where, and behind what."""
 
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -86,7 +87,7 @@ class _Plan(NamedTuple):
 
 
 def _plans(sweep: Sweep, root: Path) -> Iterator[_Plan]:
-    composed: dict[str, trees.Tree] = {}
+    composed = functools.cache(lambda name: experiments.compose(name, root))
     subjects = [(task, strategy) for task in sweep.tasks for strategy in sweep.strategies]
     # a draw of the examples: a seed, with folds each of them
     parts: tuple[int | None, ...] = (None,) if sweep.folds is None else tuple(range(sweep.folds))
@@ -97,12 +98,11 @@ def _plans(sweep: Sweep, root: Path) -> Iterator[_Plan]:
                     yield _baseline(sweep, task, method, size, draw)
             for task, strategy in subjects:
                 name = f"{strategy}_{task}"
-                tree = composed.setdefault(name, experiments.compose(name, root))
+                tree = composed(name)
                 for encoder in sweep.encoders:
                     yield _run(sweep, name, tree, (task, strategy), encoder, size, draw, root)
             for name in sweep.experiments:
-                tree = composed.setdefault(name, experiments.compose(name, root))
-                yield _run(sweep, name, tree, (), "", size, draw, root)
+                yield _run(sweep, name, composed(name), (), "", size, draw, root)
 
 
 def _overrides(sweep: Sweep, names: tuple[str, ...], size: tuple[str, Any], draw: Draw) -> Overrides:

@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from benchmarks import writers
 from benchmarks.measure import ROOT
 
 SHORT_TEXTS = 20_000
@@ -71,7 +73,16 @@ CONTESTS = {
     "fit_qa": Contest("fit, full fine-tuning XQuAD", "run_qa's procedure, dynamic padding", 1.2, 1.6),
     "fit_qa_padded": Contest("fit, full fine-tuning XQuAD", "run_qa's procedure, padded to 384", 1.2, 1.6),
     "fit_text": Contest("fit, T5 on dates", "run_summarization's procedure", 1.2, 1.5),
+    "fit_text_learned": Contest("fit, small T5 on dates, 6 epochs", "run_summarization's procedure", 1.2, 1.5),
+    "fit_text_random": Contest(
+        "fit, small T5 on dates, batches in random order", "run_summarization's procedure", 1, 1.2
+    ),
     "fit_sft": Contest("fit, Llama on dates", "TRL's SFTTrainer", 1.2, 1.5),
+    "fit_sft_learned": Contest("fit, small Llama on dates, 4 epochs", "TRL's SFTTrainer", 1.2, 1.5),
+    "fit_sft_random": Contest("fit, small Llama on dates, batches in random order", "TRL's SFTTrainer", 1, 1.2),
+    "fit_vocabulary": Contest(
+        "fit, Llama with 49,152 tokens on ACLSum", "TRL's SFTTrainer", 1 / 0.9, 1.5, "peak_mem_mb"
+    ),
     "predict_texts": Contest("predict, texts by a T5", "generate, in the order of the file", 1.3, 1.5),
     "baseline": Contest("baseline, all methods, SST-2", "today", 5, 10),
     "ten_heads": Contest("ten seeds of frozen features, one command", "the same, ten commands", 10, 25),
@@ -90,8 +101,25 @@ EXPERIMENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bench_frozen": ("sst2", "feature_extraction", {}),
     "bench_ner": ("conll2003", "full_finetuning", {"trainer": {"max_epochs": 1}}),
     "bench_qa": ("xquad", "full_finetuning", {"trainer": {"max_epochs": 1}}),
-    "bench_text": ("demo_dates", "full_finetuning", {"trainer": {"max_epochs": 1}, "shape": "t5"}),
-    "bench_sft": ("demo_dates", "full_finetuning", {"trainer": {"max_epochs": 1}, "shape": "llama"}),
+    "fit_text": ("demo_dates", "full_finetuning", {"shape": "t5"}),
+    "fit_text_learned": ("demo_dates", "full_finetuning", {"shape": "small_t5", "lr": 4e-3, "epochs": 6}),
+    "fit_text_random": (
+        "demo_dates",
+        "full_finetuning",
+        {"shape": "small_t5", "lr": 4e-3, "epochs": 6, "bucket": 1},
+    ),
+    "fit_sft": ("demo_dates", "full_finetuning", {"shape": "llama"}),
+    "fit_sft_learned": ("demo_dates", "full_finetuning", {"shape": "small_llama", "lr": 5e-3, "epochs": 4}),
+    "fit_sft_random": (
+        "demo_dates",
+        "full_finetuning",
+        {"shape": "small_llama", "lr": 5e-3, "epochs": 4, "bucket": 1},
+    ),
+    "fit_vocabulary": (
+        "aclsum",
+        "full_finetuning",
+        {"shape": "vocabulary_llama", "batch": 16, "length": 256, "target": 64, "written": 8},
+    ),
 }
 SCRIPTS = {
     **dict.fromkeys(("fit_full", "fit_memory"), ("bench_full", "trainer_text", "sst2")),
@@ -102,11 +130,6 @@ SCRIPTS = {
     "fit_qa_padded": ("bench_qa", "trainer_qa", "xquad", "--pad"),
 }
 """Experiment of this suite, script of the peer, rows of both, and arguments of the script."""
-WIDER: dict[str, dict[str, int]] = {
-    "t5": {"d_model": 256, "d_ff": 1024, "d_kv": 64, "num_layers": 4, "num_decoder_layers": 4},
-    "llama": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "head_dim": 64},
-}
-"""What the models that write are larger by than those of the demonstration."""
 
 
 @dataclass
@@ -145,50 +168,47 @@ class Sides:
         return folder
 
     def writer(self, shape: str) -> Path:
-        """A T5 or a Llama with random weights and a tokenizer of characters, which both sides start from."""
-        import torch
+        """A T5 or a Llama with random weights, which both sides start from."""
+        return writers.write(shape, self.scratch / f"writer-{shape}")
 
-        from transferlab.encoders import EncoderConfig
-        from transferlab.encoders.language import class_of
-        from transferlab.encoders.loading import load_tokenizer, model_config
-
-        folder = self.scratch / f"writer-{shape}"
-        if not (folder / "config.json").is_file():
-            known = EncoderConfig(f"embedded/{shape}", architecture="random")
-            config = model_config(known)
-            for name, value in WIDER[shape].items():
-                setattr(config, name, value)
-            torch.manual_seed(0)
-            class_of(config).from_config(config).save_pretrained(folder)
-            load_tokenizer(known).save_pretrained(folder)
-        return folder
-
-    def project(self, root: Path) -> Path:
-        """A working directory with the configs of a checkout and the experiments of this suite."""
+    def project(self, root: Path, wanted: Iterable[str]) -> Path:
+        """A working directory with the configs of a checkout, and the wanted ones of the experiments of this suite."""
         folder = self.scratch / ("today" if root == self.today else "ours")
         if not folder.is_dir():
             (folder / "experiments").mkdir(parents=True)
             (folder / "configs").symlink_to(root / "configs")
-            for name, (task, strategy, settings) in EXPERIMENTS.items():
-                facts = json.loads((self.data(task) / "task.json").read_text(encoding="utf-8"))
-                files = {split: str(self.data(task) / f"{split}.parquet") for split in ("train", "validation", "test")}
-                source = {key: facts[key] for key in ("text", "label", "kind", "labels")}
-                source |= {"files": files, "metrics": [facts["metric"]], "test": ["test"], "validation": "validation"}
-                bases = ["trainer/cpu", f"task/{task}", "encoder/minilm_l6", f"strategy/{strategy}"]
-                init: dict[str, Any] = {"task": "bench", "source": source}
-                if facts["kind"] == "qa":
-                    # the shipped task has one split, of which a fold is tested on; the batches are those of the script
-                    init |= {"folds": None, "fold": None, "holdout_by": None, "batch_size": 16}
-                tree: dict[str, Any] = {"bases": bases, "data": {"init_args": init}}
-                if facts["kind"] == "text":
-                    # the rate, the length of outputs and the rows that select are those of the peer's script
-                    init["generation"] = {"target_length": 16, "max_new_tokens": 11, "eval_rows": 500}
-                    tree["encoder"] = {"name": str(self.writer(settings["shape"])), "revision": None}
-                    tree["model"] = {"init_args": {"optimizer": {"init_args": {"lr": 1e-3}}}}
-                trainer = {**settings.get("trainer", {}), "precision": "32-true", "logger": False}
-                tree |= {"trainer": trainer}
-                (folder / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+        for name in wanted:
+            path = folder / "experiments" / f"{name}.yaml"
+            if name in EXPERIMENTS and not path.is_file():
+                path.write_text(yaml.safe_dump(self.experiment(name)), encoding="utf-8")
         return folder
+
+    def experiment(self, name: str) -> dict[str, Any]:
+        """The config of an experiment."""
+        task, strategy, settings = EXPERIMENTS[name]
+        facts = json.loads((self.data(task) / "task.json").read_text(encoding="utf-8"))
+        files = {split: str(self.data(task) / f"{split}.parquet") for split in ("train", "validation", "test")}
+        # of texts what the scripts of the peers count
+        metric = "exact_match" if facts["kind"] == "text" else facts["metric"]
+        source = {key: facts[key] for key in ("text", "label", "kind", "labels")}
+        source |= {"files": files, "metrics": [metric], "test": ["test"], "validation": "validation"}
+        bases = ["trainer/cpu", f"task/{task}", "encoder/minilm_l6", f"strategy/{strategy}"]
+        init: dict[str, Any] = {"task": "bench", "source": source}
+        if facts["kind"] == "qa":
+            # the shipped task has one split, of which a fold is tested on; the batches are those of the script
+            init |= {"folds": None, "fold": None, "holdout_by": None, "batch_size": 16}
+        tree: dict[str, Any] = {"bases": bases, "data": {"init_args": init}, "trainer": settings.get("trainer", {})}
+        if facts["kind"] == "text":
+            # what is trained, for how long and at which rate is that of the peer's script
+            own = writers.settings(settings)
+            init |= {"max_length": own["length"], "batch_size": own["batch"], "eval_batch_size": 128}
+            init |= {key: own[key] for key in ("bucket",) if key in own}
+            init["generation"] = {"target_length": own["target"], "max_new_tokens": own["written"], "eval_rows": 500}
+            tree["encoder"] = {"name": str(self.writer(own["shape"])), "revision": None}
+            tree["model"] = {"init_args": {"optimizer": {"init_args": {"lr": own["lr"]}}}}
+            tree["trainer"] = {"max_epochs": own["epochs"]}
+        tree["trainer"] |= {"precision": "32-true", "logger": False}
+        return tree
 
     def ours(self, name: str, *arguments: str, today: bool = False, **further: Any) -> Side:
         """A command of this checkout, or of the older one."""
@@ -200,7 +220,7 @@ class Sides:
             "WANDB_MODE": "disabled",
         }
         command = (str(python if python.is_file() else sys.executable), "-m", "transferlab", *arguments)
-        return Side(name, command, self.project(root), variables, **further)
+        return Side(name, command, self.project(root, arguments), variables, **further)
 
     def fit(self, experiment: str, today: bool = False, **further: Any) -> Side:
         """A training of an experiment of this suite; nothing is cached from an earlier measurement."""
@@ -232,12 +252,8 @@ class Sides:
             return self.fit(experiment), self.script(script, task, "--seed", "{seed}", *words)
         if row == "fit_full_today":
             return self.fit("bench_full"), self.fit("bench_full", today=True)
-        if row == "fit_text":
-            theirs = self.script("trainer_summary", "demo_dates", "--seed", "{seed}", model=str(self.writer("t5")))
-            return self.fit("bench_text"), theirs
-        if row == "fit_sft":
-            theirs = self.script("trl_sft", "demo_dates", "--seed", "{seed}", model=str(self.writer("llama")))
-            return self.fit("bench_sft"), theirs
+        if row in EXPERIMENTS:
+            return self._fit_texts(row)
         if row == "predict_texts":
             return self._write()
         if row == "first_step":
@@ -249,6 +265,15 @@ class Sides:
         if row.startswith("predict_"):
             return self._predict(row.removeprefix("predict_"))
         return self._against_today(row)
+
+    def _fit_texts(self, row: str) -> tuple[Side, Side]:
+        """Both sides of a training of texts, with the same settings."""
+        task, _, settings = EXPERIMENTS[row]
+        own = writers.settings(settings)
+        words = [word for name in writers.USUAL for word in (f"--{name}", str(own[name]))]
+        script = "trainer_summary" if own["shape"].endswith("t5") else "trl_sft"
+        theirs = self.script(script, task, "--seed", "{seed}", *words, model=str(self.writer(own["shape"])))
+        return self.fit(row), theirs
 
     def tell_losses(self, row: str) -> None:
         """Notes the loss of both sides on the same rows and weights, once."""
@@ -331,7 +356,7 @@ class Sides:
 
         run, tuned, rows = self.scratch / "write-run", self.scratch / "write-peer", self.data("demo_dates")
         if not tuned.is_dir():
-            once(self.fit("bench_text"), run, 0)
+            once(self.fit("fit_text"), run, 0)
             folder = next(run.glob("*/*/summary.json")).parent
             export = ("export", "--run", str(folder), "--format", "hf", "--output", str(tuned))
             once(self.ours("ours", *export), self.scratch / "try", 0)

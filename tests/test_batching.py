@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks import TaskDataModule
 from transferlab.tasks.batching import BucketBatchSampler, halved
 
 SIZES = [*range(1, 20), 31, 32, 33, 97, 100, 257]
@@ -254,3 +255,16 @@ def test_halving():
     batches = [np.arange(5), np.arange(5, 8)]
     assert [batch.tolist() for batch in halved(batches, 3)] == [[0, 1, 2], [3, 4], [5, 6, 7]]
     assert [batch.tolist() for batch in halved(batches, 4)] == [[0, 1], [2], [3, 4], [5, 6, 7]]
+
+
+def test_a_window_of_one_batch_is_a_random_order(data):
+    module = data("classification", bucket=1)
+    (plan,) = {tuple(map(tuple, module.train_dataloader().batch_sampler)) for _ in range(2)}
+    lengths = module.train_dataloader().batch_sampler.lengths
+    order = np.random.default_rng((module.protocol.seed, 0)).permutation(len(lengths))
+    cut = [sorted(order[start : start + 4]) for start in range(0, len(order), 4)]
+    assert sorted(map(sorted, plan)) == sorted(cut)
+    with pytest.raises(TransferlabError, match=r"data\.bucket: packed rows are in random order"):
+        TaskDataModule("demo_sentences", bucket=3, packed=True)
+    with pytest.raises(TransferlabError, match=r"data\.bucket"):
+        TaskDataModule("demo_sentences", bucket=0)

@@ -15,8 +15,8 @@ from transformers import (
 
 from benchmarks.scripts import common
 
-LENGTH, TARGET, WRITTEN = 64, 16, 12
-"""Tokens of an input, of a target, and of an output with its start token."""
+LENGTH, TARGET = 64, 16
+"""Tokens of an input and of a target."""
 
 
 def tokenised(tokenizer: Any, rows: dict[str, list[str]]) -> Any:
@@ -28,10 +28,8 @@ def tokenised(tokenizer: Any, rows: dict[str, list[str]]) -> Any:
 
 
 def main() -> None:
-    """Trains for one epoch, then writes the outputs of the validation rows and of the test rows."""
-    options = common.parser(__doc__ or "")
-    options.add_argument("--lr", type=float, default=1e-3)
-    asked = options.parse_args()
+    """Trains, then writes the outputs of the validation rows and of the test rows."""
+    asked = common.writer(__doc__ or "").parse_args()
     set_seed(asked.seed)
     files = {split: str(asked.data / f"{split}.parquet") for split in ("train", "validation", "test")}
     rows: Any = datasets.load_dataset("parquet", data_files=files)
@@ -53,20 +51,13 @@ def main() -> None:
     trainer = Seq2SeqTrainer(
         model=model,
         args=Seq2SeqTrainingArguments(
-            output_dir=asked.output,
-            num_train_epochs=1,
-            per_device_train_batch_size=32,
+            **common.settings(asked),
             per_device_eval_batch_size=128,
-            learning_rate=asked.lr,
             predict_with_generate=True,
-            generation_max_length=WRITTEN,
+            # the start token counts
+            generation_max_length=asked.written + 1,
             generation_num_beams=1,
             eval_strategy="epoch",
-            use_cpu=True,
-            seed=asked.seed,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
         ),
         train_dataset=parts["train"],
         eval_dataset=parts["validation"],

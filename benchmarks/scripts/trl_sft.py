@@ -4,16 +4,15 @@ from typing import Any
 
 from benchmarks.scripts import common
 
-WRITTEN, LENGTH = 11, 80
-
 
 def rows_of(data: Any, split: str) -> Any:
     """Prompts as ours are, with a line break behind them, and the targets as completions."""
     import datasets
 
     rows: Any = datasets.load_dataset("parquet", data_files=str(data / f"{split}.parquet"), split="train")
+    (text,), label = (common.facts(data)[key] for key in ("text", "label"))
     return rows.map(
-        lambda row: {"prompt": f"{row['input']}\n", "completion": row["target"]}, remove_columns=rows.column_names
+        lambda row: {"prompt": f"{row[text]}\n", "completion": row[label]}, remove_columns=rows.column_names
     )
 
 
@@ -24,19 +23,11 @@ def trainer_of(asked: Any, model: Any, tokenizer: Any, train: Any) -> Any:
     return SFTTrainer(
         model=model,
         args=SFTConfig(
-            output_dir=asked.output,
-            num_train_epochs=1,
-            per_device_train_batch_size=32,
-            learning_rate=asked.lr,
-            max_length=LENGTH,
+            **common.settings(asked),
+            max_length=asked.length + asked.target,
             completion_only_loss=True,
             gradient_checkpointing=False,
             bf16=False,
-            use_cpu=True,
-            seed=asked.seed,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
         ),
         train_dataset=train,
         processing_class=tokenizer,
@@ -44,10 +35,8 @@ def trainer_of(asked: Any, model: Any, tokenizer: Any, train: Any) -> Any:
 
 
 def main() -> None:
-    """Trains for one epoch, then writes the outputs of the validation rows and of the test rows."""
-    options = common.parser(__doc__ or "")
-    options.add_argument("--lr", type=float, default=1e-3)
-    asked = options.parse_args()
+    """Trains, then writes the outputs of the validation rows and of the test rows."""
+    asked = common.writer(__doc__ or "").parse_args()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
@@ -65,9 +54,10 @@ def main() -> None:
         right = 0
         for start in range(0, len(rows), 128):
             part = rows[start : start + 128]
-            batch = tokenizer(part["prompt"], padding=True, return_tensors="pt", return_token_type_ids=False)
+            options = {"truncation": True, "max_length": asked.length, "return_token_type_ids": False}
+            batch = tokenizer(part["prompt"], padding=True, return_tensors="pt", **options)
             with torch.inference_mode():
-                outputs = model.generate(**batch, max_new_tokens=WRITTEN)[:, batch["input_ids"].shape[1] :]
+                outputs = model.generate(**batch, max_new_tokens=asked.written)[:, batch["input_ids"].shape[1] :]
             texts = tokenizer.batch_decode(outputs, skip_special_tokens=True)
             right += sum(one.strip() == other for one, other in zip(texts, part["completion"], strict=True))
         score = right / len(rows)

@@ -12,6 +12,8 @@ from transferlab.ground.errors import TransferlabError
 
 PLANNED = 10
 """Epochs whose plans are made in advance to learn how many batches an epoch needs under a token budget."""
+WINDOW = 50
+"""Batches per window, unless another number is given."""
 
 Array = np.ndarray[Any, Any]
 
@@ -55,7 +57,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         *,
         shuffle: bool,
         seed: int = 0,
-        window: int = 50,
+        window: int = WINDOW,
         rank: int = 0,
         world_size: int = 1,
         max_tokens: int | None = None,

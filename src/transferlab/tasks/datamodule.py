@@ -13,7 +13,7 @@ from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
 from transferlab.tasks.batch import Attached, Batch, EncodedSplit, Examples, Ragged, Shape
-from transferlab.tasks.batching import BucketBatchSampler
+from transferlab.tasks.batching import WINDOW, BucketBatchSampler
 from transferlab.tasks.copied import UNLABELLED
 from transferlab.tasks.generation import EVAL_ROWS
 from transferlab.tasks.place import Placed
@@ -84,6 +84,8 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
             `transferlab.tasks.generation.Generation`.
         augment: Changed copies of the training texts, which train too; null: none.
         unlabelled: Texts without labels for a teacher or for consistency training; null: none.
+        bucket: Training examples that are sorted by length together, in batches. 1: batches in random order, with more
+            padding; it is worth it where the length of a text tells what is in it, and the run is short. null: 50.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -240,6 +242,7 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
             self.batch_size if shuffle else self.eval_batch_size,
             shuffle=shuffle,
             seed=self.protocol.seed,
+            window=self.bucket or WINDOW,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
             # a batch of features is a batch of vectors, however long the texts are

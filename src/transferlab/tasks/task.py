@@ -67,6 +67,7 @@ class Task(Added):
         generation: Generation | None = None,
         augment: Augment | None = None,
         unlabelled: Unlabelled | None = None,
+        bucket: int | None = None,
     ) -> None:
         protocol = Protocol(
             selection,
@@ -103,6 +104,7 @@ class Task(Added):
         self.eval_batch_size = eval_batch_size
         self.max_tokens = max_tokens
         self.packed = packed
+        self.bucket = bucket
         self.static_shape = static_shape
         self.num_workers = num_workers
         self.sampling = sampling
@@ -116,6 +118,9 @@ class Task(Added):
 
     def _check_batches(self) -> None:
         at_least(1, data__batch_size=self.batch_size, data__eval_batch_size=self.eval_batch_size)
+        at_least(1, data__bucket=self.bucket)
+        if self.bucket and self.packed:
+            raise TransferlabError("data.bucket: packed rows are in random order; leave out one of the two.")
         at_least(0, data__num_workers=self.num_workers)
         at_least(2, data__train_examples=self.protocol.train_examples, data__test_examples=self.test_examples)
         at_least(1, data__per_class=self.protocol.per_class)

@@ -156,6 +156,9 @@ def test_a_task_starts_from_what_is_left(tmp_path: Path) -> None:
     assert "test texts of demo_sentences were not looked for" in " ".join(done.stdout.split())
     summary = json.loads((run_of(tmp_path, "full_finetuning_demo_sentences") / "summary.json").read_text())
     left = json.loads((run / "summary.json").read_text())
+    # the tokenizer says what the encoder reads, so that longer texts are cut or refused
+    positions = json.loads((run / "encoder" / "config.json").read_text())["max_position_embeddings"]
+    assert json.loads((run / "encoder" / "tokenizer_config.json").read_text())["model_max_length"] == positions
     assert summary["base"] == left["encoder_content"]
     assert summary["lineage"]["run"] == run.name
     assert summary["encoder"] == "tiny"

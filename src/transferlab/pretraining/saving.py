@@ -25,6 +25,8 @@ def write(model: Pretraining, folder: Path, summary: dict[str, Any]) -> None:
         temporary = folder / f".{name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         part.save_pretrained(str(temporary))
+        # one that was trained here knows no length, and longer texts would end in an error of torch
+        model.tokenizer.model_max_length = min(model.tokenizer.model_max_length, model.longest)
         model.tokenizer.save_pretrained(str(temporary))
         write_json(temporary / LINEAGE, facts)
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -13,7 +13,7 @@ from transferlab.analysis.comparison.groups import estimate
 from transferlab.config import shipped, trees
 from transferlab.encoders import EncoderConfig, build_encoder
 from transferlab.encoders.content import content_of
-from transferlab.encoders.loading import ENCODER
+from transferlab.encoders.loading import ENCODER, load_tokenizer, longest_input
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.ground.hints import is_pretraining, refuse_without_task
 from transferlab.ground.progress import counted
@@ -117,6 +117,9 @@ def open_task(name: str, encoder: EncoderConfig, option: str = "--probe") -> Tas
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TaskDataModule, "data", skip={"encoder"}, instantiate=False)
     given = parser.instantiate_classes(parser.parse_object({"data": arguments})).data.as_dict()
+    # an encoder with fewer positions than the task's settings want reads the start of its texts
+    reads = [load_tokenizer(encoder).model_max_length, longest_input(encoder) or given["max_length"]]
+    given["max_length"] = min(given["max_length"], *reads)
     data = TaskDataModule(encoder=encoder, **given)
     if not data.source.test:
         raise TransferlabError(f"{option}: {name} has no labeled test split to probe on.")

@@ -72,6 +72,13 @@ def test_no_validation_rows_are_carved_where_a_validation_split_lies(data_set, t
     assert data.spec.name == "reviews"
 
 
+def test_more_test_examples_than_there_are_are_told_before_training(data_set, tiny_encoder):
+    source = Source(path=data_set("train", "validation", "test"))
+    data = TaskDataModule("own", tiny_encoder, source=source, test_examples=SIZES["test"] + 1)
+    with pytest.raises(TransferlabError, match=r"data\.test_examples: \d+ is not in 2 \.\. \d+"):
+        data.setup("fit")
+
+
 def test_a_data_set_that_is_not_there_is_told_at_once(tmp_path, tiny_encoder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(TransferlabError, match=r"data: cannot read \S*empty from local folder|data: cannot read"):

@@ -154,6 +154,9 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
                 splits = self.predicted.splits
         for split in splits:
             self.encoded(split)
+        if stage == "fit" and self.test_examples is not None:
+            for split in self.source.test:
+                self.test_rows(split)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training batches, length-bucketed or packed; after a restart without those that are done."""

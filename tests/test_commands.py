@@ -62,8 +62,8 @@ def test_rows_against_today_need_a_checkout(capsys):
 
 def test_every_row_has_two_sides(tmp_path, monkeypatch):
     made = sides.Sides(tmp_path, 8, 4, 4, 5, tmp_path, {"features": tmp_path / "theirs.py"}, "encoder")
-    monkeypatch.setattr(sides.Sides, "project", lambda self, root: tmp_path)
-    monkeypatch.setattr(sides.Sides, "data", lambda self, task: tmp_path)
+    monkeypatch.setattr(sides.Sides, "project", lambda self, *_: tmp_path)
+    monkeypatch.setattr(sides.Sides, "data", lambda self, *_: tmp_path)
     for row in sides.CONTESTS:
         if not row.startswith("predict_"):
             ours, peer = made.pair(row)

@@ -312,7 +312,7 @@ def build_folder(path, step):
     path.mkdir(parents=True)
     torch.save({"step": step}, path / checkpoints.REST)
     (path / "__0_0.distcp").write_bytes(bytes([step]) * 5000)
-    checkpoints.seal(path, checkpoints.sums([path / checkpoints.REST, path / "__0_0.distcp"]))
+    checkpoints.seal(path, intact.sums([path / checkpoints.REST, path / "__0_0.distcp"]))
     return path
 
 

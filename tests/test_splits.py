@@ -151,7 +151,7 @@ def test_a_data_set_by_its_path_alone_is_trained_selected_and_tested(data_set, t
     assert "test/accuracy" in summary["metrics"]
     shown = " ".join(capsys.readouterr().out.split())
     assert "holdout: selected on 10 examples of validation, tested on test; not used: extra" in shown
-    assert "each of the 10 is worth 10 points, so chance selects too" in shown
+    assert "; 10 examples are so few that chance selects too" in shown
 
 
 def test_a_data_set_without_a_test_split_says_so(data_set, tmp_path, tiny_encoder, capsys):

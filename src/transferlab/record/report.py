@@ -100,7 +100,7 @@ def protocol(summary: dict[str, Any]) -> str:
 def _chance(selecting: str) -> str:
     """A remark where so few examples select that chance chooses too; takes words such as ``21 examples of train``."""
     count = int(selecting.split()[0])
-    return f"; each of the {count} is worth {100 / count:.0f} points, so chance selects too" if count < FEW else ""
+    return f"; {count} examples are so few that chance selects too" if count < FEW else ""
 
 
 def per_class(task: TaskSpec, lines: list[Record]) -> dict[str, dict[str, float]]:

@@ -87,7 +87,9 @@ class _Plan(NamedTuple):
 
 
 def _plans(sweep: Sweep, root: Path) -> Iterator[_Plan]:
-    composed = functools.cache(lambda name: experiments.compose(name, root))
+    composed = functools.cache(
+        lambda name, encoder="": experiments.compose(name, root, {"encoder": encoder} if encoder else None)
+    )
     subjects = [(task, strategy) for task in sweep.tasks for strategy in sweep.strategies]
     # a draw of the examples: a seed, with folds each of them
     parts: tuple[int | None, ...] = (None,) if sweep.folds is None else tuple(range(sweep.folds))
@@ -100,9 +102,11 @@ def _plans(sweep: Sweep, root: Path) -> Iterator[_Plan]:
                 name = f"{strategy}_{task}"
                 tree = composed(name)
                 for encoder in sweep.encoders:
-                    yield _run(sweep, name, tree, (task, strategy), encoder, size, draw, root)
+                    # its own encoder need not be laid over an experiment; its recipe may have changed the pooling
+                    laid = composed(name, encoder) != tree
+                    yield _run(sweep, name, tree, (task, strategy), encoder, size, draw, laid)
             for name in sweep.experiments:
-                yield _run(sweep, name, composed(name), (), "", size, draw, root)
+                yield _run(sweep, name, composed(name), (), "", size, draw, laid=False)
 
 
 def _overrides(sweep: Sweep, names: tuple[str, ...], size: tuple[str, Any], draw: Draw) -> Overrides:
@@ -131,13 +135,12 @@ def _run(
     encoder: str,
     size: tuple[str, Any],
     draw: Draw,
-    root: Path,
+    laid: bool,
 ) -> _Plan:
     task, strategy = pair or ("", "")
     found = _overrides(sweep, (task, encoder, strategy, name), size, draw)
     command: tuple[str, ...] = ("fit", "--experiment", name)
-    # the encoder of an experiment need not be laid over itself; its recipe may have changed the pooling
-    if encoder and experiments.compose(name, root, {"encoder": encoder}) != tree:
+    if laid:
         command += ("--config", f"configs/encoder/{encoder}.yaml")
     arguments = _at(tree, "model", "init_args")
     teacher = str(found.get("model.teacher", arguments.get("teacher") or ""))

@@ -13,6 +13,7 @@ from rich.table import Table
 from transferlab.baselines.rows import evaluate
 from transferlab.cli.chosen import weights
 from transferlab.config import experiments, shipped, trees
+from transferlab.config.places import find_run
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.numbers import at_least
 from transferlab.ground.quiet import quiet
@@ -51,7 +52,7 @@ def run(asked: Namespace) -> None:
 
 def named(name: str, root: Path) -> EncoderConfig:
     """The encoder of a config, a run, a name on the Hub or a folder; a config may name a run itself."""
-    given: dict[str, Any] = {"name": name}
+    given: dict[str, Any] = {"name": str(find_run(name, root) or name)}
     if name in shipped.listed("configs/encoder"):
         given = trees.expand(experiments.config_file(f"encoder/{name}"))["encoder"]
     config = SimpleNamespace(**{"from_run": None, "revision": None} | given)

@@ -120,7 +120,7 @@ CHOICES: dict[str, Choice] = {
     ),
     "steady": Choice(
         "full_finetuning",
-        {"early_stopping.patience": 100},
+        {"early_stopping.patience": 100, "trainer.max_epochs": 10},
         {
             "none": {},
             "label smoothing": {"model.steady.label_smoothing": 0.1},
@@ -143,17 +143,12 @@ CHOICES: dict[str, Choice] = {
 
 def run(task: str, choice: Choice, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Trains an arm and returns its summary with whether it `failed`, or reads that of a finished run."""
-    name = f"{options.strategy or choice.strategy}_{task}"
-    folder = options.output / f"{options.choice}_{name}_{options.examples}" / arm.replace(" ", "_") / str(seed)
+    folder, command = cell(task, choice, arm, seed, options)
     summary = run_folder.read_summary(folder)
+    note = folder.parent / f"{seed}.json"
     if summary.get("status") != "finished":
-        common = {"trainer.logger": False, "data.train_examples": options.examples, "data.test_examples": options.test}
-        keys = {**common, "data.holdout": options.holdout, **choice.common, **choice.arms[arm]}
-        arguments = [
-            f"--{key}={json.dumps(value) if value is None or isinstance(value, bool | list) else value}"
-            for key, value in keys.items()
-        ]
-        command = ["fit", "--experiment", name, f"--seed_everything={seed}", *arguments, *options.key]
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(command), encoding="utf-8")
         # forked, so that what is imported once serves all, and no run leaves anything behind in memory
         child = multiprocessing.get_context("fork").Process(target=fit, args=(command, folder))
         child.start()
@@ -161,7 +156,28 @@ def run(task: str, choice: Choice, arm: str, seed: int, options: argparse.Namesp
         if child.exitcode:
             raise SystemExit(child.exitcode)
         summary = run_folder.read_summary(folder)
+    elif note.is_file() and json.loads(note.read_text(encoding="utf-8")) != command:
+        raise SystemExit(f"error: {folder} was run with other keys, see {note}. Give another --output, or remove it.")
     return summary | {"failed": failed(folder, summary)}
+
+
+def cell(task: str, choice: Choice, arm: str, seed: int, options: argparse.Namespace) -> tuple[Path, list[str]]:
+    """The run directory of an arm and a seed, and the command that fills it."""
+    name = f"{options.strategy or choice.strategy}_{task}"
+    folder = options.output / f"{options.choice}_{name}_{options.examples}" / arm.replace(" ", "_") / str(seed)
+    common = {"trainer.logger": False, "data.train_examples": options.examples, "data.test_examples": options.test}
+    keys = {**common, "data.holdout": options.holdout, **choice.common}
+    # what sets an arm apart comes last, so that no key of all arms undoes it
+    last = [*options.key, *written(choice.arms[arm])]
+    return folder, ["fit", "--experiment", name, f"--seed_everything={seed}", *written(keys), *last]
+
+
+def written(keys: Keys) -> list[str]:
+    """Keys as arguments of the command line."""
+    return [
+        f"--{key}={json.dumps(value) if value is None or isinstance(value, bool | list) else value}"
+        for key, value in keys.items()
+    ]
 
 
 def fit(command: list[str], folder: Path) -> None:

@@ -186,7 +186,9 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=1000, help="labelled examples of the teacher")
     parser.add_argument("--holdout", type=float, default=0.03, help="data.holdout of the teacher")
     parser.add_argument("--judged", type=int, default=2000, help="examples that arms are judged on")
-    parser.add_argument("--pool", type=int, default=10000, help="texts without labels")
+    parser.add_argument(
+        "--pool", type=int, default=11000, help="texts without labels; some are left out as copies of examples"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=32, help="texts of a step, unlabelled ones included")

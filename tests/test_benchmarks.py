@@ -429,3 +429,27 @@ def test_the_loss_of_texts_is_that_of_run_summarization():
     told = losses(rows, load_tokenizer(config), model)
     assert told["rows"] == 3
     assert told["ours"] == pytest.approx(told["theirs"], abs=1e-6)
+
+
+def test_keys_of_all_arms_do_not_undo_an_arm(tmp_path: Path) -> None:
+    from argparse import Namespace
+
+    from benchmarks.choices import CHOICES, cell, run
+
+    options = Namespace(
+        choice="steady",
+        strategy=None,
+        examples=9,
+        test=None,
+        holdout=0.1,
+        output=tmp_path,
+        key=["--trainer.max_epochs=10"],
+    )
+    folder, command = cell("sst2", CHOICES["steady"], "twice as long", 0, options)
+    assert [key for key in command if "max_epochs" in key][-1] == "--trainer.max_epochs=20"
+    # a finished run with other keys is not taken for this one
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text('{"status": "finished"}')
+    (folder.parent / "0.json").write_text('["fit"]')
+    with pytest.raises(SystemExit, match="other keys"):
+        run("sst2", CHOICES["steady"], "twice as long", 0, options)

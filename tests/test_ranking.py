@@ -8,7 +8,9 @@ import pytest
 from scipy import stats
 
 from transferlab.ground.errors import TransferlabError
-from transferlab.use.ranking import command, options
+from transferlab.tasks import TaskDataModule
+from transferlab.tasks.spec import Source
+from transferlab.use.ranking import command, features, options
 from transferlab.use.ranking.scores import h_score, logme, neighbours
 
 
@@ -63,16 +65,50 @@ def test_neighbours_by_hand():
 
 def test_the_command_ranks_layers_and_encoders(tiny_folder, tmp_path, capsys):
     for task in ("demo_sentences", "demo_pairs"):
-        line = ["--task", task, "--encoders", str(tiny_folder), "--rows", "60", "--test-rows", "40", "--layers", "all"]
+        line = [
+            "--task",
+            task,
+            "--encoders",
+            str(tiny_folder),
+            "--rows",
+            "60",
+            "--validation-rows",
+            "40",
+            "--layers",
+            "all",
+        ]
         options.main([*line, "--output", str(tmp_path / f"{task}.json"), "--root", str(tmp_path)])
         found = json.loads((tmp_path / f"{task}.json").read_text())["encoders"]
         assert sorted(row["layer"] for row in found) == [0, 1, 2]
         assert all(0 <= row["probe"] <= 1 and np.isfinite(row["logme"]) and row["features_s"] > 0 for row in found)
-        assert f"encoders for {task}, 60 training and 40 test examples" in capsys.readouterr().out
+        assert f"encoders for {task}, 60 training and 40 validation examples" in capsys.readouterr().out
     with pytest.raises(TransferlabError, match="kind tagging"):
         options.main(["--task", "demo_entities", "--encoders", str(tiny_folder)])
     with pytest.raises(TransferlabError, match="--task: demo_answers"):
         options.main(["--task", "demo_answers", "--encoders", str(tiny_folder)])
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_examples_are_those_that_a_run_trains_and_selects_on(tiny_folder, tmp_path, monkeypatch, seed):
+    """None of them is tested on, and whole groups stay on one side; a task needs no test split."""
+    monkeypatch.chdir(tmp_path)
+    lines = [{"a": f"good text {n // 2}", "b": f"other {n}", "label": n // 2 % 2} for n in range(80)]
+    Path("pairs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    source = {"files": {"train": str(tmp_path / "pairs.jsonl")}, "text": ["a", "b"]}
+    Path("configs/task").mkdir(parents=True)
+    init = {"task": "mine", "source": source, "holdout": 0.25, "max_unknown": 0.9}
+    Path("configs/task/mine.yaml").write_text(json.dumps({"data": {"init_args": init}}))
+    read, compared = [], features._compared
+    monkeypatch.setattr(features, "_compared", lambda m, v, *part: read.append(part[:2]) or compared(m, v, *part))
+    line = ["--task", "mine", "--encoders", str(tiny_folder), "--rows", "40", "--validation-rows", "12"]
+    options.main([*line, "--seed", str(seed)])
+    run = TaskDataModule("mine", seed=seed, source=Source(files=source["files"], text=("a", "b")), holdout=0.25)
+    (one, known), (other, held) = read
+    assert one == other == "train"
+    assert (len(known), len(held)) == (40, 12)
+    assert set(known) <= set(run.part_rows("train")[1])
+    assert set(held) <= set(run.part_rows("validation")[1])
+    assert not {row // 2 for row in known} & {row // 2 for row in held}
 
 
 def test_agreement_with_fine_tuned_runs(tmp_path):

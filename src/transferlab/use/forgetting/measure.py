@@ -96,16 +96,18 @@ def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def open_task(name: str, encoder: EncoderConfig, option: str = "--probe") -> TaskDataModule:
+def open_task(name: str, encoder: EncoderConfig, option: str = "--probe", tested: bool = True) -> TaskDataModule:
     """The rows of a task by its name, with the settings of ``configs/task/``, for an encoder's tokenizer.
 
     Args:
         name: The task.
         encoder: Whose tokenizer reads it.
         option: What named it, as errors say.
+        tested: Whether its test examples are wanted.
 
     Raises:
-        TransferlabError: No such task, or none with a labelled test split and one label for each text or word.
+        TransferlabError: No such task, no labelled test split where it is wanted, or more than one label for each text
+            or word.
     """
     configured = shipped.listed("configs/task")
     arguments: dict[str, Any] = {"task": name}
@@ -121,7 +123,7 @@ def open_task(name: str, encoder: EncoderConfig, option: str = "--probe") -> Tas
     reads = [load_tokenizer(encoder).model_max_length, longest_input(encoder) or given["max_length"]]
     given["max_length"] = min(given["max_length"], *reads)
     data = TaskDataModule(encoder=encoder, **given)
-    if not data.source.test:
+    if tested and not data.source.test:
         raise TransferlabError(f"{option}: {name} has no labeled test split to probe on.")
     if data.source.kind in ("multilabel", "slots"):
         raise TransferlabError(f"{option}: {name} has several labels an example, which no probe reads; name another.")

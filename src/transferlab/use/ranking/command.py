@@ -33,12 +33,13 @@ def run(asked: Namespace) -> None:
     Raises:
         TransferlabError: See `transferlab.use.ranking.options.main`.
     """
-    at_least(10, **{"--rows": asked.rows, "--test-rows": asked.test_rows})
+    at_least(10, **{"--rows": asked.rows, "--validation-rows": asked.validation_rows})
     quiet()
     rows: list[Row] = []
     for name in asked.encoders:
         encoder = named(name, asked.root)
-        for layer in features.read(asked.task, encoder, asked.rows, asked.test_rows, asked.seed, asked.layers == "all"):
+        sizes = asked.rows, asked.validation_rows
+        for layer in features.read(asked.task, encoder, *sizes, asked.seed, asked.layers == "all"):
             rows.append({"encoder": encoder.label, "layer": layer.number, **scored(layer)})
     tuned = fine_tuned(asked.root, asked.task, asked.strategy, {row["encoder"] for row in rows})
     for row in rows:
@@ -63,10 +64,10 @@ def named(name: str, root: Path) -> EncoderConfig:
 
 def scored(layer: features.Layer) -> Row:
     """All scores of a layer, and the seconds that each takes."""
-    task, known, tested = layer.task, layer.known, layer.tested
+    task, known, held = layer.task, layer.known, layer.held
     labels, gold = np.array(layer.labels), np.array(layer.gold)
     classes = len(task.labels) if task.kind == "classification" else 0
-    found: Row = {"train_examples": len(labels), "test_examples": len(gold), "features_s": layer.seconds}
+    found: Row = {"train_examples": len(labels), "validation_examples": len(gold), "features_s": layer.seconds}
 
     def timed(name: str, compute: Any) -> None:
         begun = time.perf_counter()
@@ -75,10 +76,10 @@ def scored(layer: features.Layer) -> Row:
 
     timed("logme", lambda: logme(known, labels, classes))
     timed("h_score", lambda: h_score(known, labels) if classes else None)
-    timed("knn", lambda: evaluate(task, neighbours(known, labels, tested, classes), gold)[task.primary])
+    timed("knn", lambda: evaluate(task, neighbours(known, labels, held, classes), gold)[task.primary])
     draw = Draw(np.arange(len(labels)), np.arange(len(gold)))
     one = Features(draw.train, list(known), list(labels), [])
-    other = Features(draw.test, list(tested), list(gold), [])
+    other = Features(draw.test, list(held), list(gold), [])
     timed("probe", lambda: score(task, one, other, draw).value)
     return found
 
@@ -130,7 +131,7 @@ def agreements(rows: list[Row]) -> dict[str, float]:
 
 def _show(asked: Namespace, rows: list[Row], agreement: dict[str, float], examples: int) -> None:
     screen = console()
-    read = f"{rows[0]['train_examples']:,} training and {rows[0]['test_examples']:,} test examples"
+    read = f"{rows[0]['train_examples']:,} training and {rows[0]['validation_examples']:,} validation examples"
     table = Table(title=f"encoders for {asked.task}, {read}", title_justify="left", box=None)
     table.add_column("encoder")
     for name in ("layer", "LogME", "H-score", "kNN", "probe", "fine-tuned", "seconds"):

@@ -26,7 +26,7 @@ class Layer(NamedTuple):
         number: The layer, from 0 for the embeddings.
         known: Of the training examples ``[rows, width]``.
         labels: Their class numbers or targets ``[rows]``.
-        tested: Of the test examples ``[others, width]``.
+        held: Of the validation examples ``[others, width]``.
         gold: Their class numbers or targets ``[others]``.
         seconds: Time to compute the features of all layers, divided by their number.
     """
@@ -35,48 +35,55 @@ class Layer(NamedTuple):
     number: int
     known: Array
     labels: Array
-    tested: Array
+    held: Array
     gold: Array
     seconds: float
 
 
-def read(name: str, encoder: EncoderConfig, rows: int, test_rows: int, seed: int, every: bool) -> list[Layer]:
+def read(name: str, encoder: EncoderConfig, rows: int, validation_rows: int, seed: int, every: bool) -> list[Layer]:
     """Computes what a linear head would read, from the last layer or from each.
 
-    Two texts are encoded one by one and become ``[|u - v|, u * v]``, as in `transferlab forgetting`.
+    Two texts are encoded one by one and become ``[|u - v|, u * v]``, as in `transferlab forgetting`. The examples are
+    among those that a run of this seed trains and selects on: what is chosen by them is tested on others.
 
     Args:
         name: The task.
         encoder: The encoder, with its pooling.
-        rows: Training examples, drawn by a seed.
-        test_rows: Test examples, at most.
-        seed: The seed.
+        rows: Training examples, at most.
+        validation_rows: Validation examples, at most.
+        seed: Seed of the hold-out and of the draw.
         every: Whether each layer is wanted.
 
     Raises:
         TransferlabError: A task whose labels are no classes or numbers of texts.
     """
-    data = open_task(name, encoder, "--task")
+    data = _opened(name, encoder, seed)
     if data.source.kind not in ("classification", "regression"):
         raise TransferlabError(f"--task: {name} is of kind {data.source.kind}; classes and numbers can be ranked for.")
     views = [data]
     if len(data.source.text) == 2:
         views = []
         for column in data.source.text:
-            view = open_task(name, encoder)
+            view = _opened(name, encoder, seed)
             view.source = replace(view.source, text=(column,))
             views.append(view)
-    source = data.source
     drawn = np.random.default_rng(seed)
-    split = {source.train: rows, source.test[0]: test_rows}
-    chosen = {part: np.sort(drawn.permutation(len(views[0].encoded(part)))[:most]) for part, most in split.items()}
+    # of pairs both texts say what stays on one side of the hold-out
+    parts = [(data.part_rows("train"), rows), (data.part_rows("validation"), validation_rows)]
+    chosen = [(split, np.sort(drawn.permutation(there)[:most])) for (split, there), most in parts]
     model = build_encoder(replace(encoder, layers="last")).eval()
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     begun = time.perf_counter()
-    (known, labels), (tested, gold) = (_compared(model, views, part, chosen[part], every) for part in split)
+    (known, labels), (held, gold) = (_compared(model, views, *part, every) for part in chosen)
     seconds = (time.perf_counter() - begun) / len(known)
     numbers = range(len(known)) if every else [int(model.backbone.config.num_hidden_layers)]  # type: ignore[union-attr, arg-type]
-    return [Layer(data.spec, n, a, labels, b, gold, seconds) for n, a, b in zip(numbers, known, tested, strict=True)]
+    return [Layer(data.spec, n, a, labels, b, gold, seconds) for n, a, b in zip(numbers, known, held, strict=True)]
+
+
+def _opened(name: str, encoder: EncoderConfig, seed: int) -> TaskDataModule:
+    data = open_task(name, encoder, "--task", tested=False)
+    data.protocol = data.protocol._replace(seed=seed)
+    return data
 
 
 def _compared(model: Encoder, views: list[TaskDataModule], split: str, rows: Array, every: bool) -> tuple[Any, Array]:

@@ -29,10 +29,12 @@ def parser() -> Parser:
     options.add_argument(
         "--encoders", nargs="+", default=["minilm_l6"], help="configs of configs/encoder, runs, names or folders"
     )
-    options.add_argument("--rows", type=int, default=1000, help="training examples [1000]")
-    options.add_argument("--test-rows", type=int, default=1000, help="test examples, at most [1000]")
+    options.add_argument("--rows", type=int, default=1000, help="training examples, at most [1000]")
+    options.add_argument(
+        "--validation-rows", type=int, default=1000, help="validation examples, at most; none is tested on [1000]"
+    )
     options.add_argument("--layers", choices=("last", "all"), default="last", help="all: each layer by itself [last]")
-    options.add_argument("--seed", type=int, default=0, help="seed of the examples [0]")
+    options.add_argument("--seed", type=int, default=0, help="seed of hold-out and draw, as in a run [0]")
     options.add_argument("--root", type=Path, default=Path("runs"), help="folder of fine-tuned runs [runs]")
     options.add_argument("--strategy", default="full_finetuning", help="of these runs [full_finetuning]")
     options.add_argument("--output", type=Path, metavar="FILE", help="the table as JSON")

@@ -67,20 +67,20 @@ def h_score(features: Array, labels: Array) -> float | None:
     return float(np.trace(np.linalg.pinv(centered.T @ centered, rcond=1e-10, hermitian=True) @ (means.T @ means)))
 
 
-def neighbours(known: Array, labels: Array, tested: Array, classes: int, count: int = 10) -> Array:
+def neighbours(known: Array, labels: Array, asked: Array, classes: int, count: int = 10) -> Array:
     """What the nearest training examples by cosine say: the shares of their classes, or the mean of their targets.
 
     Args:
         known: Features of the training examples ``[rows, width]``.
         labels: Their class numbers or targets ``[rows]``.
-        tested: Features of the test examples ``[others, width]``.
+        asked: Features of the examples that are asked for ``[others, width]``.
         classes: Number of classes; 0 for targets.
         count: Neighbours.
 
     Returns:
         ``[others, classes]``, for targets ``[others]``.
     """
-    one, other = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (known, tested))
+    one, other = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (known, asked))
     nearest = np.argsort(-(other @ one.T), axis=1, kind="stable")[:, :count]
     if not classes:
         found: Array = labels[nearest].mean(1)

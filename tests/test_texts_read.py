@@ -1,6 +1,7 @@
 """Files of inputs and targets: what is read of them, and what is refused with file, row and remedy."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -137,6 +138,23 @@ def test_what_cannot_be_learned_from_is_refused(source, rows, options, message):
         read_split(source(rows, **options), "train")
     assert "train.jsonl" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.parquet"])
+def test_empty_training_examples_are_left_out_where_asked_for(source, name):
+    rows = [{"input": "a", "target": "b"}, {"input": None, "target": "b"}, {"input": "c", "target": " "}]
+    given = source([*rows, {"input": "d", "target": "e"}], name, skip_empty=True)
+    found = read_split(given, "train")
+    assert (found.rows["input"][:], found.rows["target"][:]) == (["a", "d"], ["b", "e"])
+    assert found.lines in (None, [1, 4])
+    assert found.notes[-1] == "training examples without an input or a target, which were left out: 2"
+    with pytest.raises(TransferlabError, match=r"(line|row) \d: the input .* is empty; leave"):
+        read_split(replace(given, train="other", test=("train",)), "train")
+    with pytest.raises(TransferlabError, match="no row has both an input and a target"):
+        read_split(source(rows[1:], name, skip_empty=True), "train")
+    several = [{"translation": {"en": "one", "ro": "unu"}}, {"translation": {"en": "two", "ro": None}}]
+    of_ro = {"text": ("en",), "label": "ro", "language": "ro", "skip_empty": True}
+    assert read(source(several, name, **of_ro)) == {"en": ["one"], "ro": ["unu"]}
 
 
 def test_squads_own_form_is_refused_too(source):

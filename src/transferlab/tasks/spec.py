@@ -136,6 +136,8 @@ class Source:
         language: For text, the language of the targets, such as ``de`` or ``zh``: how scores find words; null: English.
         document: For text, a column that says which document each row is from, so that a comparison draws whole
             documents; null: each row is one.
+        skip_empty: For text, whether rows of the training split without an input or a target are left out, and counted
+            in the header of the run; elsewhere they are refused. null: they are refused everywhere.
         intent: For slots, the column with the intents; null: ``intent``, or ``label`` where there is none.
     """
 
@@ -162,6 +164,7 @@ class Source:
     negative: str | None = None
     language: str | None = None
     document: str | None = None
+    skip_empty: bool | None = None
     intent: str | None = None
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ OF_ONE_KIND: dict[str, tuple[Kind, str]] = {
     "intent": ("slots", "tasks of intents and slots"),
     "language": ("text", "tasks whose texts are written"),
     "document": ("text", "tasks whose texts are written"),
+    "skip_empty": ("text", "tasks whose texts are written"),
 }
 """Keys of a source that one kind has, and what its tasks are called."""
 

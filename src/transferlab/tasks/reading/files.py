@@ -99,6 +99,8 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, labelled: boo
     tagging = source.kind == "tagging"
     if source.kind == "qa":
         read = questions.flat(read, origin)
+    if source.skip_empty:
+        read = texts.without_empty(read, source, origin)
     located = Rows(Dataset.from_dict({}), origin, read.lines)
     columns = dict(read.columns)
     if source.kind == "text":

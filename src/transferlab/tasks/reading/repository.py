@@ -45,7 +45,8 @@ def read_repository(source: Source, config: str | None, split: str) -> Rows:
     parts = [read_path(given, path, labelled, suffix) for path, suffix in plain]
     if len(parts) == 1:
         return parts[0]._replace(origin=f"{origin}: {Path(parts[0].origin).name}")
-    return Rows(datasets.concatenate_datasets([part.rows for part in parts]), origin, None, parts[0].form)
+    notes = tuple(note for part in parts for note in part.notes)
+    return Rows(datasets.concatenate_datasets([part.rows for part in parts]), origin, None, parts[0].form, notes)
 
 
 def _plain_files(builder: Any, split: str) -> list[tuple[Path, str]]:

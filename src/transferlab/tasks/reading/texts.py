@@ -5,7 +5,7 @@ from typing import Any
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading.cells import is_written_list, list_of, shown
-from transferlab.tasks.reading.place import Rows
+from transferlab.tasks.reading.place import Read, Rows
 from transferlab.tasks.spec import Source
 
 MESSAGES = "messages"
@@ -24,12 +24,55 @@ Columns = dict[str, list[Any]]
 Place = Callable[[int], str]
 
 
+def without_empty(read: Read, source: Source, origin: str) -> Read:
+    """What was read without the rows that lack an input or a target; how many they are is noted.
+
+    Raises:
+        TransferlabError: Each row lacks one.
+    """
+    kept = _filled(read.columns, source, origin)
+    if len(kept) == len(next(iter(read.columns.values()), ())):
+        return read
+    columns = {name: [cells[row] for row in kept] for name, cells in read.columns.items()}
+    lines = None if read.lines is None else [read.lines[row] for row in kept]
+    left_out = len(next(iter(read.columns.values()))) - len(kept)
+    return read._replace(columns=columns, lines=lines, notes=(*read.notes, _left_out(left_out)))
+
+
+def _filled(columns: Columns, source: Source, origin: str) -> list[int]:
+    """Numbers of the rows that have both an input and a target."""
+    wanted = (*source.text, source.label)
+    cells = [columns[name] for name in wanted if name in columns]
+    if TRANSLATION in columns and TRANSLATION not in wanted:
+        # a language that is missing is another fault than an empty text
+        objects = [cell if isinstance(cell, dict) else {} for cell in columns[TRANSLATION]]
+        cells += [[cell.get(name, name) for cell in objects] for name in wanted]
+    count = len(next(iter(columns.values()), ()))
+    kept = [row for row in range(count) if not any(_blank(column[row]) for column in cells)]
+    if count and not kept:
+        raise TransferlabError(f"{origin}: no row has both an input and a target.")
+    return kept
+
+
+def _left_out(count: int) -> str:
+    return f"training examples without an input or a target, which were left out: {count:,}"
+
+
+def _blank(cell: Any) -> bool:
+    return cell is None or cell == [] or (isinstance(cell, str) and not cell.strip())
+
+
 def with_texts(rows: Rows, source: Source, labelled: bool) -> Rows:
     """The rows with input and target as they are used everywhere else; see `written`."""
     from datasets import Dataset, concatenate_datasets
 
     own = {*source.text, source.label, MESSAGES, TRANSLATION}
     before = {name: rows.rows[name][:] for name in rows.rows.column_names if name in own}
+    if source.skip_empty and len(kept := _filled(before, source, rows.origin)) < len(rows.rows):
+        notes = (*rows.notes, _left_out(len(rows.rows) - len(kept)))
+        before = {name: [cells[row] for row in kept] for name, cells in before.items()}
+        # what was read by lines is without them already
+        rows = rows._replace(rows=rows.rows.select(kept), notes=notes)
     after = written({name: before.get(name, []) for name in rows.rows.column_names}, source, rows.place, labelled)
     found = {name: cells for name, cells in after.items() if name in own}
     if found == before:
@@ -145,7 +188,7 @@ def _messages(cell: Any, place: str, table: bool) -> list[dict[str, str]]:
 def _input(cell: Any, name: str, place: str, table: bool) -> Any:
     if isinstance(cell, list):
         return _messages(cell, place, table)
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
+    if _blank(cell):
         raise TransferlabError(f"{place}: the input (column {name!r}) is empty; leave the row out.")
     if not isinstance(cell, str):
         raise TransferlabError(f"{place}: column {name!r} must hold text, not {shown(cell)}.")
@@ -159,7 +202,7 @@ def _targets(cells: Sequence[Any], source: Source, place: Place, table: bool) ->
     found = []
     for row, cell in enumerate(cells):
         several = cell if isinstance(cell, list) else [cell]
-        if not several or any(one is None or (isinstance(one, str) and not one.strip()) for one in several):
+        if not several or any(_blank(one) for one in several):
             raise TransferlabError(
                 f"{place(row)}: the target (column {source.label!r}) is empty; leave the row out, since a model would "
                 "learn to write nothing."

@@ -200,6 +200,47 @@ def test_test_texts_are_left_out_by_default(tmp_path: Path) -> None:
     assert unfiltered.facts["left_out"] == {}
 
 
+def test_a_task_of_the_users_own_files_is_read_and_its_test_texts_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs" / "task").mkdir(parents=True)
+    for split in ("train", "test"):
+        rows = [{"body": f"{split} text number {n}", "other": f"{n}", "mark": n % 2} for n in range(40)]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    tree = "data: {init_args: {source: {files: {train: train.jsonl, test: test.jsonl}, text: [TEXT], label: mark}}}"
+
+    def configured(column: str) -> None:
+        own = tree.replace("TEXT", column).replace("label", "test: [test], label")
+        (tmp_path / "configs" / "task" / "mine.yaml").write_text(own, encoding="utf-8")
+
+    configured("body")
+    assert list(Text(task="mine").read())[3] == "train text number 3"
+    lines = [f"{split} text number {n}" for split in ("train", "test") for n in range(40)]
+    (tmp_path / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
+    corpus_of = Text(files=("corpus.txt",), documents="lines")
+    for text, without in ((corpus_of, ("mine",)), (Text(task="mine", splits=("train", "test")), None)):
+        data = PretrainingData(text, Start(new=TINY), held_out=0.2, max_length=24, without=without)
+        assert data.facts["left_out"] == {"mine/test": 40}
+    # what was read is kept by the columns too
+    configured("other")
+    data = PretrainingData(corpus_of, Start(new=TINY), held_out=0.2, max_length=24, without=("mine",))
+    assert data.facts["left_out"] == {"mine/test": 0}
+
+
+def test_configurations_of_one_data_set_are_different_texts(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    listed = [f"- {{config_name: {name}, data_files: {name}.jsonl}}" for name in ("one", "two")]
+    (tmp_path / "set" / "README.md").write_text("\n".join(["---", "configs:", *listed, "---"]), encoding="utf-8")
+    for name, word in (("one", "first"), ("two", "second")):
+        (tmp_path / "set" / f"{name}.jsonl").write_text(json.dumps({"text": word}), encoding="utf-8")
+    texts = [Text(path=str(tmp_path / "set"), config=name) for name in ("one", "two")]
+    assert [list(text.read()) for text in texts] == [["first"], ["second"]]
+    assert texts[0].identity != texts[1].identity
+    hub = [Text(path="someone/set", config=name, revision="abc").identity for name in ("one", "two")]
+    assert hub[0] != hub[1]
+
+
 # the loss of a step -------------------------------------------------------------------------------------------------
 
 

@@ -121,12 +121,83 @@ def test_a_wrong_key_of_a_task_is_named() -> None:
         SeveralTasks({"demo_pairs": {"augment": {"copys": 3}}})
     with pytest.raises(TransferlabError, match=r"data.tasks.demo_pairs.train_examples: 'ten' is no value"):
         SeveralTasks({"demo_pairs": {"train_examples": "ten"}})
+    with pytest.raises(TransferlabError, match=r"data.tasks.mine.source.text: 'a' is no value for it; write \[a\]"):
+        SeveralTasks({"mine": {"source": {"files": {"train": "x.csv"}, "text": "a"}}})
     with pytest.raises(TransferlabError, match="name at least one task"):
         SeveralTasks({})
     with pytest.raises(TransferlabError, match="no task 'demo_pair'"):
         SeveralTasks({"demo_pairs": {}}, learn=("demo_pair",))
     with pytest.raises(TransferlabError, match="multitask: say which"):
         options.main([])
+
+
+def own_tasks(folder: Path) -> None:
+    """A task with files of its own, and one of the table with settings of its own."""
+    rows = [json.dumps({"body": f"good {n}" if n % 2 else f"bad {n}", "mark": n % 2}) for n in range(60)]
+    (folder / "mine.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    source = {"files": {"train": "mine.jsonl", "test": "mine.jsonl"}, "text": ["body"], "label": "mark"}
+    kept = {"mine": {"task": "mine", "source": source, "holdout": 0.4, "max_length": 16, "max_unknown": 1.0}}
+    kept["short"] = {"task": "demo_sentences", "train_examples": 12, "test_examples": 8}
+    (folder / "configs" / "task").mkdir(parents=True)
+    for name, keys in kept.items():
+        tree = {"data": {"class_path": "transferlab.tasks.TaskDataModule", "init_args": keys}}
+        (folder / "configs" / "task" / f"{name}.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+
+def test_tasks_of_the_users_own_files_are_found(
+    tiny_encoder: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transferlab.several.own import filled, filled_once
+
+    monkeypatch.chdir(tmp_path)
+    own_tasks(tmp_path)
+    found = filled({"mine": {"holdout": 0.5}, "short": None, "demo_pairs": {"train_examples": 9}})
+    assert found["mine"]["source"]["label"] == "mark"
+    assert (found["mine"]["holdout"], found["mine"]["max_length"], "task" in found["mine"]) == (0.5, 16, False)
+    assert found["short"] == {"task": "demo_sentences", "train_examples": 12, "test_examples": 8}
+    assert found["demo_pairs"] == {"train_examples": 9}
+    data = SeveralTasks(found, tiny_encoder)
+    assert data.examples == {"mine": 30, "short": 12, "demo_pairs": 9}
+    assert [spec.name for spec in data.specs.values()] == ["mine", "demo_sentences", "demo_pairs"]
+    # a run that is resumed keeps what it began with
+    saved = {"data": {"init_args": {"tasks": found}}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(saved), encoding="utf-8")
+    (tmp_path / "configs" / "task" / "mine.yaml").write_text("data: {init_args: {packed: true}}", encoding="utf-8")
+    assert filled_once(found, tmp_path) == found
+    assert filled_once({"mine": {}}, tmp_path) == {"mine": {"packed": True}}
+    (tmp_path / "configs" / "task" / "mine.yaml").write_text("data: [1]", encoding="utf-8")
+    with pytest.raises(TransferlabError, match=r"mine.yaml: data.init_args: no keys of a task"):
+        filled({"mine": {}})
+
+
+@pytest.mark.parametrize("size", [{"train_examples": 30}, {"per_class": 15}, {"train_fraction": 0.02}])
+def test_what_is_replayed_was_trained_on(tiny_encoder: EncoderConfig, size: dict[str, Any]) -> None:
+    tasks = {"demo_sentences": size, "demo_pairs": {"train_examples": 30}}
+    for most, count in ((10, 10), (500, None)):
+        keys = {"learn": ("demo_pairs",), "replay": {"demo_sentences": 0.4}, "memory": most, "seed": 1}
+        data = SeveralTasks(tasks, tiny_encoder, batch_size=5, steps_per_epoch=40, **keys)
+        trained = data.parts["demo_sentences"].part_rows("train")[1]
+        batches = [b for b in data.train_dataloader() if b.task == "demo_sentences"]
+        labels, again = {}, set()
+        for one in batches:
+            again |= set(one.batch.index.tolist())
+            labels |= dict(zip(one.batch.index.tolist(), one.batch.labels.tolist(), strict=True))
+        assert len(batches) == 16
+        assert again <= set(trained.tolist())
+        assert len(again) == (count or len(trained))
+        assert abs(sum(labels.values()) - len(labels) / 2) <= 0.5
+
+
+def test_options_of_a_sequence_are_checked_before_its_first_task() -> None:
+    from transferlab.several import sequence_options
+
+    for line, said in (
+        (["--memory", "1"], "--memory: 1 is below 2"),
+        (["--method", "ewc", "--weight", "0"], "--weight: 0 is of ewc and lwf"),
+        (["--method", "replay", "--weight", "3"], "--weight: 3 is of ewc and lwf"),
+    ):
+        with pytest.raises(TransferlabError, match=said):
+            sequence_options.main(["demo", *line])
 
 
 @pytest.mark.parametrize("name", CONFIGS)

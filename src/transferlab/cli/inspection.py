@@ -1,8 +1,6 @@
 """``transferlab inspect``: what the texts and labels of a task allow to say, before anything is trained."""
 
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
@@ -14,6 +12,7 @@ from transferlab.ground.quiet import no_bars_on_pipes
 from transferlab.tasks import splits
 from transferlab.tasks.inspection import telling
 from transferlab.tasks.inspection.facts import Facts, kept_inspection
+from transferlab.tasks.named import read_source
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.sources import read_split, split_names
 from transferlab.tasks.spec import Source
@@ -77,28 +76,7 @@ def find(what: str) -> tuple[str, Source]:
     source = settings.get("source")
     if not source:
         return str(settings.get("task")), splits.complete(lookup(str(settings.get("task") or "")))
-    return str(settings.get("task") or Path(what).stem), splits.complete(_source(source))
-
-
-def _source(given: dict[str, Any]) -> Source:
-    """A source as a file writes it, with lists for tuples.
-
-    Raises:
-        TransferlabError: A key that is none of a source.
-    """
-    known = [field.name for field in fields(Source)]
-    for key in given:
-        if key not in known:
-            raise TransferlabError(f"data.source: no key {key!r}{near(key, known)}.")
-    lists = ("text", "labels", "metrics", "test", "predict")
-    texts = {key: value for key, value in given.items() if value is not None}
-    for key in lists:
-        if key in texts:
-            values = texts[key] if isinstance(texts[key], list | tuple) else [texts[key]]
-            texts[key] = tuple(str(value) for value in values)
-    if "label" in texts:
-        texts["label"] = str(texts["label"])
-    return Source(**texts)
+    return str(settings.get("task") or Path(what).stem), splits.complete(read_source(source))
 
 
 def inspected(source: Source) -> Facts:

@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from transferlab.tasks import splits
 from transferlab.tasks.inspection.plain import as_text, words_of
+from transferlab.tasks.named import source_of
 from transferlab.tasks.sources import identity, read_split
-from transferlab.tasks.table import lookup
 
 ANCHOR = 8
 """Words that begin a test text which is looked for inside of documents; a shorter one is found as a whole only."""
@@ -40,7 +40,7 @@ class TestTexts:
         self._whole: dict[bytes, int] = {}
         self._begin: dict[int, list[tuple[int, int, int]]] = {}
         for task in tasks:
-            source = splits.complete(lookup(task))
+            source = splits.complete(source_of(task))
             for split in source.test:
                 self.names.append(f"{task}/{split}")
                 rows = read_split(source, split).rows
@@ -80,7 +80,8 @@ class TestTexts:
 
 def identities(tasks: Sequence[str]) -> list[Any]:
     """Names the test texts of tasks without reading them."""
-    return [[task, identity(replace(lookup(task), label="")), list(lookup(task).test)] for task in tasks]
+    found = {task: source_of(task) for task in tasks}
+    return [[task, identity(source), asdict(source)] for task, source in found.items()]
 
 
 def _numbers(words: str) -> Array:

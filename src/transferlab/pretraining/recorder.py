@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from transferlab.config import experiments
 from transferlab.encoders.content import content_of
 from transferlab.encoders.lineage import in_words, lineage_of
 from transferlab.encoders.loading import locate
@@ -12,7 +13,6 @@ from transferlab.ground.progress import is_part
 from transferlab.pretraining.data import PretrainingData
 from transferlab.pretraining.objectives.base import Pretraining
 from transferlab.record.own import OwnRecorder
-from transferlab.tasks.table import TASKS
 
 
 class PretrainingRecorder(OwnRecorder):
@@ -35,7 +35,7 @@ class PretrainingRecorder(OwnRecorder):
         if is_part():
             return
         run, task = encoder.parent, self.summary["task"]
-        task = task if task in TASKS else "TASK"
+        task = task if task in experiments.tasks() else "TASK"
         commands = {
             "the encoder": str(encoder),
             "use it": f"transferlab fit --experiment full_finetuning_{task} --encoder.name {run}",

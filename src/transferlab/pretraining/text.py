@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +11,9 @@ from transferlab.config import hashes
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.numbers import at_least
 from transferlab.tasks.inspection.plain import as_text
+from transferlab.tasks.named import source_of
 from transferlab.tasks.sources import identity, read_split
 from transferlab.tasks.spec import Source
-from transferlab.tasks.table import lookup
 
 PART = 1000
 """Documents that are read at a time."""
@@ -61,7 +61,7 @@ class Text:
     @property
     def source(self) -> Source:
         """Where a task or a data set is read from."""
-        return lookup(self.task) if self.task else Source(self.path, self.config, self.revision, text=(self.column,))
+        return source_of(self.task) if self.task else Source(self.path, self.config, self.revision, text=(self.column,))
 
     @property
     def identity(self) -> Any:
@@ -73,12 +73,14 @@ class Text:
         how = [self.splits, self.column, self.documents, self.most]
         if self.files:
             return [*how, *(hashes.of_file(_existing(file)) for file in self.files)]
-        known = identity(self.source)
-        if known is None and self.source.path != "embedded":
+        source = self.source
+        known = identity(source)
+        if known is None and source.path != "embedded":
             raise TransferlabError(
-                f"data.text.revision: name the commit of {self.source.path} that is to be read; its main branch moves."
+                f"data.text.revision: name the commit of {source.path} that is to be read; its main branch moves."
             )
-        return [*how, known or ["embedded", self.source.config], self.source.text]
+        # the same folder holds several configurations
+        return [*how, known, asdict(source)]
 
     def read(self) -> Iterator[str]:
         """The documents, in order; those without text are left out.
@@ -90,17 +92,18 @@ class Text:
         return itertools.islice((text for text in found if text.strip()), self.most)
 
     def _rows(self) -> Iterator[str]:
+        source = self.source
         for split in self.splits:
-            rows = read_split(self.source, split)
-            for column in self.source.text:
+            rows = read_split(source, split)
+            for column in source.text:
                 if column not in rows.rows.column_names:
                     raise TransferlabError(
                         f"data.text.column: {rows.origin} has no column {column!r}; it has "
                         f"{', '.join(rows.rows.column_names)}."
                     )
             # a part at a time from a file that is mapped into memory
-            for part in rows.rows.select_columns(list(self.source.text)).iter(PART):
-                for texts in zip(*(part[column] for column in self.source.text), strict=True):
+            for part in rows.rows.select_columns(list(source.text)).iter(PART):
+                for texts in zip(*(part[column] for column in source.text), strict=True):
                     yield from map(as_text, texts)
 
     def _files(self) -> Iterator[str]:

@@ -17,7 +17,7 @@ from transferlab.pretraining.own_tokenizer import SPECIAL, WORDS
 from transferlab.pretraining.text import Text
 from transferlab.record.folder import write_json
 from transferlab.tasks import splits
-from transferlab.tasks.table import lookup
+from transferlab.tasks.named import source_of
 
 WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"
 """Words and single marks, as the baselines count them."""
@@ -53,7 +53,7 @@ def run(asked: argparse.Namespace) -> None:
 def texts_of(tasks: list[str], files: list[str], column: str) -> Iterator[str]:
     """All texts of tasks, every split of them, and of files."""
     for task in tasks:
-        source = splits.complete(lookup(task))
+        source = splits.complete(source_of(task))
         names = (source.train, source.validation, *source.test, *source.predict)
         yield from Text(task=task, splits=tuple(dict.fromkeys(name for name in names if name))).read()
     if files:

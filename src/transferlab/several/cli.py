@@ -20,6 +20,7 @@ from transferlab.several.data import SeveralTasks
 from transferlab.several.leaving import leave, measure
 from transferlab.several.mixing import TaskBatch
 from transferlab.several.model import MultiTask
+from transferlab.several.own import filled_once
 from transferlab.several.recorder import SeveralRecorder
 from transferlab.strategies import content
 from transferlab.training import selection
@@ -50,7 +51,9 @@ class SeveralCLI(OtherCLI):
         parser.link_arguments("data.specs", "model.init_args.tasks", apply_on="instantiate")
 
     def choose(self, settings: Any) -> None:
-        """Names the very runs that encoder and weights come from."""
+        """Names the very runs that encoder and weights come from, and what the user's own files say of the tasks."""
+        data = settings.data.init_args
+        data.tasks = filled_once(data.tasks, self.folder)
         chosen.start(settings, self.folder, training=True)
         chosen.adapters(settings, self.folder, training=True)
         chosen.encoder(settings, self.folder)

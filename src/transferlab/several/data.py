@@ -1,6 +1,7 @@
 """Several tasks as one LightningDataModule."""
 
 import copy
+import functools
 import inspect
 import re
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from transferlab.ground.numbers import at_least
 from transferlab.ground.remembered import Remembered
 from transferlab.several.mixing import Mixed, TaskBatch, View, divided, shares
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
+from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.place import Placed
+from transferlab.tasks.selection import drawn
 
 FILLED = ("encoder", "seed")
 """Arguments of a task's data module that are those of all tasks."""
@@ -29,7 +32,8 @@ class SeveralTasks(Placed, Remembered, L.LightningDataModule):
 
     Args:
         tasks: Name of each task to the keys of its data, as `data` has them in an experiment: `train_examples`,
-            `max_length`, `source` ...; ``{}``: the defaults.
+            `max_length`, `source` ...; ``{}``: the defaults. ``task`` names a task of the table that is called
+            otherwise here. On the command line a task of the user's ``configs/task`` has the keys of its file.
         encoder: The encoder whose tokenizer is used; linked from the top-level key.
         alpha: A task of ``n`` training examples gets a share of the steps proportional to ``n^alpha``.
         steps_per_epoch: Batches of an epoch, for each process; null: as many as the training examples of all tasks
@@ -38,6 +42,8 @@ class SeveralTasks(Placed, Remembered, L.LightningDataModule):
         max_length: Tokens per sequence of each task that names no other.
         learn: Names of the tasks that are trained on; the others are validated only. null: all.
         replay: Name of a task to a share of the steps, in place of its share by size; used in a sequence of tasks.
+        memory: Training examples of each task of `replay` that come again, drawn from those that it trains on; null:
+            all.
         num_workers: Loader processes.
         seed: Seed of samples and order; linked from `seed_everything`.
 
@@ -57,9 +63,10 @@ class SeveralTasks(Placed, Remembered, L.LightningDataModule):
         replay: dict[str, float] | None = None,
         num_workers: int = 0,
         seed: int | bool = 0,
+        memory: int | None = None,
     ) -> None:
         L.LightningDataModule.__init__(self)
-        at_least(1, data__batch_size=batch_size, data__steps_per_epoch=steps_per_epoch)
+        at_least(1, data__batch_size=batch_size, data__steps_per_epoch=steps_per_epoch, data__memory=memory)
         if not 0 <= alpha <= 1:
             raise TransferlabError(f"data.alpha: {alpha} is not in [0, 1].")
         if not tasks:
@@ -68,7 +75,7 @@ class SeveralTasks(Placed, Remembered, L.LightningDataModule):
         usual = {"batch_size": batch_size, "max_length": max_length}
         self.parts = {name: _part(name, {**usual, **(keys or {})}, encoder, seed) for name, keys in tasks.items()}
         self.learn = tuple(tasks) if learn is None else learn
-        self.replay = replay or {}
+        self.replay, self.memory = replay or {}, memory
         for name in (*self.learn, *self.replay):
             if name not in tasks:
                 raise TransferlabError(
@@ -114,7 +121,8 @@ class SeveralTasks(Placed, Remembered, L.LightningDataModule):
         for name in names:
             part = self.parts[name]
             part.trainer = trainer
-            loaders.append(part.loader(*part.training_rows(), shuffle=True))
+            rows = _remembered(part, self.memory) if name in self.replay else part.training_rows()
+            loaders.append(part.loader(*rows, shuffle=True))
         samplers = [loader.batch_sampler for loader in loaders]
         steps = self._steps(names, [len(sampler) for sampler in samplers], trainer)
         self._order = Mixed(samplers, steps, self.seed)
@@ -170,8 +178,16 @@ class SeveralTasks(Placed, Remembered, L.LightningDataModule):
         return self.parts[name].encoded(self.parts[name].part_rows("train")[0]).collate(rows)
 
 
+def _remembered(part: TaskDataModule, most: int | None) -> tuple[str, np.ndarray[Any, Any]]:
+    """The training examples without changed copies, or so many of them where they are more; stratified."""
+    split, rows = part.part_rows("train")
+    if most is None or most >= len(rows):
+        return split, rows
+    return split, drawn(rows, KINDS[part.source.kind].strata(part.train_labels()), most, part.protocol.seed)
+
+
 def _part(name: str, keys: dict[str, Any], encoder: EncoderConfig, seed: int | bool) -> TaskDataModule:
-    known = [key for key in inspect.signature(TaskDataModule).parameters if key not in (*FILLED, "task")]
+    known = [key for key in inspect.signature(TaskDataModule).parameters if key not in FILLED]
     for key in keys:
         if key not in known:
             raise TransferlabError(f"data.tasks.{name}.{key}: no such key{near(key, known)}.")
@@ -181,9 +197,9 @@ def _part(name: str, keys: dict[str, Any], encoder: EncoderConfig, seed: int | b
         raise TransferlabError(
             f"data.tasks.{name}.unlabelled: no loss of several tasks reads unlabelled texts; leave it out."
         )
-    keys = _typed(name, keys)
+    task, keys = str(keys.get("task") or name), _typed(name, {key: keys[key] for key in keys if key != "task"})
     try:
-        return TaskDataModule(task=name, encoder=encoder, seed=seed, **keys)
+        return TaskDataModule(task=task, encoder=encoder, seed=seed, **keys)
     except TransferlabError as error:
         raise TransferlabError(str(error).replace("data.", f"data.tasks.{name}.", 1)) from error
 
@@ -195,10 +211,12 @@ def _typed(name: str, keys: dict[str, Any]) -> dict[str, Any]:
     try:
         given = parser.instantiate_classes(parser.parse_object(keys))
     except ArgumentError as error:
-        # its own words are of Python's types
-        key = re.search(r'key "([\w.]+)"', str(error))
-        place = f"data.tasks.{name}" + (f".{key[1]}" if key else "")
+        # its own words are of Python's types; keys stand from the outermost to the innermost
+        inner = re.findall(r'key "([\w.]+)"', str(error))
+        place = ".".join((f"data.tasks.{name}", *inner))
         if unknown := re.search(r"Option '(\w+)' is not accepted", str(error)):
             raise TransferlabError(f"{place}.{unknown[1]}: no such key.") from error
-        raise TransferlabError(f"{place}: {keys.get(key[1]) if key else keys!r} is no value for it.") from error
+        value = functools.reduce(lambda group, key: group.get(key, group), inner, keys)
+        hint = f"; write [{value}]" if isinstance(value, str) and "'tuple'" in str(error) else ""
+        raise TransferlabError(f"{place}: {value!r} is no value for it{hint}.") from error
     return {key: given[key] for key in keys}

@@ -19,6 +19,7 @@ from transferlab.ground.quiet import quiet
 from transferlab.record import folder as run_folder
 from transferlab.several import transfer
 from transferlab.several.cli import SeveralCLI
+from transferlab.several.own import filled
 from transferlab.several.sequence_options import WEIGHTS, name_of
 from transferlab.training.resume import Stopped
 
@@ -75,6 +76,7 @@ def _open(asked: argparse.Namespace, rest: list[str]) -> tuple[Path, dict[str, A
         import yaml
 
         tasks = yaml.safe_load(given["--data.tasks"])
+    tasks = filled(tasks)
     if len(tasks) < 2:
         raise TransferlabError("data.tasks: a sequence has at least two tasks.")
     seed = int(given.get("--seed_everything", 0))
@@ -84,7 +86,7 @@ def _open(asked: argparse.Namespace, rest: list[str]) -> tuple[Path, dict[str, A
         return folder, json.loads((folder / PLAN).read_text(encoding="utf-8"))
     plan = {key: getattr(asked, key) for key in ("method", "share", "memory", "alone")}
     plan |= {"file": str(Path(asked.file).absolute()), "keys": rest, "order": list(tasks), "tasks": tasks}
-    plan["weight"] = asked.weight or WEIGHTS.get(asked.method)
+    plan["weight"] = WEIGHTS.get(asked.method) if asked.weight is None else asked.weight
     run_folder.create(folder)
     run_folder.write_json(folder / PLAN, plan)
     facts = {"experiment": folder.parent.name, "run": folder.name, "kind": MULTITASK, "status": "running", "seed": seed}
@@ -124,7 +126,8 @@ def _line(root: Path, name: str, plan: dict[str, Any], number: int, alone: bool)
     """The keys of a task's run."""
     order, method = plan["order"], plan["method"]
     task, earlier = order[number], [] if alone else order[:number]
-    keys = {"--data.learn": [task], "--model.select": task, "--run.experiment": name, "--run.root": str(root)}
+    keys: dict[str, Any] = {"--data.tasks": plan["tasks"], "--data.learn": [task]}
+    keys |= {"--model.select": task, "--run.experiment": name, "--run.root": str(root)}
     if method == "adapters" and not alone:
         keys["--model.method"] = json.loads(LORA)
     elif earlier:
@@ -133,8 +136,7 @@ def _line(root: Path, name: str, plan: dict[str, Any], number: int, alone: bool)
         keys["--model.keeping"] = {"method": method, "weight": plan["weight"], "tasks": earlier}
     if method == "replay" and earlier:
         keys["--data.replay"] = {one: plan["share"] / len(earlier) for one in earlier}
-        kept = {one: {**(plan["tasks"][one] or {}), "train_examples": plan["memory"]} for one in earlier}
-        keys["--data.tasks"] = plan["tasks"] | kept
+        keys["--data.memory"] = plan["memory"]
     said = {key: value if isinstance(value, str) else json.dumps(value) for key, value in keys.items()}
     return ["--config", plan["file"], *plan["keys"], *(word for pair in said.items() for word in pair)]
 

@@ -8,6 +8,7 @@ from transferlab.cli import named
 from transferlab.config import experiments
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import at_least
 
 METHODS = ("none", "ewc", "lwf", "replay", "adapters")
 KEYS = """The tasks are those of the config, in its order. Any key of it can follow:
@@ -34,6 +35,9 @@ def main(arguments: list[str]) -> None:
         raise named.unnamed("sequence", "multitask")
     if not 0 < asked.share < 1:
         raise TransferlabError(f"--share: {asked.share} is not in (0, 1).")
+    at_least(2, **{"--memory": asked.memory})
+    if asked.weight is not None and (asked.weight <= 0 or asked.method not in WEIGHTS):
+        raise TransferlabError(f"--weight: {asked.weight:g} is of {' and '.join(WEIGHTS)}, and above 0.")
     if not asked.resume:
         given = asked.file.endswith((".yaml", ".yml"))
         asked.file = str(Path(asked.file) if given else experiments.config_file(f"multitask/{asked.file}"))

@@ -192,6 +192,18 @@ def sample(count: int, wanted: int | None) -> Indices:
     return np.sort(np.random.default_rng(0).permutation(count)[:wanted])
 
 
+def drawn(rows: Indices, labels: Indices | None, count: int, seed: int) -> Indices:
+    """Some rows, stratified where labels are given.
+
+    Args:
+        rows: Rows to draw from, more than `count`.
+        labels: Class of every row of the split.
+        count: How many.
+        seed: Of the draw.
+    """
+    return np.sort(_split(rows, labels, count, seed)[0])
+
+
 def _split(rows: Indices, labels: Indices | None, first: int, seed: int) -> tuple[Indices, Indices]:
     import_sklearn()
     from sklearn.model_selection import train_test_split

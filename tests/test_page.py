@@ -284,6 +284,15 @@ def test_no_disc_covers_another_disc_or_the_place_of_another():
     assert placing.apart([(100.0, 100.0)], 8.5, 3.5, (52, 388, 12, 246)) == [(100.0, 100.0)]
 
 
+@pytest.mark.parametrize("radius", [8.5, 10.0])
+def test_what_is_covered_for_sure_decides_nothing_else(radius, monkeypatch):
+    rng = np.random.default_rng(5)
+    places = [(float(x), float(y)) for x, y in rng.normal((60, 150), (25, 20), (60, 2))]
+    found = placing.apart(places, radius, 3.5, (52, 388, 12, 246))
+    monkeypatch.setattr(placing, "_cover", lambda *_: None)
+    assert found == placing.apart(places, radius, 3.5, (52, 388, 12, 246))
+
+
 def test_the_majority_is_drawn_or_told(tmp_path):
     def left_out(majority):
         (task,) = gather.tasks(summaries(tmp_path / majority))

@@ -2,11 +2,8 @@
 
 import json
 import os
-import platform
-import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +54,7 @@ def read(folder: str) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def starts(folder: Path) -> list[dict[str, Any]]:
+def starts(folder: Path | str) -> list[dict[str, Any]]:
     """The facts of all starts of a run, oldest first; of a run from before they were kept those of the first."""
     known = read(str(folder))
     if not known:
@@ -91,6 +88,9 @@ def other_versions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def environment() -> dict[str, Any]:
     """Facts for ``environment.json``. Commands and paths are recorded, environment variables are not."""
+    # here and below: who only reads what was noted needs none of these modules, and they take long to import
+    import platform
+
     return {
         "time": time.strftime("%Y-%m-%d %H:%M:%S"),
         "command": sys.argv[1:],
@@ -103,6 +103,8 @@ def environment() -> dict[str, Any]:
 
 def hardware() -> dict[str, Any]:
     """Processor, accelerators and operating system; torch is asked where it is loaded already."""
+    import platform
+
     torch = sys.modules.get("torch")
     if torch is not None:
         gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -132,10 +134,14 @@ def _processor() -> str:
         for line in info.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
+    import platform
+
     return platform.processor()
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -143,6 +149,8 @@ def _version(name: str) -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
+    import subprocess
+
     try:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

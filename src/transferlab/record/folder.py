@@ -127,11 +127,11 @@ def whole_summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def retests(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def retests(folder: Path | str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The entries of a run beside its record, oldest first, with their results; unreadable ones are left out."""
-    if not (folder / RETESTS).is_dir():
+    if not os.path.isdir(f"{folder}{os.sep}{RETESTS}"):
         return
-    for path in sorted((folder / RETESTS).glob(f"*/{RESULT}")):
+    for path in sorted(Path(folder, RETESTS).glob(f"*/{RESULT}")):
         with contextlib.suppress(OSError, ValueError):
             found = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(found, dict):

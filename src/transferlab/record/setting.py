@@ -47,6 +47,8 @@ INDIFFERENT = (
 )
 """Keys that change no result, with all that is below them: seed, names, places, what is shown, and links."""
 
+BELOW = tuple(f"{key}." for key in INDIFFERENT)
+"""What a key begins with, once a dot stands behind it."""
 WINDOWS = "data.init_args.windows"
 START = "run.start"
 """The only key of `run` that changes a result."""
@@ -75,9 +77,7 @@ def deciding(tree: Tree) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in keys.items()
-        if value is not None
-        and value != FIRST_MEANT.get(key)
-        and (key == START or not any(key == free or key.startswith(f"{free}.") for free in INDIFFERENT))
+        if value is not None and value != FIRST_MEANT.get(key) and (key == START or not f"{key}.".startswith(BELOW))
     }
     return {key: _as_hashed(key, value) for key, value in kept.items()}
 

@@ -21,7 +21,7 @@ def deciding(folder: str) -> dict[str, Any]:
 def of_folder(folder: str) -> setting.Tree:
     """The configuration of a run directory; empty where there is none that can be read."""
     try:
-        tree: setting.Tree = as_meant(json.loads(kept.kept(Path(folder), "config", [FILE], "1", _as_json)))
+        tree: setting.Tree = as_meant(json.loads(kept.kept(folder, "config", [FILE], "1", _as_json)))
         return tree
     except (OSError, ValueError, TypeError):
         return setting.of_folder(Path(folder))

@@ -16,7 +16,7 @@ FILE = "robustness.json"
 def entries(run: Summary) -> dict[str, dict[str, Any]]:
     """The newest result of a run on each file that is not of its data set, by the name of the file."""
     found = {}
-    for _, result in run_folder.retests(Path(str(run.get("folder", "")))):
+    for _, result in run_folder.retests(str(run.get("folder", ""))):
         if isinstance(result.get("files"), str) and isinstance(result.get("metrics"), dict):
             found[result["files"]] = result
     return found

@@ -168,7 +168,8 @@ def value(summary: Summary, *keys: str) -> float | None:
     found: Any = summary
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
-    number = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
+    # a tuple, of which `isinstance` makes nothing anew: a report asks for tens of thousands of numbers
+    number = isinstance(found, (int, float)) and not isinstance(found, bool) and math.isfinite(found)
     return float(found) if number else None
 
 
@@ -213,8 +214,10 @@ def _group(key: Key, runs: list[Summary]) -> Group:
     seeds = tuple(dict.fromkeys(seed for seed, _ in places))
     scores = [(run, score) for run in counted if (score := score_of(run)) is not None]
     sound = [score for run, score in scores if not faults(run)]
-    both = [_estimate(counted, values) for values in ([score for _, score in scores], sound)]
-    return Group(key, tuple(ordered), counted, seeds, *both)
+    whole = _estimate(counted, [score for _, score in scores])
+    return Group(
+        key, tuple(ordered), counted, seeds, whole, whole if len(sound) == len(scores) else _estimate(counted, sound)
+    )
 
 
 def drawn(summary: Summary) -> tuple[int, int]:
@@ -251,9 +254,9 @@ def _collapsed(summary: Summary) -> bool:
 
 def _majority(summary: Summary) -> tuple[float | None, float]:
     """Share of the most frequent class in the test, and the accuracy, both from the per-class report."""
-    rows = _classes(summary)
+    rows = _classes(summary) if summary.get("kind") == "classification" else []
     total = sum(row["support"] for row in rows)
-    if summary.get("kind") != "classification" or not total:
+    if not total:
         return None, 0.0
     return max(row["support"] for row in rows) / total, sum(row["recall"] * row["support"] for row in rows) / total
 

@@ -36,7 +36,7 @@ CHUNK = 2**24
 Sources = Sequence[bytes | None]
 
 
-def kept(folder: Path, name: str, files: Sequence[str], key: str, make: Callable[[Sources], bytes]) -> bytes:
+def kept(folder: Path | str, name: str, files: Sequence[str], key: str, make: Callable[[Sources], bytes]) -> bytes:
     """An entry of a run, made where there is none that fits.
 
     Args:
@@ -124,7 +124,7 @@ def _content(place: str) -> bytes | None:
     return b"".join(parts)
 
 
-def _elsewhere(folder: Path, name: str) -> str:
+def _elsewhere(folder: Path | str, name: str) -> str:
     digest = hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:32]
     return os.path.join(cache_folder(), "read", f"{digest}.{name}")
 

@@ -1,6 +1,7 @@
 """What a reader of a table must know beside it."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -175,7 +176,7 @@ def _contradicted(runs: Sequence[Summary]) -> list[str]:
     """A warning for each run that gave another result when it was evaluated again under the same settings."""
     found = []
     for run in runs:
-        entries = run_folder.retests(Path(str(run.get("folder", ""))))
+        entries = run_folder.retests(str(run.get("folder", "")))
         other = [
             entry.name for entry, result in entries if result.get("differs") == [] and result.get("equal") is False
         ]
@@ -187,18 +188,18 @@ def _contradicted(runs: Sequence[Summary]) -> list[str]:
 
 def equal_histories(runs: Sequence[Summary]) -> list[str]:
     """A warning for runs with different seeds whose histories are the same bit for bit: the seed reached nothing."""
-    by_size: dict[tuple[str, int], list[tuple[Path, Summary]]] = {}
+    by_size: dict[tuple[str, int], list[tuple[str, Summary]]] = {}
     for run in runs:
         for name in HISTORIES:
-            path = Path(str(run.get("folder", ""))) / name
-            if path.is_file() and (size := path.stat().st_size):
+            path = os.path.join(str(run.get("folder", "")), name)
+            if os.path.isfile(path) and (size := os.path.getsize(path)):
                 by_size.setdefault((name, size), []).append((path, run))
                 break
     found: dict[str, list[Summary]] = {}
     for alike in by_size.values():
         if len({run.get("seed") for _, run in alike}) > 1:
             for path, run in alike:
-                found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append(run)
+                found.setdefault(hashlib.sha256(Path(path).read_bytes()).hexdigest(), []).append(run)
     return [
         f"warning: {', '.join(_name(run) for run in same)} have different seeds and the same history, bit for bit: the "
         "seed had no effect, or a folder was copied."

@@ -7,7 +7,6 @@ exchanges them.
 import hashlib
 import io
 import json
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -46,7 +45,7 @@ def outcomes(summary: Summary) -> Outcomes | None:
     where these do not give the metric that the summary names.
     """
     kind, metric = str(summary.get("kind")), str(summary.get("primary"))
-    folder, score = Path(str(summary.get("folder"))), score_of(summary)
+    folder, score = str(summary.get("folder")), score_of(summary)
     if (kind, metric) not in SUMS or score is None:
         return None
     key = json.dumps([VERSION, kind, metric, summary.get("labels"), summary.get("scheme")])

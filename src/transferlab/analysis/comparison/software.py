@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 from transferlab.analysis.comparison.groups import Summary
 from transferlab.record import environment
@@ -22,7 +21,9 @@ def mixed(runs: Sequence[Summary]) -> list[str]:
     """
     names = [*environment.EXACT, "base weights"]
     told = [(run.get("seed"), _versions(str(run.get("folder", "")), _base(run))) for run in runs]
-    found = []
+    found: list[str] = []
+    if told and not any(versions != told[0][1] for _, versions in told) and THEN not in str(told[0][1]):
+        return found
     for name in names:
         seeds: dict[str, list[str]] = {}
         for seed, versions in told:
@@ -41,7 +42,7 @@ def _base(run: Summary) -> str:
 
 @functools.cache
 def _versions(folder: str, base: str) -> dict[str, str]:
-    starts = [environment.versions(start) for start in environment.effective(environment.starts(Path(folder)))]
+    starts = [environment.versions(start) for start in environment.effective(environment.starts(folder))]
     joined = {
         name: THEN.join(dict.fromkeys(start[name] for start in starts if name in start))
         for name in environment.EXACT

@@ -1,7 +1,7 @@
 """How settings stand to one another: against a reference, the best one, and the baselines."""
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from transferlab.analysis.comparison import folds, naming, software
@@ -240,8 +240,8 @@ def _tested_in_folds(rows: Sequence[Row], reference: Row) -> dict[Key, _Result]:
 
 
 def _predicted(one: Group) -> bool:
-    folders = [Path(str(run.get("folder", ""))) for run in one.counted]
-    return bool(folders) and all((folder / "predictions" / "test.jsonl").is_file() for folder in folders)
+    places = [os.path.join(str(run.get("folder", "")), "predictions", "test.jsonl") for run in one.counted]
+    return bool(places) and all(map(os.path.isfile, places))
 
 
 def _row(one: Group, label: str, baselines: Sequence[tuple[Group, str]]) -> Row:

@@ -95,15 +95,20 @@ def test_documents_of_each_kind_of_file(tmp_path: Path) -> None:
 def test_text_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"text": "four"}\n{"word": "five"}\n', encoding="utf-8")
     (tmp_path / "c.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "d.parquet").write_bytes(b"none")
     for text, said in (
         (Text(files=(str(tmp_path / "b.jsonl"),)), "line 2"),
         (Text(files=(str(tmp_path / "c.txt"),)), "not UTF-8"),
         (Text(files=(str(tmp_path / "none.txt"),)), "no such file"),
+        (Text(files=(str(tmp_path / "d.parquet"),)), "d.parquet cannot be read as Parquet"),
+        (Text(task="demo_pair"), "data.text.task: no task named 'demo_pair' .did you mean 'demo_pairs'"),
     ):
         with pytest.raises(TransferlabError, match=said):
             list(text.read())
     with pytest.raises(TransferlabError, match="set one of"):
         Text()
+    with pytest.raises(TransferlabError, match="data.without: no task named 'demo_pair'"):
+        TestTexts(["demo_pair"])
 
 
 def test_pieces_hold_every_token_once_and_are_even() -> None:

@@ -97,6 +97,23 @@ def test_a_name_or_file_is_asked_for() -> None:
         options.main(["mine.yaml"])
 
 
+def test_a_text_that_is_named_takes_the_whole_place_of_the_configs() -> None:
+    begin = ["--config", "x.yaml"]
+    for more in (["--data.text.files", "[a.txt]"], ["--data.text.task=sst2"], ["--data.text", "{path: p, column: c}"]):
+        line = options.with_text_alone([*begin, "--seed_everything", "1", *more])
+        assert (line[:2], line[4:]) == (begin, ["--seed_everything", "1", *more])
+        assert line[2] == "--data.text"
+        found = json.loads(line[3])
+        assert (found["task"], found["files"], found["splits"], found["most"]) == ("", [], ["train"], None)
+    for line in (
+        [*begin, "--data.text.most", "3"],
+        [*begin, "--data.text", "{most: 3}"],
+        [*begin, "--data.text", "{files: ["],
+        ["--resume", "r", "--data.text.task", "sst2"],
+    ):
+        assert options.with_text_alone(line) == line
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["MaskedLM", "ReplacedTokens"])
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, kind: str) -> None:

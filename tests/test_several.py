@@ -166,6 +166,8 @@ def test_tasks_of_the_users_own_files_are_found(
     assert filled_once(found, tmp_path) == found
     assert filled_once({"mine": {}}, tmp_path) == {"mine": {"packed": True}}
     (tmp_path / "configs" / "task" / "mine.yaml").write_text("data: [1]", encoding="utf-8")
+    with pytest.raises(TransferlabError, match=r"data.tasks.mien: no task named 'mien' .did you mean 'mine'"):
+        filled({"mien": {}})
     with pytest.raises(TransferlabError, match=r"mine.yaml: data.init_args: no keys of a task"):
         filled({"mine": {}})
 

@@ -14,6 +14,7 @@ from transferlab.tasks.sources import identity, read_split
 
 ANCHOR = 8
 """Words that begin a test text which is looked for inside of documents; a shorter one is found as a whole only."""
+KEY = "data.without"
 PRIME = np.uint64(0x9E3779B97F4A7C15)
 Array = np.ndarray[Any, Any]
 
@@ -40,7 +41,7 @@ class TestTexts:
         self._whole: dict[bytes, int] = {}
         self._begin: dict[int, list[tuple[int, int, int]]] = {}
         for task in tasks:
-            source = splits.complete(source_of(task))
+            source = splits.complete(source_of(task, KEY))
             for split in source.test:
                 self.names.append(f"{task}/{split}")
                 rows = read_split(source, split).rows
@@ -80,7 +81,7 @@ class TestTexts:
 
 def identities(tasks: Sequence[str]) -> list[Any]:
     """Names the test texts of tasks without reading them."""
-    found = {task: source_of(task) for task in tasks}
+    found = {task: source_of(task, KEY) for task in tasks}
     return [[task, identity(source), asdict(source)] for task, source in found.items()]
 
 

@@ -164,11 +164,15 @@ def _of_jsonl(path: Path, column: str) -> Iterator[str]:
 
 
 def _of_parquet(path: Path, column: str) -> Iterator[str]:
-    from pyarrow import parquet
+    from pyarrow import ArrowException, parquet
 
-    file = parquet.ParquetFile(path)
-    if column not in file.schema_arrow.names:
-        names = ", ".join(file.schema_arrow.names)
-        raise TransferlabError(f"data.text.column: {path} has no column {column!r}; it has {names}.")
-    for part in file.iter_batches(PART, columns=[column]):
-        yield from map(as_text, part.column(0).to_pylist())
+    try:
+        file = parquet.ParquetFile(path)
+        if column not in file.schema_arrow.names:
+            names = ", ".join(file.schema_arrow.names)
+            raise TransferlabError(f"data.text.column: {path} has no column {column!r}; it has {names}.")
+        for part in file.iter_batches(PART, columns=[column]):
+            yield from map(as_text, part.column(0).to_pylist())
+    except (ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise TransferlabError(f"data.text.files: {path} cannot be read as Parquet ({reason}).") from error

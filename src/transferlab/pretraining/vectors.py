@@ -53,7 +53,7 @@ def run(asked: argparse.Namespace) -> None:
 def texts_of(tasks: list[str], files: list[str], column: str) -> Iterator[str]:
     """All texts of tasks, every split of them, and of files."""
     for task in tasks:
-        source = splits.complete(source_of(task))
+        source = splits.complete(source_of(task, "--tasks"))
         names = (source.train, source.validation, *source.test, *source.predict)
         yield from Text(task=task, splits=tuple(dict.fromkeys(name for name in names if name))).read()
     if files:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from transferlab.config import trees
-from transferlab.tasks.named import own_keys
+from transferlab.tasks.named import own_keys, refuse_unknown
 
 Tasks = dict[str, dict[str, Any]]
 
@@ -17,10 +17,12 @@ def filled(tasks: Mapping[str, Mapping[str, Any] | None]) -> Tasks:
         tasks: Name of each task to the keys that are given in place, which win.
 
     Raises:
-        TransferlabError: A file that cannot be read, or that holds no data of a task.
+        TransferlabError: No such task, or a file that cannot be read, or that holds no data of a task.
     """
     found = {}
     for name, keys in tasks.items():
+        if not {"source", "task"} & set(keys or {}):
+            refuse_unknown(name, f"data.tasks.{name}")
         own = own_keys(name) or {}
         if own.get("source") or own.get("task") == name:
             # the name of the file is that of the task

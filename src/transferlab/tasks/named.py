@@ -3,11 +3,11 @@
 from dataclasses import fields
 from typing import Any
 
-from transferlab.config import shipped, trees
+from transferlab.config import experiments, shipped, trees
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks import splits
 from transferlab.tasks.spec import Source
-from transferlab.tasks.table import lookup
+from transferlab.tasks.table import TASKS, lookup
 
 LISTS = ("text", "labels", "metrics", "test", "predict")
 """Keys of a source that are tuples."""
@@ -29,12 +29,35 @@ def own_keys(task: str) -> dict[str, Any] | None:
     return keys
 
 
-def source_of(task: str) -> Source:
+def refuse_unknown(task: str, key: str) -> None:
+    """Refuses a name that neither the table nor the user's ``configs/task`` has.
+
+    Args:
+        task: The name.
+        key: What named it, as the error says.
+
+    Raises:
+        TransferlabError: No such task; lists near matches.
+    """
+    known = list(dict.fromkeys([*experiments.tasks(), *TASKS]))
+    if task not in known:
+        raise TransferlabError(
+            f"{key}: no task named {task!r}{near(task, known)}. Known are {', '.join(known)}; your own stand in "
+            "configs/task/NAME.yaml."
+        )
+
+
+def source_of(task: str, key: str = "data.text.task") -> Source:
     """Where the rows of a task lie: as the user's file of its name says, else as the table does.
+
+    Args:
+        task: Its name.
+        key: What named it, as errors say.
 
     Raises:
         TransferlabError: No such task, or keys of a source that are not there.
     """
+    refuse_unknown(task, key)
     keys = own_keys(task)
     if keys and keys.get("source"):
         return splits.complete(read_source(keys["source"]))

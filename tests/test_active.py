@@ -141,6 +141,49 @@ def test_the_command_writes_new_texts_with_an_empty_label(a_run, tmp_path, capsy
     assert "3 texts stand in the training set of the run" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--count", "0"], "--count: 0 is below 1"),
+        (["--rows", "0"], "--rows: 0 is below 1"),
+        (["--simulate", "0"], "--simulate: 0 is below 2"),
+        (["--simulate", "1"], "--simulate: 1 is below 2"),
+        (["--simulate", "3", "--sizes", "0", "10"], "--sizes: 0 is below 1"),
+        (["--simulate", "3", "--output", "curves.csv"], "end curves.csv in .json"),
+        (["--simulate", "3", "--sizes", "4"], "all labels of .* are 'a'; a simulation needs two classes"),
+        (["--simulate", "3", "--sizes", "40"], "40 labels are wanted, but .* has 20 texts"),
+    ],
+)
+def test_numbers_that_ask_for_nothing_are_refused(given, message, a_run, tmp_path):
+    pool, labels = tmp_path / "pool.csv", "aa" if "4" in given else "ab"
+    with pool.open("w", newline="") as file:
+        csv.writer(file).writerows([["text", "label"], *([f"film {at}", labels[at % 2]] for at in range(20))])
+    with pytest.raises(TransferlabError, match=message):
+        options.main([str(pool), "--run", str(a_run[0]), *given])
+
+
+def test_a_simulation_is_written_where_it_is_asked_for(a_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with open("pool.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["text", "label"], *([f"film {at}", "ab"[at % 2]] for at in range(20))])
+    asked = ["pool.csv", "--run", str(a_run[0]), "--simulate", "2", "--sizes", "4", "2", "4"]
+    options.main(asked)
+    assert [path.name for path in tmp_path.glob("*.*")] == ["pool.csv"]
+    options.main([*asked, "--output", "curves.json"])
+    assert json.loads((tmp_path / "curves.json").read_text())["sizes"] == [2, 4]
+
+
+def test_a_small_pool_is_read_and_an_empty_one_refused(a_run, tmp_path):
+    pool, output = tmp_path / "pool.csv", tmp_path / "next.csv"
+    asked = [str(pool), "--run", str(a_run[0]), "--count", "1", "--output", str(output)]
+    pool.write_text("text\na film that nobody has seen\na book\n", encoding="utf-8")
+    options.main(asked)
+    assert len(list(csv.DictReader(output.open()))) == 1
+    pool.write_text('text\n" "\n', encoding="utf-8")
+    with pytest.raises(TransferlabError, match="pool.csv has no row with text"):
+        options.main(asked)
+
+
 def test_words_and_answers_to_them_are_written_as_json(tmp_path):
     output = tmp_path / "next.csv"
     answer = {"intent": "ask", "slots": ["O", "B-city"]}

@@ -37,6 +37,8 @@ def test_a_draw_has_as_many_of_every_class_and_is_part_of_a_larger_one():
 def test_a_class_with_too_few_examples_and_two_sizes_are_refused():
     with pytest.raises(TransferlabError, match=r"data.per_class: 12 .* class 2 has 9 "):
         carve(LABELS, 100, Protocol(per_class=12), True)
+    with pytest.raises(TransferlabError, match=r"class 'rare' has 9 "):
+        carve(LABELS, 100, Protocol(per_class=12), True, names=("often", "seldom", "rare"))
     with pytest.raises(TransferlabError, match=r"data.train_examples and data.per_class exclude each other"):
         carve(LABELS, 100, Protocol(per_class=2, train_examples=20), True)
 
@@ -149,6 +151,11 @@ def test_a_value_that_is_set_is_not_searched(data, tiny_encoder, fit):
         model = build(module, tiny_encoder, solver=solver, **options)
         fit(model, model.wrap_data(module, EXACT))
         assert "the only one" in model.findings()["solver"]
+    many = build(module, tiny_encoder, solver="knn", neighbours=5000)
+    fit(many, many.wrap_data(module, EXACT))
+    rows = len(module.training_rows()[1])
+    assert f"the {rows} nearest of {rows} training vectors (model.neighbours: 5000 is more" in many.findings()["solver"]
+    assert many.head.out.k == rows
     told = build(module, tiny_encoder, solver="knn", strength=1.0).without_effect()
     assert told == {"model.strength": "knn has no penalty and no scale"}
 

@@ -30,7 +30,8 @@ def test_a_temperature_scales_by_hand():
 
 def test_thresholds_by_label():
     assert thresholds(["0.7"], ("a", "b")).tolist() == [0.7, 0.7]
-    assert thresholds(["0.5", "b=0.9"], ("a", "b")).tolist() == [0.5, 0.9]
+    for given in (["0.5", "b=0.9"], ["b=0.9", "0.5"]):
+        assert thresholds(given, ("a", "b")).tolist() == [0.5, 0.9]
     for given, message in ((["c=0.9"], "no label 'c'"), (["1.5"], "1.5 is no probability"), (["b=x"], "b=x is no")):
         with pytest.raises(TransferlabError, match=message):
             thresholds(given, ("a", "b"))

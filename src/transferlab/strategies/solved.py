@@ -293,13 +293,15 @@ def _neighbours(task: TaskSpec, train: Part, validation: Part | None, k: int | N
     assert isinstance(out, Neighbours)
     out.remember(train.features, train.labels)
     losses: dict[int, float] = {}
-    for count in [k] if k else [number for number in NEIGHBOURS if number <= len(train.features)]:
+    # more than there are cannot vote
+    for count in [min(k, len(train.features))] if k else [n for n in NEIGHBOURS if n <= len(train.features)]:
         out.k.fill_(count)
         losses[count] = validation.loss(task, out, None) if validation else 0.0
     best = min(losses, key=lambda count: losses[count])
     out.k.fill_(best)
     loss = losses[best] if validation else None
     words = f"the {best} nearest of {len(train.features):,} training vectors"
+    words += f" (model.neighbours: {k} is more than there are)" if k and k > best else ""
     return Found(out, loss, train.loss(task, out, None), words + _chosen("numbers of neighbours", len(losses), loss))
 
 

@@ -313,7 +313,8 @@ class TaskRows:
     def _carve(self, validation: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         strata, groups = self._divided()
         tested = self.test_rows(self.source.train) if self.protocol.folds else None
-        return protocol_of.carve(strata, self._count(self.source.train), self.protocol, validation, groups, tested)
+        count, names = self._count(self.source.train), self.labels.names if self.protocol.per_class else ()
+        return protocol_of.carve(strata, count, self.protocol, validation, groups, tested, names)
 
     def _divided(self) -> tuple[np.ndarray[Any, Any] | None, Groups | None]:
         """By what a part of the training split is stratified, and what stays on one side of it."""

@@ -1,5 +1,6 @@
 """Which rows train, which select checkpoints, which test: the protocol that makes numbers trustworthy."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ def carve(
     carve_validation: bool,
     groups: Groups | None = None,
     tested: Indices | None = None,
+    names: Sequence[str] = (),
 ) -> tuple[Indices, Indices]:
     """Splits the training examples into (train, validation), stratified by `labels` where they are given.
 
@@ -76,6 +78,7 @@ def carve(
         carve_validation: Whether a validation part is held out.
         groups: What stays on one side; None: each example stands for itself.
         tested: Examples of the fold that is tested on; None without.
+        names: What the classes are called.
 
     Raises:
         TransferlabError: Both or impossible sub-sample sizes, or a class with too few examples.
@@ -95,14 +98,14 @@ def carve(
             validation = hold_out(groups, train, labels, lambda there: _held(there, protocol), protocol.seed)
             train = without(groups, train, validation)
     if protocol.per_class is not None and labels is not None:
-        train = of_each_class(train, labels, protocol.per_class, protocol.seed)
+        train = of_each_class(train, labels, protocol.per_class, protocol.seed, names)
     wanted = _wanted(len(train), protocol)
     if wanted < len(train):
         train, _ = _split(train, labels, wanted, protocol.seed)
     return np.sort(train), np.sort(validation)
 
 
-def of_each_class(rows: Indices, labels: Indices, count: int, seed: int) -> Indices:
+def of_each_class(rows: Indices, labels: Indices, count: int, seed: int, names: Sequence[str] = ()) -> Indices:
     """As many rows of every class, drawn by a seed; those of a smaller number are among those of a larger one.
 
     Args:
@@ -110,6 +113,7 @@ def of_each_class(rows: Indices, labels: Indices, count: int, seed: int) -> Indi
         labels: Class of every row of the split.
         count: Rows of each class.
         seed: Of the draw.
+        names: What the classes are called, for the message.
 
     Raises:
         TransferlabError: A class has fewer rows.
@@ -118,8 +122,9 @@ def of_each_class(rows: Indices, labels: Indices, count: int, seed: int) -> Indi
     for number in np.unique(labels):
         there = generator.permutation(rows[labels[rows] == number])
         if len(there) < count:
+            named = repr(names[number]) if names else number
             raise TransferlabError(
-                f"data.per_class: {count} training examples of each class are wanted, but class {number} has "
+                f"data.per_class: {count} training examples of each class are wanted, but class {named} has "
                 f"{len(there)} (validation examples left out); lower it, or set data.train_examples."
             )
         drawn.append(there[:count])

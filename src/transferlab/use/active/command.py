@@ -4,11 +4,13 @@ import argparse
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import at_least
 from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
@@ -32,8 +34,7 @@ def run(asked: argparse.Namespace) -> None:
     Raises:
         TransferlabError: No such run or file, a row that cannot be read, or too few new texts.
     """
-    if asked.count < 1:
-        raise TransferlabError(f"--count: {asked.count} is below 1.")
+    _check(asked)
     quiet()
     folder = run_folder.find(asked.run, asked.root)
     predictor = Predictor.load(folder, device=asked.device)
@@ -44,7 +45,7 @@ def run(asked: argparse.Namespace) -> None:
     kind = predictor.task.kind
     wanted = Wanted(predictor.text, predictor.task.worded, asked.delimiter, asked.encoding, KINDS[kind].marked)
     given = Input(asked.pool, wanted, asked.format)
-    drawn = inputs.draw(given, predictor.text, asked.rows, asked.seed)
+    drawn = inputs.draw(given, predictor.text, asked.rows, asked.seed, fewest=1)
     if asked.simulate:
         _simulate(asked, predictor, drawn, given.name)
         return
@@ -71,6 +72,16 @@ def run(asked: argparse.Namespace) -> None:
     )
 
 
+def _check(asked: argparse.Namespace) -> None:
+    """Refuses numbers that ask for nothing, before anything is loaded."""
+    at_least(1, **{"--count": asked.count, "--rows": asked.rows, "--sizes": min(asked.sizes)})
+    # a difference over a single seed has no interval
+    at_least(2, **{"--simulate": asked.simulate})
+    if asked.simulate and asked.output and asked.output.suffix != ".json":
+        raise TransferlabError(f"--output: a simulation is written as JSON, so end {asked.output} in .json.")
+    asked.output = asked.output or (None if asked.simulate else Path("to_label.csv"))
+
+
 def _write(asked: argparse.Namespace, rows: Cells, records: list[dict[str, Any]], label: str) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row if name != (asked.label or label)))
     try:
@@ -92,7 +103,9 @@ def _simulate(asked: argparse.Namespace, predictor: Predictor, drawn: inputs.Dra
     gold = inputs.right_answers(drawn, source, predictor.task, name)
     if gold is None:
         raise TransferlabError(f"--simulate: {name} has no labels in column {source.label!r}; choose with --label.")
-    sizes = sorted(asked.sizes)
+    if len(set(gold)) < 2:
+        raise TransferlabError(f"--simulate: all labels of {name} are {gold[0]!r}; a simulation needs two classes.")
+    sizes = sorted(set(asked.sizes))
     if sizes[-1] > (1 - simulate.TESTED) * len(gold):
         raise TransferlabError(
             f"--sizes: {sizes[-1]} labels are wanted, but {name} has {len(gold)} texts, of which "
@@ -103,7 +116,7 @@ def _simulate(asked: argparse.Namespace, predictor: Predictor, drawn: inputs.Dra
     labels: Array = np.array([predictor.task.labels.index(label) for label in gold])
     curves = simulate.simulate(vectors, labels, sizes, asked.simulate)
     show(curves, sizes)
-    if asked.output.suffix == ".json":
+    if asked.output:
         run_folder.write_text(asked.output, json.dumps(simulate.as_plain(curves, sizes), indent=1))
 
 

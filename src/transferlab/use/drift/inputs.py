@@ -40,8 +40,15 @@ class Drawn(NamedTuple):
     read: int
 
 
-def draw(given: Input, text: Sequence[str], rows: int, seed: int) -> Drawn:
+def draw(given: Input, text: Sequence[str], rows: int, seed: int, fewest: int = FEWEST) -> Drawn:
     """Draws rows of a file, each with the same chance, in one pass (algorithm R, Vitter 1985).
+
+    Args:
+        given: The file.
+        text: Its text columns.
+        rows: How many are drawn.
+        seed: Of the draw.
+        fewest: Rows that are needed.
 
     Raises:
         TransferlabError: A row that cannot be read or has no such column, or too few rows.
@@ -59,8 +66,10 @@ def draw(given: Input, text: Sequence[str], rows: int, seed: int) -> Drawn:
         if place < rows:
             drawn[place : place + 1] = [row]
         read += 1
-    if len(drawn) < FEWEST:
-        raise TransferlabError(f"{given.name}: {len(drawn)} row(s) with text; {FEWEST} are needed to say anything.")
+    if not drawn:
+        raise TransferlabError(f"{given.name} has no row with text.")
+    if len(drawn) < fewest:
+        raise TransferlabError(f"{given.name}: {len(drawn)} row(s) with text; {fewest} are needed to say anything.")
     drawn.sort(key=lambda row: row.line)
     return Drawn([row.cells for row in drawn], [row.line for row in drawn], read)
 

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.numbers import at_least
 from transferlab.ground.quiet import quiet
 from transferlab.ground.screen import console
 from transferlab.record import folder as run_folder
@@ -36,8 +37,7 @@ def run(asked: argparse.Namespace, keys: list[str]) -> None:
     """
     if (asked.pool is None) == (asked.split is None):
         raise TransferlabError("selftrain: give either POOL, a file of texts, or --split NAME.")
-    if asked.rounds < 1 or asked.most < 1:
-        raise TransferlabError("--rounds and --most: use 1 or more.")
+    at_least(1, **{"--rounds": asked.rounds, "--most": asked.most, "--rows": asked.rows})
     quiet()
     first = run_folder.find(asked.run, asked.root)
     teacher = Predictor.load(first)
@@ -55,7 +55,7 @@ def run(asked: argparse.Namespace, keys: list[str]) -> None:
         teacher = Predictor.load(folder)
         pseudo, how = _labels(asked, folder, teacher, data.source.text, pool, limits)
         if not len(pseudo.rows):
-            console().print(f"round {number}: {how} no text reaches its threshold; lower --threshold", markup=False)
+            console().print(f"round {number}, {how}: no text reaches its threshold; lower --threshold", markup=False)
             break
         taught = [{**pool[row], data.source.label: task.labels[at]} for row, at in zip(*pseudo, strict=True)]
         splits = {**own, "train": own["train"] + taught}
@@ -80,7 +80,8 @@ def thresholds(given: Sequence[str], labels: tuple[str, ...]) -> "np.ndarray[Any
         TransferlabError: No number in [0, 1], or no such label.
     """
     found = np.zeros(len(labels))
-    for word in given:
+    # that of one class counts wherever it stands
+    for word in sorted(given, key=lambda one: "=" in one):
         name, _, value = word.rpartition("=")
         if name and name not in labels:
             raise TransferlabError(f"--threshold: there is no label {name!r}; there are {', '.join(labels)}.")
@@ -116,7 +117,7 @@ def _pool(asked: argparse.Namespace, data: TaskDataModule, predictor: Predictor)
             predictor.read_from(asked.text)
         texts = predictor.text
         given = Input(asked.pool, Wanted(texts, False, asked.delimiter, asked.encoding), asked.format)
-        drawn = inputs.draw(given, texts, asked.rows, 0)
+        drawn = inputs.draw(given, texts, asked.rows, 0, fewest=1)
         cells = [dict(zip(names, (row[text] for text in texts), strict=True)) for row in drawn.cells]
         where = given.name
     pool, notes = new_texts(cells, names, known_texts(data, all_labelled=bool(asked.split)))
@@ -137,7 +138,7 @@ def _labels(
             temperature = fitted_temperature(folder, teacher.task)
             how = f"temperature {temperature:.2f}"
         except TransferlabError as error:
-            console().print(f"{error} They are taken as they are.", markup=False)
+            console().print(f"{how}: {str(error).removeprefix('--calibrated: ')}", markup=False)
     records = observe(teacher, {name: [row[name] for row in pool] for name in text}, "texts of the pool").records
     scores = np.array([record["scores"] for record in records])
     return sure_of(scaled(scores, temperature), limits, asked.most), how

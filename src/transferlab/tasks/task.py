@@ -133,8 +133,8 @@ class Task(Added):
             )
         if self.sampling and (why := KINDS[self.source.kind].not_sampled):
             raise TransferlabError(
-                f"data.sampling: {self.sampling} is not for {self.source.kind}: {why}. (strategy/contrastive, which sets "
-                "it, is for classification.)"
+                f"data.sampling: {self.sampling} is not for {self.source.kind}: {why}. (strategy/contrastive, which "
+                "sets it, is for classification.)"
             )
         budget, longest = self.max_tokens, self.settings.max_length
         if budget is not None and budget < longest:

@@ -36,7 +36,7 @@ def parser() -> Parser:
     options.add_argument("--count", type=int, default=50, help="texts to label next [50]")
     options.add_argument("--output", type=Path, metavar="FILE", help="[to_label.csv]; JSON of a simulation [none]")
     options.add_argument("--rows", type=int, default=20000, help="texts that are looked at, drawn from all [20000]")
-    options.add_argument("--simulate", type=int, metavar="SEEDS", help="tries all strategies on a labelled pool, 2 or more")
+    options.add_argument("--simulate", type=int, metavar="SEEDS", help="tries all on a labelled pool, 2 or more")
     options.add_argument(
         "--sizes", type=int, nargs="+", default=[50, 100, 200, 400], help="labels in a simulation [50 100 200 400]"
     )

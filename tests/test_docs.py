@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -15,7 +16,10 @@ import yaml
 
 import transferlab
 from transferlab.cli.commands import COMMANDS
+from transferlab.cli.completion import options
+from transferlab.cli.keys.check import is_option
 from transferlab.cli.parsing import check
+from transferlab.config import experiments
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -89,6 +93,24 @@ def test_commands_exist(page):
             wrong += [line] * any(word not in {*COMMANDS, "COMMAND"} for word in given[1].split("|"))
         if given := re.match(r"\s*make ([a-z]\S*)", line):
             wrong += [line] * (given[1] not in targets)
+    assert not wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_options_on_the_page_exist_and_have_what_they_change(page):
+    """Of whole command lines; dotted keys are those of `test_documented_runs.py`."""
+    text = page.read_text(encoding="utf-8")
+    lines = "\n".join(blocks(page, "sh", "bash", "console")).replace("\\\n", " ").splitlines()
+    lines += [span.replace("\n", " ") for span in re.findall(r"`([^`]+)`", BLOCK.sub("", text))]
+    wrong = []
+    for line in lines:
+        given = re.match(r"\s*transferlab ([a-z-]+) ", line)
+        if not given or given[1] not in COMMANDS or "--files" in line:
+            continue
+        words = {word.partition("=")[0] for word in shlex.split(line, comments=True)[2:] if is_option(word)}
+        unknown = {word for word in words if "." not in word} - options.of(given[1], []).keys()
+        changed = {*experiments.OPTIONS} & words if given[1] in ("fit", "baseline") else set()
+        wrong += [line] * bool(unknown or (changed and not words & {"--experiment", "--config"}))
     assert not wrong
 
 

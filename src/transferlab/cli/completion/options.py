@@ -228,6 +228,7 @@ def _keyed(command: str, before: Sequence[str]) -> dict[str, Option]:
         found[option] = Option(f"another {kind} than the experiment's", configs(kind))
     if command == "baseline":
         found["--method"] = Option("one method only", plain(("all", *grids.METHODS, "vectors")))
+        found["--vectors"] = Option("word vectors of that method", files)
     if table.COMMANDS[command].keys:
         found["--help"] = Option("what can be given; SECTION: all its keys", _topics(known))
     if command in table.TRAINING:

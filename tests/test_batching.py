@@ -5,9 +5,13 @@ import numpy as np
 import pytest
 import torch
 
+from transferlab.config.renamed import as_meant
+from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.record.setting import fingerprint
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.batching import BucketBatchSampler, halved
+from transferlab.training import resume
 
 SIZES = [*range(1, 20), 31, 32, 33, 97, 100, 257]
 WORLDS = [1, 2, 3, 4, 8]
@@ -268,3 +272,32 @@ def test_a_window_of_one_batch_is_a_random_order(data):
         TaskDataModule("demo_sentences", bucket=3, packed=True)
     with pytest.raises(TransferlabError, match=r"data\.bucket"):
         TaskDataModule("demo_sentences", bucket=0)
+
+
+def test_few_batches_of_texts_are_sorted_together():
+    def window(task, **options):
+        module = TaskDataModule(task, EncoderConfig("embedded/llama", architecture="random"), max_length=64, **options)
+        return module.train_dataloader().batch_sampler.window
+
+    assert window("demo_dates") == 4
+    assert window("demo_dates", bucket=50) == 50
+    assert window("demo_sentences") == 50
+
+
+def of(**options):
+    return {"data": {"class_path": "transferlab.tasks.TaskDataModule", "init_args": options}}
+
+
+def test_a_saved_run_keeps_the_batches_that_it_had():
+    texts = {"task": "demo_dates", "source": None, "generation": {"target_length": 16}}
+    own = {"task": "own", "source": {"kind": "text"}, "generation": None}
+    for settings in (texts, own, {**texts, "bucket": None}):
+        assert as_meant(of(**settings))["data"]["init_args"]["bucket"] == 50
+    for settings in ({**texts, "bucket": 4}, {"task": "sst2", "source": None, "generation": None, "bucket": None}):
+        assert as_meant(of(**settings)) == of(**settings)
+    # a setting of before is told from that of today, and is the same as one that asks for it
+    assert fingerprint(of(**texts)) == fingerprint(of(**texts, bucket=50)) != fingerprint(of(**texts, bucket=None))
+    assert fingerprint(of(**texts, bucket=None)) == fingerprint(of(**texts, bucket=4))
+    assert fingerprint(of(task="sst2", bucket=None)) == fingerprint(of(task="sst2", bucket=50))
+    assert resume.differences(of(task="sst2", bucket=None), of(task="sst2", bucket=50)) == []
+    assert resume.differences(of(**texts, bucket=4), of(**texts, bucket=50)) == ["data.init_args.bucket"]

@@ -1,5 +1,6 @@
 """Every file under configs/ and experiments/ is read, composed, parsed, and every strategy is built."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,25 @@ def test_another_encoder_takes_the_place_of_that_of_a_recipe():
     assert (gpt2["name"], bool(gpt2["revision"])) == ("openai-community/gpt2", True)
     # what a recipe says of any encoder stays
     assert encoder("feature_extraction_conll2003", encoder="bert_base")["layers"] == "concat_last_four"
+
+
+@pytest.mark.parametrize(
+    ("experiment", "option", "path"),
+    [
+        ("from_scratch_demo_dates", "--data.generation.template", ("data", "generation", "template")),
+        ("prompting_sst2", "--model.pattern", ("model", "pattern")),
+    ],
+)
+def test_a_template_on_the_command_line_is_a_text(experiment, option, path):
+    from transferlab.cli.early import check
+    from transferlab.cli.expansion import expand_arguments
+
+    for text in ("sum: {a}", "{a}", "\u00e4: {a}"):
+        for given in ([option, text], [f"{option}={text}"]):
+            check(["fit", "--experiment", experiment, *given])
+            name, value = expand_arguments(["fit", "--experiment", experiment, *given])[-2:]
+            tree = json.loads(value)
+            inside = tree["init_args"] if path[0] == "model" else tree
+            assert (name, inside) == (f"--{'.'.join(path[:-1])}", {path[-1]: text})
+    for text in ("sum {a}", "{a} ist: b", "null"):
+        assert expand_arguments(["fit", "--experiment", experiment, option, text])[-2:] == [option, text]

@@ -157,6 +157,15 @@ def test_empty_training_examples_are_left_out_where_asked_for(source, name):
     assert read(source(several, name, **of_ro)) == {"en": ["one"], "ro": ["unu"]}
 
 
+@pytest.mark.parametrize("form", ["{}\n", "[{}]"])
+def test_half_of_a_character_is_refused(source, form):
+    pair = r'{"input": "\ud83d\ude00", "target": "b"}'
+    name = "train.jsonl" if form.endswith("\n") else "train.json"
+    assert read(source(form.format(pair), name))["input"] == ["\U0001f600"]
+    with pytest.raises(TransferlabError, match=r"train\.jsonl?.*: \\ud83d is half of a character.* leave it out"):
+        read(source(form.format(r'{"input": "a\ud83d", "target": "b"}'), name))
+
+
 def test_squads_own_form_is_refused_too(source):
     nested = json.dumps({"data": [{"title": "t", "paragraphs": [{"context": "c", "qas": []}]}]})
     with pytest.raises(TransferlabError, match=r"train.json, row 0: this is a file of questions \(title, paragraphs\)"):

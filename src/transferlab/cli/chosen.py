@@ -7,7 +7,7 @@ from filelock import FileLock
 
 from transferlab.config import experiments, trees
 from transferlab.config.places import find_run
-from transferlab.config.renamed import as_meant
+from transferlab.config.renamed import TEXT_BUCKET, as_meant, writes
 from transferlab.config.taught import is_taught
 from transferlab.encoders.artifact import is_artifact, pinned
 from transferlab.encoders.config import MIX_LR, EncoderConfig
@@ -105,9 +105,23 @@ def windows(settings: Any) -> None:
         data.windows = "even"
 
 
+def bucket(settings: Any, folder: Path) -> None:
+    """Fills in how many batches are sorted by length together where texts are written; a resumed run keeps its own."""
+    data = settings.data.init_args
+    if data.get("bucket", "") is None and writes(data):
+        data.bucket = _saved(folder, "bucket") or TEXT_BUCKET
+
+
 def holdout_by(settings: Any, folder: Path) -> None:
     """Fills in what a hold-out keeps together in a run that is resumed, whatever the inspection advises today."""
-    path, data = folder / "config.yaml", settings.data.init_args
-    if data.get("holdout_by", "") is None and path.is_file():
-        saved = as_meant(trees.read_yaml(path)).get("data") or {}
-        data.holdout_by = (saved.get("init_args") or {}).get("holdout_by")
+    data = settings.data.init_args
+    if data.get("holdout_by", "") is None:
+        data.holdout_by = _saved(folder, "holdout_by")
+
+
+def _saved(folder: Path, key: str) -> Any:
+    """A setting of the data in the run of a folder; None where there is no run."""
+    if not (path := folder / "config.yaml").is_file():
+        return None
+    saved = as_meant(trees.read_yaml(path)).get("data") or {}
+    return (saved.get("init_args") or {}).get(key)

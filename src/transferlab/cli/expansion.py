@@ -1,8 +1,10 @@
 """Short forms on the command line: ``--config``, ``--experiment``, ``--run`` and ``--resume`` become whole settings."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -10,6 +12,9 @@ from transferlab.config import experiments, received
 from transferlab.ground import hints
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
+
+TEMPLATES = (".template", ".pattern")
+"""Ends of keys that hold texts with names in braces."""
 
 
 def expand_arguments(arguments: list[str], command: str = "fit") -> list[str]:
@@ -48,12 +53,34 @@ def expand_arguments(arguments: list[str], command: str = "fit") -> list[str]:
             else:
                 expanded += (_experiment if name == "--experiment" else _config)(value, chosen)
                 used = True
+        elif name.startswith("--") and name.endswith(TEMPLATES):
+            expanded += _template(name, value if given else next(rest, None))
         else:
             expanded.append(argument)
     if chosen and not used:
         option = f"--{next(iter(chosen))}"
         raise TransferlabError(f"{option} changes an experiment: give --experiment NAME or --config FILE too.")
     return expanded
+
+
+def _template(name: str, value: str | None) -> list[str]:
+    """A template as the text that it is: with a colon in it, the parser would take it for a mapping."""
+    if value is None:
+        return [name]
+    if not isinstance(_loaded(value), dict):
+        return [name, value]
+    *above, key = name.removeprefix("--").split(".")
+    tree: dict[str, Any] = {key: value}
+    if above in (["model"], ["data"]):
+        tree = {"init_args": tree}
+    return [f"--{'.'.join(above)}", json.dumps(tree, ensure_ascii=False)]
+
+
+def _loaded(value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
 
 
 def _config(value: str, chosen: Mapping[str, str] | None = None) -> list[str]:

@@ -82,6 +82,7 @@ class TransferCLI(ExperimentCLI):
         chosen.adapters(settings, self.folder, training=self.subcommand == "fit")
         chosen.encoder(settings, self.folder)
         chosen.windows(settings)
+        chosen.bucket(settings, self.folder)
         chosen.holdout_by(settings, self.folder)
 
     def _go_on(self) -> None:

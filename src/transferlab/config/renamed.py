@@ -13,7 +13,15 @@ FIRST = {new: old for old, new in RENAMED.items()}
 
 HOLDOUT_BY = "data.init_args.holdout_by"
 STEADY = "model.init_args.steady"
-FIRST_MEANT: dict[str, Any] = {"data.init_args.windows": "full", HOLDOUT_BY: "example", STEADY: {}}
+BUCKET = "data.init_args.bucket"
+FIRST_BUCKET, TEXT_BUCKET = 50, 4
+"""Batches whose examples are sorted by length together: of every kind at first, and where texts are written today."""
+FIRST_MEANT: dict[str, Any] = {
+    "data.init_args.windows": "full",
+    HOLDOUT_BY: "example",
+    STEADY: {},
+    BUCKET: FIRST_BUCKET,
+}
 """Key that came later to the value that says what a configuration without it meant."""
 
 
@@ -26,11 +34,21 @@ def as_meant(tree: Any) -> Any:
     if not isinstance(settings, dict):
         return tree
     # of another class of data nothing is known
-    meant = {"holdout_by": "example"} if "holdout" in settings else {}
+    meant: dict[str, Any] = {"holdout_by": "example"} if "holdout" in settings else {}
     if settings.get("truncation") == "windows":
         meant["windows"] = "full"
     missing = {key: value for key, value in meant.items() if key not in settings}
+    if writes(settings) and settings.get("bucket") is None:
+        # by now it is filled in
+        missing["bucket"] = FIRST_BUCKET
     return {**tree, "data": {**tree["data"], "init_args": {**settings, **missing}}} if missing else tree
+
+
+def writes(settings: Any) -> bool:
+    """Whether the settings of data say that texts are written."""
+    source = settings.get("source")
+    kind = source.get("kind") if hasattr(source, "get") else getattr(source, "kind", None)
+    return settings.get("generation") is not None or kind == "text"
 
 
 def renamed(tree: Any) -> Any:

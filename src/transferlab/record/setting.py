@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from transferlab.config.renamed import FIRST_MEANT, as_meant, first_named
+from transferlab.config.renamed import BUCKET, FIRST_MEANT, TEXT_BUCKET, as_meant, first_named, writes
 
 Tree = dict[str, Any]
 
@@ -74,6 +74,8 @@ def deciding(tree: Tree) -> dict[str, Any]:
     if keys.get("data.init_args.truncation") == "windows" and keys.get(WINDOWS, "") is None:
         # the default of today; a configuration without the key meant another
         keys[WINDOWS] = "even"
+    if keys.get(BUCKET, "") is None and writes(tree["data"]["init_args"]):
+        keys[BUCKET] = TEXT_BUCKET
     kept = {
         key: value
         for key, value in keys.items()

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Sampler
 
+from transferlab.config.renamed import FIRST_BUCKET
 from transferlab.ground.errors import TransferlabError
 
 PLANNED = 10
 """Epochs whose plans are made in advance to learn how many batches an epoch needs under a token budget."""
-WINDOW = 50
+WINDOW = FIRST_BUCKET
 """Batches per window, unless another number is given."""
 
 Array = np.ndarray[Any, Any]

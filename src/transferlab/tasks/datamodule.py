@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from transferlab.config.renamed import TEXT_BUCKET
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
@@ -85,7 +86,8 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
         augment: Changed copies of the training texts, which train too; null: none.
         unlabelled: Texts without labels for a teacher or for consistency training; null: none.
         bucket: Training examples that are sorted by length together, in batches. 1: batches in random order, with more
-            padding; it is worth it where the length of a text tells what is in it, and the run is short. null: 50.
+            padding; it is worth it where the length of a text tells what is in it, and the run is short. null: 4 where
+            texts are written, of which the length tells more, else 50.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -245,7 +247,7 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
             self.batch_size if shuffle else self.eval_batch_size,
             shuffle=shuffle,
             seed=self.protocol.seed,
-            window=self.bucket or WINDOW,
+            window=self.bucket or (TEXT_BUCKET if self.source.kind == "text" else WINDOW),
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
             # a batch of features is a batch of vectors, however long the texts are

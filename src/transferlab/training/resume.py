@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from transferlab.config.renamed import FIRST_MEANT, HOLDOUT_BY, STEADY
+from transferlab.config.renamed import BUCKET, FIRST_MEANT, HOLDOUT_BY, STEADY
 from transferlab.ground import hints, signals
 from transferlab.record.folder import LAST
 from transferlab.record.setting import flat
@@ -85,7 +85,8 @@ def _with_default(keys: dict[str, Any]) -> dict[str, Any]:
     Where nothing is held out, a run names nothing that is kept together: the same as each example by itself. Without
     regularisers their group is empty.
     """
-    return {key: value for key, value in keys.items() if key not in (HOLDOUT_BY, STEADY) or value != FIRST_MEANT[key]}
+    same = (HOLDOUT_BY, STEADY, BUCKET)
+    return {key: value for key, value in keys.items() if key not in same or value != FIRST_MEANT[key]}
 
 
 def seed_batch(seed: int, rank: int, number: int) -> None:

@@ -34,6 +34,7 @@ def read_json(path: Path, encoding: str | None = None, suffix: str = ".jsonl") -
             raise TransferlabError(
                 f'{path}, line {number}: an object such as {{"text": ...}} belongs here, not {_short(value)}.'
             )
+        _refuse_halves(line, value, f"{path}, line {number}")
         objects.append(value)
         lines.append(number)
     if not objects:
@@ -49,6 +50,7 @@ def _whole(path: Path, text: str) -> dict[str, list[Any]] | None:
         if text.lstrip().startswith("["):
             raise TransferlabError(f"{path}, line {error.lineno}: this is not JSON: {error.msg}.") from error
         return None
+    _refuse_halves(text, value, str(path))
     if isinstance(value, dict):
         lists = {key: cells for key, cells in value.items() if isinstance(cells, list)}
         only = next(iter(lists.values())) if len(lists) == 1 else []
@@ -65,6 +67,24 @@ def _whole(path: Path, text: str) -> dict[str, list[Any]] | None:
     if not value:
         raise TransferlabError(f"{path} has no rows.")
     return _columns(value)
+
+
+def _refuse_halves(text: str, value: Any, place: str) -> None:
+    """Refuses an escape of half a character that stands alone: JSON has them in pairs, and it is no text.
+
+    Raises:
+        TransferlabError: There is one.
+    """
+    if "\\ud" not in text and "\\uD" not in text:
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(str(error.object)[error.start])[1:-1]
+        raise TransferlabError(
+            f"{place}: {half} is half of a character, so a text was cut in its middle; write the row anew, or leave it "
+            "out."
+        ) from error
 
 
 def _columns(objects: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from test_distillation import runs, student  # noqa: F401  a fixture
 
+from transferlab.adapters import LoRA, Tuner
 from transferlab.encoders import build_encoder
 from transferlab.encoders.taps import tapped
 from transferlab.ground.errors import TransferlabError
@@ -101,8 +102,15 @@ def test_intents_and_slots_have_a_mean_of_distributions_each():
         torch.testing.assert_close((found[..., part] / 2).softmax(-1), mean)
 
 
-def test_taps_see_what_transformers_gives(tiny_encoder, data):
+@pytest.mark.parametrize("method", [None, LoRA(r=2), LoRA(r=2, variant="dora"), Tuner("vera", {"r": 2})], ids=str)
+def test_taps_see_what_transformers_gives(method, tiny_encoder, data):
     encoder = build_encoder(tiny_encoder).eval()
+    if method is not None:
+        # an adapter stands around the maps, and what it adds belongs to queries and values
+        encoder.backbone = method.apply(encoder.backbone).eval()
+        for parameter in encoder.backbone.parameters():
+            if parameter.requires_grad:
+                parameter.data.add_(0.1 * torch.randn_like(parameter))
     hooks = [len(module._forward_hooks) for module in encoder.modules()]
     batch = next(iter(data().train_dataloader()))
     with torch.no_grad(), tapped(encoder.backbone, True) as seen:

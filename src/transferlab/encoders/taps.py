@@ -66,9 +66,9 @@ def projections_of(backbone: nn.Module) -> list[tuple[nn.Module, nn.Module, nn.M
     """
     found: list[tuple[nn.Module, nn.Module, nn.Module]] = []
     for layer in layer_list(backbone)[1] or ():
-        linear = {name.rsplit(".", 1)[-1]: part for name, part in layer.named_modules() if isinstance(part, nn.Linear)}
+        linear = {name.rsplit(".", 1)[-1]: part for name, part in layer.named_modules() if _plain(part) is not None}
         names = next((names for names in PROJECTIONS if set(names) <= set(linear)), None)
-        if names is None or len({linear[name].out_features for name in names}) > 1:
+        if names is None or len({_plain(linear[name]).out_features for name in names}) > 1:  # type: ignore[union-attr]
             break
         query, key, value = (linear[name] for name in names)
         found.append((query, key, value))
@@ -79,6 +79,13 @@ def projections_of(backbone: nn.Module) -> list[tuple[nn.Module, nn.Module, nn.M
             "set hidden or patient instead."
         )
     return found
+
+
+def _plain(module: nn.Module) -> nn.Linear | None:
+    """The linear map that a module is, or that an adapter stands around; None where it is another one."""
+    while isinstance(inner := getattr(module, "base_layer", None), nn.Module):
+        module = inner
+    return module if isinstance(module, nn.Linear) else None
 
 
 def refuse_turned(backbone: nn.Module) -> None:

@@ -333,6 +333,20 @@ def test_pairs_are_of_their_document_or_not(tmp_path: Path, pairs: Any) -> None:
     assert min(seen[0], seen[1]) > 5
 
 
+def test_rows_without_a_second_sentence_are_no_pairs(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("\n".join(f"word {n} stands alone here" for n in range(60)), encoding="utf-8")
+    text = Text(files=(str(tmp_path / "one.txt"),), documents="lines")
+    alone = PretrainingData(text, Start(new=TINY), held_out=0.2, max_length=24)
+    assert not alone.rows.paired
+    assert data_of(tmp_path).rows.paired
+
+
+def test_a_family_that_is_not_known_is_told_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(TransferlabError, match=r"no family 'brt' .did you mean .*'bert'") as told:
+        trained(tmp_path, new=NewEncoder(family="brt", layers=1, hidden=16, heads=2, vocabulary=300))
+    assert len(str(told.value)) < 200
+
+
 def test_masked_words_with_pairs_train(tmp_path: Path) -> None:
     for new in (TINY, NewEncoder("albert", 1, 16, 2, positions=64, vocabulary=300)):
         model, data, trainer = trained(tmp_path, new=new, pairs="order", max_length=40)

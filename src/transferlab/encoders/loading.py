@@ -68,7 +68,10 @@ def locate(name: str, revision: str | None, unpack: bool = True) -> Place:
     try:
         cached = isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str)
     except HFValidationError as error:
-        raise TransferlabError(f"encoder.name: {name!r} is neither a folder nor a name on the Hub.") from error
+        raise TransferlabError(
+            f"encoder.name: {name!r} is neither a folder nor a name on the Hub. Where it was moved or deleted, put it, "
+            "or a link to it, back there."
+        ) from error
     origin = f"Hub {name}" + (f"@{revision}" if revision else "")
     if cached:
         return Place(name, revision, f"{origin} (cached)")

@@ -94,6 +94,11 @@ class PretrainCLI(OtherCLI):
             rows = len(data.rows.lengths), len(data.held.lengths)
         if min(rows) < self.trainer.world_size:
             raise TransferlabError(f"data.text: {rows[0]} rows to train on and {rows[1]} held out are too few.")
+        if model.reading.pairs and not (data.rows.paired and data.held.paired):
+            raise TransferlabError(
+                f"model.pairs: {model.reading.pairs} reads two segments of a document, and no sentence begins inside "
+                f"of a row of {data.text.name}; leave it out, or give longer documents (data.text.documents)."
+            )
         if self.checkpoint:
             self._check_same_text()
         check_interval(self.trainer, data)

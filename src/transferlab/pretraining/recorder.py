@@ -109,7 +109,10 @@ def result_rows(summary: dict[str, Any]) -> dict[str, str]:
     for name in dict.fromkeys(names):
         if name in after and name != "val/unigram_loss":
             rows[name] = f"{before.get(name, float('nan')):.4f} -> {after[name]:.4f}"
-    rows["loss of token frequencies"] = f"{after['val/unigram_loss']:.4f}: a model below it has learned from context"
+    # a loss of several terms is not comparable as a whole
+    below = " with val/tokens_loss" if "val/tokens_loss" in after else ""
+    told = f"a model{below} below it has learned from context"
+    rows["loss of token frequencies"] = f"{after['val/unigram_loss']:.4f}: {told}"
     rows["best step"] = f"{summary['best_step']} of {perf['steps']}"
     rows["time"] = f"{perf['wall_s']:.1f} s"
     rows["training speed"] = f"{perf['samples_s']:.0f} rows/s, {perf['tokens_s']:.0f} tokens/s"

@@ -107,6 +107,11 @@ class Rows:
         noise, whole = draws.uniform(len(chosen)), np.concatenate
         return Row(whole(ids), whole(types), whole(places), whole(labels), pair, noise)
 
+    @property
+    def paired(self) -> bool:
+        """Whether any row can be two segments: a sentence begins inside of it."""
+        return any(_middle(self._piece(number)[1]) for number in range(len(self.lengths)))
+
     def _causal(self, number: int) -> Row:
         ids, _ = self._piece(number)
         numbers = self.pieces.documents

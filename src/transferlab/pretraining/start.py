@@ -12,7 +12,7 @@ from transferlab.encoders import EncoderConfig
 from transferlab.encoders.language_head import LanguageHead, pretrained
 from transferlab.encoders.loading import set_dropout
 from transferlab.encoders.padding import refuse_reading_padding
-from transferlab.ground.errors import TransferlabError
+from transferlab.ground.errors import TransferlabError, near
 from transferlab.ground.numbers import at_least, probability
 from transferlab.pretraining import corpus, own_tokenizer
 from transferlab.pretraining.text import Text
@@ -174,6 +174,11 @@ def _config(new: NewEncoder, tokenizer: "PreTrainedTokenizerFast") -> Any:
     try:
         return AutoConfig.for_model(new.family, **{**sizes, **ids, **new.options})
     except (ValueError, TypeError) as error:
+        from transformers import CONFIG_MAPPING
+
+        if new.family not in CONFIG_MAPPING:
+            hint = near(new.family, list(CONFIG_MAPPING))
+            raise TransferlabError(f"encoder.new.family: transformers has no family {new.family!r}{hint}.") from error
         raise TransferlabError(f"encoder.new.family: {new.family}: {str(error).splitlines()[0]}") from error
 
 

@@ -208,7 +208,10 @@ inputs = tokenizer.apply_chat_template(chats, add_generation_prompt=True, **how)
 outputs = model.generate(**inputs)[:, inputs["input_ids"].shape[1]:]
 print(json.dumps([text.strip() for text in tokenizer.batch_decode(outputs, skip_special_tokens=True)]))
 """
-    answers = tl.Predictor.load(run, device="cpu").predict([{"input": [one]} for one in said])
+    predictor = tl.Predictor.load(run, device="cpu")
+    answers = predictor.predict([{"input": [one]} for one in said])
+    # as the command asks, to warn of what cannot be read
+    assert predictor.unread({"input": [[one] for one in said]}) == ""
     assert consumer(code, tmp_path / "out", json.dumps(INPUTS)) == [answer["prediction"] for answer in answers]
     assert Writer(tmp_path / "out").predict([{"input": [one]} for one in said]) == answers
 

@@ -70,7 +70,8 @@ def count(
         prefix = word_prefix(tokenizer) if source.worded else ""
     if source.kind == "relation":
         cells = [plain(cell) for cell in cells]
-    found = _tagged(cells, tokenizer, prefix) if source.worded else _running(cells, tokenizer)
+    # a tokenizer reads no empty list, and of chats nothing is left to count
+    found = () if not cells else _tagged(cells, tokenizer, prefix) if source.worded else _running(cells, tokenizer)
     counts = dict.fromkeys(("words", "unknown", "silent", "shared"), 0)
     alike: dict[tuple[int, ...], Counter[str]] = defaultdict(Counter)
     for word, pieces in found:

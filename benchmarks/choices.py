@@ -165,7 +165,12 @@ def cell(task: str, choice: Choice, arm: str, seed: int, options: argparse.Names
     """The run directory of an arm and a seed, and the command that fills it."""
     name = f"{options.strategy or choice.strategy}_{task}"
     folder = options.output / f"{options.choice}_{name}_{options.examples}" / arm.replace(" ", "_") / str(seed)
-    common = {"trainer.logger": False, "data.train_examples": options.examples, "data.test_examples": options.test}
+    common = {
+        "trainer.logger": False,
+        "run.keep_last": False,
+        "data.train_examples": options.examples,
+        "data.test_examples": options.test,
+    }
     keys = {**common, "data.holdout": options.holdout, **choice.common}
     # what sets an arm apart comes last, so that no key of all arms undoes it
     last = [*options.key, *written(choice.arms[arm])]

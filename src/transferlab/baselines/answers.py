@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from transferlab.baselines.kinds import Read
-from transferlab.baselines.methods import PATTERN, Baseline
+from transferlab.baselines.methods import Baseline
 from transferlab.baselines.rows import Part
+from transferlab.ground.words import PATTERN
 from transferlab.tasks.spans import BEST, Span, Spans
 
 WORDS = 6

@@ -12,6 +12,7 @@ from transferlab.baselines.kinds import KINDS
 from transferlab.baselines.placed import placed
 from transferlab.baselines.rows import Array, Part, evaluate, padded
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.words import PATTERN
 from transferlab.tasks import TaskSpec
 from transferlab.tasks.encoded import IGNORE
 from transferlab.tasks.spec import Kind, direction
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from sklearn.feature_extraction.text import CountVectorizer
 
 Matrix = Any  # a sparse matrix of scipy, which ships no types
-PATTERN = r"(?u)\w+(?:['\u2019]\w+)*|[^\w\s]"
-"""Words and single marks; the default of scikit-learn drops "n" and "t" of "does n't", and with them the negation."""
 STRENGTHS = (0.3, 1.0, 3.0, 10.0)
 """Inverse regularisation strengths that the validation part chooses from."""
 MAX_FEATURES = 200_000

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlab.baselines.methods import PATTERN, STRENGTHS, Baseline, require_two
+from transferlab.baselines.methods import STRENGTHS, Baseline, require_two
 from transferlab.baselines.rows import Array, Part, evaluate
 from transferlab.encoders.static import read_vectors
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.words import PATTERN
 from transferlab.tasks.spec import direction
 
 WORD = re.compile(PATTERN)

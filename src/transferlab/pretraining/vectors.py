@@ -13,14 +13,13 @@ from transferlab.config import hashes
 from transferlab.encoders.static import VECTORS, Array, read_vectors
 from transferlab.ground import screen
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.words import PATTERN
 from transferlab.pretraining.own_tokenizer import SPECIAL, WORDS
 from transferlab.pretraining.text import Text
 from transferlab.record.folder import write_json
 from transferlab.tasks import splits
 from transferlab.tasks.named import source_of
 
-WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"
-"""Words and single marks, as the baselines count them."""
 FACTS = "vectors.json"
 
 
@@ -129,4 +128,4 @@ def _splitter() -> Any:
     from tokenizers import Regex, pre_tokenizers
 
     # what matches stays, blanks between go
-    return pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
+    return pre_tokenizers.Split(Regex(PATTERN), "removed", invert=True)

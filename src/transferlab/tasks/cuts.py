@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transferlab.ground.words import is_unspaced, parted
 from transferlab.tasks.schemes import IOB2
 from transferlab.tasks.spec import Source
 
@@ -30,12 +31,16 @@ def unread(text: str, start: int, end: int) -> Cut:
         end: The next character that is read, or the length of the text.
     """
     part = text[start:end]
-    words = len(part.split())
+    words = len(parted(part))
     if not words:
         return NOTHING
-    words -= start > 0 and not text[start - 1].isspace() and not part[0].isspace()
-    words -= end < len(text) and not text[end].isspace() and not part[-1].isspace()
+    words -= start > 0 and _within_word(text[start - 1], part[0])
+    words -= end < len(text) and _within_word(part[-1], text[end])
     return [1, max(words, 0)]
+
+
+def _within_word(one: str, other: str) -> bool:
+    return not any(letter.isspace() or is_unspaced(letter) for letter in (one, other))
 
 
 def of_texts(columns: Sequence[Sequence[str]], encodings: Sequence["Encoding"], max_length: int) -> list[Cut]:
@@ -114,7 +119,7 @@ def of_split(
     """
     tagging = source.worded
     columns = [rows.rows[name][:] for name in source.text]
-    words = [sum(len(cell if tagging else cell.split()) for cell in cells) for cells in zip(*columns, strict=True)]
+    words = [sum(len(cell if tagging else parted(cell)) for cell in cells) for cells in zip(*columns, strict=True)]
     cuts = np.zeros((len(words), 2), dtype=int) if cut is None else cut.values.reshape(-1, 2)
     examples, unread = cuts.sum(0).tolist()
     found = {"examples": examples, "of_examples": len(words), "words": unread, "of_words": sum(words)}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
+from transferlab.ground.words import joined
 from transferlab.tasks.augmentation.edits import METHODS, Known, Mention, Token, Tokens, spans_of, tokens_of
 
 TRIES = 10
@@ -75,10 +76,10 @@ def changed(cells: Cells, number: int, methods: Sequence[str], seed: int, known:
     for random, method in _draws(cells, number, methods, seed):
         # of a pair one text, so that the copy stays nearer to what its label says
         at = random.randrange(len(cells))
-        text = " ".join(token.word for token in METHODS[method](tokens_of(cells[at]), random, known))
-        found = (*cells[:at], text, *cells[at + 1 :])
-        if text and key_of(found) != key_of(cells):
-            return found
+        tokens = tokens_of(cells[at])
+        text = joined(token.word for token in METHODS[method](tokens, random, known))
+        if text and key_of([text]) != key_of([joined(token.word for token in tokens)]):
+            return (*cells[:at], text, *cells[at + 1 :])
     return None
 
 

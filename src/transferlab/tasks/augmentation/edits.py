@@ -1,9 +1,12 @@
 """Small changes of a text that keep its label: each a function of words and a seeded generator."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
+
+from transferlab.ground.words import is_unspaced, parted
 
 BLANK = "\ue000"
 """Stands for a dropped word until a tokenizer says how it writes its mask."""
@@ -13,6 +16,8 @@ KEPT = frozenset(
         "no not never none nobody nothing neither nor nowhere without hardly barely scarcely cannot n't few little",
         "ain't isn't aren't wasn't weren't don't doesn't didn't won't wouldn't can't couldn't shouldn't hasn't haven't",
         "hadn't less but although though too",
+        # of Chinese, where each letter is a word here
+        "\u4e0d \u6ca1 \u6c92 \u65e0 \u7121 \u975e \u672a \u522b \u5225 \u83ab \u52ff \u4f46",
     )
     for word in line.split()
 )
@@ -64,8 +69,16 @@ class Known(NamedTuple):
 
 
 def tokens_of(text: str) -> Tokens:
-    """The words of a text between blanks."""
-    return [Token(word, free=bare(word) not in KEPT) for word in text.split()]
+    """The words of a text between blanks, and each Han letter.
+
+    Letters of other scripts without blanks stay as they are: alone they are no words.
+    """
+    return [Token(word, free=bare(word) not in KEPT and is_word(word)) for word in parted(text)]
+
+
+def is_word(word: str) -> bool:
+    """Whether a part of a text means something alone."""
+    return not is_unspaced(word[0]) or "CJK" in unicodedata.name(word[0], "")
 
 
 def bare(word: str) -> str:

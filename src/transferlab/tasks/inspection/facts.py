@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from transferlab.ground.words import parted
 from transferlab.tasks.inspection import groups
 from transferlab.tasks.inspection.nearest import nearest
 from transferlab.tasks.inspection.plain import Numbers, as_text
@@ -122,7 +123,7 @@ def _of_split(source: Source, examples: Examples) -> Facts:
     return {
         "examples": len(exact),
         "labels": labels_of_examples(source, examples),
-        "words": _spread([sum(len(as_text(cell).split()) for cell in cells) for cells in examples.cells]),
+        "words": _spread([sum(len(parted(as_text(cell))) for cell in cells) for cells in examples.cells]),
         "characters": _spread([sum(len(as_text(cell)) for cell in cells) for cells in examples.cells]),
         "exact": _repeated(exact, examples.labels),
         "plain": _repeated(plain, examples.labels),

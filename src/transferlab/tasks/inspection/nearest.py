@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from transferlab.ground.lean import import_sklearn
+from transferlab.ground.words import WORDS
 
 ASKED = 1000
 """Examples of a split that are looked up, spread evenly over it."""
@@ -33,7 +34,7 @@ def nearest(train: Sequence[str], labels: Sequence[Any], asked: Sequence[str], g
 
     known = np.unique(np.linspace(0, len(train) - 1, min(KNOWN, len(train))).astype(int))
     some = np.unique(np.linspace(0, len(asked) - 1, min(ASKED, len(asked))).astype(int))
-    vectors = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", dtype=np.float32)
+    vectors = TfidfVectorizer(token_pattern=WORDS, dtype=np.float32)
     base = vectors.fit_transform([train[place][:CHARACTERS] for place in known]).T.tocsr()
     wanted = vectors.transform([asked[place][:CHARACTERS] for place in some])
     found = [int(np.asarray((row @ base).todense()).argmax()) for row in wanted]

@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+from transferlab.ground.words import parted
+
 
 class _Letters(dict[int, int | str | None]):
     """What `str.translate` asks for each character: punctuation is dropped, blanks become one kind of blank."""
@@ -24,8 +26,11 @@ _LETTERS = _Letters()
 
 
 def words_of(text: str) -> str:
-    """A text in lower case, composed (NFC), without punctuation, with one blank between words."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().translate(_LETTERS).split())
+    """A text in lower case, composed (NFC), without punctuation, with one blank between words.
+
+    In scripts without blanks between words each letter is one.
+    """
+    return " ".join(parted(unicodedata.normalize("NFC", text).casefold().translate(_LETTERS)))
 
 
 def key_of(text: str) -> str:

@@ -4,6 +4,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from transferlab.ground.words import UNSPACED
+
 _CLOSED = "\"'\u201d\u2019\u00bb)\\]"
 _OPEN = "\"'\u201c\u2018\u00ab(["
 _WIDE = "\u3002\uff01\uff1f"
@@ -16,8 +18,6 @@ mon tue wed thu fri sat sun u.s u.k u.n d.c a.m p.m
 """
 _SHORT = frozenset(_LISTED.split())
 """Words that a full stop belongs to. Where one of them ends a sentence, that is not seen."""
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
-"""Scripts without blanks between words: Thai, Lao, Burmese, Khmer, Kana and Han."""
 
 
 def sentences(text: str) -> list[str]:
@@ -65,9 +65,9 @@ def _words() -> Any:
     # unlike `re` it knows marks, such as the vowels of Hindi, which stand inside of words
     import regex
 
-    return regex.compile(rf"[{_UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{N}}\p{{M}}_]--[{_UNSPACED}]]+", flags=regex.V1)
+    return regex.compile(rf"[{UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{N}}\p{{M}}_]--[{UNSPACED}]]+", flags=regex.V1)
 
 
 def unspaced(text: str) -> int:
     """How many characters of a text are of scripts without blanks between words."""
-    return len(re.findall(f"[{_UNSPACED}]", text))
+    return len(re.findall(f"[{UNSPACED}]", text))

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from transferlab.ground.words import LETTERS, UNSPACED
 from transferlab.tasks.iob import spans
 
-WORD = re.compile("(?:\\w\\.){2,}|\\w+(?:[-'\u2019.&/]\\w+)*|[^\\w\\s]")
-"""Words with what joins their parts (``U.S.``, ``don't``, ``e-mail``), and each other mark for itself."""
+WORD = re.compile(rf"(?:\w\.){{2,}}|[{UNSPACED}]|{LETTERS}(?:[-'\u2019.&/]{LETTERS})*|[^\w\s]")
+"""Words with what joins their parts (``U.S.``, ``don't``, ``e-mail``), each other mark, and each letter of Chinese."""
 
 
 class Words(NamedTuple):

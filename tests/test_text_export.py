@@ -210,6 +210,8 @@ print(json.dumps([text.strip() for text in tokenizer.batch_decode(outputs, skip_
 """
     predictor = tl.Predictor.load(run, device="cpu")
     answers = predictor.predict([{"input": [one]} for one in said])
+    with pytest.raises(TransferlabError, match="example 0: the last message is a reply already, by 'assistant'; leave"):
+        predictor.predict([{"input": rows[0]["messages"]}])
     # as the command asks, to warn of what cannot be read
     assert predictor.unread({"input": [[one] for one in said]}) == ""
     assert consumer(code, tmp_path / "out", json.dumps(INPUTS)) == [answer["prediction"] for answer in answers]

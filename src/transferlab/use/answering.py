@@ -11,6 +11,7 @@ from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.qa import answer_of
 from transferlab.tasks.marked import parse
 from transferlab.tasks.reading.relations import has_spans, of_cells
+from transferlab.tasks.reading.texts import REPLY
 from transferlab.tasks.spans import BEST, Spans, merged
 from transferlab.tasks.spec import TaskSpec
 from transferlab.use.prediction import words as of_words
@@ -29,6 +30,14 @@ def is_chat(cell: Any) -> bool:
     return isinstance(cell, list) and all(
         isinstance(one, Mapping) and {"role", "content"} <= one.keys() for one in cell
     )
+
+
+def _refuse_answered(number: int, values: Sequence[Any]) -> None:
+    """Refuses a chat that ends with a reply: the model would read the answer that it is asked for."""
+    if any(is_chat(value) and value[-1]["role"] == REPLY for value in values):
+        raise TransferlabError(
+            f"example {number}: the last message is a reply already, by {REPLY!r}; leave it out to have one written."
+        )
 
 
 class Answering(ABC, Generic[Encoded]):
@@ -153,6 +162,7 @@ class Answering(ABC, Generic[Encoded]):
             texts = "a text" if len(self.text) == 1 else f"{len(self.text)} texts"
             want = "a text or a list of words" if tagging else texts
             raise TransferlabError(f"example {number}: {want} (not empty) is wanted, not {str(example)[:60]!r}.")
+        _refuse_answered(number, values)
         if KINDS[self.task.kind].marked:
             try:
                 parse(values[0])

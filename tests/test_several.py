@@ -370,7 +370,9 @@ def test_what_resumes_a_stage_is_its_sequence(tmp_path: Path, monkeypatch: pytes
     (stage / "summary.json").write_text('{"kind": "multitask"}')
     (folder / "summary.json").write_text('{"kind": "multitask"}')
     assert hints.resume(stage) == "transferlab multitask --resume " + str(stage)
+    assert hints.resume_there(folder) == f"transferlab multitask --resume {folder}"
     (folder / "sequence.json").write_text("{}")
+    assert hints.resume_there(stage) == f"transferlab sequence --resume {folder}"
     for run in (stage, folder):
         assert hints.resume(run) == "transferlab sequence --resume one"
     # also before the stage has begun

@@ -77,7 +77,7 @@ def message_of(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return (
             f"the disk is full: {error.filename or text}. Make room, then start the command again; a run continues "
-            "with `transferlab fit --resume RUN`."
+            "with --resume RUN behind its command."
         )
     if isinstance(error, RecursionError):
         return "a value is nested too deeply to be read."

@@ -17,7 +17,7 @@ from transferlab.cli.trainer import callbacks_of, plugins_of
 from transferlab.config import trees
 from transferlab.config.renamed import as_meant
 from transferlab.encoders.packing import enable_packing
-from transferlab.ground import signals
+from transferlab.ground import hints, signals
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import in_words, settle
 from transferlab.ground.keys import has_key
@@ -94,7 +94,7 @@ class TransferCLI(ExperimentCLI):
         if keys := resume.differences(saved, given):
             raise TransferlabError(
                 f"{self.folder} is a run with another configuration; different are {', '.join(keys)}. Start a new run, "
-                f"or resume it with its own: transferlab fit --resume {self.folder}"
+                f"or resume it with its own: {hints.resume_there(self.folder)}"
             )
         length = [[tree["trainer"].get(key) for key in ("max_epochs", "max_steps")] for tree in (saved, given)]
         summary = run_folder.read_summary(self.folder)

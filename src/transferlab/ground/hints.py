@@ -39,6 +39,12 @@ def resume(run: Path, more: str = "") -> str:
     return typed(f"make {make} RUN={name}{arguments}", f"transferlab {before} --resume {name}{more and f' {more}'}")
 
 
+def resume_there(run: Path) -> str:
+    """The same by its path, wherever it is typed."""
+    run = whole(run)
+    return f"transferlab {command_of(run)} --resume {run}"
+
+
 def whole(run: Path) -> Path:
     """The sequence of tasks that a run is a stage of, which is what can be resumed; else the run itself."""
     above = run.absolute().parents[2:3]

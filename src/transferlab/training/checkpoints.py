@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from transferlab.ground import intact
+from transferlab.ground import hints, intact
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.intact import FILES
 from transferlab.record.folder import LAST, PREVIOUS, remove
@@ -73,7 +73,7 @@ def unwritten(target: Path, temporary: Path, error: BaseException) -> Transferla
         remove(temporary)
     return TransferlabError(
         f"cannot write the checkpoint {target}: {reason}. The one before is as it was: make room, then "
-        f"`transferlab fit --resume {target.parent.parent}`."
+        f"`{hints.resume_there(target.parent.parent)}`."
     )
 
 

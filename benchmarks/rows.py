@@ -33,6 +33,8 @@ def write_rows(task: str, folder: Path, train: int, evaluate: int, seed: int = 0
     Returns:
         The content of ``task.json``.
     """
+    from pyarrow import parquet
+
     from transferlab.tasks.sources import read_split
     from transferlab.tasks.table import lookup
 
@@ -53,7 +55,9 @@ def write_rows(task: str, folder: Path, train: int, evaluate: int, seed: int = 0
         "test": tests.select(tested),
     }
     for name, rows in parts.items():
-        rows.select_columns([*source.text, source.label]).to_parquet(folder / f"{name}.parquet")
+        # the names of the classes are in task.json
+        plain = rows.select_columns([*source.text, source.label]).arrow.replace_schema_metadata()
+        parquet.write_table(plain, folder / f"{name}.parquet")
     facts = {key: value for key, value in asdict(source).items() if key in {"text", "label", "kind", "labels"}}
     usual = "exact_match" if source.kind == "text" else "f1"
     facts |= {"task": task, "metric": source.metrics[0] if source.metrics else usual, "examples": len(parts["train"])}

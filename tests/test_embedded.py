@@ -105,7 +105,7 @@ def parts():
 
 @pytest.mark.parametrize("part", PARTS, ids="/".join)
 def test_generate_again_gives_same_rows(parts, part):
-    assert embedded.generate(*part).to_dict() == parts[part].to_dict()
+    assert list(embedded.generate(*part)) == list(parts[part])
 
 
 def test_generate_leaves_global_randomness_alone():
@@ -129,14 +129,11 @@ def test_rows_have_size_and_columns_of_the_task(parts, part):
     if task.kind == "slots":
         assert set(rows["intent"]) == set(embedded_slots.INTENTS)
         return
-    label = rows.features[task.label]
+    assert rows.names.get(task.label, ()) == task.labels
     if task.kind == "text":
-        assert label.dtype == "string"
-        return
+        assert isinstance(rows[task.label][0], str)
     if task.kind == "qa":
-        assert set(label.feature) == {"text", "answer_start"}
-        return
-    assert tuple(getattr(label, "feature", label).names) == task.labels
+        assert {name for answers in rows[task.label] for one in answers for name in one} == {"text", "answer_start"}
 
 
 @pytest.mark.parametrize("config", embedded.SIZES)

@@ -136,7 +136,7 @@ def test_relations_are_those_of_single_texts(relation: Predictor) -> None:
 def test_order_decides_in_the_generated_relations(split: str) -> None:
     """Each sentence has its pair marked both ways with opposite labels, and a pair without a relation."""
     rows = generate("relations", split)
-    names = rows.features["label"].names
+    names = rows.names["label"]
     by_text: dict[str, list[tuple[str, str, str]]] = {}
     for row in rows:
         one = parse(row["text"])

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import lightning as L
 import pytest
 import yaml
-from datasets import Dataset
 
 from tests.mistakes import LORA as LORA_SPEC
 from tests.mistakes import ROOT, experiment
@@ -29,6 +28,7 @@ from transferlab.record.config import RunConfig
 from transferlab.record.folder import whole_summary
 from transferlab.tasks import Source, TaskDataModule
 from transferlab.tasks.labels import label_names
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.place import Rows
 
 pytest_plugins = ["tests.mistakes"]
@@ -532,5 +532,5 @@ def test_few_labels_of_an_unknown_row_are_listed_not_all(fit_fails, place, tiny_
 
 def test_classes_with_one_example_each_are_labels():
     names = [f"transfer not received {number}" for number in range(50)]
-    rows = Rows(Dataset.from_dict({"text": names, "label": [f"intent_{number}" for number in range(50)]}), "train.csv")
+    rows = Rows(Table.from_dict({"text": names, "label": [f"intent_{number}" for number in range(50)]}), "train.csv")
     assert len(label_names(rows, Source(path="own"))) == 50

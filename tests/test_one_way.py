@@ -27,6 +27,7 @@ from transferlab.strategies.effects import without_effect
 from transferlab.strategies.forward import first_pieces
 from transferlab.tasks import TaskDataModule
 from transferlab.tasks.parts import CUT, word_positions
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.settings import Settings
 from transferlab.tasks.spec import Source
@@ -208,13 +209,11 @@ def test_positions_of_words_by_hand():
 
 
 def test_the_last_piece_of_a_word_stands_for_it(byte_level, tiny_encoder, tmp_path):
-    from datasets import Dataset
-
     config = byte_level()
     assert reads_last_pieces(config)
     assert not reads_last_pieces(replace(config, word_piece="first"))
     assert not reads_last_pieces(tiny_encoder)
-    rows = Rows(Dataset.from_dict({"text": [["ab", "c", "def"]]}), "own")
+    rows = Rows(Table.from_dict({"text": [["ab", "c", "def"]]}), "own")
     source = Source(files={"train": "x"}, kind="tagging")
     tokenizer = load_tokenizer(config, words=True)
     found = {

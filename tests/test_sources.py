@@ -6,6 +6,7 @@ import pytest
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks import Source, TaskDataModule
 from transferlab.tasks.labels import Labels, encode_labels, is_labelled, label_names
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.sources import Rows, read_split
 
 ROWS = [("good film", "pos"), ("bad film", "neg"), ("so, so", "neg"), ('a "great" one', "pos")]
@@ -214,9 +215,7 @@ def test_conll_of_blank_lines(tmp_path):
 
 
 def labelled(values, **options):
-    from datasets import Dataset
-
-    rows = Dataset.from_dict({"text": ["a"] * len(values), "label": values})
+    rows = Table.from_dict({"text": ["a"] * len(values), "label": values})
     return Rows(rows, "own.csv", split="train"), Source(files={"train": "x"}, **options)
 
 
@@ -225,10 +224,8 @@ def classes(values, names, ordered=True, **options):
 
 
 def stored(values, names):
-    from datasets import ClassLabel
-
     rows, source = labelled(values)
-    return rows._replace(rows=rows.rows.cast_column("label", ClassLabel(names=names))), source
+    return rows._replace(rows=Table(rows.rows.arrow, {"label": tuple(names)})), source
 
 
 def test_labels_are_inferred_in_sorted_order():

@@ -6,7 +6,6 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from test_questions import CONTEXT, ROWS, TASK
 
 from transferlab.analysis.comparison import naming
@@ -19,6 +18,7 @@ from transferlab.tasks import Source, TaskDataModule, TaskSpec
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.labels import Labels
 from transferlab.tasks.marked import parse
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.settings import Settings, with_entities
 from transferlab.use.drift import inputs, measure
@@ -61,7 +61,7 @@ def test_gold_answers_are_texts_and_are_read_from_new_rows_in_every_form():
     wrong = [{**ROWS[0], "answers": [{"text": "Ada", "answer_start": 3}]}]
     with pytest.raises(TransferlabError, match=r"new.jsonl, line 7.*it stands at 0"):
         inputs.right_answers(Drawn(wrong, [7], 1), source, TASK, "new.jsonl")
-    rows = Rows(Dataset.from_list([ROWS[1]]), "x", None)
+    rows = Rows(Table.from_dict({name: [cell] for name, cell in ROWS[1].items()}), "x", None)
     assert gold_of(TASK, rows, source, Labels(())) == [["London", "in London"]]
 
 

@@ -107,20 +107,25 @@ def counted(items: Iterable[T], what: str, total: int | None = None) -> Iterator
 
 
 def told(work: Callable[[Columns], Columns], what: str, total: int) -> Callable[[Columns], Columns]:
-    """The same function on parts of a table, which tells where there is no terminal how far it is.
+    """The same function on parts of a table, which shows how far it is: a bar on a terminal, elsewhere lines.
 
     Args:
-        work: Takes and gives columns by name; `datasets`, which calls it, shows bars on terminals only.
+        work: Takes and gives columns by name.
         what: What is done.
         total: Rows of the whole table.
     """
-    if on_terminal(sys.stderr) or not is_first_process():
+    if not is_first_process():
         return work
-    lines = Lines(what, total)
+    if on_terminal(sys.stderr):
+        from tqdm import tqdm  # type: ignore[import-untyped]
+
+        advance: Callable[[int], Any] = tqdm(desc=what, total=total, unit=" examples").update
+    else:
+        advance = Lines(what, total).advance
 
     def work_and_tell(columns: Columns) -> Columns:
         result = work(columns)
-        lines.advance(len(next(iter(columns.values()))))
+        advance(len(next(iter(columns.values()))))
         return result
 
     return work_and_tell

@@ -136,10 +136,10 @@ def hardest(data: "TaskRows", split: str, records: list[Record], count: int = HA
     if not chosen:
         return []
     rows = data.rows(split).rows
-    texts = [record | {"text": [_text(rows[record["id"]][name]) for name in data.source.text]} for record in chosen]
+    texts = [record | {"text": [_text(rows[name][record["id"]]) for name in data.source.text]} for record in chosen]
     if data.source.kind != "qa":
         return texts
-    golds = [rows[record["id"]][data.source.label] for record in chosen]
+    golds = [rows[data.source.label][record["id"]] for record in chosen]
     return [record | {"golds": list(map(ends_of, answers))} for record, answers in zip(texts, golds, strict=True)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -30,15 +30,13 @@ from transferlab.tasks.augmentation.settings import Augment, Unlabelled
 from transferlab.tasks.checks import check_text
 from transferlab.tasks.encoded import EncodedSplit, joined
 from transferlab.tasks.labels import encode_labels
+from transferlab.tasks.reading.arrow import concatenate
 from transferlab.tasks.reading.cells import check_texts
 from transferlab.tasks.reading.files import read_path
 from transferlab.tasks.rows import TaskRows
 from transferlab.tasks.sources import Rows
 from transferlab.tasks.spec import Source
 from transferlab.tasks.tokenization import encode_split
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 Array = np.ndarray[Any, Any]
 COPIES = "copies of training examples"
@@ -209,10 +207,8 @@ class Copied(TaskRows):
         return found, [note] if idle else []
 
     def _joined(self) -> Rows:
-        from datasets import concatenate_datasets
-
         read, copies = self.rows(self.source.train), self.rows(COPIES)
-        return Rows(concatenate_datasets([read.rows, copies.rows]), read.origin, split=TRAINED)
+        return Rows(concatenate([read.rows, copies.rows]), read.origin, split=TRAINED)
 
     def _held_back(self) -> dict[str, str]:
         """The texts of validation and test sets, by `key_of`, to what they are."""
@@ -267,30 +263,21 @@ def require(read: Rows, names: Sequence[str], key: str) -> None:
 
 def as_rows(read: Rows, copies: Sequence[Copy], source: Source) -> Rows:
     """Copies as rows with all columns of what they were made of."""
-    from datasets import Dataset
-
-    taken = read.rows.select([copy.origin for copy in copies])
-    columns = {name: taken[name][:] for name in taken.column_names}
+    taken = read.rows.select(copy.origin for copy in copies)
     for number, name in enumerate(source.text):
-        columns[name] = [copy.cells[number] for copy in copies]
+        taken = taken.set_column(name, [copy.cells[number] for copy in copies])
     if copies[0].tags is not None:
-        columns[source.label] = [copy.tags for copy in copies]
-    return Rows(Dataset.from_dict(columns, features=taken.features), read.origin)
+        taken = taken.set_column(source.label, [copy.tags for copy in copies])
+    return Rows(taken, read.origin)
 
 
 def _masked(rows: Rows, source: Source, mask: str) -> Rows:
     """The rows with the tokenizer's mask where words were dropped."""
 
-    def fill(part: "dict[str, list[Any]]") -> "dict[str, list[Any]]":
-        return {
-            name: [
-                cell.replace(BLANK, mask) if isinstance(cell, str) else [word.replace(BLANK, mask) for word in cell]
-                for cell in part[name]
-            ]
-            for name in source.text
-        }
+    def fill(cell: str | list[str]) -> str | list[str]:
+        return cell.replace(BLANK, mask) if isinstance(cell, str) else [word.replace(BLANK, mask) for word in cell]
 
-    marked: Dataset = rows.rows
-    if not any(BLANK in str(cell) for name in source.text for cell in marked[name][:]):
-        return rows
-    return rows._replace(rows=marked.map(fill, batched=True, keep_in_memory=True))
+    marked = rows.rows
+    for name in source.text:
+        marked = marked.set_column(name, list(map(fill, marked[name])))
+    return rows._replace(rows=marked)

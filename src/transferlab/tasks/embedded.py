@@ -8,17 +8,15 @@ the test part: a classifier of word counts stays at chance, an encoder that know
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.embedded_answers import answers
 from transferlab.tasks.embedded_dates import dates
 from transferlab.tasks.embedded_relations import relations
 from transferlab.tasks.embedded_slots import requests
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.table import TASKS
-
-if TYPE_CHECKING:
-    from datasets import Dataset, Features
 
 Row = tuple[Any, ...]
 
@@ -257,7 +255,7 @@ CLUES: tuple[str, ...] = _lines("""
 """)
 
 
-def generate(config: str, split: str) -> "Dataset":
+def generate(config: str, split: str) -> Table:
     """Generates one part of one data set; the same rows on every call, machine and day.
 
     Args:
@@ -271,40 +269,18 @@ def generate(config: str, split: str) -> "Dataset":
         raise TransferlabError(_unknown("configuration", config, tuple(SIZES)))
     if split not in SIZES[config]:
         raise TransferlabError(_unknown("split", split, tuple(SIZES[config])))
-    from datasets import Dataset
-
     rng = random.Random(f"{config}/{split}")
     makers = {"sentences": _sentences, "pairs": _pairs, "entities": _entities, "topics": _topics}
     makers |= {"relations": relations, "answers": answers, "dates": dates, "slots": requests}
     rows = _collect(makers[config](rng, split), SIZES[config][split])
     rng.shuffle(rows)
-    features = _features(config)
-    columns = dict(zip(features, zip(*rows, strict=True), strict=True))
-    return Dataset.from_dict({name: list(values) for name, values in columns.items()}, features=features)
+    task = TASKS[f"demo_{config}"]
+    names = (*task.text, task.label, *(["intent"] if task.kind == "slots" else []))
+    return Table.from_dict(dict(zip(names, zip(*rows, strict=True), strict=True)), {task.label: task.labels})
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
     return f"embedded data: no {what} {name!r}{near(name, known)}; there are {', '.join(known)}."
-
-
-def _features(config: str) -> "Features":
-    from datasets import ClassLabel, Features, Sequence, Value
-
-    task = TASKS[f"demo_{config}"]
-    if task.kind == "qa":
-        answer = {"text": Value("string"), "answer_start": Value("int64")}
-        return Features({**{name: Value("string") for name in task.text}, task.label: [answer]})
-    if task.kind == "text":
-        return Features({name: Value("string") for name in (*task.text, task.label)})
-    if task.kind == "slots":
-        words = {name: Sequence(Value("string")) for name in (task.text[0], task.label)}
-        return Features({**words, "intent": Value("string")})
-    label = ClassLabel(names=list(task.labels))
-    if task.kind == "tagging":
-        return Features({task.text[0]: Sequence(Value("string")), task.label: Sequence(label)})
-    if task.kind == "multilabel":
-        label = Sequence(label)
-    return Features({**{name: Value("string") for name in task.text}, task.label: label})
 
 
 def _collect(twins: Iterator[list[Row]], size: int) -> list[Row]:

@@ -5,6 +5,7 @@ import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ class Ragged(NamedTuple):
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
         """Rows of integers as one array."""
-        values = np.fromiter((value for row in rows for value in row), dtype=np.int64)
+        values = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
         return cls(values, np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64))
 
     def row(self, number: int) -> np.ndarray[Any, Any]:
@@ -176,6 +177,12 @@ class EncodedSplit:
         from transferlab.tasks import batch
 
         return batch.pack(self, rows, shape)
+
+
+def stacked(parts: Sequence[Ragged]) -> Ragged:
+    """The rows of all parts, one part behind the other."""
+    lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
+    return Ragged(np.concatenate([part.values for part in parts]), np.cumsum(lengths))
 
 
 def joined(first: EncodedSplit, second: EncodedSplit) -> EncodedSplit:

@@ -4,19 +4,17 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.tasks.kinds import KINDS
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.cells import check_single, shown
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.schemes import Scheme
 from transferlab.tasks.spec import Source
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 WHOLE = re.compile(r"-?(0|[1-9]\d*)\.0+")
 """A whole number as spreadsheets write it."""
@@ -118,13 +116,6 @@ def is_empty(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
-def stored_names(rows: "Dataset", column: str) -> tuple[str, ...]:
-    """Names of class numbers that are stored with the data; empty without."""
-    feature = rows.features[column]
-    feature = getattr(feature, "feature", feature)
-    return tuple(getattr(feature, "names", None) or ())
-
-
 def flat_labels(rows: Rows, source: Source) -> list[Any]:
     """One label for each row, for tagging one for each word, for multilabel those of all rows.
 
@@ -143,7 +134,12 @@ def flat_labels(rows: Rows, source: Source) -> list[Any]:
     return [tag for cell in cells for tag in cell]
 
 
-def is_labelled(rows: "Dataset", source: Source, names: Sequence[str] = ()) -> bool:
+def stored_names(rows: Table, column: str) -> tuple[str, ...]:
+    """Names of class numbers that are stored with the data; empty without."""
+    return rows.names.get(column, ())
+
+
+def is_labelled(rows: Table, source: Source, names: Sequence[str] = ()) -> bool:
     """Whether any row of a split carries a label; the Hub's convention for hidden ones is -1."""
     if source.label not in rows.column_names:
         return False

@@ -4,11 +4,12 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transferlab.config.places import files_state, local_folder
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading import slots
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.files import read_file
 from transferlab.tasks.reading.papers import FILES, is_papers, read_papers
 from transferlab.tasks.reading.place import Rows
@@ -18,9 +19,6 @@ from transferlab.tasks.reading.repository import read_repository, repository_spl
 from transferlab.tasks.reading.several import with_lists
 from transferlab.tasks.reading.texts import with_texts
 from transferlab.tasks.spec import Source
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 __all__ = ["Rows", "identity", "read_split", "split_names", "version"]
 
@@ -94,7 +92,7 @@ def identity(source: Source) -> Any:
     return [source.path, source.revision] if source.revision else None
 
 
-def version(rows: "Dataset", source: Source) -> str:
+def version(rows: Table, source: Source) -> str:
     """Names the rows of a split by their content: texts and labels, in order; the same wherever they were read from.
 
     Returns:

@@ -12,7 +12,7 @@ from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import told
 from transferlab.tasks import cuts, questions, texts
 from transferlab.tasks.checks import check_text, check_word_counts
-from transferlab.tasks.encoded import EncodedSplit, Ragged
+from transferlab.tasks.encoded import EncodedSplit, Ragged, stacked
 from transferlab.tasks.generation import Generation
 from transferlab.tasks.labels import Labels, encode_labels
 from transferlab.tasks.pairs import PUNCTUATION, Form, encode_pairs, refuse_unfit
@@ -26,10 +26,11 @@ from transferlab.tasks.windows import Layout
 from transferlab.tasks.words import measure, word_prefix
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
 Columns = dict[str, list[Any]]
+PART = 1000
+"""Rows that are tokenised at a time."""
 
 
 def encode_split(
@@ -60,9 +61,9 @@ def encode_split(
         check_word_counts(rows, source)
     # before the texts, since tokenising takes longest
     numbers = None if labels is None else encode_labels(rows, source, labels)
-    name = fingerprint(rows.rows, source, tokenizer, settings)
-    ragged = _tokenised(rows, source, tokenizer, settings, name)
+    ragged = _tokenised(rows, source, tokenizer, settings)
     words = measure(rows.rows, source, tokenizer, word_prefix(tokenizer) if source.worded else "")
+    cut = cuts.of_split(ragged.get("cut"), rows, source, labels, numbers)
     return EncodedSplit(
         ids=ragged["ids"],
         types=ragged.get("types"),
@@ -73,42 +74,41 @@ def encode_split(
         names=labels.names if labels else (),
         weighted=settings.even,
         ranges=ragged.get("ranges"),
-        **_known(rows, source, name, words, cut=cuts.of_split(ragged.get("cut"), rows, source, labels, numbers)),
+        **_known(rows, source, tokenizer, settings, words, cut=cut),
     )
 
 
 def _tokenised(
-    rows: Rows, source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings, name: str
+    rows: Rows, source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings
 ) -> dict[str, Ragged]:
     """What the tokenizer makes of each row, by name."""
-    columns = rows.rows.select_columns(list(source.text)).map(
-        told(_encoder_of(source, tokenizer, settings), "tokenising", len(rows.rows)),
-        batched=True,
-        remove_columns=list(source.text),
-        keep_in_memory=True,
-        new_fingerprint=name,
-        desc="tokenising",
-    )
-    if (unfit := _unfit(columns)) is not None:
+    work = told(_encoder_of(source, tokenizer, settings), "tokenising", len(rows.rows))
+    parts: dict[str, list[Ragged]] = {}
+    for columns in rows.rows.select_columns(list(source.text)).iter(PART):
+        for name, cells in work(columns).items():
+            parts.setdefault(name, []).append(Ragged.of(cells))
+    found = {name: stacked(each) for name, each in parts.items()}
+    # marked entities that do not fit into a sequence have none
+    if "ranges" in found and (unfit := np.flatnonzero(found["ids"].lengths == 0)).size:
         raise TransferlabError(
-            f"{rows.place(unfit)}: the two entities alone have more tokens than data.max_length "
+            f"{rows.place(int(unfit[0]))}: the two entities alone have more tokens than data.max_length "
             f"({settings.max_length}); raise it, or leave the example out."
         )
-    table = columns.data
-    return {column: _ragged(table, column) for column in columns.column_names}
+    return found
 
 
-def _known(rows: Rows, source: Source, name: str, words: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
-    """What a tokenised split of that name says of the rows that it was made of."""
-    said = {"words": words, "form": rows.form, "notes": list(rows.notes), **facts}
-    return {"fingerprint": name, "origin": rows.origin, "version": version(rows.rows, source), "facts": said}
-
-
-def _unfit(columns: "Dataset") -> int | None:
-    """The first row whose marked entities do not fit into a sequence."""
-    if "ranges" not in columns.column_names:
-        return None
-    return next((number for number, ids in enumerate(columns["ids"][:]) if not ids), None)
+def _known(
+    rows: Rows,
+    source: Source,
+    tokenizer: "PreTrainedTokenizerFast",
+    settings: Settings,
+    words: Mapping[str, Any],
+    **facts: Any,
+) -> dict[str, Any]:
+    """What a tokenised split says of the rows that it was made of."""
+    content, said = version(rows.rows, source), {"words": words, "form": rows.form, "notes": list(rows.notes), **facts}
+    name = fingerprint(content, source, tokenizer, settings)
+    return {"fingerprint": name, "origin": rows.origin, "version": content, "facts": said}
 
 
 def _encode_questions(
@@ -126,8 +126,8 @@ def _encode_questions(
         rows.place,
         lambda function: told(function, "tokenising", len(rows.rows)),
     )
-    name, words = fingerprint(rows.rows, source, tokenizer, settings), measure(rows.rows, source, tokenizer, "")
-    return replace(encoded, **_known(rows, source, name, words, **encoded.facts))
+    words = measure(rows.rows, source, tokenizer, "")
+    return replace(encoded, **_known(rows, source, tokenizer, settings, words, **encoded.facts))
 
 
 def text_form(source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> texts.Form:
@@ -151,9 +151,7 @@ def _encode_written(
         texts.refuse_emptied(encoded.facts["texts"], rows.origin)
     plain = all(isinstance(cell, str) for cells in columns.values() for cell in cells[:1])
     words = measure(rows.rows, source, tokenizer, "") if plain else {}
-    return replace(
-        encoded, **_known(rows, source, fingerprint(rows.rows, source, tokenizer, settings), words, **encoded.facts)
-    )
+    return replace(encoded, **_known(rows, source, tokenizer, settings, words, **encoded.facts))
 
 
 def encode_texts(
@@ -198,13 +196,13 @@ def encode_texts(
     )
 
 
-def fingerprint(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> str:
+def fingerprint(content: str, source: Source, tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> str:
     """Names a tokenised split by all that decides it: rows, tokenizer, columns, settings, and this code's version."""
     blank = ["blank"] if source.worded and word_prefix(tokenizer) else []
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()
-    parts = [rows._fingerprint, backend.to_str(), source.kind, source.text, settings.key, "v1", *blank]
+    parts = [content, backend.to_str(), source.kind, source.text, settings.key, "v2", *blank]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -328,12 +326,3 @@ def _encode_words(
         positions.append([0, *found] if intents else found)
         cut.append(cuts.of_sentence(found, len(encoded["input_ids"][number]), settings.max_length))
     return {"ids": encoded["input_ids"], "words": positions, "cut": cut}
-
-
-def _ragged(table: Any, name: str) -> Ragged:
-    column = table.column(name).combine_chunks()
-    # with a single chunk pyarrow returns the array itself, with several a chunked array of one
-    column = column.chunk(0) if hasattr(column, "chunk") else column
-    offsets = column.offsets.to_numpy().astype(np.int64)
-    values = column.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
-    return Ragged(values, offsets - offsets[0])

@@ -9,10 +9,10 @@ import numpy as np
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.marked import plain
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.spec import Source
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
 PROBES = (("the", "cat"), ("one", "two"), ("on", "it"))
@@ -50,7 +50,7 @@ def _reads_as_in_text(tokenizer: "PreTrainedTokenizerFast", first: str, second: 
     return text[-len(pieces) :] == pieces
 
 
-def measure(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast", prefix: str) -> dict[str, int]:
+def measure(rows: Table, source: Source, tokenizer: "PreTrainedTokenizerFast", prefix: str) -> dict[str, int]:
     """Counts words that an encoder cannot read, in up to `LOOKED_AT` rows spread over a split.
 
     Returns:
@@ -58,8 +58,8 @@ def measure(rows: "Dataset", source: Source, tokenizer: "PreTrainedTokenizerFast
         ``shared``, with the very pieces of another word that differs in more than case and accents.
     """
     numbers = np.unique(np.linspace(0, len(rows) - 1, min(LOOKED_AT, len(rows))).astype(int))
-    columns = rows.select(numbers).select_columns(list(source.text))[:]
-    return count([cell for name in source.text for cell in columns[name]], source, tokenizer, prefix)
+    columns = [rows[name] for name in source.text]
+    return count([cells[number] for cells in columns for number in numbers], source, tokenizer, prefix)
 
 
 def count(

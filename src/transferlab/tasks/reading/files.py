@@ -4,10 +4,11 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transferlab.ground.errors import TransferlabError
 from transferlab.tasks.reading import questions, texts
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.cells import check_single, check_texts, parsed_lists
 from transferlab.tasks.reading.columns import read_columns
 from transferlab.tasks.reading.json import read_json
@@ -17,13 +18,12 @@ from transferlab.tasks.reading.several import INTEGER, lists_of
 from transferlab.tasks.reading.table import Options, read_table
 from transferlab.tasks.spec import Source
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 TABLES = (".csv", ".tsv")
 JSONS = (".jsonl", ".json", ".ndjson")
 TAGGED = (".conll", ".conllu", ".txt", ".iob", ".iob2", ".bio", ".tsv", "")
 """Suffixes of files with a word and its tag on each line."""
+AT_ONCE = 2**25
+"""Bytes of a Parquet file that is read into memory; a larger one is unpacked by `datasets`, and mapped into memory."""
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 
 
@@ -94,14 +94,12 @@ def read_path(source: Source, path: Path, labelled: bool = True, suffix: str | N
 
 def _as_rows(read: Read, origin: str, source: Source, table: bool, labelled: bool) -> Rows:
     """Rows of what was read, once its cells are known to be what they have to be."""
-    from datasets import Dataset
-
     tagging = source.kind == "tagging"
     if source.kind == "qa":
         read = questions.flat(read, origin)
     if source.skip_empty:
         read = texts.without_empty(read, source, origin)
-    located = Rows(Dataset.from_dict({}), origin, read.lines)
+    located = Rows(Table.from_dict({}), origin, read.lines)
     columns = dict(read.columns)
     if source.kind == "text":
         columns = texts.written(columns, source, located.place, labelled, table)
@@ -121,8 +119,7 @@ def _as_rows(read: Read, origin: str, source: Source, table: bool, labelled: boo
         raise TransferlabError(
             f"{origin}: the column name {broken!r} holds a NUL character: the file is damaged. Write the name anew."
         )
-    rows = Dataset.from_dict({name: _storable(cells) for name, cells in columns.items()})
-    return Rows(rows, origin, read.lines, read.form, read.notes)
+    return Rows(Table.from_dict(columns), origin, read.lines, read.form, read.notes)
 
 
 def _labelled(
@@ -158,22 +155,12 @@ def _typed(cells: list[str | None]) -> list[Any]:
     return cells
 
 
-def _storable(cells: list[Any]) -> list[Any]:
-    """Cells that Arrow can hold in one column: those of several types as text."""
-    import pyarrow
-
+def _parquet(path: Path) -> Table:
     try:
-        pyarrow.array(cells)
-    except pyarrow.ArrowException:
-        return [None if cell is None else str(cell) for cell in cells]
-    return cells
+        if path.stat().st_size <= AT_ONCE:
+            return Table.from_parquet(str(path))
+        import datasets
 
-
-def _parquet(path: Path) -> "Dataset":
-    import datasets
-
-    try:
-        rows = datasets.load_dataset("parquet", data_files={"rows": str(path)}, split="rows")
+        return Table.from_datasets(datasets.load_dataset("parquet", data_files={"rows": str(path)}, split="rows"))
     except Exception as error:  # `datasets` and pyarrow have exceptions of their own
         raise TransferlabError(f"cannot read {path}: {error.__cause__ or error}") from error
-    return rows

@@ -8,6 +8,7 @@ from typing import Any
 
 from transferlab.config.places import local_folder
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.json import read_json
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import Source
@@ -28,8 +29,6 @@ def read_papers(split: str) -> Rows:
     Raises:
         TransferlabError: Neither is there, no such split, or a line that is no paper; names file, line and remedy.
     """
-    from datasets import Dataset
-
     folder = local_folder(NAME, "TRANSFERLAB_DATA")
     path = folder / FILES[split] if folder and split in FILES else None
     if folder and path is None:
@@ -43,7 +42,8 @@ def read_papers(split: str) -> Rows:
     papers = [dict(zip(read.columns, cells, strict=True)) for cells in zip(*read.columns.values(), strict=True)]
     lines = read.lines or range(len(papers))
     rows = [_row(paper, f"{path}, line {line}") for paper, line in zip(papers, lines, strict=True)]
-    return Rows(Dataset.from_list(rows), str(path), read.lines)
+    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+    return Rows(Table.from_dict(columns), str(path), read.lines)
 
 
 def _row(paper: Any, place: str) -> dict[str, str]:

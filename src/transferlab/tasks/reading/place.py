@@ -1,10 +1,9 @@
 """What was read: columns or rows, and the line that each row stands on."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from datasets import Dataset
+from transferlab.tasks.reading.arrow import Table
 
 
 class Read(NamedTuple):
@@ -36,7 +35,7 @@ class Rows(NamedTuple):
         split: Its name, for rows without lines.
     """
 
-    rows: "Dataset"
+    rows: Table
     origin: str
     lines: Sequence[Any] | None = None
     form: str = ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from transferlab.config.places import from_hub, local_folder, no_such_root, reach_hub
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.reading.arrow import Table, concatenate
 from transferlab.tasks.reading.files import JSONS, TABLES, read_path
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.spec import Source
@@ -36,7 +37,8 @@ def read_repository(source: Source, config: str | None, split: str) -> Rows:
             builder = datasets.load_dataset_builder(target, config, revision=revision)
             plain = _plain_files(builder, split)
             if not plain:
-                return Rows(datasets.load_dataset(target, config, split=split, revision=revision), origin)
+                rows = datasets.load_dataset(target, config, split=split, revision=revision)
+                return Rows(Table.from_datasets(rows), origin)
     except Exception as error:  # `datasets`, the Hub client and every reader have exceptions of their own
         raise TransferlabError(_why(source.path, config, split, folder, error)) from error
     separator = str(getattr(builder.config, "sep", ","))
@@ -46,7 +48,7 @@ def read_repository(source: Source, config: str | None, split: str) -> Rows:
     if len(parts) == 1:
         return parts[0]._replace(origin=f"{origin}: {Path(parts[0].origin).name}")
     notes = tuple(note for part in parts for note in part.notes)
-    return Rows(datasets.concatenate_datasets([part.rows for part in parts]), origin, None, parts[0].form, notes)
+    return Rows(concatenate([part.rows for part in parts]), origin, None, parts[0].form, notes)
 
 
 def _plain_files(builder: Any, split: str) -> list[tuple[Path, str]]:

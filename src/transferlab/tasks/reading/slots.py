@@ -1,11 +1,11 @@
 """Rows with an intent and a slot tag for each word: folders of SNIPS and ATIS, and columns of other files."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transferlab.config.places import local_folder
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.cells import is_written_list, list_of, shown
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.reading.text import decode
@@ -47,8 +47,6 @@ def read_folder(folder: Path, labelled: bool = True) -> Rows:
     Raises:
         TransferlabError: A file is missing, an empty line, or files of unequal length; names file and line.
     """
-    from datasets import Dataset
-
     names = FILES if labelled else FILES[:1]
     if missing := next((name for name in names if not (folder / name).is_file()), None):
         raise TransferlabError(
@@ -68,7 +66,7 @@ def read_folder(folder: Path, labelled: bool = True) -> Rows:
     columns: dict[str, list[Any]] = {WORDS[0]: [line.split() for line in lines[0]]}
     if labelled:
         columns |= {TAGS[0]: [line.split() for line in lines[1]], INTENTS[0]: [line.strip() for line in lines[2]]}
-    return Rows(Dataset.from_dict(columns), str(folder), list(range(1, len(lines[0]) + 1)), ", ".join(names))
+    return Rows(Table.from_dict(columns), str(folder), list(range(1, len(lines[0]) + 1)), ", ".join(names))
 
 
 def with_slots(rows: Rows, source: Source) -> Rows:
@@ -136,8 +134,7 @@ def _labels(rows: Rows, source: Source, words: list[list[str]], text: str) -> li
 
 def _named(rows: Rows, column: str) -> list[Any]:
     """The cells of a column, class numbers by the names that are stored with them."""
-    feature: Any = rows.rows.features[column]
-    names: Sequence[str] = getattr(getattr(feature, "feature", feature), "names", None) or ()
+    names = rows.rows.names.get(column, ())
 
     def named(value: Any) -> Any:
         return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value

@@ -64,8 +64,6 @@ def _blank(cell: Any) -> bool:
 
 def with_texts(rows: Rows, source: Source, labelled: bool) -> Rows:
     """The rows with input and target as they are used everywhere else; see `written`."""
-    from datasets import Dataset, concatenate_datasets
-
     own = {*source.text, source.label, MESSAGES, TRANSLATION}
     before = {name: rows.rows[name][:] for name in rows.rows.column_names if name in own}
     if source.skip_empty and len(kept := _filled(before, source, rows.origin)) < len(rows.rows):
@@ -77,9 +75,10 @@ def with_texts(rows: Rows, source: Source, labelled: bool) -> Rows:
     found = {name: cells for name, cells in after.items() if name in own}
     if found == before:
         return rows
-    others = rows.rows.select_columns([name for name in rows.rows.column_names if name not in own])
-    changed = Dataset.from_dict(found)
-    return rows._replace(rows=concatenate_datasets([others, changed], axis=1) if others.column_names else changed)
+    changed = rows.rows.remove_columns(list(own))
+    for name, cells in found.items():
+        changed = changed.add_column(name, cells)
+    return rows._replace(rows=changed)
 
 
 def written(columns: Columns, source: Source, place: Place, labelled: bool, table: bool = False) -> Columns:

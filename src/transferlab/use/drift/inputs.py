@@ -12,6 +12,7 @@ from transferlab.record import predictions
 from transferlab.record.predictions import Record
 from transferlab.tasks.labels import Labels
 from transferlab.tasks.marked import parse
+from transferlab.tasks.reading.arrow import Table
 from transferlab.tasks.reading.place import Rows
 from transferlab.tasks.reading.questions import IMPOSSIBLE, START, answered
 from transferlab.tasks.reading.relations import has_spans, of_cells
@@ -134,8 +135,6 @@ def right_answers(drawn: Drawn, source: Source, task: TaskSpec, name: str) -> li
     Raises:
         TransferlabError: A label that the run does not know, or a row without one.
     """
-    from datasets import Dataset
-
     cells = [row.get(source.label) for row in drawn.cells]
     if not any(cell not in (None, "") for cell in cells):
         return None
@@ -143,7 +142,7 @@ def right_answers(drawn: Drawn, source: Source, task: TaskSpec, name: str) -> li
         return _tags(cells, task, name)
     if task.kind == "qa":
         return _golds(drawn, source, name)
-    rows = Rows(Dataset.from_dict({source.label: cells}), name, drawn.lines)
+    rows = Rows(Table.from_dict({source.label: cells}), name, drawn.lines)
     return gold_of(task, rows, source, Labels(task.labels, bool(source.labels)))
 
 

@@ -7,10 +7,12 @@ import torch
 from test_adapters import MODELS, batch, build, states, train
 
 from benchmarks.methods import ARGUMENTS, arguments_of, facts_of
-from transferlab.adapters import Tuner
+from transferlab.adapters import AdaLoRA, Tuner
 from transferlab.adapters.plain import without_layers
 from transferlab.adapters.tuner import methods
 from transferlab.ground.errors import TransferlabError
+from transferlab.strategies import ParameterEfficient
+from transferlab.tasks import TaskDataModule
 
 NOT_AT_THE_BASE = {"c3a", "fourierft", "unilora", "vblora"}
 """Methods that change the outputs before the first step, with peft's own defaults."""
@@ -75,6 +77,53 @@ def test_every_method_in_every_family(family):
     assert not refused, refused
 
 
+KINDS = {
+    "classification": "demo_sentences",
+    "pairs": "demo_pairs",
+    "multilabel": "demo_topics",
+    "tagging": "demo_entities",
+    "slots": "demo_slots",
+    "qa": "demo_answers",
+    "relation": "demo_relations",
+    "regression": "",
+}
+"""Kinds of run to a task of the package; numbers come from a file of the test."""
+
+
+def one_step(kind, name, data, encoder):
+    """A step of a method on a kind of run: the loss is finite, and every trained parameter has a gradient."""
+    size = {"max_length": 64, "batch_size": 8, "train_examples": 8, "max_unknown": 1.0}
+    module = data("regression") if kind == "regression" else TaskDataModule(KINDS[kind], encoder, **size)
+    module.setup("fit")
+    model = ParameterEfficient(module.spec, encoder, Tuner(name, arguments_of(name, {"r": 4}, SMALL)))
+    rows = module.encoded("train")
+    examples = rows.collate(list(range(4)))
+    # what starts at zero hands no gradient on in the first step
+    optimizer = torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = model.loss(model(examples), examples)
+        loss.backward()
+        optimizer.step()
+    assert loss.isfinite()
+    return [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None]
+
+
+# each method that starts in another way once, and each kind
+@pytest.mark.parametrize(
+    ("kind", "name"), list(zip(KINDS, ["vera", "oft", "loha", "shira", "road", "hra", "miss", "delora"], strict=True))
+)
+def test_each_kind_trains_with_a_method(kind, name, data, tiny_encoder):
+    assert not one_step(kind, name, data, tiny_encoder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_method_trains_on_every_kind(kind, data, tiny_encoder):
+    without = {name: left for name in sorted(methods()) if (left := one_step(kind, name, data, tiny_encoder))}
+    assert not without
+
+
 def test_what_follows_from_something_else_is_refused():
     for name, arguments, text in (
         ("adalora", {}, "transferlab.adapters.AdaLoRA"),
@@ -117,3 +166,11 @@ def test_the_measured_columns_are_those_of_a_count_by_hand(base):
     assert facts.start == 0
     assert facts.merged < 1e-5
     assert not facts.without_gradient
+
+
+def test_the_penalty_of_adalora_is_no_part_of_the_validation_loss(data, tiny_encoder, fit):
+    module = data()
+    model = ParameterEfficient(module.spec, tiny_encoder, AdaLoRA(r=3, target_r=1, orthogonality=1e6))
+    metrics = fit(model, module).callback_metrics
+    assert metrics["val/loss"] < 10
+    assert metrics["train/loss"] > 1e3

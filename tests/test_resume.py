@@ -55,13 +55,19 @@ def experiment(tmp_path_factory, tiny_folder):
     return write
 
 
-QUICK = {"lora, accumulation, two validations": (3, 8, 12), "an end in steps": (12,)}
+QUICK = {
+    "lora, accumulation, two validations": (3, 8, 12),
+    "an end in steps": (12,),
+    "prompting, demonstrations": (2,),
+    "prompting, soft": (1,),
+}
 """What the default tests kill, and where; the slow ones kill all."""
 
 
 @pytest.mark.parametrize(("name", "batches"), QUICK.items())
-def test_killed_at_some_steps(tmp_path, tiny_folder, name, batches):
-    run_case(tmp_path, tiny_folder, CASES[name]._replace(batches=batches))
+def test_killed_at_some_steps(tmp_path, tiny_folder, language_folder, name, batches):
+    encoder = language_folder if name.startswith("prompting") else tiny_folder
+    assert run_case(tmp_path, encoder, CASES[name]._replace(batches=batches)) == len(batches)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from transferlab.config.places import cache_folder
 from transferlab.ground import intact
 from transferlab.ground.intact import FILES
 
-VERSION = 3
+VERSION = 4
 """Part of every name; to be raised when this package tokenises or stores otherwise."""
 Rows = np.ndarray[Any, Any]
 

@@ -16,6 +16,7 @@ from transferlab.cli.keys.nearest import SYNONYMS
 from transferlab.cli.keys.values import fits
 from transferlab.cli.keys.words import choices
 from transferlab.cli.parsing import check, collected
+from transferlab.cli.train import TransferCLI
 from transferlab.ground.errors import TransferlabError
 from transferlab.record import folder as run_folder
 
@@ -173,6 +174,20 @@ def test_wrong_type_on_the_command_line(fit_fails):
     message = fit_fails("--trainer.max_epochs", "many")
     assert "trainer.max_epochs" in message
     assert "many" in message
+
+
+def test_null_on_the_command_line_inside_of_a_class(capsys):
+    given = {"model.head.lr": None, "model.steady.ema": None, "model.optimizer.init_args.foreach": None}
+    words = ["fit", "--experiment", "full_finetuning_sst2", "--model.steady.ema", "0.9", "--trainer.logger", "false"]
+    for key in given:
+        words += [f"--{key}", "null"]
+    with pytest.raises(SystemExit) as end:
+        TransferCLI([*words, "--print_config"])
+    assert not end.value.code
+    tree = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
+    assert tree["head"]["lr"] is None
+    assert tree["steady"]["ema"] is None
+    assert tree["optimizer"]["init_args"]["foreach"] is None
 
 
 def test_target_module_that_does_not_exist(fit_fails, tiny_folder):

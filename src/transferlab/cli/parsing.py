@@ -15,6 +15,7 @@ from transferlab.cli.expansion import expand_arguments
 from transferlab.cli.keys.catalog import Catalog, load, save
 from transferlab.cli.keys.check import Checker
 from transferlab.cli.messages import explain
+from transferlab.cli.nulls import take_nulls
 from transferlab.encoders import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.hardware import keep_freed_memory
@@ -55,6 +56,7 @@ class ExperimentCLI(LightningCLI):
         keep_freed_memory()
         name_callers()
         keep_parsers()
+        take_nulls()
         self._given = sys.argv[1:2] if args is None else [*args][:1]
         super().__init__(
             *self.kinds,

@@ -29,6 +29,8 @@ class HeadConfig:
             their scheme allows.
         unit: Whether vectors are brought to length one first, as sentence encoders are compared; null: no. How two
             texts compare (`data.pairs` ``apart``) is of such vectors anyway.
+        start: ``solved``: before training a linear head is solved on what the pretrained encoder gives, see
+            `transferlab.strategies.head_start`; null: it starts at random.
         longest: For questions: tokens that an answer may have; null: 30.
         n_best: For questions: answers that are kept of each, the best first; null: 20.
         intent_weight: For slots: what the intent weighs in the loss; null: 1.
@@ -42,6 +44,7 @@ class HeadConfig:
     lr: float | None = None
     decoding: Literal["argmax", "constrained"] = "argmax"
     unit: bool | None = None
+    start: Literal["solved"] | None = None
     longest: int | None = None
     n_best: int | None = None
     intent_weight: float | None = None

@@ -22,7 +22,7 @@ from transferlab.learning.kinds import KINDS
 from transferlab.learning.losses import task_loss
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.learning.steady import Steady
-from transferlab.strategies import content, effects, frozen
+from transferlab.strategies import content, effects, frozen, head_start
 from transferlab.strategies.forward import (
     COMPARED,
     compared,
@@ -62,6 +62,8 @@ class Strategy(Remembered, ReadsUnlabelled):
     layer_decay = 1.0
     takes_4bit = False
     """Whether all that is trained stands beside the pretrained weights, which may then be held in 4 bits."""
+    begins_otherwise = ""
+    """Why the head is not one that starts at random; empty where it is."""
     own_layout = ""
     """What the strategy does with tokens before the encoder reads them; empty where it reads a batch as it is."""
     label_weights: Tensor | None
@@ -89,6 +91,8 @@ class Strategy(Remembered, ReadsUnlabelled):
             )
         if loss and KINDS[task.kind].no_classes:
             raise TransferlabError(f"model.loss: {loss} is not for {task.kind}: {KINDS[task.kind].no_classes}.")
+        if not self.begins_otherwise:
+            head_start.refuse(task.kind, head, loss, encoder)
         self.loss_form = loss
         self.begin(steady)
         # not in a checkpoint: they come from the labels of the training examples
@@ -125,6 +129,11 @@ class Strategy(Remembered, ReadsUnlabelled):
         hidden = self.encoder.hidden_size
         return COMPARED * hidden + 1 if self.task.apart else hidden * max(self.task.ranges, 1)
 
+    @property
+    def starts_solved(self) -> bool:
+        """Whether the head is solved on the pretrained encoder before training."""
+        return self.head_config.start is not None and self.task.kind != "text" and not self.begins_otherwise
+
     def train_new_tokens(self) -> None:
         """Lets the rows of new tokens learn, also where nothing else of the embeddings does."""
         for rows in new_rows(self.encoder.backbone):
@@ -146,7 +155,10 @@ class Strategy(Remembered, ReadsUnlabelled):
 
     def without_effect(self) -> dict[str, str]:
         """Keys that were set and change nothing in this run, with the reason."""
-        return effects.without_effect(self.encoder_config, self.head_config, self.task) | self.steady.idle
+        found = effects.without_effect(self.encoder_config, self.head_config, self.task) | self.steady.idle
+        if self.head_config.start is not None and self.begins_otherwise:
+            found["model.head.start"] = self.begins_otherwise
+        return found
 
     def findings(self) -> dict[str, str]:
         """What the weights tell at the end of a run, by name, in words: for AdaLoRA the ranks."""
@@ -207,6 +219,10 @@ class Strategy(Remembered, ReadsUnlabelled):
         """Takes from the data all that training wants before its first step, and does frozen work once."""
         self.weigh(data)
         self.take_unlabelled(data)
+        if self.starts_solved:
+            self.encoder.eval()
+            self.to(work.device)
+            self.frozen_work.append(head_start.solve(self, data, work))
         return self.wrap_data(data, work)
 
     def weigh(self, data: TaskDataModule) -> None:

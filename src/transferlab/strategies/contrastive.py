@@ -73,6 +73,8 @@ class Contrastive(Strategy):
             mean would not move along.
     """
 
+    begins_otherwise = "the head is solved before each validation"
+
     def __init__(
         self,
         task: TaskSpec,

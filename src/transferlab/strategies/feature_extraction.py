@@ -16,13 +16,12 @@ from transferlab.learning.imbalance import LossForm
 from transferlab.learning.nearby import Neighbours
 from transferlab.learning.optim import Schedule, adamw_1e3
 from transferlab.learning.steady import Steady
-from transferlab.strategies import frozen, solved
+from transferlab.strategies import head_start, solved
 from transferlab.strategies.base import Strategy
 from transferlab.strategies.forward import encoder_inputs
 from transferlab.strategies.solved import Found, Solver
 from transferlab.strategies.steadied import MOVED
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
-from transferlab.tasks.batch import EncodedSplit
 
 SCHEDULE = Schedule(warmup=0.05)
 """That of a head that is trained in steps."""
@@ -71,6 +70,7 @@ class FeatureExtraction(Strategy):
         self.is_solved = self.ask.solver != "sgd"
         if self.is_solved:
             solved.refuse(self.ask.solver, task.kind, head, loss, encoder)
+            self.begins_otherwise = "the head is solved anyway"
             if steady.chosen:
                 raise TransferlabError(
                     f"model.steady.{steady.chosen[0]}: a solved head is not trained in steps; set model.solver: sgd, "
@@ -140,15 +140,10 @@ class FeatureExtraction(Strategy):
             self.frozen_work.append("features in every step: the windows of a document are not cached one by one")
         else:
             tests = [(split, data.test_rows(split)) for split in data.source.test]
-            reads = (self.head.reads_tokens, self.encoder_config.layers, self.encoder_config.pooling)
-            values = frozen.Values(
-                field="features",
-                width=self.encoder.hidden_size * (2 if self.task.apart else max(self.task.ranges, 1)) * self._layers,
-                lengths=self._lengths,
+            values = head_start.values(self)
+            if self.encoder.mix:
                 # without the mix, which is chosen afterwards
-                key=(*reads, self.encoder.backbone),
-                compute=self._all_layers if self.encoder.mix else lambda batch: self.vectors(batch)[0],
-            )
+                values = values._replace(width=values.width * self._layers, compute=self._all_layers)
             self.keep_frozen(data, work, values, [data.training_rows(), data.part_rows("validation"), *tests])
         data.single_step = self.is_solved
         if self.is_solved:
@@ -260,8 +255,3 @@ class FeatureExtraction(Strategy):
             self.head.out = Neighbours(self.task, len(there), self.reads).to(self.device)
         super().on_load_checkpoint(checkpoint)
         self._found = dict(checkpoint.get("transferlab", {}).get("found", {}))
-
-    def _lengths(self, split: EncodedSplit) -> Any:
-        if split.words is not None:
-            return split.words.lengths
-        return split.ids.lengths if self.head.reads_tokens else None

@@ -142,6 +142,8 @@ def _all(
 
 @torch.inference_mode()
 def _batches(loader: DataLoader[Batch], work: Work, values: Values) -> Iterator[tuple[Any, Tensor]]:
+    # a loader draws a number at its start: a run is to be the same whether or not the values were there already
+    loader.generator = torch.Generator()
     with work.computing():
         for batch in counted(loader, f"computing {values.field}"):
             yield batch.index.numpy(), values.compute(batch.to(work.device)).cpu()

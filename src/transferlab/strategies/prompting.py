@@ -64,6 +64,8 @@ class Prompting(Strategy):
 
     own_layout = "lays each text into a pattern and reads the vector at its gap"
 
+    begins_otherwise = "the head is the pretrained one"
+
     def __init__(
         self,
         task: TaskSpec,

@@ -86,6 +86,10 @@ CONTESTS = {
     "predict_texts": Contest("predict, texts by a T5", "generate, in the order of the file", 1.3, 1.5),
     "baseline": Contest("baseline, all methods, SST-2", "today", 5, 10),
     "ten_heads": Contest("ten seeds of frozen features, one command", "the same, ten commands", 10, 25),
+    "ten_heads_plain": Contest(
+        "ten seeds of frozen features, one command", "sentence vectors + LogisticRegressionCV, ten scripts", 10, 25
+    ),
+    "ten_heads_today": Contest("ten seeds of frozen features, one command", "today", 10, 25),
     "demo": Contest("demo, wall time", "today", 2.5, 4, "wall_s"),
     "predict_pipeline": Contest("predict, short texts", "transformers.pipeline at its best batch", 1.8, 3),
     "predict_onnx": Contest("predict, short texts", "onnxruntime fp32", 1.2, 3),
@@ -260,8 +264,8 @@ class Sides:
             more = ("--trainer.log_every_n_steps", "1")
             both = [self.fit("bench_full", today=today, until_step=True, more=more) for today in (False, True)]
             return both[0], both[1]
-        if row == "ten_heads":
-            return self._ten_heads()
+        if row.startswith("ten_heads"):
+            return self._ten_heads(row)
         if row.startswith("predict_"):
             return self._predict(row.removeprefix("predict_"))
         return self._against_today(row)
@@ -328,11 +332,19 @@ class Sides:
         if not folder.is_dir():
             write(folder, max(self.runs // 5, 1), kept=kept)
 
-    def _ten_heads(self) -> tuple[Side, Side]:
+    def _ten_heads(self, row: str) -> tuple[Side, Side]:
+        """One command for ten seeds, and ten commands, of which each finds what those before it have cached."""
         fresh = (str(self.scratch / "cache-ours"),)
         one = self.ours("ours", "seeds", "bench_frozen", "--seeds", "10", "--root", "{out}", keeps=True, fresh=fresh)
-        words = ("fit", "--experiment", "bench_frozen", "--run.root", "{out}", "--seed_everything")
-        ten = [self.ours("ten commands", *words, str(seed), keeps=True, fresh=fresh) for seed in range(10)]
+        if row == "ten_heads_plain":
+            ten = [self.script("features", "sst2", "--seed", str(seed)) for seed in range(10)]
+            return one, ten[0]._replace(name="ten scripts", rest=tuple(side.command for side in ten[1:]))
+        today, words = row == "ten_heads_today", ("fit", "--experiment", "bench_frozen", "--run.root", "{out}")
+        fresh = (str(self.scratch / "cache-today"),) if today else fresh
+        ten = [
+            self.ours("ten commands", *words, "--seed_everything", str(seed), today=today, keeps=True, fresh=fresh)
+            for seed in range(10)
+        ]
         return one, ten[0]._replace(rest=tuple(side.command for side in ten[1:]))
 
     def _predict(self, library: str) -> tuple[Side, Side]:

@@ -20,6 +20,7 @@ from benchmarks import bench, flops, gpu, ours, peers, scaling, starts, steps, t
 from benchmarks.generated import LENGTHS, GeneratedData, draw_lengths, make_split
 from benchmarks.measure import Job
 from benchmarks.rows import read_facts, write_rows
+from benchmarks.sides import Sides
 from benchmarks.works import WORKS, Start, Work
 
 ROOT = Path(__file__).parents[1]
@@ -178,6 +179,24 @@ def test_results_are_shown_again(tmp_path, capsys):
 def test_every_target_has_a_row():
     assert len(WORKS) == 15
     assert all(work.least <= work.aim for work in WORKS.values() if isinstance(work, Work))
+
+
+FACTS = {"kind": "classification", "metric": "accuracy", "text": ["text"], "label": "label", "labels": ["a", "b"]}
+
+
+def test_ten_heads_against_ten_commands_and_ten_scripts(tmp_path):
+    sides = Sides(tmp_path, 24, 16, 10, 10, tmp_path / "older", {}, "encoder")
+    sides.data = lambda task: tmp_path
+    (tmp_path / "task.json").write_text(json.dumps(FACTS))
+    for row, words in {"ten_heads_plain": "benchmarks.scripts.features", "ten_heads_today": "transferlab"}.items():
+        one, ten = sides.pair(row)
+        assert one.command[2:7] == ("transferlab", "seeds", "bench_frozen", "--seeds", "10")
+        commands = [ten.command, *ten.rest]
+        assert [command[2] for command in commands] == [words] * 10
+        assert [command[command.index(key) + 1] for command in commands for key in command if "seed" in key] == [
+            str(seed) for seed in range(10)
+        ]
+    assert ten.variables["PYTHONPATH"] == str(tmp_path / "older" / "src")
 
 
 # both sides -------------------------------------------------------------------------------------------------------------

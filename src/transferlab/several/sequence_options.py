@@ -12,6 +12,7 @@ from transferlab.ground.numbers import at_least
 
 METHODS = ("none", "ewc", "lwf", "replay", "adapters")
 KEYS = """The tasks are those of the config, in its order. Any key of it can follow:
+  --seed_everything 1
   --data.tasks '{sst2: {train_examples: 500}, mrpc: {}}' --trainer.max_epochs 1
 
   none      each task in turn, all weights

@@ -32,7 +32,8 @@ SETTLED = 2_000_000_000
 """Nanoseconds: a file that changed so shortly before it was read might change again and keep its times."""
 TICK = 50_000_000
 """The same where the file system tells parts of a millisecond: such a clock ticks every 10 ms at the latest."""
-CHUNK = 2**24
+CHUNK = 2**16
+"""Bytes that are read at once, at first: Python makes room for all of them, and most files are small."""
 Sources = Sequence[bytes | None]
 
 
@@ -112,11 +113,12 @@ def _content(place: str) -> bytes | None:
     except OSError:
         return None
     try:
-        parts = []
-        while part := os.read(handle, CHUNK):
+        parts, size = [], CHUNK
+        while part := os.read(handle, size):
             parts.append(part)
-            if len(part) < CHUNK:
+            if len(part) < size:
                 break
+            size *= 4
     except OSError:
         return None
     finally:

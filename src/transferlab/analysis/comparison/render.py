@@ -1,8 +1,10 @@
 """A table of columns and rows for the terminal, as Markdown, CSV and LaTeX."""
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from transferlab.analysis.comparison.columns import DIFFERING, KEPT, OF_TEXTS, SPARE, Column
@@ -34,7 +36,7 @@ class Sheet(Generic[T]):
     style: Callable[[T], str]
     notes: Sequence[str] = ()
 
-    @property
+    @cached_property
     def titled(self) -> list[Column[T]]:
         """The columns for people."""
         return [
@@ -109,11 +111,13 @@ def _tex(text: str) -> str:
 def _print_csv(sheet: Sheet[T]) -> None:
     import csv
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(column.name for column in sheet.columns)
     for row in sheet.rows:
         values = [column.value(row) for column in sheet.columns]
         writer.writerow("" if v is None else escapes.cell(v) if isinstance(v, str) else v for v in values)
+    sys.stdout.write(text.getvalue())
 
 
 def _print_table(sheet: Sheet[T]) -> None:
@@ -144,7 +148,7 @@ def fitting(sheet: Sheet[T], width: int) -> list[Column[T]]:
     from rich.console import Console
 
     screen = Console(width=WIDEST)
-    shown = sheet.titled
+    shown = list(sheet.titled)
     by_name = {column.name: column for column in shown}
     spare = [column for column in shown if _same(column, sheet.rows) and column.name not in KEPT]
     # rows that cannot be compared must look it

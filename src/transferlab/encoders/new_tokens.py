@@ -1,4 +1,4 @@
-"""Rows for tokens that no vocabulary has, beside the embeddings of an encoder."""
+"""Rows for tokens and token types that an encoder does not have, beside its embeddings."""
 
 from typing import Any
 
@@ -11,6 +11,8 @@ from transferlab.ground.errors import TransferlabError
 
 PLAIN = (*"@*#^$%+=~&;:", *"abcdefghij")
 """Tokens that the rows of markers start from, in the order of their names; the first four that an encoder knows."""
+MIXED = "The CAPITALS of a McEwan"
+"""What a tokenizer reads as its lower case where it drops capitals."""
 ALIKE = 0.999
 """Cosine from which two rows are one: the head could not be told from the tail."""
 
@@ -88,6 +90,42 @@ def add_new_tokens(backbone: Any, names: tuple[str, ...], config: EncoderConfig)
     backbone.set_input_embeddings(NewTokens(old, stacked, len(tokenizer)))
 
 
+def type_embeddings(backbone: Any) -> Any:
+    """The embeddings of token types; None for an encoder that has none."""
+    # under a learned prompt lies the encoder itself
+    inner = getattr(backbone, "backbone", backbone)
+    return getattr(getattr(inner, "embeddings", None), "token_type_embeddings", None)
+
+
+def add_token_types(backbone: Any, count: int, config: EncoderConfig) -> None:
+    """Gives an encoder that lower-cases its text rows for token types that stand for capitals.
+
+    They start as its row of the first type, so that it reads at first as it was pretrained. The second type of BERT
+    means another sentence, so its row is none of them.
+
+    Args:
+        backbone: The encoder, changed in place.
+        count: Number of the types behind the first one.
+        config: Its tokenizer.
+
+    Raises:
+        TransferlabError: It reads capitals anyway, or has no token types.
+    """
+    from transferlab.encoders.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(config)
+    written, lowered = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (MIXED, MIXED.lower()))
+    if written != lowered:
+        raise TransferlabError(f"data.case: the tokenizer of {config.label} keeps capitals already; leave it out.")
+    old = type_embeddings(backbone)
+    if old is None:
+        raise TransferlabError(
+            f"data.case: capitals are told as token types, which {config.label} does not have; leave it out, or take "
+            "an encoder such as BERT or ELECTRA."
+        )
+    backbone.embeddings.token_type_embeddings = NewTokens(old, old.weight.detach()[:1].expand(count, -1), 1)
+
+
 def new_rows(module: nn.Module) -> list[nn.Parameter]:
-    """The rows of new tokens in a module."""
+    """The rows of new tokens and token types in a module."""
     return [part.rows for part in module.modules() if isinstance(part, NewTokens)]

@@ -193,6 +193,10 @@ def _part(name: str, keys: dict[str, Any], encoder: EncoderConfig, seed: int | b
             raise TransferlabError(f"data.tasks.{name}.{key}: no such key{near(key, known)}.")
     if keys.get("pairs") == "apart" or keys.get("packed"):
         raise TransferlabError(f"data.tasks.{name}: pairs: apart and packed are for a single task; leave them out.")
+    if keys.get("case"):
+        raise TransferlabError(
+            f"data.tasks.{name}.case: one encoder reads all tasks, which has no rows for capitals; leave it out."
+        )
     if keys.get("unlabelled"):
         raise TransferlabError(
             f"data.tasks.{name}.unlabelled: no loss of several tasks reads unlabelled texts; leave it out."

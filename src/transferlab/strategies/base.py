@@ -12,7 +12,7 @@ from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
 from transferlab.encoders.language import refuse_half
 from transferlab.encoders.layers import layer_groups
 from transferlab.encoders.loading import resolved
-from transferlab.encoders.new_tokens import add_new_tokens, new_rows
+from transferlab.encoders.new_tokens import add_new_tokens, add_token_types, new_rows
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.remembered import Remembered
 from transferlab.learning.cache import Work
@@ -37,6 +37,7 @@ from transferlab.strategies.step import StepMean
 from transferlab.strategies.unlabelled import ReadsUnlabelled
 from transferlab.strategies.writing import logits_of
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
+from transferlab.tasks.capitals import SHAPES
 
 
 def adamw(parameters: Iterable[Any]) -> AdamW:
@@ -100,6 +101,8 @@ class Strategy(Remembered, ReadsUnlabelled):
         self.encoder: Encoder = build_encoder(encoder, writes=task.kind == "text")
         if task.new_tokens:
             add_new_tokens(self.encoder.backbone, task.new_tokens, encoder)
+        if task.case:
+            add_token_types(self.encoder.backbone, SHAPES, encoder)
         self.head = Head(head, self.reads, task)
         if task.apart and self.head.reads_tokens:
             raise TransferlabError(
@@ -135,7 +138,7 @@ class Strategy(Remembered, ReadsUnlabelled):
         return self.head_config.start is not None and self.task.kind != "text" and not self.begins_otherwise
 
     def train_new_tokens(self) -> None:
-        """Lets the rows of new tokens learn, also where nothing else of the embeddings does."""
+        """Lets the rows of new tokens and token types learn, also where nothing else of the embeddings does."""
         for rows in new_rows(self.encoder.backbone):
             rows.requires_grad_(True)
 

@@ -158,7 +158,7 @@ class Distillation(ComparedInside):
     def _ask_teacher(self, teacher: Teacher, data: TaskDataModule, work: Work) -> None:
         if isinstance(teacher.module, nn.Module):
             teacher.module.to(work.device)
-        view = data.with_encoder(teacher.encoder, teacher.apart)
+        view = data.with_encoder(teacher.encoder, teacher.apart, teacher.case)
         for values in self._answers(teacher):
             self._keep(data, view, work, values)
         if self.inner.chosen:
@@ -172,7 +172,7 @@ class Distillation(ComparedInside):
             if isinstance(other.module, nn.Module):
                 other.module.to(work.device)
             logits = next(values for values in self._answers(other) if values.field == "teacher")
-            self._keep(data, data.with_encoder(other.encoder, other.apart), work, logits)
+            self._keep(data, data.with_encoder(other.encoder, other.apart, other.case), work, logits)
             found.append(data.attached.pop("teacher"))
         weights = [1.0, *self.others.values()]
         for split in found[0]:

@@ -93,6 +93,11 @@ class FeatureExtraction(Strategy):
                 "data.markers: markers and typed put new tokens around the entities, which a frozen encoder has never "
                 "read and never learns; use punctuation or none, or a strategy that trains the encoder."
             )
+        if task.case:
+            raise TransferlabError(
+                "data.case: capitals are told through new rows of the encoder, which a frozen one never learns; "
+                "leave it out, or use a strategy that trains the encoder."
+            )
         self.encoder.backbone.requires_grad_(False)
         if self.ask.solver == "knn":
             self.head.out = Neighbours(task, 0, self.reads)

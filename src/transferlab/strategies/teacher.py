@@ -35,6 +35,7 @@ class Teacher(NamedTuple):
         labels: Label names in the order of the logits.
         kind: Kind of task that it was trained for.
         apart: Whether it encodes the two texts of a pair one by one.
+        case: Whether it is told the capitals of words.
     """
 
     module: Callable[[Batch], Tensor]
@@ -42,6 +43,7 @@ class Teacher(NamedTuple):
     labels: tuple[str, ...]
     kind: str
     apart: bool = False
+    case: bool = False
 
 
 def load_teacher(name: str, task: TaskSpec) -> Teacher:
@@ -58,7 +60,8 @@ def load_teacher(name: str, task: TaskSpec) -> Teacher:
                 f"model.teacher: {name} reads other marks around entities, or another pooling of them; train it with "
                 "the data.markers and data.pooling of this run."
             )
-        teacher = Teacher(model, model.encoder_config, model.task.labels, model.task.kind, model.task.apart)
+        own = model.task
+        teacher = Teacher(model, model.encoder_config, own.labels, own.kind, own.apart, own.case)
     else:
         teacher = _hub_teacher(name, task)
     if teacher.kind != task.kind:

@@ -88,6 +88,8 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
         bucket: Training examples that are sorted by length together, in batches. 1: batches in random order, with more
             padding; it is worth it where the length of a text tells what is in it, and the run is short. null: 4 where
             texts are written, of which the length tells more, else 50.
+        case: For tagging and slots: true tells an encoder that lower-cases its text the capitals of each word, as the
+            token type of its pieces; the new rows start as that of the first type, and are trained. null: false.
         num_workers: Loader processes; batches are cheap, so 0 is right for most tasks.
         seed: Seed of holdout, sub-sample and batch order; linked from `seed_everything`.
 
@@ -95,10 +97,16 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
         TransferlabError: Unknown task, unreadable or unusable rows, arguments that exclude each other.
     """
 
-    def with_encoder(self, encoder: EncoderConfig, apart: bool = False) -> "TaskDataModule":
-        """The same rows and parts, tokenised for another encoder, the texts of a pair together or apart."""
+    def with_encoder(self, encoder: EncoderConfig, apart: bool = False, case: bool = False) -> "TaskDataModule":
+        """The same rows and parts, tokenised for another encoder.
+
+        Args:
+            encoder: The encoder.
+            apart: Whether the texts of a pair are apart.
+            case: Whether it is told the capitals of words.
+        """
         other = copy.copy(self)
-        other.settings = self.settings._replace(apart=apart)
+        other.settings = self.settings._replace(apart=apart, case=case)
         other.encoder, other._encoded, other.attached = encoder, {}, {}
         # a teacher need not be one that reads packed rows, and it reads them once
         other.packed = other.single_step = False

@@ -93,7 +93,7 @@ class TaskRows:
         if self._spec is None:
             tests = test_names(self.source.test)
             facts = (self.labels.names, (), tests, self.labels.scheme, self.settings.apart)
-            spec = TaskSpec(self.task, self.source.kind, *facts)
+            spec = TaskSpec(self.task, self.source.kind, *facts, case=self.settings.case)
             if pooled := self.settings.pooled:
                 negative = negative_of(spec.labels, self.source.negative)
                 spec = spec._replace(negative=negative, ranges=ranges_read(pooled), new_tokens=self.new_tokens)

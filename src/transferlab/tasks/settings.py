@@ -7,6 +7,7 @@ from transferlab.ground.numbers import at_least
 from transferlab.tasks.generation import Generation
 from transferlab.tasks.pairs import Markers, Pooled
 from transferlab.tasks.parts import Truncation, Windows
+from transferlab.tasks.spec import WORDED
 
 
 class Settings(NamedTuple):
@@ -25,6 +26,7 @@ class Settings(NamedTuple):
         negative_windows: For questions, windows without the answer that each trains on; None: all.
         generation: For texts, how input becomes a prompt; None for other kinds.
         causal: For texts, whether one stack reads the prompt and goes on writing.
+        case: For tagging, whether the capitals of a word are told as token types.
     """
 
     max_length: int
@@ -39,6 +41,7 @@ class Settings(NamedTuple):
     negative_windows: int | None = None
     generation: Generation | None = None
     causal: bool = False
+    case: bool = False
 
     @property
     def even(self) -> bool:
@@ -48,7 +51,7 @@ class Settings(NamedTuple):
     @property
     def key(self) -> tuple[Any, ...]:
         """What decides the token ids; as long as it was where nothing of it is new."""
-        new = {"even": self.even, "apart": self.apart, "last_pieces": self.last_pieces}
+        new = {"even": self.even, "apart": self.apart, "last_pieces": self.last_pieces, "case": self.case}
         marked = (self.markers, self.pooled, *self.new_tokens) if self.markers else ()
         asked = {"stride": self.stride, "negative": self.negative_windows}
         given: list[tuple[str, Any]] = [pair for pair in asked.items() if pair[1] is not None]
@@ -105,3 +108,14 @@ def with_generation(settings: Settings, kind: str, generation: Generation | None
     if generation is not None:
         raise TransferlabError(f"data.generation: only texts are generated (data.source.kind: text), not {kind}.")
     return settings
+
+
+def with_case(settings: Settings, kind: str, case: bool | None) -> Settings:
+    """The settings with whether capitals are told, where a kind is read word by word.
+
+    Raises:
+        TransferlabError: A kind that is not.
+    """
+    if case and kind not in WORDED:
+        raise TransferlabError(f"data.case: only words have it ({', '.join(WORDED)}), not {kind}; leave it out.")
+    return settings._replace(case=bool(case))

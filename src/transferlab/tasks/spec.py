@@ -39,6 +39,7 @@ class TaskSpec(NamedTuple):
         new_tokens: Names of tokens that the encoder has no rows for, see `transferlab.tasks.pairs.new_tokens`.
         search: For texts, how an output is searched for; None for other kinds.
         language: For texts, the language that scores look for words of; empty: English.
+        case: For tagging, whether the encoder is told the capitals of words, see `transferlab.tasks.capitals`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class TaskSpec(NamedTuple):
     new_tokens: tuple[str, ...] = ()
     search: Search | None = None
     language: str = ""
+    case: bool = False
 
     @property
     def outputs(self) -> int:

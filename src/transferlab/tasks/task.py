@@ -14,7 +14,7 @@ from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.pairs import Markers, Pooled
 from transferlab.tasks.parts import Truncation, Windows
 from transferlab.tasks.selection import Protocol, Selecting, Selection
-from transferlab.tasks.settings import Settings, with_entities, with_generation, with_windows
+from transferlab.tasks.settings import Settings, with_case, with_entities, with_generation, with_windows
 from transferlab.tasks.spec import OF_ONE_CLASS, Source
 from transferlab.tasks.table import lookup
 
@@ -68,6 +68,7 @@ class Task(Added):
         augment: Augment | None = None,
         unlabelled: Unlabelled | None = None,
         bucket: int | None = None,
+        case: bool | None = None,
     ) -> None:
         protocol = Protocol(
             selection,
@@ -98,6 +99,7 @@ class Task(Added):
         settings = with_entities(settings, source.kind, markers, pooling)
         settings = with_windows(settings, source.kind, stride, negative_windows)
         settings = with_generation(settings, source.kind, generation)
+        settings = with_case(settings, source.kind, case)
         self.augment, self.unlabelled = augment, unlabelled
         Added.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
         self.batch_size = batch_size

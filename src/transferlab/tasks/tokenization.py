@@ -11,6 +11,7 @@ import numpy as np
 from transferlab.ground.errors import TransferlabError
 from transferlab.ground.progress import told
 from transferlab.tasks import cuts, questions, texts
+from transferlab.tasks.capitals import token_types
 from transferlab.tasks.checks import check_text, check_word_counts
 from transferlab.tasks.encoded import EncodedSplit, Ragged, stacked
 from transferlab.tasks.generation import Generation
@@ -319,10 +320,14 @@ def _encode_words(
 ) -> Columns:
     split = [[prefix + word for word in sentence] for sentence in sentences] if prefix else sentences
     encoded = tokenizer(split, is_split_into_words=True, truncation=True, max_length=settings.max_length, padding=False)
-    positions, cut = [], []
+    positions, cut, types = [], [], []
     for number, sentence in enumerate(sentences):
-        found = word_positions(encoded.word_ids(number), len(sentence), settings.last_pieces)
+        pieces = encoded.word_ids(number)
+        found = word_positions(pieces, len(sentence), settings.last_pieces)
         # the intent has the first place, as if it were a word
         positions.append([0, *found] if intents else found)
         cut.append(cuts.of_sentence(found, len(encoded["input_ids"][number]), settings.max_length))
-    return {"ids": encoded["input_ids"], "words": positions, "cut": cut}
+        if settings.case:
+            types.append(token_types(pieces, sentence))
+    columns: Columns = {"ids": encoded["input_ids"], "words": positions, "cut": cut}
+    return columns | {"types": types} if settings.case else columns

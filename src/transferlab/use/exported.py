@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.capitals import token_types
 from transferlab.tasks.decoding import constrained_decode
 from transferlab.tasks.encoded import EncodedSplit
 from transferlab.tasks.pairs import encode_pairs, form_of, refuse_unfit
@@ -117,9 +118,12 @@ class Exported(Answering[Texts]):
             else:
                 given = columns[self.text[0]] if len(self.text) == 1 else list(zip(*columns.values(), strict=True))
             encoded = self._tokenizer.encode_batch(list(given), is_pretokenized=tagging)
-            pairs = zip(encoded, given, strict=True) if tagging else ()
+            pairs = list(zip(encoded, columns[self.text[0]], strict=True)) if tagging else []
             words = [word_positions(one.word_ids, len(row), facts.last_pieces) for one, row in pairs]
-            found = Texts([[one.ids] for one in encoded], [one.type_ids for one in encoded], words)
+            types = [one.type_ids for one in encoded]
+            if self.task.case:
+                types = [token_types(one.word_ids, row) for one, row in pairs]
+            found = Texts([[one.ids] for one in encoded], types, words)
         return found, np.array([sum(map(len, sequences)) for sequences in found.ids])
 
     def _asked(self, facts: dict[str, Any], columns: Mapping[str, Sequence[Any]]) -> Texts:

@@ -21,7 +21,7 @@ from transferlab.strategies.teacher import restore
 from transferlab.tasks import words
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.kinds import KINDS
-from transferlab.tasks.settings import Settings, with_entities, with_generation, with_windows
+from transferlab.tasks.settings import Settings, with_case, with_entities, with_generation, with_windows
 from transferlab.tasks.spans import BEST, Spans
 from transferlab.tasks.spec import Source, TaskSpec
 from transferlab.tasks.table import TASKS
@@ -169,6 +169,7 @@ def _reading(run: Path) -> tuple[Source, Settings, float | None]:
     settings = with_generation(settings, source.kind, data.generation)
     settings = settings._replace(causal=source.kind == "text" and is_one_way(known.encoder))
     settings = with_windows(settings, source.kind, data.stride, data.negative_windows)
+    settings = with_case(settings, source.kind, data.case)
     return source, settings, data.max_unknown
 
 

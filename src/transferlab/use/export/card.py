@@ -52,6 +52,12 @@ texts = [text.strip() for text in tokenizer.batch_decode(outputs, skip_special_t
 }
 """How a model that writes is asked."""
 
+CASE = (
+    "Token types: of all pieces of a word 1 where it begins with a capital, 2 where all its letters are capitals and "
+    "there are two at least, 3 where a capital stands elsewhere in it; else 0"
+)
+"""What graphs read that are told capitals."""
+
 
 def _asked(facts: Facts) -> dict[str, str]:
     """What the code for a model that writes has in the places of its names."""
@@ -92,6 +98,8 @@ def write_card(folder: Path, facts: Facts, checks: Sequence[Check]) -> None:
         for check in checks
     )
     labels = f"- Labels: {', '.join(task.labels)}\n" if task.labels else ""
+    if task.case:
+        labels += f"- {CASE}\n"
     text = f"""# {facts.run.get("experiment") or name}
 
 {task.kind.capitalize()} ({task.name}), exported by transferlab as {facts.format}.

@@ -101,6 +101,11 @@ def _refuse(run: Path, form: str, predictor: Predictor) -> None:
             f"--format {form}: {run} reads the vectors of marked entities, which no class of transformers does; use "
             "--format onnx or torch."
         )
+    if predictor.task.case and form not in ("onnx", "torch"):
+        raise TransferlabError(
+            f"--format {form}: {run} is told the capitals of words (data.case), as no pipeline of transformers does; "
+            "use --format onnx or torch."
+        )
     if predictor.task.kind == "qa" and form not in ("onnx", "torch"):
         raise TransferlabError(
             f"--format {form}: its classes do not choose among the windows of a context as {run} does; use "

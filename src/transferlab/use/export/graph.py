@@ -15,7 +15,7 @@ class Form(NamedTuple):
     """What a graph reads beside tokens.
 
     Attributes:
-        pairs: Two texts, for an encoder that tells them apart by segment numbers.
+        pairs: Token types: of two texts, for an encoder that tells them apart by these, or of capitals.
         tagging: The first piece of each word.
         windows: Several rows for a text, and how much each counts.
         ranges: Ranges of tokens whose means are read.

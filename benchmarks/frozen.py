@@ -82,10 +82,28 @@ class Answers(NamedTuple):
         return 100 * float((found == gold).mean())
 
 
-def module_of(task: str, arm: Arm, encoder: EncoderConfig, examples: int, seed: int) -> TaskDataModule:
+class Rows(NamedTuple):
+    """Which rows of a task.
+
+    Attributes:
+        task: Its name.
+        examples: That train.
+        seed: That draws them.
+        tested: That are tested on; None: all.
+    """
+
+    task: str
+    examples: int
+    seed: int
+    tested: int | None
+
+
+def module_of(rows: Rows, arm: Arm, encoder: EncoderConfig) -> TaskDataModule:
     """The rows of a task, as an arm reads them."""
     pairs: Any = arm.pairs
-    return TaskDataModule(task, encoder, train_examples=examples, seed=seed, pairs=pairs)
+    return TaskDataModule(
+        rows.task, encoder, train_examples=rows.examples, seed=rows.seed, pairs=pairs, test_examples=rows.tested
+    )
 
 
 def answers_of(model: Strategy, data: TaskDataModule, seconds: Callable[[], float]) -> Answers:
@@ -103,12 +121,12 @@ def answers_of(model: Strategy, data: TaskDataModule, seconds: Callable[[], floa
     return Answers(torch.cat(found)[order].numpy(), torch.cat(gold)[order].numpy(), seconds())
 
 
-def run(task: str, arm: Arm, encoder: EncoderConfig, examples: int, seed: int) -> tuple[Answers, str]:
+def run(rows: Rows, arm: Arm, encoder: EncoderConfig) -> tuple[Answers, str]:
     """Fits an arm, and answers with the checkpoint that is best on the validation set."""
     layers: Any = arm.layers
     encoder = replace(encoder, layers=layers)
-    data = module_of(task, arm, encoder, examples, seed)
-    torch.manual_seed(seed)
+    data = module_of(rows, arm, encoder)
+    torch.manual_seed(rows.seed)
     model = FeatureExtraction(data.spec, encoder, **arm.options)
     model.wrap_data(data)
     started = time.process_time()
@@ -149,12 +167,14 @@ def check(data: TaskDataModule, texts: int) -> float:
     from transferlab.encoders.loading import locate
 
     split = data.source.test[0]
-    rows = np.arange(texts)
+    rows = data.test_rows(split)[:texts]
     place = locate(data.encoder.name, data.encoder.revision)
     model = SentenceTransformer(str(place.target), device="cpu")
     worst = 0.0
     for name, ours in zip(data.source.text, vectors_of(data, split, rows), strict=True):
-        theirs = model.encode(data.rows(split).rows[name][:texts], normalize_embeddings=True, show_progress_bar=False)
+        theirs = model.encode(
+            [data.rows(split).rows[name][int(row)] for row in rows], normalize_embeddings=True, show_progress_bar=False
+        )
         worst = max(worst, float(np.abs(theirs - ours).max()))
     return worst
 
@@ -201,6 +221,7 @@ def main() -> None:
     parser.add_argument("--encoder", default=EncoderConfig().name)
     parser.add_argument("--examples", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--test", type=int, help="test rows, the same for every seed [all]")
     parser.add_argument("--check", type=int, default=64, help="texts whose vectors are compared; 0: none")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -208,14 +229,15 @@ def main() -> None:
     rows = []
     for task in asked.task:
         for seed in range(asked.seeds):
-            base = module_of(task, ARMS[OURS], encoder, asked.examples, seed)
+            these = Rows(task, asked.examples, seed, asked.test)
+            base = module_of(these, ARMS[OURS], encoder)
             FeatureExtraction(base.spec, encoder, HeadConfig(), solver="lbfgs").wrap_data(base)
             if asked.check and not seed:
                 print(f"{task}: largest difference to sentence-transformers {check(base, asked.check):.1e}", flush=True)
             metric, script = base.spec.primary, plain(base)
             found = {}
             for name in asked.arms:
-                found[name], said = run(task, ARMS[name], encoder, asked.examples, seed)
+                found[name], said = run(these, ARMS[name], encoder)
                 print(f"{task}, seed {seed}, {name}: {found[name].score(metric):.1f} ({said})", flush=True)
             cells = [f"{found[name].score(metric):.1f} ({found[name].seconds:.1f} s)" for name in asked.arms]
             difference = "–"

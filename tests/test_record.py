@@ -14,8 +14,10 @@ from scipy.special import log_softmax
 from transferlab.baselines import main as baseline
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.losses import example_losses, task_loss
-from transferlab.record import predictions, texts
+from transferlab.record import predictions, slow, texts
+from transferlab.record.facts import describe
 from transferlab.record.recorder import RunRecorder
+from transferlab.record.report import header_rows
 from transferlab.strategies import FeatureExtraction, FullFineTuning
 from transferlab.tasks import TaskDataModule
 
@@ -188,3 +190,19 @@ def test_small_probabilities_keep_their_digits():
     outputs = {"index": torch.arange(1), "logits": torch.tensor([[0.0, 20.0]])}
     (line,) = predictions.records(module.spec, outputs, None)
     assert math.log(line["scores"][0]) == pytest.approx(-20, rel=1e-5)
+
+
+def test_attention_that_is_not_fused_is_told_on_a_processor(data, tiny_encoder, monkeypatch, tmp_path):
+    module = data("classification")
+    model = FullFineTuning(module.spec, tiny_encoder)
+    assert slow.of_attention(model, module) == ""
+    monkeypatch.setattr(slow, "LONG", 3)
+    words = slow.of_attention(model, module)
+    mean = module.encoded("train").ids.lengths[module.training_rows()[1]].mean()
+    assert words.startswith(f"attention of {mean:.0f} tokens with dropout of its weights")
+    assert slow.of_attention(FeatureExtraction(module.spec, tiny_encoder), module) == ""
+    without = FullFineTuning(module.spec, replace(tiny_encoder, attention_dropout=0.0))
+    assert slow.of_attention(without, module) == ""
+    summary = describe(model, module) | {"strategy": "s", "hardware": "processor, 1 threads"}
+    assert header_rows(summary, tmp_path)["slow"] == words
+    assert "slow" not in header_rows(summary | {"hardware": "GPU, 1 device"}, tmp_path)

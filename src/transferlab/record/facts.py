@@ -8,7 +8,7 @@ from transferlab.encoders.loading import locate
 from transferlab.encoders.static import vectors_file
 from transferlab.ground.hardware import in_words
 from transferlab.learning.imbalance import in_words as in_words_of_loss
-from transferlab.record import stopping
+from transferlab.record import slow, stopping
 from transferlab.record.setting import fingerprint
 from transferlab.strategies.base import Strategy
 from transferlab.tasks import TaskDataModule
@@ -63,6 +63,7 @@ def describe(model: Strategy, data: TaskDataModule) -> dict[str, Any]:
         "frozen_work": model.frozen_work,
         "imbalance": _imbalance(model, data),
         "without_effect": model.without_effect(),
+        "slow": slow.of_attention(model, data),
         "kept": _kept(data),
         "params": {"total": total, "trainable": trainable, "trainable_pct": 100 * trainable / total},
         "metrics": {},

@@ -49,6 +49,7 @@ def header_rows(summary: dict[str, Any], folder: Path) -> dict[str, str]:
         "precision": summary.get("precision", ""),
         "class imbalance": summary.get("imbalance") or "",
         "cached": "; ".join(summary.get("frozen_work", [])),
+        "slow": summary.get("slow", "") if summary.get("hardware", "").startswith("processor") else "",
         "without effect": "; ".join(f"{key}: {why}" for key, why in summary.get("without_effect", {}).items()),
         "run directory": str(folder),
     }

@@ -42,7 +42,7 @@ SHAPE: dict[str, Check] = {
     **dict.fromkeys(
         ("experiment", "run", "strategy", "setting", "task", "kind", "primary", "encoder", "protocol", "weights"), _text
     ),
-    **dict.fromkeys(("status", "precision", "hardware", "error", "imbalance"), _text),
+    **dict.fromkeys(("status", "precision", "hardware", "error", "imbalance", "slow"), _text),
     **dict.fromkeys(("tags", "labels", "frozen_work", "not_in_config", "accepted"), _texts),
     **dict.fromkeys(("spec", "data", "params", "metrics", "perf", "before", "after", "test", "per_class"), _mapping),
     **dict.fromkeys(

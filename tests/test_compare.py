@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from transferlab.analysis.comparison import command as compare
-from transferlab.analysis.comparison import reading, render
-from transferlab.analysis.comparison.columns import OF_TEXTS, RUN_COLUMNS
+from transferlab.analysis.comparison import reading, render, sheets
+from transferlab.analysis.comparison.column import OF_TEXTS
+from transferlab.analysis.comparison.columns import RUN_COLUMNS
 from transferlab.analysis.comparison.reading import read
 from transferlab.ground.errors import TransferlabError
 
@@ -181,7 +182,7 @@ def test_a_name_in_brackets_is_no_markup(runs, capsys):
 
 
 def test_a_narrow_terminal_leaves_out_what_is_the_same_everywhere():
-    sheet = compare.run_sheet([summary(test=0.8), summary(test=0.9, protocol="official")])
+    sheet = sheets.run_sheet([summary(test=0.8), summary(test=0.9, protocol="official")])
     names = [column.name for column in render.fitting(sheet, 60)]
     assert "task" not in names
     assert {"experiment", "protocol", "primary", "val", "status"} <= set(names)
@@ -310,7 +311,7 @@ def test_baselines_stay_and_what_is_below_them_is_marked(runs, capsys):
         "tfidf": "",
         "lora": "tfidf",
     }
-    sheet = compare.group_sheet(read(runs.root))
+    sheet = sheets.group_sheet(read(runs.root))
     styles = {row.label: sheet.style(row) for row in sheet.rows if row.group.key.task == "sst2"}
     assert {name: style.strip() for name, style in styles.items()} == {"adapter": "bold", "tfidf": "", "lora": "red"}
     compare.main([str(runs.root), "--task", "sst2"])
@@ -428,7 +429,7 @@ def test_the_number_of_test_examples_stays_where_it_differs():
     def shown(counts):
         found = [summary(strategy=f"s{n}", test=0.5 + n / 10) for n in range(len(counts))]
         tests = [one | {"test": {"examples": count}} for one, count in zip(found, counts, strict=True)]
-        return [column.name for column in render.fitting(compare.group_sheet(tests), 40)]
+        return [column.name for column in render.fitting(sheets.group_sheet(tests), 40)]
 
     assert "test_examples" in shown((40, 872))
     assert "test_examples" not in shown((872, 872))

@@ -10,9 +10,9 @@ import yaml
 
 from transferlab import baselines
 from transferlab.analysis.comparison import folds
-from transferlab.analysis.comparison.command import group_sheet
 from transferlab.analysis.comparison.groups import group
 from transferlab.analysis.comparison.reading import read
+from transferlab.analysis.comparison.sheets import group_sheet
 from transferlab.analysis.comparison.standing import standing
 from transferlab.config import grids
 from transferlab.ground.errors import TransferlabError

@@ -66,7 +66,7 @@ def test_a_change_within_the_tick_of_a_clock_is_seen(folder, monkeypatch):
     # times that never tell anything: of a file that is young the content is asked
     monkeypatch.setattr(kept, "SETTLED", 10**18)
     monkeypatch.setattr(kept, "TICK", 10**18)
-    monkeypatch.setattr(kept, "_state", lambda place: (5, time.time_ns(), 0, 0))
+    monkeypatch.setattr(kept, "state", lambda place: (5, time.time_ns(), 0, 0))
     make = Upper()
     read(folder, make)
     assert read(folder, make) == b"FIRST"

@@ -671,6 +671,8 @@ def test_it_says_that_only_the_best_settings_are_drawn(runs, tmp_path, monkeypat
     monkeypatch.setattr("transferlab.analysis.page.predicted.MOST", 1)
     assert page_of(runs).count("Drawn are the 1 best of ") >= 3
     monkeypatch.setattr("transferlab.analysis.page.predicted.MOST", 50)
+    # nothing on disk has changed: the page of before would be shown
+    monkeypatch.setenv("TRANSFERLAB_CACHE", str(tmp_path / "another"))
     assert "Drawn are" not in page_of(runs)
 
 

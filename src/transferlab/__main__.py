@@ -8,7 +8,6 @@ from transferlab.ground import signals
 from transferlab.ground.errors import TransferlabError, near
 from transferlab.ground.lean import end_quickly, import_losses, import_torchmetrics, uncollected
 from transferlab.ground.progress import loading
-from transferlab.ground.quiet import no_bars_on_pipes
 
 
 def main() -> None:
@@ -50,6 +49,7 @@ def _run(arguments: list[str]) -> None:
 def _call(command: str, rest: list[str], loads: bool) -> None:
     if loads or (command == "baseline" and not {"-h", "--help"} & set(rest)):
         from transferlab.cli import early
+        from transferlab.ground.quiet import no_bars_on_pipes
 
         early.check_names(command, rest)
         no_bars_on_pipes()
@@ -74,6 +74,7 @@ def _on_files(command: str, rest: list[str]) -> None:
 
 def _train(command: str, rest: list[str]) -> None:
     from transferlab.cli import early
+    from transferlab.ground.quiet import no_bars_on_pipes
 
     early.check([command, *rest])
     # a signal may come during the imports already, which take seconds; training collects garbage again

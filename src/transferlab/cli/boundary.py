@@ -3,7 +3,6 @@
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Callable
 
 from transferlab.config.received import TRUST
@@ -51,6 +50,8 @@ def run(command: Callable[[], None]) -> None:
             if message is None:
                 raise
             if os.environ.get(DEBUG):
+                import traceback
+
                 traceback.print_exception(error)
             print(f"error: {visible(message + _place(message))}", file=sys.stderr)
             sys.exit(MISTAKE)

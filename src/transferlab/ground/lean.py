@@ -4,7 +4,6 @@ import atexit
 import functools
 import gc
 import importlib
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -156,6 +155,8 @@ def name_callers() -> None:
     in another way, nothing changes.
     """
     with suppress(ImportError, AttributeError):
+        import inspect
+
         from jsonargparse import _core
 
         asked: Any = _core
@@ -167,6 +168,8 @@ class _Callers(ModuleType):
     """`inspect`, but for the two functions that tell the module of a caller."""
 
     def __getattr__(self, name: str) -> Any:
+        import inspect
+
         return getattr(inspect, name)
 
     def stack(self) -> list[tuple[FrameType]]:

@@ -1,6 +1,5 @@
 """What of a configuration decides the result: runs that agree in it and differ in the seed are one setting."""
 
-import functools
 import hashlib
 import json
 import os
@@ -52,6 +51,8 @@ BELOW = tuple(f"{key}." for key in INDIFFERENT)
 WINDOWS = "data.init_args.windows"
 START = "run.start"
 """The only key of `run` that changes a result."""
+NAMED: dict[str, str] = {}
+"""What stands for each path that a configuration names: the setting of the run that is there, else the path."""
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -128,8 +129,13 @@ def _as_hashed(key: str, value: Any) -> Any:
     return _setting_of_run(value) if os.sep in value else value
 
 
-@functools.cache
 def _setting_of_run(path: str) -> str:
+    if path not in NAMED:
+        NAMED[path] = _read_setting(path)
+    return NAMED[path]
+
+
+def _read_setting(path: str) -> str:
     try:
         summary = json.loads((Path(path) / "summary.json").read_text(encoding="utf-8"))
         known = summary.get("setting")

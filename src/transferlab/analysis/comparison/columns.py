@@ -2,44 +2,14 @@
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from transferlab.analysis.comparison.column import Cell, Column, T
 from transferlab.analysis.comparison.groups import Estimate, Summary, faults, score_of, value
 from transferlab.analysis.comparison.standing import Row
 
-Cell = str | int | float | None
-T = TypeVar("T")
 ASSUMED = "†"
 """Beside the p of one run against several."""
-
-
-@dataclass(frozen=True)
-class Column(Generic[T]):
-    """One column of a table.
-
-    Attributes:
-        name: Header of the CSV file and word for ``--sort``.
-        title: Header in the other formats; empty: in CSV only.
-        value: Reads the cell from a row.
-        form: Format of numbers for people; CSV has them in full.
-        best: -1 where large values come first when sorted, 1 where small ones do.
-        shown: The cell for people, where it is more than one number.
-    """
-
-    name: str
-    title: str
-    value: Callable[[T], Cell]
-    form: str = ""
-    best: int = 1
-    shown: Callable[[T], str] | None = None
-
-    def text(self, row: T) -> str:
-        """The cell for people; empty where the run does not know it."""
-        if self.shown:
-            return self.shown(row)
-        found = self.value(row)
-        return "" if found is None else format(found, self.form if isinstance(found, int | float) else "")
 
 
 def _at(*keys: str) -> Callable[[Summary], Cell]:
@@ -171,27 +141,3 @@ RUN_COLUMNS: tuple[Column[Summary], ...] = (
     Column("data_version", "", _at("data", "version")),
     Column("run", "run", _at("run")),
 )
-OF_TEXTS = ("generated_tokens_s", "seconds_per_1000")
-"""Columns that are shown where a row has them."""
-KEPT = ("experiment", "setting", "primary", "val", "status", "mark")
-"""Columns that a narrow terminal shows too."""
-DIFFERING = ("test_examples",)
-"""Columns that it shows too where they are not the same in all rows."""
-SPARE = (
-    "data",
-    "test_examples",
-    "peak_mem_mb",
-    "checkpoint_mb",
-    "latency_ms",
-    *OF_TEXTS,
-    "samples_s",
-    "train_examples",
-    "encoder",
-    "wall_s",
-    "strategy",
-    "low",
-    "trainable_pct",
-    "run",
-    "difference",
-)
-"""Columns that a narrow terminal does without, the first one first."""

@@ -1,21 +1,10 @@
 """``transferlab compare``: all settings, or all runs, as a table; made from their records alone."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, TypeVar
-
-from transferlab.analysis.comparison.columns import GROUP_COLUMNS, RUN_COLUMNS, Column
-from transferlab.analysis.comparison.groups import Summary, faults, group
-from transferlab.analysis.comparison.notes import apart, equal_histories, notes
-from transferlab.analysis.comparison.reading import FILTERS, finished, read, select
-from transferlab.analysis.comparison.render import Sheet, show
-from transferlab.analysis.comparison.standing import Row, block_of, standing
+from transferlab.analysis.comparison import options, render
+from transferlab.analysis.comparison.unchanged import unchanged
 from transferlab.ground.arguments import Parser
-from transferlab.ground.errors import TransferlabError, near
 from transferlab.ground.lean import uncollected
 
-T = TypeVar("T")
 FORMATS = ("terminal", "markdown", "csv", "latex")
 
 
@@ -26,23 +15,17 @@ def main(arguments: list[str]) -> None:
         TransferlabError: No runs, no run that passes the filters, or a wrong option.
     """
     asked = _parser().parse_args(arguments)
-    columns = RUN_COLUMNS if asked.runs else GROUP_COLUMNS
-    _require_column(asked.sort, [column.name for column in columns])
-    filters = {name: getattr(asked, name) for name in FILTERS}
+    named = {name: value for name, value in vars(asked).items() if name not in {"root", "format"}}
+
+    def make() -> bytes:
+        # a table that was shown before needs nothing of this
+        from transferlab.analysis.comparison.sheets import sheet
+
+        return render.pack(sheet(asked))
+
     with uncollected():
-        _show(asked, filters)
-
-
-def _show(asked: Any, filters: dict[str, str | None]) -> None:
-    summaries = select(read(asked.root), filters, baselines=not asked.runs)
-    hidden: list[str] = []
-    if asked.finished:
-        summaries, hidden = finished(summaries)
-    if asked.runs:
-        sheet: Sheet[Any] = run_sheet(summaries, asked.sort)
-    else:
-        sheet = group_sheet(summaries, asked.reference, asked.tests, asked.sort, asked.bootstrap)
-    show(replace(sheet, notes=[*sheet.notes, *hidden]), asked.format)
+        cells = unchanged("compare", asked.root, named, ["test.jsonl"], make)
+        render.show(render.unpack(cells), asked.format)
 
 
 def _parser() -> Parser:
@@ -50,13 +33,7 @@ def _parser() -> Parser:
         "transferlab compare",
         description="Table of all settings, task by task; the runs of a setting that differ in the seed are one row.",
     )
-    parser.add_argument(
-        "root", nargs="?", type=Path, default=Path("runs"), metavar="ROOT", help="folder of runs [runs]"
-    )
-    for name in FILTERS:
-        kept = "" if name == "task" else "; baselines stay"
-        parser.add_argument(f"--{name}", help=f"only runs with this {name}{kept}")
-    parser.add_argument("--finished", action="store_true", help="leave out runs that failed or are under way")
+    options.add(parser)
     parser.add_argument("--runs", action="store_true", help="a row for each run")
     parser.add_argument("--reference", help="strategy or experiment that the others are tested against [the best]")
     parser.add_argument("--no-tests", dest="tests", action="store_false", help="no tests of significance: faster")
@@ -66,72 +43,3 @@ def _parser() -> Parser:
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="csv has all digits and all columns")
     parser.add_argument("--sort", default="primary", metavar="COLUMN", help="column of the csv to sort by in a task")
     return parser
-
-
-def _require_column(name: str, known: list[str]) -> None:
-    if name not in known:
-        raise TransferlabError(f"--sort: no column {name!r}{near(name, known)}. Known: {', '.join(known)}.")
-
-
-def group_sheet(
-    summaries: list[Summary],
-    reference: str | None = None,
-    tests: bool = True,
-    by: str = "primary",
-    bootstrap: bool = False,
-) -> Sheet[Row]:
-    """The table of settings.
-
-    Args:
-        summaries: What `read` returns.
-        reference: See `standing`.
-        tests: Whether to test for significance.
-        by: Column to sort by.
-        bootstrap: Whether single runs are tested by the paired bootstrap.
-
-    Raises:
-        TransferlabError: No setting has the name of the reference.
-    """
-    rows = standing(group(summaries), reference, tests, bootstrap)
-    if by != "primary":
-        rows = ordered(rows, GROUP_COLUMNS, by, _section, lambda row: row.label)
-    return Sheet(GROUP_COLUMNS, rows, _section, _group_style, notes(rows))
-
-
-def run_sheet(summaries: list[Summary], by: str = "primary") -> Sheet[Summary]:
-    """The table of runs."""
-    rows = ordered(summaries, RUN_COLUMNS, by, _task, lambda run: f"{run.get('experiment')} {run.get('run')}")
-    beside = [*apart(standing(group(summaries), tests=False)), *equal_histories(summaries)]
-    return Sheet(RUN_COLUMNS, rows, _task, lambda run: "dim" if faults(run) else "", beside)
-
-
-def _section(row: Row) -> tuple[str, ...]:
-    return block_of(row.group.key)
-
-
-def _task(run: Summary) -> tuple[str, ...]:
-    return (str(run.get("task") or ""),)
-
-
-def _group_style(row: Row) -> str:
-    if row.group.score is None:
-        return "dim"
-    return ("bold " if row.best else "") + ("red" if row.below else "")
-
-
-def ordered(
-    rows: list[T],
-    columns: tuple[Column[T], ...],
-    by: str,
-    section: Callable[[T], tuple[str, ...]],
-    name: Callable[[T], str],
-) -> list[T]:
-    """Sorts by section, in it by a column, the better value first and rows without a value last."""
-    column = next(column for column in columns if column.name == by)
-
-    def key(row: T) -> tuple[bool, tuple[str, ...], bool, float, str, str]:
-        value, part = column.value(row), section(row)
-        number, word = (0.0, value or "") if value is None or isinstance(value, str) else (column.best * value, "")
-        return not part[0], part, value is None, number, word, name(row)
-
-    return sorted(rows, key=key)

@@ -10,7 +10,8 @@ from typing import Any
 
 from transferlab.analysis.comparison import naming
 from transferlab.analysis.comparison.groups import Summary, group
-from transferlab.analysis.comparison.reading import FILTERS, read, select
+from transferlab.analysis.comparison.options import FILTERS
+from transferlab.analysis.comparison.reading import read, select
 from transferlab.analysis.comparison.standing import standing
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -35,6 +34,8 @@ TICK = 50_000_000
 CHUNK = 2**16
 """Bytes that are read at once, at first: Python makes room for all of them, and most files are small."""
 Sources = Sequence[bytes | None]
+State = tuple[int, int, int, int] | None
+"""Size, times of change of content and of facts in nanoseconds, and number of a file; None where there is none."""
 
 
 def kept(folder: Path | str, name: str, files: Sequence[str], key: str, make: Callable[[Sources], bytes]) -> bytes:
@@ -48,21 +49,20 @@ def kept(folder: Path | str, name: str, files: Sequence[str], key: str, make: Ca
         make: From the contents of the files, None for one that is not there; what it raises passes through.
     """
     places = [f"{folder}{os.sep}{file}" for file in files]
-    state = _head(key, [_state(place) for place in places])
+    now = _head(key, [state(place) for place in places])
     path = f"{folder}{os.sep}{FOLDER}{os.sep}{name}"
-    found = _open(path) or _open(_elsewhere(folder, name))
-    if found and found[0] == state:
+    found = open_entry(path) or open_entry(_elsewhere(folder, name))
+    if found and found[0] == now:
         return found[2]
     began = time.time_ns()
-    states = [_state(place) for place in places]
+    states = [state(place) for place in places]
     sources = [_content(place) for place in places]
     digests = [None if source is None else hashlib.sha256(source).hexdigest() for source in sources]
     same = json.dumps([key, digests]).encode()
     payload = found[2] if found and found[1] == same else make(sources)
     # times of just now may stay what they are at the next change: the content is asked again then
-    settled = all(state is None or began - max(state[1:3]) > _tick(state[1]) for state in states)
-    lines = [_head(key, states if settled else None), same, b"%d" % zlib.crc32(payload)]
-    _write((path, _elsewhere(folder, name)), b"\n".join([*lines, payload]))
+    head = _head(key, states if settled(states, began) else None)
+    write_entry((path, _elsewhere(folder, name)), head, same, payload)
     return payload
 
 
@@ -78,16 +78,21 @@ def again(name: str, places: Sequence[str], key: str, make: Callable[[], bytes])
         make: What it raises passes through.
     """
     began = time.time_ns()
-    states = [_state(place) for place in places]
+    states = [state(place) for place in places]
     head = hashlib.sha256(_head(key, states)).hexdigest().encode()
     path = os.path.join(cache_folder(), "read", name)
-    found = _open(path)
+    found = open_entry(path)
     if found and found[0] == head:
         return found[2]
     payload = make()
-    if all(state is None or began - max(state[1:3]) > _tick(state[1]) for state in states):
-        _write((path, path), b"\n".join([head, b"", b"%d" % zlib.crc32(payload), payload]))
+    if settled(states, began):
+        write_entry((path, path), head, b"", payload)
     return payload
+
+
+def settled(states: Sequence[State], began: int) -> bool:
+    """Whether all files had been there for so long that another change shows in their times."""
+    return all(state is None or began - max(state[1:3]) > _tick(state[1]) for state in states)
 
 
 def _tick(time_ns: int) -> int:
@@ -98,7 +103,8 @@ def _head(key: str, states: Any) -> bytes:
     return json.dumps([VERSION, key, states]).encode()
 
 
-def _state(place: str) -> tuple[int, int, int, int] | None:
+def state(place: str) -> State:
+    """What tells whether a file or a folder changed, without opening it."""
     try:
         facts = os.stat(place)
     except OSError:
@@ -131,7 +137,7 @@ def _elsewhere(folder: Path | str, name: str) -> str:
     return os.path.join(cache_folder(), "read", f"{digest}.{name}")
 
 
-def _open(path: str) -> tuple[bytes, bytes, bytes] | None:
+def open_entry(path: str) -> tuple[bytes, bytes, bytes] | None:
     """State, content and payload of an entry; None where there is none, or one that is damaged."""
     text = _content(path)
     parts = text.split(b"\n", 3) if text else []
@@ -140,9 +146,11 @@ def _open(path: str) -> tuple[bytes, bytes, bytes] | None:
     return parts[0], parts[1], parts[3]
 
 
-def _write(places: tuple[str, str], text: bytes) -> None:
+def write_entry(places: tuple[str, str], head: bytes, about: bytes, payload: bytes) -> None:
+    """Writes an entry, whole or not at all, to the first of two places that can be written."""
+    text = b"\n".join([head, about, b"%d" % zlib.crc32(payload), payload])
     for place in places:
-        temporary = f"{place}.{os.getpid()}-{secrets.token_hex(4)}"
+        temporary = f"{place}.{os.getpid()}-{os.urandom(4).hex()}"
         try:
             # no run directory comes into being by being looked for
             Path(place).parent.mkdir(parents=place == places[1], exist_ok=True)

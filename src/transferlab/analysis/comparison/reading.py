@@ -9,7 +9,6 @@ from transferlab.record import folder as run_folder
 
 FLOAT32 = 4
 """Bytes of a number in a run's model."""
-FILTERS = ("task", "strategy", "encoder", "tag")
 
 
 def read(root: Path) -> list[Summary]:

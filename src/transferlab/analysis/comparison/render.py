@@ -1,13 +1,13 @@
 """A table of columns and rows for the terminal, as Markdown, CSV and LaTeX."""
 
+import functools
 import io
+import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from transferlab.analysis.comparison.columns import DIFFERING, KEPT, OF_TEXTS, SPARE, Column
+from transferlab.analysis.comparison.column import DIFFERING, KEPT, OF_TEXTS, SPARE, Cell, Column
 from transferlab.ground import escapes
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ WIDEST = 1000
 """Characters in a line for a reader that is no terminal."""
 
 
-@dataclass(frozen=True)
-class Sheet(Generic[T]):
+class Sheet(NamedTuple, Generic[T]):
     """What is shown.
 
     Attributes:
@@ -36,7 +35,7 @@ class Sheet(Generic[T]):
     style: Callable[[T], str]
     notes: Sequence[str] = ()
 
-    @cached_property
+    @property
     def titled(self) -> list[Column[T]]:
         """The columns for people."""
         return [
@@ -44,6 +43,45 @@ class Sheet(Generic[T]):
             for column in self.columns
             if column.title and (column.name not in OF_TEXTS or any(column.text(row) for row in self.rows))
         ]
+
+
+class Kept(NamedTuple):
+    """A row of a sheet whose cells are worked out: of each column the value, and the text for people."""
+
+    values: list[Cell]
+    texts: list[str]
+    section: list[str]
+    style: str
+
+
+def pack(sheet: Sheet[T]) -> bytes:
+    """All cells of a sheet, in JSON."""
+    rows = []
+    for row in sheet.rows:
+        values = [column.value(row) for column in sheet.columns]
+        texts = [
+            "" if not column.title else column.shown(row) if column.shown else column.written(value)
+            for column, value in zip(sheet.columns, values, strict=True)
+        ]
+        rows.append(Kept(values, texts, sheet.section(row), sheet.style(row)))
+    columns = [(column.name, column.title, column.form) for column in sheet.columns]
+    return json.dumps([columns, rows, list(sheet.notes)]).encode()
+
+
+def unpack(payload: bytes) -> Sheet[Kept]:
+    """The sheet that `pack` put together; its cells are those of before."""
+    columns, rows, notes = json.loads(payload)
+    return Sheet(
+        [_kept(place, *column) for place, column in enumerate(columns)],
+        [Kept(*row) for row in rows],
+        lambda row: row.section,
+        lambda row: row.style,
+        notes,
+    )
+
+
+def _kept(place: int, name: str, title: str, form: str) -> Column[Kept]:
+    return Column(name, title, lambda row: row.values[place], form, shown=lambda row: row.texts[place])
 
 
 def show(sheet: Sheet[T], form: str) -> None:
@@ -58,10 +96,11 @@ def show(sheet: Sheet[T], form: str) -> None:
 
 def markdown(sheet: Sheet[T]) -> list[str]:
     """The table as lines of Markdown."""
-    lines = ["| " + " | ".join(column.title for column in sheet.titled) + " |"]
-    lines.append("|" + "|".join(" ---: " if column.form else " --- " for column in sheet.titled) + "|")
+    titled = sheet.titled
+    lines = ["| " + " | ".join(column.title for column in titled) + " |"]
+    lines.append("|" + "|".join(" ---: " if column.form else " --- " for column in titled) + "|")
     for row in sheet.rows:
-        cells = [_emphasis(sheet, row, column, "**{}**", escapes.markdown) for column in sheet.titled]
+        cells = [_emphasis(sheet, row, column, "**{}**", escapes.markdown) for column in titled]
         lines.append("| " + " | ".join(cells) + " |")
     return lines + [f"\n{escapes.markdown(note)}" for note in sheet.notes]
 
@@ -114,9 +153,11 @@ def _print_csv(sheet: Sheet[T]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(column.name for column in sheet.columns)
+    # most words stand in many rows
+    cell = functools.cache(escapes.cell)
     for row in sheet.rows:
         values = [column.value(row) for column in sheet.columns]
-        writer.writerow("" if v is None else escapes.cell(v) if isinstance(v, str) else v for v in values)
+        writer.writerow(["" if v is None else cell(v) if isinstance(v, str) else v for v in values])
     sys.stdout.write(text.getvalue())
 
 
@@ -148,7 +189,7 @@ def fitting(sheet: Sheet[T], width: int) -> list[Column[T]]:
     from rich.console import Console
 
     screen = Console(width=WIDEST)
-    shown = list(sheet.titled)
+    shown = sheet.titled
     by_name = {column.name: column for column in shown}
     spare = [column for column in shown if _same(column, sheet.rows) and column.name not in KEPT]
     # rows that cannot be compared must look it

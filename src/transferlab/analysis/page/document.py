@@ -8,7 +8,7 @@ from pathlib import Path
 from transferlab.analysis.comparison.groups import Summary
 from transferlab.analysis.page import confidence, gather, overview, predicted, questions, robust, settings, written
 from transferlab.analysis.page.gather import Task
-from transferlab.analysis.page.markup import Html, join, note, table, tag
+from transferlab.analysis.page.markup import TIME, Html, join, note, table, tag
 from transferlab.analysis.page.verdict import RULE, verdict
 from transferlab.record import environment
 
@@ -16,13 +16,14 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever a run's text says."""
 
 
-def page(summaries: Sequence[Summary], root: Path, hidden: Sequence[str] = ()) -> Html:
+def page(summaries: Sequence[Summary], root: Path, hidden: Sequence[str] = (), when: str = "") -> Html:
     """The report of some runs, which begins with what they say.
 
     Args:
         summaries: Contents of ``summary.json``, each with its ``folder``.
         root: The folder that they were found under.
         hidden: Sentences on runs that were left out.
+        when: The time that it is written at; empty: now.
     """
     found = gather.tasks(summaries)
     # a long page shows what was found, and the rest on request
@@ -44,7 +45,7 @@ def page(summaries: Sequence[Summary], root: Path, hidden: Sequence[str] = ()) -
         tag("title", f"transferlab: {root}"),
         tag("style", Html(style + hiding)),
     )
-    top = _top(found, summaries, root, hidden)
+    top = _top(found, summaries, root, hidden, when or time.strftime(TIME))
     body = tag("body", _contents(found), tag("main", top, *parts, runs, listed))
     return join(Html("<!doctype html>\n"), tag("html", head, body, lang="en"))
 
@@ -138,7 +139,7 @@ def _contents(found: Sequence[Task]) -> Html:
     return tag("nav", whole, aria_label="Contents")
 
 
-def _top(found: Sequence[Task], summaries: Sequence[Summary], root: Path, hidden: Sequence[str]) -> Html:
+def _top(found: Sequence[Task], summaries: Sequence[Summary], root: Path, hidden: Sequence[str], when: str) -> Html:
     rows = []
     for task in found:
         best = next((s for s in task.settings if s.row.best), task.settings[0])
@@ -155,7 +156,6 @@ def _top(found: Sequence[Task], summaries: Sequence[Summary], root: Path, hidden
             ]
         )
     head = ["task", "metric", "best setting", "test", "best baseline", "settings", "runs"]
-    when = time.strftime("%Y-%m-%d %H:%M")
     told = " ".join(text[:1].upper() + text[1:] for text in hidden)
     return join(
         tag("h1", "Runs under ", tag("code", str(root))),

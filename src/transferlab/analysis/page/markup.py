@@ -4,6 +4,8 @@ import functools
 from collections.abc import Iterable, Sequence
 from html import escape
 
+TIME = "%Y-%m-%d %H:%M"
+"""How the page tells when it was written."""
 VOID = frozenset({"meta", "col", "br", "input"})
 
 

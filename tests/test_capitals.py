@@ -15,15 +15,22 @@ import transferlab as tl
 from transferlab.encoders import EncoderConfig, load_tokenizer
 from transferlab.encoders.new_tokens import new_rows
 from transferlab.ground.errors import TransferlabError
+from transferlab.learning.cache import CacheConfig, Work
 from transferlab.several.data import SeveralTasks
-from transferlab.strategies import FeatureExtraction, FullFineTuning, ParameterEfficient
+from transferlab.strategies import Distillation, FeatureExtraction, FullFineTuning, ParameterEfficient
+from transferlab.strategies.student import copy_layers
+from transferlab.strategies.teacher import Teacher
+from transferlab.strategies.whole import plain_backbone
 from transferlab.tasks import Source, TaskDataModule
 from transferlab.tasks.batch import EncodedSplit
 from transferlab.tasks.capitals import shape_of
 from transferlab.tasks.settings import Settings
 from transferlab.tasks.tokenization import encode_texts, fingerprint
+from transferlab.use.explanation import reading
+from transferlab.use.explanation.scored import Scored
 from transferlab.use.export import command
 from transferlab.use.exported import Exported
+from transferlab.use.prediction.words import of_words
 
 WORDS = ["London", "said", "USA", "'s", "iPhone", "on", "3", "May"]
 LOWER = [word.lower() for word in WORDS]
@@ -103,6 +110,26 @@ def test_training_starts_from_the_pretrained_encoder(packed: bool, spec: Any, ti
     assert not torch.equal(logits_of(plain, second), logits_of(plain, without))
 
 
+@pytest.mark.parametrize("family", ["Electra", "Albert"])
+def test_other_families_start_pretrained_and_learn(family: str, spec: Any, tmp_path: Any) -> None:
+    import transformers
+
+    sizes = {"hidden_size": 32, "embedding_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=build_tokenizer(tmp_path), intermediate_size=64, **sizes
+    )
+    getattr(transformers, f"{family}Model")(config).save_pretrained(tmp_path)
+    encoder = EncoderConfig(str(tmp_path))
+    told, plain = FullFineTuning(spec, encoder), FullFineTuning(spec._replace(case=False), encoder)
+    plain.head.load_state_dict(told.head.state_dict())
+    batch = batch_of([WORDS], encoder)
+    assert torch.equal(logits_of(told, batch), logits_of(plain, batch_of([WORDS], encoder, case=False)))
+    told(batch).sum().backward()
+    (rows,) = new_rows(told.encoder.backbone)
+    assert rows.grad is not None
+    assert (rows.grad.abs().sum(1) > 0).all()
+
+
 @pytest.mark.parametrize(
     "build",
     [
@@ -177,6 +204,48 @@ def test_a_run_and_its_export_read_capitals(
         command.export(run, "hf", tmp_path / "hf")
 
 
+def test_an_explanation_takes_capitals_with_their_word(spec: Any, tiny_encoder: EncoderConfig) -> None:
+    """All words there: the logits of the run; all left out: those of a sentence of padding without capitals."""
+    model = ParameterEfficient(spec, tiny_encoder, tl.PromptTuning(tokens=2)).eval()
+    torch.nn.init.normal_(new_rows(model.encoder.backbone)[0])
+    predictor = tl.Predictor(model, replace(SOURCE, text=("tokens",)), SETTINGS._replace(case=True))
+    split, _ = predictor.encode({"tokens": [WORDS]})
+    read = reading.read([of_words(WORDS)], True, predictor.tokenizer, predictor.settings)
+    scored = Scored(model, split, read, predictor.tokenizer.pad_token_id)
+    batch = split.collate([0])
+    with torch.no_grad():
+        assert torch.allclose(scored.logits(scored.actual[None]), model(batch), atol=1e-5)
+        inside = torch.tensor([[owner >= 0 for owner in read.owners[0]]])
+        nothing = batch.input_ids.masked_fill(inside, predictor.tokenizer.pad_token_id)
+        bare = batch._replace(input_ids=nothing, token_type_ids=torch.zeros_like(nothing))
+        assert torch.allclose(scored.logits(scored.empty[None]), model(bare), atol=1e-5)
+
+
+@pytest.mark.parametrize("told", ["teacher", "student"])
+def test_teacher_and_student_read_each_as_they_were_told(
+    told: str, data: Any, spec: Any, tiny_encoder: EncoderConfig, monkeypatch: Any
+) -> None:
+    """The answers of a teacher are those of its own reading, whether the student is told capitals or not."""
+    rows = data("tagging", case=told == "student")
+    teacher = FullFineTuning(spec._replace(case=told == "teacher"), tiny_encoder).eval()
+    for part in new_rows(teacher.encoder.backbone):
+        torch.nn.init.normal_(part)
+    monkeypatch.setattr("transferlab.strategies.distillation.teacher_content", lambda name: "")
+    monkeypatch.setattr(
+        "transferlab.strategies.distillation.load_teacher",
+        lambda name, task: Teacher(teacher, tiny_encoder, spec.labels, "tagging", case=teacher.task.case),
+    )
+    student = Distillation(rows.spec, tiny_encoder, teacher="one")
+    student.wrap_data(rows, Work(CacheConfig(precision="32"), epochs=2))
+    split, numbers = rows.training_rows()
+    batch = next(iter(rows.loader(split, numbers[:4])))
+    assert (batch.token_type_ids is not None) == (told == "student")
+    own = rows.with_encoder(tiny_encoder, case=told == "teacher").encoded(split).collate(batch.index.tolist())
+    assert (own.token_type_ids is not None) == (told == "teacher")
+    known = torch.where(own.word_mask.unsqueeze(-1), batch.teacher, 0)
+    assert torch.allclose(known, torch.where(own.word_mask.unsqueeze(-1), logits_of(teacher, own), 0), atol=1e-4)
+
+
 # refusals -------------------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +270,16 @@ def test_encoders_that_cannot_be_told(spec: Any, tiny_encoder: EncoderConfig, tm
     (cased / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(TransferlabError, match=r"data.case: the tokenizer of .* keeps capitals already; leave it out"):
         FullFineTuning(spec, EncoderConfig(str(cased)))
+
+
+def test_what_no_class_of_transformers_holds(spec: Any, tiny_encoder: EncoderConfig) -> None:
+    """Neither a further run nor a merged one would tell the encoder of capitals."""
+    model = FullFineTuning(spec, tiny_encoder)
+    with pytest.raises(TransferlabError, match=r"rows for capitals \(data.case\)"):
+        plain_backbone(model)
+    teacher = Teacher(model, tiny_encoder, spec.labels, "tagging", case=True)
+    with pytest.raises(TransferlabError, match=r"model.from_teacher: .* set data.case: true, as the teacher has it"):
+        copy_layers(model.encoder, tiny_encoder, teacher, case=False)
 
 
 def test_kinds_without_words_refuse(tiny_encoder: EncoderConfig) -> None:

@@ -92,6 +92,7 @@ def examples(data: TaskDataModule) -> dict[str, Any]:
         "max_length": data.settings.max_length,
         "truncation": data.settings.truncation,
         **({"markers": markers, "pooling": data.settings.pooled} if (markers := data.settings.markers) else {}),
+        **({"case": True} if data.settings.case else {}),
         "windows": data.settings.windows if data.settings.truncation == "windows" else None,
     }
 

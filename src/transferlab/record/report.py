@@ -78,7 +78,8 @@ def texts(data: dict[str, Any]) -> str:
         return f"at most {data['max_length']} tokens around the entities; {how}"
     if data.get("truncation") != "windows":
         # a baseline reads whole texts
-        return f"{what[data['truncation']]} {data['max_length']} tokens" if data.get("truncation") else "whole"
+        told = ", capitals told as token types" if data.get("case") else ""
+        return f"{what[data['truncation']]} {data['max_length']} tokens{told}" if data.get("truncation") else "whole"
     if (shared := data.get("stride")) is not None:
         return f"contexts whole, in windows of at most {data['max_length']} tokens that share {shared}"
     even = data.get("windows") == "even"

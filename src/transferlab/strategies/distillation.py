@@ -145,7 +145,7 @@ class Distillation(ComparedInside):
         if self._asks or self.from_teacher:
             teacher = load_teacher(self.teacher_name, self.task)
             if self.from_teacher:
-                copy_layers(self.encoder, self.encoder_config, teacher)
+                copy_layers(self.encoder, self.encoder_config, teacher, self.task.case)
             self._ask_teacher(teacher, data, work)
             if self.others:
                 self._ask_others(data, work)

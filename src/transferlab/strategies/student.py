@@ -9,12 +9,23 @@ from transferlab.strategies.base import Strategy
 from transferlab.strategies.teacher import Teacher
 
 
-def copy_layers(encoder: Encoder, config: EncoderConfig, teacher: Teacher) -> None:
+def copy_layers(encoder: Encoder, config: EncoderConfig, teacher: Teacher, case: bool) -> None:
     """Puts the teacher's embeddings and the layers that `keep_layers` picks into the student.
+
+    Args:
+        encoder: The student.
+        config: Which layers it keeps.
+        teacher: The teacher.
+        case: Whether the student is told capitals.
 
     Raises:
         TransferlabError: The student is no shallower copy of the teacher.
     """
+    if teacher.case != case:
+        raise TransferlabError(
+            "model.from_teacher: the student takes the embeddings of its teacher, and one of the two is told capitals; "
+            f"set data.case: {str(teacher.case).lower()}, as the teacher has it."
+        )
     source = teacher.module.encoder.backbone if isinstance(teacher.module, Strategy) else None
     # numbers by now
     picks = cast(tuple[int, ...], config.keep_layers)

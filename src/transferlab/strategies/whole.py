@@ -26,6 +26,10 @@ def plain_backbone(model: Strategy) -> Any:
         model.method.merge(model.encoder.backbone)
     if model.encoder_config.keep_heads is not None:
         raise TransferlabError("no class of transformers holds layers with fewer heads; use --format onnx or torch.")
+    if model.task.case:
+        raise TransferlabError(
+            "the encoder has rows for capitals (data.case), as transformers has none; use --format onnx or torch."
+        )
     backbone: Any = without_layers(copy.deepcopy(model.encoder.backbone))
     config = getattr(backbone, "config", None)
     automatic: Any = class_of(config) if model.task.kind == "text" else AutoModel

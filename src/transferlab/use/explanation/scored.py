@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from transferlab.encoders.new_tokens import type_embeddings
 from transferlab.ground.errors import TransferlabError
 from transferlab.strategies import Strategy
-from transferlab.tasks.batch import EncodedSplit
+from transferlab.tasks.batch import Batch, EncodedSplit
 from transferlab.use.explanation.reading import SPECIAL, Reading
 
 TOKENS = 8192
@@ -64,7 +65,8 @@ class Target(NamedTuple):
 class Scored:
     """The logits of one example, with other word embeddings in the place of its own.
 
-    What does not come from word embeddings (positions, segments, a learned prompt) stays as it is.
+    What does not come from word embeddings (positions, segments, a learned prompt) stays as it is. The capitals that
+    a run is told are those of a word: they are added to its embedding, and go with it.
 
     Args:
         model: A run; it is put into float32 and evaluation mode.
@@ -93,6 +95,9 @@ class Scored:
         self.owners = owners.to(model.device)
         with torch.no_grad():
             self.actual: Tensor = self._layer(batch.input_ids)
+            if model.task.case:
+                table = type_embeddings(model.encoder.backbone)
+                self.actual = self.actual + table(batch.token_type_ids) - table(_without_types(batch).token_type_ids)
             self.empty: Tensor = self._layer(batch.input_ids.masked_fill(self.owners != SPECIAL, baseline))
 
     @property
@@ -103,6 +108,8 @@ class Scored:
     def logits(self, embeddings: Tensor) -> Tensor:
         """Logits ``[n, ...]`` of embeddings ``[n, rows, length, width]``."""
         batch = self._encoded.collate([0] * len(embeddings)).to(self.model.device)
+        if self.model.task.case:
+            batch = _without_types(batch)
         with _given(self._layer, embeddings.flatten(0, 1)), torch.backends.cudnn.flags(enabled=False):
             # cuDNN has no gradient of an LSTM in evaluation mode
             return self.model(batch).float()  # type: ignore[no-any-return]
@@ -133,6 +140,11 @@ class Scored:
     def read(self) -> set[int]:
         """The words of which the model reads a token."""
         return set(self.owners.flatten().tolist()) - {SPECIAL, -1}
+
+
+def _without_types(batch: Batch) -> Batch:
+    assert batch.token_type_ids is not None
+    return batch._replace(token_type_ids=torch.zeros_like(batch.token_type_ids))
 
 
 def word_embeddings(model: Strategy) -> nn.Module:

@@ -93,6 +93,9 @@ def test_a_shipped_experiment_takes_own_bases(tmp_path, monkeypatch):
 def test_list_shows_first_lines_and_how_to_compose(root, capsys):
     experiments.main([])
     lines = capsys.readouterr().out.splitlines()
+    shipped = [line.split()[0] for line in lines if line.startswith("best_")]
+    assert {"best_sst2", "best_conll2003"} < set(shipped)
+    lines = lines[len(shipped) :]
     assert [line.split(maxsplit=1) for line in lines[:3]] == [
         ["full_finetuning_sst2", "Full fine-tuning on SST-2"],
         ["grid/wide", "nested"],

@@ -56,7 +56,11 @@ def read(folder: str) -> dict[str, Any]:
 
 def starts(folder: Path | str) -> list[dict[str, Any]]:
     """The facts of all starts of a run, oldest first; of a run from before they were kept those of the first."""
-    known = read(str(folder))
+    return starts_in(read(str(folder)))
+
+
+def starts_in(known: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same, of what ``environment.json`` holds."""
     if not known:
         return []
     listed = known.get("starts")

@@ -169,13 +169,14 @@ def summaries(root: Path, forms: bool = False, pretraining: bool = False) -> Ite
             has a run of several tasks, which leaves one for each of them.
     """
     # much faster than a pattern of pathlib, which asks of every file what it is
-    folders = []
+    places = []
     for place, below, files in os.walk(root):
         if "summary.json" in files:
-            folders.append(Path(place))
+            places.append(place)
             # of a run directory nothing else holds runs, and there are thousands
             below[:] = [name for name in below if name not in OWN]
-    for folder in sorted(folders):
+    # in the order of paths, of which each comparison would take their parts anew
+    for folder in map(Path, sorted(places, key=lambda place: place.split(os.sep))):
         if not forms and is_form(folder):
             continue
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -192,7 +193,7 @@ def equal_histories(runs: Sequence[Summary]) -> list[str]:
     for run in runs:
         for name in HISTORIES:
             path = os.path.join(str(run.get("folder", "")), name)
-            if os.path.isfile(path) and (size := os.path.getsize(path)):
+            if size := _size(path):
                 by_size.setdefault((name, size), []).append((path, run))
                 break
     found: dict[str, list[Summary]] = {}
@@ -206,6 +207,15 @@ def equal_histories(runs: Sequence[Summary]) -> list[str]:
         for same in found.values()
         if len({run.get("seed") for run in same}) > 1
     ]
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, 0 where there is none; one question for each of thousands."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return 0
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
 
 
 def _name(run: Summary) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 from transferlab.analysis.comparison.groups import Summary
 from transferlab.record import environment
@@ -41,8 +42,16 @@ def _base(run: Summary) -> str:
 
 
 @functools.cache
+def environment_of(folder: str) -> dict[str, Any]:
+    """What ``environment.json`` of a run holds; empty where it cannot be read."""
+    return environment.read(folder)
+
+
+@functools.cache
 def _versions(folder: str, base: str) -> dict[str, str]:
-    starts = [environment.versions(start) for start in environment.effective(environment.starts(folder))]
+    starts = [
+        environment.versions(start) for start in environment.effective(environment.starts_in(environment_of(folder)))
+    ]
     joined = {
         name: THEN.join(dict.fromkeys(start[name] for start in starts if name in start))
         for name in environment.EXACT

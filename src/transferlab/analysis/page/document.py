@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from transferlab.analysis.comparison import software
 from transferlab.analysis.comparison.groups import Summary
 from transferlab.analysis.page import confidence, gather, overview, predicted, questions, robust, settings, written
 from transferlab.analysis.page.gather import Task
 from transferlab.analysis.page.markup import TIME, Html, join, note, table, tag
 from transferlab.analysis.page.verdict import RULE, verdict
-from transferlab.record import environment
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded and no script runs, whatever a run's text says."""
@@ -29,7 +29,7 @@ def page(summaries: Sequence[Summary], root: Path, hidden: Sequence[str] = (), w
     # a long page shows what was found, and the rest on request
     short = len(found) > 1 or any(len(task.settings) > LONG for task in found)
     parts = [_task(task, short) for task in found]
-    started = [environment.read(str(run.get("folder"))) for run in summaries]
+    started = [software.environment_of(str(run.get("folder"))) for run in summaries]
     runs = tag("section", tag("h2", "Environment"), overview.environments(started), id="environment")
     listed = tag("section", tag("h2", "Runs"), overview.folders(summaries, started, root), id="runs")
     style = files("transferlab.analysis.page").joinpath("sheet.css").read_text(encoding="utf-8")

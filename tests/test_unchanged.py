@@ -116,6 +116,12 @@ def test_a_change_of_the_same_size_and_time_is_seen(runs, table, file, old, new,
     assert table() == found
 
 
+def test_other_versions_are_told_by_the_process_that_read_those_of_before(runs, table):
+    assert "mixed versions" not in table("--format", "csv")
+    rewrite(next(runs.glob("*/*-s0")) / "environment.json", "2.12.0", "2.13.0")
+    assert "mixed versions" in table("--format", "csv")
+
+
 def test_what_changes_a_table_changes_it(runs, table):
     first, one = table("--format", "csv"), next(runs.glob("lora_sst2/*-s0"))
     rewrite(one / "summary.json", "finished", "troubled")

@@ -21,7 +21,7 @@ def mixed(runs: Sequence[Summary]) -> list[str]:
         that was resumed under another version has ``2.12.0, then 2.13.0``.
     """
     names = [*environment.EXACT, "base weights"]
-    told = [(run.get("seed"), _versions(str(run.get("folder", "")), _base(run))) for run in runs]
+    told = [(run.get("seed"), versions_of(str(run.get("folder", "")), _base(run))) for run in runs]
     found: list[str] = []
     if told and not any(versions != told[0][1] for _, versions in told) and THEN not in str(told[0][1]):
         return found
@@ -48,7 +48,8 @@ def environment_of(folder: str) -> dict[str, Any]:
 
 
 @functools.cache
-def _versions(folder: str, base: str) -> dict[str, str]:
+def versions_of(folder: str, base: str) -> dict[str, str]:
+    """The versions that the weights of a run were made with; of several starts each, and the base weights."""
     starts = [
         environment.versions(start) for start in environment.effective(environment.starts_in(environment_of(folder)))
     ]

@@ -62,6 +62,7 @@ def unchanged(command: str, root: Path, asked: Any, predictions: Sequence[str], 
     began = time.time_ns()
     noted = _look(f"{root}", predictions)
     states = _states(root, noted) if noted else None
+    _forget()
     payload = make()
     if noted and states is not None:
         noted = noted._replace(others=_others())
@@ -71,6 +72,16 @@ def unchanged(command: str, root: Path, asked: Any, predictions: Sequence[str], 
             kept.write_entry((path, path), _digest(key, states), about, payload)
             _prune(Path(path).parent)
     return payload
+
+
+def _forget() -> None:
+    """Lets this process read anew what it remembers of runs: it may be older than the times of the files."""
+    from transferlab.analysis.comparison import configs, software
+    from transferlab.record import setting
+
+    for remembered in (configs.deciding, software.environment_of, software.versions_of):
+        remembered.cache_clear()
+    setting.NAMED.clear()
 
 
 def _parse(text: bytes) -> Noted | None:

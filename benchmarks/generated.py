@@ -82,8 +82,8 @@ class GeneratedData(TaskDataModule):
         labels: Any = self._encoded["train"].labels
         return np.asarray(labels)
 
-    def with_encoder(self, encoder: EncoderConfig, apart: bool = False) -> "GeneratedData":
-        """The same token ids for another encoder of the same vocabulary; texts apart are a matter of pairs only."""
+    def with_encoder(self, encoder: EncoderConfig, apart: bool = False, case: bool = False) -> "GeneratedData":
+        """The same token ids for another encoder of the same vocabulary; they have neither pairs nor capitals."""
         other = copy.copy(self)
         other.encoder, other.attached = encoder, {}
         return other

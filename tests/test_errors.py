@@ -176,6 +176,22 @@ def test_wrong_type_on_the_command_line(fit_fails):
     assert "many" in message
 
 
+def test_in_a_log_the_error_stands_behind_what_came_before():
+    code = """
+from transferlab.cli.boundary import run
+from transferlab.ground.errors import TransferlabError
+
+def command():
+    print("resuming")
+    raise TransferlabError("wrong.")
+
+run(command)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.stdout.splitlines() == ["resuming", "error: wrong."]
+    assert done.returncode == 2
+
+
 def test_null_on_the_command_line_inside_of_a_class(capsys):
     given = {"model.head.lr": None, "model.steady.ema": None, "model.optimizer.init_args.foreach": None}
     words = ["fit", "--experiment", "full_finetuning_sst2", "--model.steady.ema", "0.9", "--trainer.logger", "false"]

@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from transferlab.config.received import TRUST
 from transferlab.ground.errors import TransferlabError
@@ -53,6 +54,9 @@ def run(command: Callable[[], None]) -> None:
                 import traceback
 
                 traceback.print_exception(error)
+            # in a log of both, what came before the error stands before it
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
             print(f"error: {visible(message + _place(message))}", file=sys.stderr)
             sys.exit(MISTAKE)
     except MemoryError:

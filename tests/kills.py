@@ -110,6 +110,9 @@ CASES = {
     "pairs apart": Case(
         "FullFineTuning", {}, {STEPS: 2, "data.init_args.task": "demo_pairs", "data.init_args.pairs": "apart"}, SOME
     ),
+    "a head that starts solved": Case(
+        "FullFineTuning", {"head": {"start": "solved"}, "steady": {"ema": 0.9}}, {STEPS: 1}, SOME
+    ),
     "frozen layers, kept states": Case("FullFineTuning", {"top_layers": 1}, {STEPS: 2}, SOME),
     "distillation": Case("Distillation", {"teacher": TEACHER, "beta": 0.5}, {STEPS: 2}, SOME),
     "contrastive": Case("Contrastive", {}, {STEPS: 2, "data.init_args.sampling": "balanced"}, SOME),

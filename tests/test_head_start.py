@@ -9,6 +9,7 @@ from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
 from transferlab.learning.cache import CacheConfig, Work
 from transferlab.learning.heads import HeadConfig
+from transferlab.several.model import MultiTask
 from transferlab.strategies import Contrastive, FeatureExtraction
 
 SOLVED = HeadConfig(start="solved", dropout=0.0)
@@ -80,6 +81,18 @@ def test_without_a_cache_it_says_so(data, tiny_encoder):
     model = build("all", module, tiny_encoder, head=SOLVED)
     with pytest.raises(TransferlabError, match=r"needs cached features, but .*cache.enabled is false"):
         model.take_data(module, Work(CacheConfig(enabled=False)))
+
+
+def test_a_trainer_that_does_not_solve_it_is_told(data, tiny_encoder, fit):
+    module = data("classification")
+    with pytest.raises(TransferlabError, match=r"model.head.start: the head was not solved: train with callbacks="):
+        fit(build("all", module, tiny_encoder, head=SOLVED), module)
+
+
+def test_several_tasks_refuse_it(data, tiny_encoder):
+    spec = data("classification").spec
+    with pytest.raises(TransferlabError, match="model.head.start: solved, but no head of several tasks is solved"):
+        MultiTask({spec.name: spec}, tiny_encoder, head=SOLVED)
 
 
 def test_where_the_head_is_solved_anyway_it_has_no_effect(data, tiny_encoder):

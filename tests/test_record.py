@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 from transferlab.baselines import main as baseline
 from transferlab.encoders import EncoderConfig
 from transferlab.learning.losses import example_losses, task_loss
-from transferlab.record import predictions, slow, texts
+from transferlab.record import predictions, report, slow, texts
 from transferlab.record.facts import describe
 from transferlab.record.recorder import RunRecorder
 from transferlab.record.report import header_rows
@@ -190,6 +190,13 @@ def test_small_probabilities_keep_their_digits():
     outputs = {"index": torch.arange(1), "logits": torch.tensor([[0.0, 20.0]])}
     (line,) = predictions.records(module.spec, outputs, None)
     assert math.log(line["scores"][0]) == pytest.approx(-20, rel=1e-5)
+
+
+def test_capitals_are_told_in_the_header_however_texts_are_cut():
+    for cut in ({"truncation": "head"}, {"truncation": "windows", "windows": "even"}):
+        data = {"max_length": 16, "case": True, **cut}
+        assert report.texts(data).endswith(", capitals told as token types")
+        assert "capitals" not in report.texts(data | {"case": None})
 
 
 def test_attention_that_is_not_fused_is_told_on_a_processor(data, tiny_encoder, monkeypatch, tmp_path):

@@ -58,6 +58,7 @@ def experiment(tmp_path_factory, tiny_folder):
 QUICK = {
     "lora, accumulation, two validations": (3, 8, 12),
     "an end in steps": (12,),
+    "a head that starts solved": (3,),
     "prompting, demonstrations": (2,),
     "prompting, soft": (1,),
 }

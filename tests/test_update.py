@@ -243,6 +243,16 @@ def test_a_start_whose_weights_would_be_lost_is_refused(base):
     start.load(tl.FullFineTuning(task, encoder), run)
 
 
+def test_a_head_that_starts_solved_is_not_solved_anew(base):
+    run = base()
+    model = restore(run)
+    again = tl.FullFineTuning(model.task, model.encoder_config, head=tl.HeadConfig(start="solved"))
+    assert again.starts_solved
+    start.load(again, run)
+    assert not again.starts_solved
+    assert again.without_effect()["model.head.start"] == "the head is that of run.start"
+
+
 @pytest.mark.slow
 def test_an_update_is_killed_and_resumed(base, files, tmp_path):
     """Killed while it trains, resumed by `fit --resume`: weights, predictions and the comparison are the same."""

@@ -216,6 +216,8 @@ class TransferCLI(ExperimentCLI):
         begins = Path(self.settings.run.start) if self.settings.run.start and self.checkpoint is None else None
         if begins:
             self.recorder.summary["start"] = start.load(self.model, begins)
+        if self.checkpoint:
+            self.model.begins_otherwise = "the head is that of the checkpoint"
         check_interval(self.trainer, self.datamodule)
         if self.datamodule.packed:
             enable_packing(self.model.encoder.backbone)

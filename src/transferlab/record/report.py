@@ -73,18 +73,18 @@ READ = {
 def texts(data: dict[str, Any]) -> str:
     """How much of a text is read, in words."""
     what = {"head": "the first", "tail": "the last", "head_tail": "the first 128 and the last of"}
+    told = ", capitals told as token types" if data.get("case") else ""
     if data.get("markers"):
         how = f"{MARKED[data['markers']]}, {READ[data['pooling']]}"
         return f"at most {data['max_length']} tokens around the entities; {how}"
     if data.get("truncation") != "windows":
         # a baseline reads whole texts
-        told = ", capitals told as token types" if data.get("case") else ""
         return f"{what[data['truncation']]} {data['max_length']} tokens{told}" if data.get("truncation") else "whole"
     if (shared := data.get("stride")) is not None:
         return f"contexts whole, in windows of at most {data['max_length']} tokens that share {shared}"
     even = data.get("windows") == "even"
     how = "spread evenly, each counts by its tokens" if even else "full ones and a rest, all alike"
-    return f"all of it in windows of at most {data['max_length']} tokens, {how}"
+    return f"all of it in windows of at most {data['max_length']} tokens, {how}{told}"
 
 
 def protocol(summary: dict[str, Any]) -> str:

@@ -69,6 +69,10 @@ class MultiTask(Remembered, Fitted):
                 raise TransferlabError(
                     f"data.tasks: {name} writes texts, which has no head beside others; train it alone."
                 )
+        if head.start is not None:
+            raise TransferlabError(
+                f"model.head.start: {head.start}, but no head of several tasks is solved before training; leave it out."
+            )
         self.optimizer, self.schedule, self.head_config, self.method = optimizer, schedule, head, method
         self.loss_weights, self.select = weights or {}, select
         parts: dict[str, Strategy] = {}

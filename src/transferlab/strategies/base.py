@@ -123,6 +123,7 @@ class Strategy(Remembered, ReadsUnlabelled):
         """What was accepted, in words."""
         self._cut = 0
         self._step = StepMean(self.judged.per_example)
+        self._solved_first = False
         self.frozen_work: list[str] = []
         """What of the work is done once, in words."""
 
@@ -226,6 +227,7 @@ class Strategy(Remembered, ReadsUnlabelled):
             self.encoder.eval()
             self.to(work.device)
             self.frozen_work.append(head_start.solve(self, data, work))
+            self._solved_first = True
         return self.wrap_data(data, work)
 
     def weigh(self, data: TaskDataModule) -> None:
@@ -352,6 +354,19 @@ class Strategy(Remembered, ReadsUnlabelled):
             refuse_half(self.encoder.backbone, str(self.trainer.precision))
         if self.device_mesh is not None:
             shard(self, self.encoder.backbone, self.device_mesh)
+
+    def on_fit_start(self) -> None:
+        """Refuses a head that was to be solved first and was not.
+
+        Raises:
+            TransferlabError: The features were not computed.
+        """
+        if self.starts_solved and not self._solved_first and not self.trainer.ckpt_path:
+            raise TransferlabError(
+                "model.head.start: the head was not solved: train with callbacks=transferlab.run_callbacks(), or with "
+                "transferlab.FrozenWork() among them."
+            )
+        super().on_fit_start()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch for the gradient of its step, see `StepMean`; stops the run where it is not finite."""

@@ -43,6 +43,8 @@ def load(model: Strategy, run: Path) -> dict[str, Any]:
             "leaves as it is, so its checkpoints would not hold it. Train the same parts as that run did."
         )
     model.load_state_dict(state["state_dict"], strict=False)
+    # solving a head anew would throw away what that run learned
+    model.begins_otherwise = "the head is that of run.start"
     summary = run_folder.read_summary(run)
     known = {key: summary.get(key) for key in ("experiment", "setting", "seed")}
     return {

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from transferlab.ground.contents import content
 from transferlab.record.folder import write_json
 
 PACKAGES = [
@@ -47,8 +48,7 @@ def note_start(folder: Path, resumed: bool = False) -> dict[str, Any]:
 def read(folder: str) -> dict[str, Any]:
     """What ``environment.json`` holds; empty where it cannot be read."""
     try:
-        with open(f"{folder}{os.sep}{NAME}", "rb", buffering=0) as file:
-            known = json.loads(file.read().decode("utf-8"))
+        known = json.loads(content(f"{folder}{os.sep}{NAME}").decode("utf-8"))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

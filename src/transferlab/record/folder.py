@@ -12,6 +12,7 @@ from typing import Any
 
 from transferlab.config.places import NAME, NAMES, find_run
 from transferlab.ground import hints
+from transferlab.ground.contents import content
 from transferlab.ground.errors import TransferlabError, closest, did_you_mean
 from transferlab.record.shape import fault
 
@@ -117,8 +118,7 @@ def whole_summary(folder: Path) -> dict[str, Any]:
     """
     path = f"{folder}{os.sep}summary.json"
     try:
-        with open(path, "rb", buffering=0) as file:
-            summary: dict[str, Any] = json.loads(file.read().decode("utf-8"))
+        summary: dict[str, Any] = json.loads(content(path).decode("utf-8"))
         wrong = fault(summary)
     except (OSError, ValueError, RecursionError) as error:
         wrong = str(error) or type(error).__name__
@@ -159,6 +159,29 @@ def is_form(folder: Path) -> bool:
     return folder.parent.name == FORMS and (folder.parent.parent / "summary.json").is_file()
 
 
+def _places(root: Path) -> Iterator[str]:
+    """The run directories below a folder; links are not followed, and what cannot be read is passed over.
+
+    Faster than a pattern of pathlib, which asks of every file what it is, and than `os.walk`, which asks of every
+    folder whether it is a link: one look into each folder is all.
+    """
+    waiting = [os.fspath(root)]
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as entries:
+                inside = list(entries)
+        except OSError:
+            continue
+        is_run = any(entry.name == "summary.json" and not entry.is_dir() for entry in inside)
+        if is_run:
+            yield place
+        for entry in inside:
+            # of a run directory nothing else holds runs, and there are thousands
+            if entry.is_dir(follow_symlinks=False) and not (is_run and entry.name in OWN):
+                waiting.append(entry.path)
+
+
 def summaries(root: Path, forms: bool = False, pretraining: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
     """All run directories below `root` with their summaries; unreadable ones come with status ``unreadable``.
 
@@ -168,15 +191,8 @@ def summaries(root: Path, forms: bool = False, pretraining: bool = False) -> Ite
         pretraining: Whether the runs of pretraining are wanted, and only these; they have no task to compare in. Nor
             has a run of several tasks, which leaves one for each of them.
     """
-    # much faster than a pattern of pathlib, which asks of every file what it is
-    places = []
-    for place, below, files in os.walk(root):
-        if "summary.json" in files:
-            places.append(place)
-            # of a run directory nothing else holds runs, and there are thousands
-            below[:] = [name for name in below if name not in OWN]
     # in the order of paths, of which each comparison would take their parts anew
-    for folder in map(Path, sorted(places, key=lambda place: place.split(os.sep))):
+    for folder in map(Path, sorted(_places(root), key=lambda place: place.split(os.sep))):
         if not forms and is_form(folder):
             continue
         try:

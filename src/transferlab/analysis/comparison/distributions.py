@@ -23,32 +23,33 @@ def t_tail(t: float, df: float) -> float:
 @functools.cache
 def t_quantile(df: float, level: float = 0.95) -> float:
     """The t that `level` of the distribution with `df` degrees of freedom lies within on both sides."""
-    guess = _near(df, 1 - level)
+    tail = 1 - level
+    guess, within = _near(df, tail)
     low, high = 0.0, 1e4
     while high - low > 1e-10 * high:
         middle = (low + high) / 2
         # most steps are far from the end, where the guess knows the side
-        far = abs(middle - guess) > 1e-8 * guess
-        beyond = middle > guess if far else t_tail(middle, df) <= 1 - level
+        beyond = middle > guess if abs(middle - guess) > within else t_tail(middle, df) <= tail
         low, high = (low, middle) if beyond else (middle, high)
     return high
 
 
-def _near(df: float, tail: float) -> float:
-    """The t of a two-sided tail, by Newton's method on its logarithm; NaN where it finds none.
+def _near(df: float, tail: float) -> tuple[float, float]:
+    """The t of a two-sided tail, by Newton's method on its logarithm, and how near it is; infinitely far without one.
 
-    The steps are in log t, with ``d log P / dt = -2 f(t) / P`` and f the density.
+    The steps are in log t, with ``d log P / dt = -2 f(t) / P`` and f the density. Each step leaves about the square of
+    what it took away.
     """
     t = _start(df, tail) if df < 1e5 or math.isinf(df) else math.nan
     for _ in range(60):
         known = t_tail(t, df)
         if not known > 0:
-            return math.nan
+            break
         step = (math.log(known) - math.log(tail)) * known / (2 * _density(t, df) * t)
         t *= math.exp(max(min(step, 2.0), -2.0))
         if abs(step) < 1e-5:
-            return t
-    return math.nan
+            return t, max(t * 1e-11, 100 * t * step * step)
+    return math.nan, math.inf
 
 
 def _start(df: float, tail: float) -> float:
@@ -87,11 +88,12 @@ def _beta(x: float, a: float, b: float) -> float:
     tiny, c = 1e-300, 1.0
     d = value = 1 / _not_0(1 - (a + b) * x / (a + 1), tiny)
     for m in range(1, 500):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            d = 1 / _not_0(1 + term * d, tiny)
-            c = _not_0(1 + term / c, tiny)
+        twice = a + 2 * m
+        for term in (m * (b - m) * x / ((twice - 1) * twice), -(a + m) * (a + b + m) * x / (twice * (twice + 1))):
+            # no call for what is next to never so small
+            d, c = 1 + term * d, 1 + term / c
+            d = 1 / (d if abs(d) > tiny else tiny)
+            c = c if abs(c) > tiny else tiny
             value *= c * d
         if abs(c * d - 1) < 1e-15:
             break

@@ -1,12 +1,13 @@
 """What runs were tested on beside their record: other files, and changed texts."""
 
 import json
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from transferlab.analysis.comparison.groups import Summary
 from transferlab.analysis.comparison.standing import Row
+from transferlab.ground.contents import content
 from transferlab.record import folder as run_folder
 
 FILE = "robustness.json"
@@ -25,7 +26,7 @@ def entries(run: Summary) -> dict[str, dict[str, Any]]:
 def changes(run: Summary) -> dict[str, Any]:
     """What ``transferlab robustness`` found of a run; empty where it was not measured, or is damaged."""
     try:
-        found = json.loads((Path(str(run.get("folder", ""))) / FILE).read_text(encoding="utf-8"))
+        found = json.loads(content(os.path.join(str(run.get("folder", "")), FILE)).decode("utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) and isinstance(found.get("changes"), dict) else {}

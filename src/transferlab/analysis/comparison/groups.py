@@ -167,10 +167,14 @@ def value(summary: Summary, *keys: str) -> float | None:
     """A finite number in a summary, such as ``value(summary, "perf", "wall_s")``; None where there is none."""
     found: Any = summary
     for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    # a tuple, of which `isinstance` makes nothing anew: a report asks for tens of thousands of numbers
-    number = isinstance(found, (int, float)) and not isinstance(found, bool) and math.isfinite(found)
-    return float(found) if number else None
+        if not isinstance(found, dict):
+            return None
+        found = found.get(key)
+    # most are of this very type, or are not there: a report asks for tens of thousands of numbers
+    if type(found) is float:
+        return found if math.isfinite(found) else None
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    return float(found) if number and math.isfinite(found) else None
 
 
 def score_of(summary: Summary, part: str = "test") -> float | None:

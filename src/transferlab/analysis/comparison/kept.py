@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transferlab.config.places import cache_folder
+from transferlab.ground.contents import content
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +32,6 @@ SETTLED = 2_000_000_000
 """Nanoseconds: a file that changed so shortly before it was read might change again and keep its times."""
 TICK = 50_000_000
 """The same where the file system tells parts of a millisecond: such a clock ticks every 10 ms at the latest."""
-CHUNK = 2**16
-"""Bytes that are read at once, at first: Python makes room for all of them, and most files are small."""
 Sources = Sequence[bytes | None]
 State = tuple[int, int, int, int] | None
 """Size, times of change of content and of facts in nanoseconds, and number of a file; None where there is none."""
@@ -113,23 +112,10 @@ def state(place: str) -> State:
 
 
 def _content(place: str) -> bytes | None:
-    # three calls of the system, where a file object makes eight: there are thousands of files
     try:
-        handle = os.open(place, os.O_RDONLY)
+        return content(place)
     except OSError:
         return None
-    try:
-        parts, size = [], CHUNK
-        while part := os.read(handle, size):
-            parts.append(part)
-            if len(part) < size:
-                break
-            size *= 4
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
-    return b"".join(parts)
 
 
 def _elsewhere(folder: Path | str, name: str) -> str:

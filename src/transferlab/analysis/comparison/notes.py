@@ -4,12 +4,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 
 from transferlab.analysis.comparison import elsewhere, software
 from transferlab.analysis.comparison.columns import ASSUMED
 from transferlab.analysis.comparison.groups import UNDER_WAY, Summary, drawn, faults
 from transferlab.analysis.comparison.standing import Row, block_of
+from transferlab.ground.contents import content
 from transferlab.record import folder as run_folder
 from transferlab.record import history
 
@@ -200,7 +200,7 @@ def equal_histories(runs: Sequence[Summary]) -> list[str]:
     for alike in by_size.values():
         if len({run.get("seed") for _, run in alike}) > 1:
             for path, run in alike:
-                found.setdefault(hashlib.sha256(Path(path).read_bytes()).hexdigest(), []).append(run)
+                found.setdefault(hashlib.sha256(content(path)).hexdigest(), []).append(run)
     return [
         f"warning: {', '.join(_name(run) for run in same)} have different seeds and the same history, bit for bit: the "
         "seed had no effect, or a folder was copied."

@@ -55,7 +55,8 @@ def outcomes(summary: Summary) -> Outcomes | None:
         found = Outcomes(examples, arrays["counts"].astype(float), arrays["texts"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    recomputed = float(SUMS[kind, metric](found.counts.sum(0)))
+    # as a product the sum over a long and narrow table takes a tenth of the time
+    recomputed = float(SUMS[kind, metric](np.ones(len(found.counts)) @ found.counts))
     return found if abs(recomputed - score) < 1e-3 * max(1.0, abs(score)) else None
 
 

@@ -168,7 +168,8 @@ def _tested(rows: Sequence[Row], reference: Row, bootstrap: bool = False) -> dic
     """Tests all rows of a block against one of them; those without usable predictions are left out."""
     if any(fold_of(run) is not None for run in reference.group.counted):
         return _tested_in_folds(rows, reference)
-    if sum(_predicted(row.group) for row in rows) < 2:
+    predicted = (row for row in rows if _predicted(row.group))
+    if next(predicted, None) is None or next(predicted, None) is None:
         return {}
     from transferlab.analysis.comparison import again
 

@@ -1,12 +1,12 @@
 """A run directory may come from someone else: its configuration is data, and names no code but what is known."""
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.patterns import later
 
 TRUST = "TRANSFERLAB_TRUST"
 """Set by ``--trust``; processes that this one starts inherit it."""
@@ -27,7 +27,7 @@ CALLBACKS = (
 """Lightning's, without those that take a function."""
 LIGHTNING = r"lightning\.pytorch"
 KNOWN = tuple(
-    re.compile(pattern)
+    later(pattern)
     for pattern in (
         r"torch\.optim\.(lr_scheduler\.)?[A-Z]\w*",
         # the optimizers of strategies for which none was named
@@ -44,9 +44,9 @@ KNOWN = tuple(
 """Class paths outside of this package, and functions of it."""
 POSITIONS = ("accelerator", "callbacks", "logger", "plugins", "profiler", "strategy")
 """Keys of the Trainer whose text may be the path of a class."""
-DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-FUNCTIONS = re.compile(r"(fn|func|function|hook|wrapper|policy)$")
-PLACES = re.compile(r"(^|_)(dir|dirpath|path|root|folder|filename)$")
+DOTTED = later(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+FUNCTIONS = later(r"(fn|func|function|hook|wrapper|policy)$")
+PLACES = later(r"(^|_)(dir|dirpath|path|root|folder|filename)$")
 WRITTEN = ("retests", "predictions", "forms")
 """What commands on a finished run write into."""
 

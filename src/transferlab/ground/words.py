@@ -1,7 +1,8 @@
 """Words of running text in any script: where no blank stands between words, each letter counts as one."""
 
-import re
 from collections.abc import Iterable
+
+from transferlab.ground.patterns import later
 
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
@@ -16,8 +17,8 @@ WORDS = rf"[{UNSPACED}]|{LETTERS}"
 """Words without marks."""
 PATTERN = rf"[{UNSPACED}]|{LETTERS}(?:['\u2019]{LETTERS})*|[^\w\s]"
 """Words and single marks; the default of scikit-learn drops "n" and "t" of "does n't", and with them the negation."""
-_LETTER = re.compile(f"[{UNSPACED}]")
-_UNITS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+_LETTER = later(f"[{UNSPACED}]")
+_UNITS = later(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 
 
 def is_unspaced(letter: str) -> bool:

@@ -15,12 +15,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from transferlab.ground.patterns import later
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _LETTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
 """Kana and Han."""
-_BY_CHARACTER = re.compile(f"[{_LETTER}]")
-_UNITS = re.compile(f"[{_LETTER}]|[^\\s{_LETTER}]+")
+_BY_CHARACTER = later(f"[{_LETTER}]")
+_UNITS = later(f"[{_LETTER}]|[^\\s{_LETTER}]+")
 
 
 def by_character(text: str) -> bool:

@@ -1,9 +1,9 @@
 """The columns of the two tables: one row per setting, and one row per run."""
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
+from transferlab.analysis.comparison import averages
 from transferlab.analysis.comparison.column import Cell, Column, T
 from transferlab.analysis.comparison.groups import Estimate, Summary, faults, score_of, value
 from transferlab.analysis.comparison.standing import Row
@@ -28,7 +28,7 @@ def _mean(*keys: str) -> Callable[[Row], Cell]:
 
     def read(row: Row) -> Cell:
         known = [found for run in row.group.counted if (found := value(run, *keys)) is not None]
-        return statistics.fmean(known) if known else None
+        return averages.mean(known) if known else None
 
     return read
 

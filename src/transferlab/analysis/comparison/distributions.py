@@ -2,7 +2,6 @@
 
 import functools
 import math
-from statistics import NormalDist
 
 
 def t_tail(t: float, df: float) -> float:
@@ -53,8 +52,10 @@ def _near(df: float, tail: float) -> tuple[float, float]:
 
 
 def _start(df: float, tail: float) -> float:
-    """The quantile for many degrees of freedom (Abramowitz and Stegun 1964, 26.7.5)."""
-    z = NormalDist().inv_cdf(1 - tail / 2)
+    """The quantile for many degrees of freedom (Abramowitz and Stegun 1964, 26.7.5; 26.2.23 for infinitely many)."""
+    root = math.sqrt(-2 * math.log(tail / 2))
+    above = 2.515517 + root * (0.802853 + root * 0.010328)
+    z = root - above / (1 + root * (1.432788 + root * (0.189269 + root * 0.001308)))
     return z if math.isinf(df) else z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
 
 

@@ -1,10 +1,10 @@
 """Results of cross-validation: folds share training examples, so their spread says too little of other data."""
 
 import math
-import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from transferlab.analysis.comparison import averages
 from transferlab.analysis.comparison.distributions import t_quantile, t_tail
 
 METHOD = "corrected resampled t"
@@ -31,7 +31,7 @@ def half_of_interval(values: Sequence[float], ratio: float) -> float:
         values: Two or more, one for each fold (of each seed).
         ratio: Test examples divided by training examples of a fold.
     """
-    spread = statistics.stdev(values) * math.sqrt(1 / len(values) + ratio)
+    spread = averages.deviation(values) * math.sqrt(1 / len(values) + ratio)
     return t_quantile(len(values) - 1) * spread
 
 
@@ -50,7 +50,7 @@ def corrected_t(differences: Sequence[float], ratio: float) -> Tested:
         differences: Two or more.
         ratio: Test examples divided by training examples of a fold.
     """
-    mean, half = statistics.fmean(differences), half_of_interval(differences, ratio)
+    mean, half = averages.mean(differences), half_of_interval(differences, ratio)
     freedom = len(differences) - 1
     spread = half / t_quantile(freedom)
     if spread == 0:

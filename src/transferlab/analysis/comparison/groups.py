@@ -1,13 +1,12 @@
 """Runs of one setting under several seeds, and what their results amount to."""
 
 import math
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transferlab.analysis.comparison import configs, folds
+from transferlab.analysis.comparison import averages, configs, folds
 from transferlab.analysis.comparison.distributions import t_quantile
 from transferlab.record import setting
 from transferlab.tasks.schemes import of_summary
@@ -91,10 +90,10 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     """
     if not values:
         return None
-    n, mean = len(values), statistics.fmean(values)
+    n, mean = len(values), averages.mean(values)
     if n == 1:
         return Estimate(mean, None, None, None, 1)
-    std = statistics.stdev(values)
+    std = averages.deviation(values)
     half = t_quantile(n - 1) * std / math.sqrt(n)
     return Estimate(mean, std, mean - half, mean + half, n)
 
@@ -109,7 +108,7 @@ def fold_ratio(runs: Sequence[Summary]) -> float:
     """Test examples divided by training examples, over the folds of a setting; those that select are in neither."""
     pairs = [(value(run, "test", "examples"), value(run, "data", "train_examples")) for run in runs]
     known = [test / train for test, train in pairs if test and train]
-    return statistics.fmean(known) if known else 0.0
+    return averages.mean(known) if known else 0.0
 
 
 def group(summaries: Sequence[Summary]) -> list[Group]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from transferlab.analysis.comparison import folds, naming, software
 from transferlab.analysis.comparison.groups import Group, Key, drawn, faults, fold_of, fold_ratio, is_baseline, score_of
 from transferlab.ground.errors import TransferlabError, near
+from transferlab.ground.lean import import_numpy
 from transferlab.tasks.spec import direction
 
 LEVEL = 0.05
@@ -180,6 +181,7 @@ def _tested(rows: Sequence[Row], reference: Row, bootstrap: bool = False) -> dic
 def _worked_out(rows: Sequence[Row], reference: Row, bootstrap: bool) -> list[tuple[int, tuple[Any, ...]]]:
     """The number of each row that can be tested, and the fields of its result behind the name of the reference."""
     # numpy takes longer to import than all else here
+    import_numpy()
     from transferlab.analysis.comparison import outcomes, significance
     from transferlab.analysis.comparison.over_seeds import Sample
     from transferlab.tasks.kinds import SUMS

@@ -10,7 +10,7 @@ from transferlab.analysis.comparison.unchanged import unchanged
 from transferlab.analysis.page.markup import TIME
 from transferlab.ground.arguments import Parser
 from transferlab.ground.errors import TransferlabError
-from transferlab.ground.lean import uncollected
+from transferlab.ground.lean import import_numpy, uncollected
 from transferlab.record import folder as run_folder
 
 FILE = "report.html"
@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> None:
 def _make(asked: Any) -> bytes:
     """The number of runs, the mark for the time, and the page."""
     # a page that was made before needs nothing of this
+    import_numpy()
     from transferlab.analysis.comparison.reading import finished, read, select
     from transferlab.analysis.page.document import page
 

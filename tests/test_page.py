@@ -284,13 +284,32 @@ def test_no_disc_covers_another_disc_or_the_place_of_another():
     assert placing.apart([(100.0, 100.0)], 8.5, 3.5, (52, 388, 12, 246)) == [(100.0, 100.0)]
 
 
+def plainly_apart(places, radius, dot, box):
+    """Each disc at the first centre that keeps its distance from all else, one by one."""
+    left, right, top, bottom = box
+    taken = [(place, radius + dot) for place in places]
+    for number, place in enumerate(places):
+        others = taken[:number] + taken[number + 1 :]
+        for across, down in [(0.0, 0.0), *placing.STEPS]:
+            x, y = at = (place[0] + across, place[1] + down)
+            inside = left + radius <= x <= right - radius and top + radius <= y <= bottom - radius
+            if (inside or at == place) and all(math.dist(at, other) >= least for other, least in others):
+                break
+        else:
+            at = place
+        taken.append((at, 2 * radius))
+    return [at for at, _ in taken[len(places) :]]
+
+
 @pytest.mark.parametrize("radius", [8.5, 10.0])
-def test_what_is_covered_for_sure_decides_nothing_else(radius, monkeypatch):
+@pytest.mark.parametrize(("middle", "spread"), [((60, 150), (25, 20)), ((220, 130), (60, 50)), ((380, 20), (90, 90))])
+def test_discs_go_to_the_first_centre_that_keeps_its_distance(radius, middle, spread):
     rng = np.random.default_rng(5)
-    places = [(float(x), float(y)) for x, y in rng.normal((60, 150), (25, 20), (60, 2))]
-    found = placing.apart(places, radius, 3.5, (52, 388, 12, 246))
-    monkeypatch.setattr(placing, "_cover", lambda *_: None)
-    assert found == placing.apart(places, radius, 3.5, (52, 388, 12, 246))
+    box = (52, 388, 12, 246)
+    places = [(float(x), float(y)) for x, y in rng.normal(middle, spread, (90, 2))]
+    # on pixels, and several at one place
+    places += [(float(round(x)), float(round(y))) for x, y in places[:20]] + places[:3]
+    assert placing.apart(places, radius, 3.5, box) == plainly_apart(places, radius, 3.5, box)
 
 
 def test_the_majority_is_drawn_or_told(tmp_path):

@@ -1,7 +1,9 @@
 """Where discs go so that none covers another."""
 
+import functools
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +14,14 @@ Array = np.ndarray[Any, Any]
 RINGS = range(12, 160, 4)
 """Distances that are tried, in pixels."""
 DIRECTIONS = 24
-AT_ONCE = 8 * DIRECTIONS
-FAR = 1e12
-"""In place of a squared distance: further than anything in a chart."""
 CORNER = 0.708
 """Pixels from the middle of a square pixel to its corner, and a little more."""
-SURE = 1e-6
-"""Square pixels within which rounding could decide."""
+PARTS = 4
+"""Of a pixel's side: what covers pixels is drawn as if it lay in the middle of such a part of its own."""
 TURNS = [2 * math.pi * turn / DIRECTIONS for turn in range(DIRECTIONS)]
-AROUND = np.array([(ring * math.cos(angle), ring * math.sin(angle)) for ring in RINGS for angle in TURNS]).T.copy()
+STEPS = [(ring * math.cos(angle), ring * math.sin(angle)) for ring in RINGS for angle in TURNS]
+"""To the centres around a place that are tried."""
+ACROSS, DOWN = np.array(STEPS).T.copy()
 
 
 def apart(places: Sequence[Place], radius: float, dot: float, box: Box) -> list[Place]:
@@ -35,81 +36,95 @@ def apart(places: Sequence[Place], radius: float, dot: float, box: Box) -> list[
         dot: Radius of the mark at each place, which no other disc covers.
         box: Left, right, top and bottom of the room.
     """
-    count = len(places)
     found: list[Place] = []
     # what must be kept away from, and how far: the marks, then the discs as they find their places
-    away = [(*place, radius + dot) for place in places]
-    # a squared distance less that of the least is a row of these times a centre (x, y, its square, 1)
-    terms = np.full((4, 2 * count), FAR) * [[0.0], [0.0], [0.0], [1.0]]
-    for number, one in enumerate(away):
-        terms[:, number] = _terms(*one)
-    covered = np.zeros([math.ceil(box[end + 1] - box[end]) + 1 for end in (0, 2)], bool)
-    # the mark of a disc's own place does not count, and the nearest ring is outside of it
-    for one in away if radius + dot <= RINGS.start else ():
-        _cover(covered, *one, box)
+    room = _Room(box, radius, max(2 * radius, radius + dot))
     for number, place in enumerate(places):
-        own, terms[:, number] = terms[:, number].copy(), (0.0, 0.0, 0.0, FAR)
-        others = terms[:, : count + number]
-        free = _first_free(np.array([place]), others, away, number)
-        if free is None:
-            around = _uncovered(_inside(AROUND + np.array(place)[:, None], radius, box), covered, box).T
-            parts = (around[start : start + AT_ONCE] for start in range(0, len(around), AT_ONCE))
-            free = next((at for part in parts if (at := _first_free(part, others, away, number)) is not None), place)
-        terms[:, number], terms[:, count + number] = own, _terms(*free, 2 * radius)
-        away.append((*free, 2 * radius))
-        _cover(covered, *away[-1], box)
+        room.take(number, place, radius + dot, covers=radius + dot <= RINGS.start)
+    for number, place in enumerate(places):
+        free = place if room.is_free(place, number) else next(room.around(place, number), place)
+        room.take(len(places) + number, free, 2 * radius)
         found.append(free)
     return found
 
 
-def _terms(x: float, y: float, least: float) -> tuple[float, float, float, float]:
-    return -2 * x, -2 * y, 1.0, x * x + y * y - least * least
-
-
-def _cover(covered: Array, x: float, y: float, least: float, box: Box) -> None:
-    """Marks the square pixels ``[across, down]`` of the box that are too near to something as a whole."""
-    middles = []
-    for at in (x - box[0], y - box[2]):
-        start = max(int(at - least), 0)
-        middles.append((start, np.arange(start, max(int(at + least) + 1, 0)) + (0.5 - at)))
-    (left, across), (top, down) = middles
-    part = covered[left : left + len(across), top : top + len(down)]
-    near = (across * across)[:, None] + down * down < max(least - CORNER, 0.0) ** 2
-    part |= near[: part.shape[0], : part.shape[1]]
-
-
-def _uncovered(centres: Array, covered: Array, box: Box) -> Array:
-    """Those of the centres, all inside the box, that may be free: most of a crowd need no look at every other disc."""
-    x, y = centres
-    found: Array = centres[:, covered[(x - box[0]).astype(int), (y - box[2]).astype(int)] == 0]
-    return found
-
-
-def _inside(centres: Array, radius: float, box: Box) -> Array:
-    left, right, top, bottom = box
-    x, y = centres
-    inside = (left + radius <= x) & (x <= right - radius) & (top + radius <= y) & (y <= bottom - radius)
-    found: Array = centres[:, inside]
-    return found
-
-
-def _first_free(centres: Array, terms: Array, away: Sequence[tuple[float, float, float]], left: int) -> Place | None:
-    """The first of the centres ``[centres, 2]`` that is as far from all others (x, y, distance) as it must.
-
-    All squared distances are one matrix product; where rounding could decide, the exact distance does.
+class _Room:
+    """What is taken of a box.
 
     Args:
-        centres: Where a disc may go, the nearest first.
-        terms: Those of the others, see `_terms`.
-        away: The others themselves.
-        left: Number of the one among them that does not count.
+        box: Left, right, top and bottom.
+        radius: Of the discs, which lie inside as a whole.
+        reach: The farthest that something keeps others away.
     """
-    own = np.column_stack([centres, (centres * centres).sum(1), np.ones(len(centres))])
-    room = (own @ terms).min(1) if terms.shape[1] else np.full(len(centres), FAR)
-    for number in np.flatnonzero(room > -SURE):
-        at = (float(centres[number, 0]), float(centres[number, 1]))
-        if room[number] > SURE or all(
-            math.dist(at, (x, y)) >= apart for place, (x, y, apart) in enumerate(away) if place != left
-        ):
-            return at
-    return None
+
+    def __init__(self, box: Box, radius: float, reach: float) -> None:
+        self._box, self._radius, self._reach = box, radius, reach
+        # by squares so large that whatever is too near to a centre lies in the nine around it
+        self._near: dict[tuple[int, int], list[tuple[int, float, float, float]]] = defaultdict(list)
+        # square pixels ``[across, down]`` in which no disc finds room wherever its centre lies, a margin around the box
+        self._margin = RINGS.stop
+        sides = [math.ceil(box[end + 1] - box[end]) + 2 * self._margin for end in (0, 2)]
+        self._covered = np.ones(sides, bool)
+        first = self._margin + int(radius) - 1
+        self._covered[first : sides[0] - first, first : sides[1] - first] = False
+
+    def take(self, number: int, at: Place, least: float, covers: bool = True) -> None:
+        """Keeps others away from a place.
+
+        Args:
+            number: Of what takes it.
+            at: The place.
+            least: How far away.
+            covers: Whether it does so for all that look for room around their place.
+        """
+        x, y = at
+        self._near[int(x // self._reach), int(y // self._reach)].append((number, x, y, least))
+        if covers:
+            across, down = self._pixel(at)
+            stamp = _stamp(least, int(across % 1 * PARTS), int(down % 1 * PARTS))
+            side = len(stamp)
+            left, top = int(across) - side // 2, int(down) - side // 2
+            part = self._covered[left : left + side, top : top + side]
+            if left >= 0 <= top and part.shape == stamp.shape:
+                part |= stamp
+
+    def is_free(self, at: Place, own: int) -> bool:
+        """Whether a disc there covers nothing; what has the number `own` does not count."""
+        across, down = int(at[0] // self._reach), int(at[1] // self._reach)
+        for square in [(a, b) for a in (across, across - 1, across + 1) for b in (down, down - 1, down + 1)]:
+            for number, x, y, least in self._near.get(square, ()):
+                if number != own and math.dist(at, (x, y)) < least:
+                    return False
+        return True
+
+    def around(self, place: Place, own: int) -> Iterator[Place]:
+        """The free centres around a place, the nearest first."""
+        (left, right, top, bottom), radius = self._box, self._radius
+        for number in self._open(place):
+            x, y = place[0] + STEPS[number][0], place[1] + STEPS[number][1]
+            inside = left + radius <= x <= right - radius and top + radius <= y <= bottom - radius
+            if inside and self.is_free((x, y), own):
+                yield x, y
+
+    def _open(self, place: Place) -> list[int]:
+        """Numbers of the centres around a place whose pixels are not covered: in a crowd few are."""
+        left, right, top, bottom = self._box
+        if not (left <= place[0] <= right and top <= place[1] <= bottom):
+            return list(range(len(STEPS)))
+        across, down = self._pixel(place)
+        pixels = (ACROSS + across).astype(int) * self._covered.shape[1] + (DOWN + down).astype(int)
+        found: list[int] = (~self._covered.ravel()[pixels]).nonzero()[0].tolist()
+        return found
+
+    def _pixel(self, at: Place) -> Place:
+        return at[0] - self._box[0] + self._margin, at[1] - self._box[2] + self._margin
+
+
+@functools.cache
+def _stamp(least: float, across: int, down: int) -> Array:
+    """Pixels around one that lie nearer than `least`, as a whole, to any point of a part of its square."""
+    size = int(least) + 1
+    places = np.arange(-size, size + 1) + 0.5
+    x, y = places - (across + 0.5) / PARTS, places - (down + 0.5) / PARTS
+    near: Array = x[:, None] ** 2 + y**2 < max(least - CORNER - CORNER / PARTS, 0.0) ** 2
+    return near

@@ -69,7 +69,7 @@ class Tested(NamedTuple):
 def tested(run: Summary) -> Tested | None:
     """What the predictions of a run say; None where there are none with gold labels."""
     key = json.dumps([VERSION, run.get("labels"), run.get("kind"), run.get("scheme")])
-    payload = kept.kept(Path(str(run.get("folder"))), "answers", FILES, key, lambda sources: _work_out(sources, run))
+    payload = kept.kept(str(run.get("folder")), "answers", FILES, key, lambda sources: _work_out(sources, run))
     facts, arrays = kept.unpack(payload)
     if facts is None:
         return None

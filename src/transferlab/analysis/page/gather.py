@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from transferlab.analysis.comparison import kept, naming
@@ -21,6 +20,10 @@ MAJORITY = ("majority", "token_majority")
 LONGEST = 50
 """Points of a curve that are drawn."""
 LOGS = (history.NAME, "metrics.csv")
+DRAWN = ("train/loss", "val/primary")
+"""Names of the logged values that have a curve."""
+VERSION = 2
+"""Of kept curves; to be raised when they are made otherwise."""
 
 
 class Setting(NamedTuple):
@@ -160,22 +163,21 @@ def _unusual(one: Group, groups: Sequence[Group], usual: str) -> bool:
 
 
 def curves(run: Summary) -> dict[str, Curve]:
-    """Logged values by name, over steps: from ``metrics.jsonl``, of older runs from ``metrics.csv``.
+    """What is `DRAWN` of the logged values, over steps: from ``metrics.jsonl``, of older runs from ``metrics.csv``.
 
     What is validated behind the last step is the selected checkpoint, which is no point of a curve over steps.
     """
-    folder = Path(str(run.get("folder")))
-    total = value(run, "perf", "steps") or math.inf
-    payload = kept.kept(folder, "curves", LOGS, json.dumps([1, total]), lambda sources: _curves(sources, total))
-    return {name: [(step, number) for step, number in curve] for name, curve in json.loads(payload).items()}
+    folder, total = str(run.get("folder")), value(run, "perf", "steps") or math.inf
+    payload = kept.kept(folder, "curves", LOGS, json.dumps([VERSION, total]), lambda sources: _curves(sources, total))
+    return {name: list(map(tuple, curve)) for name, curve in json.loads(payload).items()}
 
 
 def _curves(sources: kept.Sources, total: float) -> bytes:
     found: dict[str, Curve] = defaultdict(list)
     for row in _logged(*sources):
-        step = _number(row.pop("step", None))
-        for name, given in row.items():
-            number = _number(given)
+        step = _number(row.get("step"))
+        for name in DRAWN:
+            number = _number(row.get(name))
             if step is not None and number is not None and not (name.startswith("val/") and step >= total):
                 found[name].append((step, number))
     return json.dumps({name: _thin(curve) for name, curve in found.items()}).encode()

@@ -26,11 +26,16 @@ def tag(element: str, *children: Child, **attributes: str | float | None) -> Htm
     given = "".join([f' {_named(name)}="{_short(value)}"' for name, value in attributes.items() if value is not None])
     if element in VOID:
         return Html(f"<{element}{given}>")
-    return Html(f"<{element}{given}>{join(*children)}</{element}>")
+    return Html(f"<{element}{given}>{_joined(children)}</{element}>")
 
 
 def join(*children: Child) -> Html:
     """Markup of all children in a row."""
+    return Html(_joined(children))
+
+
+def _joined(children: Iterable[Child]) -> str:
+    # a plain string: to make it `Html` is to copy it once more, at each level of a page
     parts: list[str] = []
     for child in children:
         if isinstance(child, Html):
@@ -38,8 +43,8 @@ def join(*children: Child) -> Html:
         elif isinstance(child, str):
             parts.append(escape(child))
         elif child is not None:
-            parts.append(join(*child))
-    return Html("".join(parts))
+            parts.append(_joined(child))
+    return "".join(parts)
 
 
 @functools.cache
@@ -49,7 +54,11 @@ def _named(attribute: str) -> str:
 
 def _short(value: str | float) -> str:
     # a number has nothing to be escaped
-    return escape(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+    return _escaped(value) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+# classes and titles of columns come by the thousand
+_escaped = functools.lru_cache(4096)(escape)
 
 
 def table(

@@ -89,7 +89,7 @@ def learning(task: Task) -> Html:
     found: dict[str, list[charts.Line]] = defaultdict(list)
     for setting in task.settings:
         logged = [(run.get("seed"), gather.curves(run)) for run in setting.runs]
-        for name in ("train/loss", "val/primary"):
+        for name in gather.DRAWN:
             seeds = [(seed, curves[name]) for seed, curves in logged if len(curves.get(name, [])) > 1]
             mean = gather.mean_curve([curve for _, curve in seeds]) if len(seeds) > 1 else []
             who = f"{setting.number} {setting.name}"
@@ -112,13 +112,10 @@ def learning(task: Task) -> Html:
         for name, (title, up, floor) in titles.items()
         if name in found
     ]
-    shown = legend([s for s in task.settings if _drawn(s, found)])
+    drawn = {line.number for series in found.values() for line in series}
+    shown = legend([s for s in task.settings if s.number in drawn])
     faint = any(line.faint for series in found.values() for line in series)
     return join(charts.grid(figures), shown, note("Bold: the mean over seeds, as far as all go.") if faint else "")
-
-
-def _drawn(setting: Setting, found: dict[str, list[charts.Line]]) -> bool:
-    return any(line.number == setting.number for series in found.values() for line in series)
 
 
 def legend(settings: Sequence[Setting]) -> Html:

@@ -27,6 +27,19 @@ def hits(found, gold):
     return np.stack([found * gold, found, gold], -1).astype(float)
 
 
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_how_many_runs_are_looked_at_together_changes_no_digit(width, monkeypatch):
+    generator = np.random.default_rng(3)
+    samples = [Sample(generator.random((runs, 300, width))) for runs in (1, 5, 3, 5)]
+
+    def asked(at_once):
+        monkeypatch.setattr(over_seeds, "AT_ONCE", at_once)
+        return [(one.scores.tolist(), one.influence.tolist()) for one in errors_of(samples, lambda sums: sums[..., -1])]
+
+    assert asked(1) == asked(1000) == asked(10**9)
+    assert asked(1)[1][0] == samples[1].counts.sum(1)[:, -1].tolist()
+
+
 # the metrics of sums ----------------------------------------------------------------------------------------------
 
 NAMES = ["a", "b", "c"]

@@ -258,10 +258,11 @@ def _collapsed(summary: Summary) -> bool:
 def _majority(summary: Summary) -> tuple[float | None, float]:
     """Share of the most frequent class in the test, and the accuracy, both from the per-class report."""
     rows = _classes(summary) if summary.get("kind") == "classification" else []
-    total = sum(row["support"] for row in rows)
+    supports = [row["support"] for row in rows]
+    total = sum(supports)
     if not total:
         return None, 0.0
-    return max(row["support"] for row in rows) / total, sum(row["recall"] * row["support"] for row in rows) / total
+    return max(supports) / total, sum([row["recall"] * row["support"] for row in rows]) / total
 
 
 def _classes(summary: Summary) -> list[dict[str, float]]:

@@ -81,7 +81,7 @@ def errors_of(samples: Sequence[Sample], metric: Metric) -> list[Errors]:
     influences: list[Array] = []
     for start in range(0, len(runs), size):
         counts = np.stack([samples[place].counts[run] for place, run in runs[start : start + size]])
-        totals = counts.sum(1)
+        totals = _totals(counts)
         examples = counts.shape[1]
         without = metric(totals[:, None] - counts)
         scores.append(metric(totals))
@@ -92,6 +92,18 @@ def errors_of(samples: Sequence[Sample], metric: Metric) -> list[Errors]:
     return [
         Errors(score[part], influence[part], sample.fixed or False) for part, sample in zip(parts, samples, strict=True)
     ]
+
+
+def _totals(counts: Array) -> Array:
+    """The sums over examples ``[runs, counts]``, added up in their order.
+
+    With the examples first the innermost loop goes over all runs at once, not over a few counts of one: a fifth of the
+    time for the same additions.
+    """
+    if counts.shape[2] == 1:
+        # numpy adds a single column in pairs
+        return np.asarray(counts.sum(1))
+    return np.asarray(counts.swapaxes(0, 1).copy().sum(0))
 
 
 def over_seeds(one: Sample, other: Sample, errors: Errors, known: Errors) -> Result:

@@ -113,8 +113,10 @@ def lines(series: Sequence[Line], across: str, up: str, floor: float | None = No
     drawn = []
     for line in series:
         title = tag("title", line.title)
-        across_, up_ = x.places([a for a, _ in line.points]), y.places([b for _, b in line.points])
-        places = " ".join([f"{a:.1f},{b:.1f}" for a, b in zip(across_, up_, strict=True)])
+        numbers = [0.0] * (2 * len(line.points))
+        numbers[::2], numbers[1::2] = x.places([a for a, _ in line.points]), y.places([b for _, b in line.points])
+        # one form for all of them: a report has ten thousands
+        places = " ".join(["%.1f,%.1f"] * len(line.points)) % tuple(numbers)
         marked = len(line.points) < 20 and not line.faint
         marks = [tag("circle", cx=x(a), cy=y(b), r=2.2) for a, b in line.points] if marked else []
         look = f"line {drawn_as(line.number)}{' faint' if line.faint else ''}"

@@ -267,16 +267,17 @@ def test_predictions_agree_with_the_summary(tmp_path):
 def test_what_compare_and_report_read_is_worked_out_when_the_run_ends(tmp_path, monkeypatch, capsys):
     main(["--data.task", "demo_sentences", "--run.root", str(tmp_path), "--method", "nbsvm"])
     folder, summary = only_run(tmp_path, "baseline_nbsvm_demo_sentences")
-    assert {"outcomes", "answers", "config"} <= {path.name for path in (folder / ".read").iterdir()}
+    assert {"outcomes", "answers", "examples", "config"} <= {path.name for path in (folder / ".read").iterdir()}
 
     def never(*given):
         raise AssertionError("worked out again")
 
     run = {**summary, "folder": str(folder)}
     monkeypatch.setattr(outcomes, "_count", never)
-    monkeypatch.setattr(answers, "_work_out", never)
+    monkeypatch.setattr(answers, "_facts", never)
+    monkeypatch.setattr(answers, "_arrays", never)
     assert outcomes.outcomes(run).counts[:, 1].mean() == pytest.approx(summary["metrics"]["test/accuracy"])
-    assert answers.tested(run).right.mean() == pytest.approx(summary["metrics"]["test/accuracy"])
+    assert answers.examples(run).right.mean() == pytest.approx(summary["metrics"]["test/accuracy"])
 
 
 def test_experiment_files_give_data_seed_and_run(tmp_path):

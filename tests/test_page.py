@@ -571,7 +571,7 @@ def test_all_sections_of_real_runs(runs):
 def test_the_temperature_in_the_page_is_that_of_the_predictions(runs):
     (task,) = [t for t in gather.tasks(summaries(runs)) if t.name == "demo_sentences"]
     (setting,) = [s for s in task.settings if s.group.key.strategy == "nbsvm"]
-    found = [kept_answers.tested(run) for run in setting.runs]
+    found = [kept_answers.examples(run) for run in setting.runs]
     fits = [calibration.temperature(f.selection, (f.scores, f.gold)) for f in found]
     assert len(fits) == 2
     told = [fit.doubt or f"no remedy: {fit.value:.2f} raises" for fit in fits if not fit.is_remedy]
@@ -831,5 +831,5 @@ def test_the_page_of_questions(tmp_path):
     assert ">no answer</td>" in text
     # exact match by the rules of SQuAD: the first and the third are right
     (setting,) = gather.tasks(summaries(tmp_path))[0].settings
-    assert kept_answers.tested(setting.runs[0]).right.tolist() == [True, False, True]
+    assert kept_answers.examples(setting.runs[0]).right.tolist() == [True, False, True]
     assert not kept_answers.tested(setting.runs[0]).confusion

@@ -25,7 +25,7 @@ def keep(folder: Path, wait: bool = True) -> None:
     run = {**run_folder.read_summary(folder), "folder": str(folder)}
     if wait:
         time.sleep(1.2 * kept.TICK / 1e9)
-    for read in (outcomes.outcomes, answers.tested, gather.curves):
+    for read in (outcomes.outcomes, answers.tested, answers.examples, gather.curves):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             read(run)
     configs.of_folder(str(folder))

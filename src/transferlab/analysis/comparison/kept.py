@@ -161,16 +161,16 @@ def unpack(payload: bytes) -> tuple[Any, dict[str, Any]]:
     """What `pack` put together; the arrays are read-only."""
     import numpy as np
 
-    head, _, rest = payload.partition(b"\n")
-    facts, shapes = json.loads(head)
+    # the arrays lie where the payload does, of which most of a large entry is
+    start = payload.index(b"\n") + 1
+    facts, shapes = json.loads(payload[:start].decode())
     arrays: dict[str, Any] = {}
-    start = 0
     for name, form in shapes.items():
         if form is None:
             arrays[name] = None
             continue
-        kind = np.dtype(form[0])
-        count = math.prod(form[1])
-        arrays[name] = np.frombuffer(rest, kind, count, start).reshape(form[1])
-        start += count * kind.itemsize
+        kind, shape = form
+        found = np.frombuffer(payload, kind, math.prod(shape), start)
+        arrays[name] = found if len(shape) == 1 else found.reshape(shape)
+        start += found.nbytes
     return facts, arrays

@@ -30,7 +30,7 @@ def calibrated(task: Task, found: Found) -> Html:
     rows: list[list[Html | str]] = []
     figures: list[Html] = []
     for setting, seeds in found:
-        judged = [(t.scores, t.gold) for t in seeds if t.scores is not None and t.gold is not None]
+        judged = [t for t in seeds if t.scored]
         if not judged:
             continue
         fits = [t.temperature for t in seeds if t.temperature is not None]
@@ -38,10 +38,12 @@ def calibrated(task: Task, found: Found) -> Html:
         known = [t.confidence for t in seeds if t.confidence is not None]
         rows.append([named(setting), *_numbers(known), *_scaled(fits, len(judged), remedy)])
         if len(figures) < MOST:
-            pooled = np.concatenate([s for s, _ in judged]), np.concatenate([g for _, g in judged])
+            read = [t.examples() for t in judged]
+            scores = [one.scores for one in read if one.scores is not None]
+            pooled = np.concatenate(scores), np.concatenate([one.gold for one in read if one.gold is not None])
             after = None
             if remedy:
-                parts = [calibration.scaled(s, f.value) for (s, _), f in zip(judged, fits, strict=True)]
+                parts = [calibration.scaled(s, f.value) for s, f in zip(scores, fits, strict=True)]
                 after = calibration.bins(np.concatenate(parts), pooled[1])
             figures.append(charts.figure(named(setting), charts.reliability(calibration.bins(*pooled), after)))
     if not rows:

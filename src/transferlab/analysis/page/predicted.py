@@ -96,15 +96,16 @@ def _relations(counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Html:
 
 def long_ones(task: Task, found: Found) -> Html:
     """Accuracy by length; the buckets are the same for all settings."""
-    with_lengths = [t for _, seeds in found for t in seeds if len(t.lengths) and len(t.right)]
+    with_lengths = [t for _, seeds in found for t in seeds if t.measured]
     if not with_lengths:
         return note("No accuracy by length: no run says how long its test examples are, or this is a regression.")
     reference = min(with_lengths, key=lambda t: t.unit != "tokens")
-    known = dict(zip(reference.ids.tolist(), reference.lengths.tolist(), strict=True))
-    ranges = lengths.cuts(reference.lengths.tolist())
+    measured = reference.examples()
+    known = dict(zip(measured.ids.tolist(), measured.lengths.tolist(), strict=True))
+    ranges = lengths.cuts(measured.lengths.tolist())
     series = []
     for setting, seeds in found[:MOST]:
-        first = seeds[0]
+        first = seeds[0].examples()
         pairs = [
             (known[i], good) for i, good in zip(first.ids.tolist(), first.right.tolist(), strict=True) if i in known
         ]

@@ -297,3 +297,43 @@ def test_a_mistake_is_told_each_time(table, runs):
         for _ in range(2):
             with pytest.raises(Exception, match="nonsense"):
                 table(*wrong)
+
+
+def test_a_run_that_another_one_names_is_asked_once(runs, table, monkeypatch):
+    one, other, *_ = sorted(path.parent for path in runs.glob("*/*/summary.json"))
+    config = one / "config.yaml"
+    config.write_text(config.read_text() + f"model_of: {other}\n")
+    first = table()
+    forbid(monkeypatch, sheets, "sheet")
+    assert table() == first
+
+
+def test_files_are_taken_for_what_they_were_a_moment_ago(runs):
+    def made(sources):
+        calls.append(sources)
+        return b"made of " + sources[0][:1]
+
+    calls = []
+    folder = next(runs.glob("*/*"))
+    place = str(folder / "config.yaml")
+
+    def asked():
+        return kept.kept(folder, "first", ["config.yaml"], "1", made), kept.again(
+            "many", [place], "1", lambda: made([b"x"])
+        )
+
+    assert asked() == asked() == (b"made of s", b"made of x")
+    assert len(calls) == 2
+    with kept.seen({place: kept.state(place)}):
+        (folder / "config.yaml").write_text("another")
+        assert asked() == (b"made of s", b"made of x")
+    assert asked() == (b"made of a", b"made of x")
+    assert len(calls) == 4
+    # what is made of a file that changed since is not taken for what is made of it as it is
+    (folder / "config.yaml").write_text("before")
+    with kept.seen({place: kept.state(place)}):
+        (folder / "config.yaml").write_text("changed")
+        asked()
+    (folder / "config.yaml").write_text("changed again")
+    assert asked()[0] == b"made of c"
+    assert len(calls) == 8

@@ -12,7 +12,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ def kept(folder: Path | str, name: str, files: Sequence[str], key: str, make: Ca
         make: From the contents of the files, None for one that is not there; what it raises passes through.
     """
     places = [f"{folder}{os.sep}{file}" for file in files]
-    now = _head(key, [state(place) for place in places])
+    now = _head(key, _before(places))
     path = f"{folder}{os.sep}{FOLDER}{os.sep}{name}"
     found = open_entry(path) or open_entry(_elsewhere(folder, name))
     if found and found[0] == now:
@@ -77,7 +77,7 @@ def again(name: str, places: Sequence[str], key: str, make: Callable[[], bytes])
         make: What it raises passes through.
     """
     began = time.time_ns()
-    states = [state(place) for place in places]
+    states = _before(places)
     head = hashlib.sha256(_head(key, states)).hexdigest().encode()
     path = os.path.join(cache_folder(), "read", name)
     found = open_entry(path)
@@ -109,6 +109,27 @@ def state(place: str) -> State:
     except OSError:
         return None
     return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
+
+
+@contextlib.contextmanager
+def seen(states: Mapping[str, State]) -> Iterator[None]:
+    """Takes files for what they were a moment ago, when all of them were asked, as long as entries are looked for.
+
+    Several entries are made of a file, and there are thousands. An entry that fits is then of that moment; one that is
+    made meanwhile of a file that changed since is never found again, since no file gets its earlier times back.
+    """
+    _SEEN.update(states)
+    try:
+        yield
+    finally:
+        _SEEN.clear()
+
+
+_SEEN: dict[str, State] = {}
+
+
+def _before(places: Sequence[str]) -> list[State]:
+    return [_SEEN[place] if place in _SEEN else state(place) for place in places]
 
 
 def _content(place: str) -> bytes | None:

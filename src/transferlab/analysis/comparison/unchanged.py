@@ -63,11 +63,12 @@ def unchanged(command: str, root: Path, asked: Any, predictions: Sequence[str], 
     noted = _look(f"{root}", predictions)
     states = _states(root, noted) if noted else None
     _forget()
-    payload = make()
+    with kept.seen(states or {}):
+        payload = make()
     if noted and states is not None:
         noted = noted._replace(others=_others())
-        states += [kept.state(place) for place in noted.others]
-        if kept.settled(states, began):
+        states |= {place: kept.state(place) for place in noted.others}
+        if kept.settled([*states.values()], began):
             about = json.dumps(noted, separators=(",", ":")).encode()
             kept.write_entry((path, path), _digest(key, states), about, payload)
             _prune(Path(path).parent)
@@ -91,9 +92,9 @@ def _parse(text: bytes) -> Noted | None:
         return None
 
 
-def _digest(key: bytes, states: "list[kept.State] | None") -> bytes:
+def _digest(key: bytes, states: "dict[str, kept.State] | None") -> bytes:
     # of numbers alone: a form that says the same of equal ones
-    return hashlib.sha256(key + marshal.dumps(states, 2)).hexdigest().encode()
+    return hashlib.sha256(key + marshal.dumps(states and [*states.values()], 2)).hexdigest().encode()
 
 
 def _look(root: str, predictions: Sequence[str]) -> Noted | None:
@@ -140,16 +141,17 @@ def _files(entries: Iterable["os.DirEntry[str]"], prefix: str, predictions: Sequ
     return found
 
 
-def _states(root: Path, noted: Noted) -> "list[kept.State] | None":
-    """Sizes and times of what was noted; None where other folders or runs are there."""
+def _states(root: Path, noted: Noted) -> "dict[str, kept.State] | None":
+    """Sizes and times of what was noted, by path; None where other folders or runs are there."""
     for inside, names in noted.above.items():
         if _folders(os.path.join(root, inside)) != names:
             return None
     places = []
     for inside, names in noted.runs.items():
-        run = os.path.join(root, inside)
+        # as a path of pathlib would be written, under which the entries of runs look for it
+        run = f"{root}{inside[1:]}"
         places += [run, *[f"{run}{os.sep}{name}" for name in names]]
-    return [kept.state(place) for place in (*places, *noted.others)]
+    return {place: kept.state(place) for place in (*places, *noted.others)}
 
 
 def _folders(place: str) -> list[str] | None:

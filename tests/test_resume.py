@@ -31,6 +31,7 @@ from kills import (
     transferlab,
     write_experiment,
 )
+from test_damage import flip
 
 from transferlab.ground import intact, signals
 from transferlab.ground.errors import TransferlabError
@@ -56,6 +57,7 @@ def experiment(tmp_path_factory, tiny_folder):
 
 
 QUICK = {
+    "full": (3,),
     "lora, accumulation, two validations": (3, 8, 12),
     "an end in steps": (12,),
     "a head that starts solved": (3,),
@@ -135,9 +137,7 @@ def test_one_folder_from_the_first_start_to_the_end(experiment):
 
     # a newest checkpoint that is damaged: the one before has step 3
     last = folder / "checkpoints" / "last.ckpt"
-    content = bytearray(last.read_bytes())
-    content[len(content) // 2] ^= 1
-    last.write_bytes(content)
+    flip(last)
     assert transferlab(place, "fit", "--resume", "runs/stopped", hook=Hook(7, signal.SIGTERM)) == 75, output(place)
     assert "last.ckpt is damaged; resuming from the one before" in output(place)
     assert (folder / "checkpoints" / "last.damaged").exists()

@@ -22,7 +22,7 @@ from transferlab.learning.kinds import KINDS
 from transferlab.learning.losses import task_loss
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.learning.steady import Steady
-from transferlab.strategies import content, effects, frozen, head_start
+from transferlab.strategies import content, effects, frozen, head_start, occurring
 from transferlab.strategies.forward import (
     COMPARED,
     compared,
@@ -32,7 +32,7 @@ from transferlab.strategies.forward import (
     range_means,
 )
 from transferlab.strategies.sharding import shard
-from transferlab.strategies.steadied import MOVED
+from transferlab.strategies.steadied import MOVED, READ_WHOLE
 from transferlab.strategies.step import StepMean
 from transferlab.strategies.unlabelled import ReadsUnlabelled
 from transferlab.strategies.writing import logits_of
@@ -124,6 +124,9 @@ class Strategy(Remembered, ReadsUnlabelled):
         self._cut = 0
         self._step = StepMean(self.judged.per_example)
         self._solved_first = False
+        self._occurring: Tensor | None = None
+        self._rows: occurring.Training | None = None
+        self._resumed: occurring.Resumed | None = None
         self.frozen_work: list[str] = []
         """What of the work is done once, in words."""
 
@@ -223,6 +226,8 @@ class Strategy(Remembered, ReadsUnlabelled):
         """Takes from the data all that training wants before its first step, and does frozen work once."""
         self.weigh(data)
         self.take_unlabelled(data)
+        if not self.frozen_layers and not self.trains_all_rows:
+            self._occurring = occurring.ids_of(data)
         if self.starts_solved:
             self.encoder.eval()
             self.to(work.device)
@@ -345,6 +350,16 @@ class Strategy(Remembered, ReadsUnlabelled):
         """Why the weights cannot be split over processes; empty where they can."""
         return f"{type(self).__name__} reads or changes whole weights"
 
+    @property
+    def trains_all_rows(self) -> str:
+        """Why word embeddings are trained that no training example has; empty where those that occur suffice."""
+        if self.task.kind == "text":
+            return "the embeddings also write"
+        if self.encoder_config.compile:
+            return "a compiled encoder is not changed"
+        averaged = [name for name in self.steady.chosen if name in READ_WHOLE]
+        return f"model.steady.{averaged[0]} reads whole weights" if averaged else ""
+
     # Lightning's hooks --------------------------------------------------------------------------------------------
 
     def configure_model(self) -> None:
@@ -367,6 +382,23 @@ class Strategy(Remembered, ReadsUnlabelled):
                 "transferlab.FrozenWork() among them."
             )
         super().on_fit_start()
+
+    def on_train_start(self) -> None:
+        """Leaves to the optimizer only the word embeddings that occur, see `transferlab.strategies.occurring`."""
+        super().on_train_start()
+        if self._occurring is None or self.trainer.world_size > 1 or self.device_mesh is not None:
+            return
+        backbone, optimizers = self.encoder.backbone, self.trainer.optimizers
+        if not occurring.obstacle(backbone, optimizers, self._occurring):
+            self._rows = occurring.Training(backbone, optimizers[0], self._occurring, self._resumed)
+            self._resumed = None
+
+    def on_train_end(self) -> None:
+        """Puts all word embeddings back."""
+        super().on_train_end()
+        if self._rows is not None:
+            self._rows.end()
+            self._rows = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch for the gradient of its step, see `StepMean`; stops the run where it is not finite."""
@@ -399,6 +431,8 @@ class Strategy(Remembered, ReadsUnlabelled):
         """Keeps what was trained, and says which encoder and labels it belongs to."""
         content.keep_learned(checkpoint, self.kept(), self.belongs)
         self.save_steady(checkpoint)
+        if self._rows is not None and "optimizer_states" in checkpoint:
+            checkpoint[occurring.KEY] = self._rows.save()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that a checkpoint fits.
@@ -409,6 +443,7 @@ class Strategy(Remembered, ReadsUnlabelled):
         content.check_fits(checkpoint, self.state_dict(), self.kept(), self.belongs)
         self.check_base(checkpoint.get("transferlab", {}))
         self.load_steady(checkpoint)
+        self._resumed = occurring.load(checkpoint)
 
     def check_base(self, facts: dict[str, Any]) -> None:
         """Checks that a checkpoint was trained on these base weights and this tokenizer.

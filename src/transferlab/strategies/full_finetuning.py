@@ -99,6 +99,11 @@ class FullFineTuning(Strategy):
         return bool(self.unfreeze_every or self.unfreeze_at)
 
     @property
+    def trains_all_rows(self) -> str:
+        """Adds gradual unfreezing, which freezes whole weights."""
+        return super().trains_all_rows or self.cannot_be_sharded
+
+    @property
     def cannot_be_sharded(self) -> str:
         """Gradual unfreezing takes gradients off whole weights."""
         return "gradual unfreezing freezes whole weights" if self.is_gradual else ""
@@ -132,6 +137,7 @@ class FullFineTuning(Strategy):
 
     def on_train_start(self) -> None:
         """Tells where the run is too short for all layers."""
+        super().on_train_start()
         if self.is_gradual and (reached := len(self._unfreezing_steps())) < len(self.layers):
             self.print(
                 f"unfreezing reaches {reached} of {len(self.layers)} layers in {self.total_steps} steps; the others "
@@ -157,6 +163,7 @@ class FullFineTuning(Strategy):
 
     def on_train_end(self) -> None:
         """Leaves all that belongs to the checkpoint trainable, as it was found."""
+        super().on_train_end()
         self._freeze_below(len(self.layers))
 
     def _freeze_below(self, top: int) -> None:

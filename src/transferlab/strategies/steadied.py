@@ -20,6 +20,8 @@ from transferlab.tasks import Batch
 
 OF_PRETRAINED = ("mixout", "l2_sp", "noise", "reinit_layers")
 MOVED = ("fgm", "freelb")
+READ_WHOLE = ("ema", "swa", "l2_sp", "mixout")
+"""Regularisers that read or keep whole weights beside those that are trained."""
 
 
 class Steadied(Evaluated):

@@ -166,6 +166,7 @@ def budgeted(size, world, *, packed, max_tokens, batch_size=1000, **options):
                 rank=rank,
                 world_size=world,
                 max_tokens=max_tokens,
+                at_once=options.get("at_once"),
                 packed=packed,
             )
         )
@@ -242,6 +243,33 @@ def test_evaluation_with_a_budget(packed):
         assert sorted(itertools.chain(*batches)) == list(range(size))
         assert min(map(len, plans)) > 0
         assert max(cost(batch, lengths_of(size), packed) for batch in batches) <= max_tokens
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_evaluation_with_a_budget_that_an_example_may_exceed(packed):
+    for size, world, at_once in itertools.product([3, 20, 257], [1, 3], [1, 30, 100]):
+        ranks = budgeted(size, world, packed=packed, max_tokens=None, at_once=at_once, shuffle=False)
+        batches = list(itertools.chain(*itertools.chain(ranks)))
+        assert sorted(itertools.chain(*batches)) == list(range(size))
+        assert all(len(batch) == 1 or cost(batch, lengths_of(size), packed) <= at_once for batch in batches)
+
+
+def test_the_smaller_budget_counts():
+    lengths = np.full(8, 10)
+    sampler = BucketBatchSampler(lengths, 8, shuffle=False, max_tokens=40, at_once=20)
+    assert [len(batch) for batch in sampler] == [2, 2, 2, 2]
+
+
+def test_a_processor_evaluates_few_tokens_at_once(data, monkeypatch):
+    monkeypatch.setattr("transferlab.tasks.datamodule.AT_ONCE", 40)
+    module = data()
+    on_processor = list(module.whole_split("test"))
+    assert all(len(batch.index) == 1 or batch.input_ids.numel() <= 40 for batch in on_processor)
+    assert sorted(row for batch in on_processor for row in batch.index.tolist()) == list(
+        range(len(module.encoded("test")))
+    )
+    monkeypatch.setattr("transferlab.tasks.datamodule.best_accelerator", lambda: "gpu")
+    assert len(list(module.whole_split("test"))) < len(on_processor)
 
 
 def test_packed_batches_are_in_random_order():

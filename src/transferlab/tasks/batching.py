@@ -44,6 +44,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         world_size: Number of processes.
         max_tokens: Token budget per batch and rank: rows times the longest of them, packed the real tokens.
         packed: Whether batches are packed rows.
+        at_once: Token budget too, but one that an example may exceed alone.
         classes: The class of every example ``[examples]``: each epoch has as many examples as there are, in equal
             numbers of every class; those of small classes come again, of large ones a random part. None: each once.
 
@@ -63,6 +64,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         world_size: int = 1,
         max_tokens: int | None = None,
         packed: bool = False,
+        at_once: int | None = None,
         classes: Array | None = None,
     ) -> None:
         self.lengths = np.asarray(lengths)
@@ -86,6 +88,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         self.rank = rank
         self.world_size = world_size
         self.max_tokens = max_tokens
+        self.budget = min((tokens for tokens in (max_tokens, at_once) if tokens is not None), default=None)
         self.packed = packed
         self.classes = classes
         self.epoch = 0
@@ -186,17 +189,17 @@ class BucketBatchSampler(Sampler[list[int]]):
 
     def _cut(self, order: Array) -> list[Array]:
         """Cuts an order into batches; where they are padded, the first example of each is its longest."""
-        if self.max_tokens is None:
+        if self.budget is None:
             return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         lengths = self.lengths[order]
         ends = np.cumsum(lengths)
         batches, start = [], 0
         while start < len(order):
             if self.packed:
-                fit = int(np.searchsorted(ends, ends[start] - lengths[start] + self.max_tokens, side="right")) - start
+                fit = int(np.searchsorted(ends, ends[start] - lengths[start] + self.budget, side="right")) - start
             else:
-                fit = self.max_tokens // int(lengths[start])
-            batches.append(order[start : start + min(fit, self.batch_size)])
+                fit = self.budget // max(int(lengths[start]), 1)
+            batches.append(order[start : start + min(max(fit, 1), self.batch_size)])
             start += len(batches[-1])
         return batches
 

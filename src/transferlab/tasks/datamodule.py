@@ -12,10 +12,12 @@ from torch.utils.data import DataLoader
 from transferlab.config.renamed import TEXT_BUCKET
 from transferlab.encoders.config import EncoderConfig
 from transferlab.ground.errors import TransferlabError
+from transferlab.ground.hardware import best_accelerator
 from transferlab.ground.remembered import Remembered
 from transferlab.tasks.batch import Attached, Batch, EncodedSplit, Examples, Ragged, Shape
 from transferlab.tasks.batching import WINDOW, BucketBatchSampler
 from transferlab.tasks.copied import UNLABELLED
+from transferlab.tasks.encoded import AT_ONCE
 from transferlab.tasks.generation import EVAL_ROWS
 from transferlab.tasks.place import Placed
 from transferlab.tasks.targets import chosen
@@ -37,8 +39,8 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
             rest from the end) or ``windows`` (all of it, pooled to one prediction).
         max_length: Tokens per sequence, special tokens included; what is longer is truncated.
         batch_size: Training examples per step and process; with `max_tokens` an upper bound, so allow a large one.
-        eval_batch_size: Examples per step and process in validation, test and prediction; with `max_tokens` an upper
-            bound.
+        eval_batch_size: Examples per step and process in validation, test and prediction; with `max_tokens`, and on a
+            processor, where a batch has at most 2,048 tokens, an upper bound.
         max_tokens: Token budget per step and process: examples times the longest of them, packed the real tokens. At
             least `max_length`; null: `batch_size` alone decides.
         packed: Lay the sequences of a batch one after the other into one row without padding, each attending to itself
@@ -261,6 +263,7 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
             # a batch of features is a batch of vectors, however long the texts are
             max_tokens=None if "features" in attached else self.max_tokens,
             packed=packed,
+            at_once=None if shuffle or "features" in attached else self._at_once(),
             classes=np.asarray(encoded.labels)[rows] if shuffle and self.sampling else None,
         )
         return DataLoader(
@@ -280,6 +283,14 @@ class TaskDataModule(Placed, Task, Remembered, L.LightningDataModule):
         sampler = BucketBatchSampler(view.lengths, len(rows), shuffle=True, world_size=world)
         # no rank is named: each of them has the whole
         return DataLoader(view, batch_sampler=sampler, collate_fn=_identity)  # type: ignore[arg-type]
+
+    def _at_once(self) -> int | None:
+        """Tokens of a batch that is only evaluated, as far as a budget saves time: on a processor."""
+        # a step of generation reads one token a row, so there many rows are faster
+        if self.source.kind == "text":
+            return None
+        device = self.trainer.strategy.root_device.type if self.trainer else best_accelerator()
+        return AT_ONCE if device == "cpu" else None
 
     def _shape(self) -> Shape | None:
         """The one shape of packed training batches under a budget."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 IGNORE = -100
 """Label of a padded word; it enters no loss and no metric."""
+AT_ONCE = 2048
+"""Tokens that a processor reads at once, padding included, where nobody learns from them: what a layer makes of more of
+them leaves its caches, so that long texts take up to twice as long."""
 HELD = 2**20
 """Bytes of an array that grows in memory, at most."""
 

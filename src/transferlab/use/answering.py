@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from transferlab.ground.errors import TransferlabError
+from transferlab.tasks.encoded import AT_ONCE
 from transferlab.tasks.kinds import KINDS
 from transferlab.tasks.kinds.qa import answer_of
 from transferlab.tasks.marked import parse
@@ -22,7 +23,7 @@ Example = str | Sequence[str] | Mapping[str, Any]
 Record = dict[str, Any]
 Encoded = TypeVar("Encoded")
 TOKENS = 16_384
-"""Tokens of a batch, padding included."""
+"""Tokens of a batch, padding included, where many at once save time: on a GPU, and where texts are generated."""
 
 
 def is_chat(cell: Any) -> bool:
@@ -170,12 +171,17 @@ class Answering(ABC, Generic[Encoded]):
                 raise TransferlabError(f"example {number}: {error}") from error
         return values
 
+    @property
+    def at_once(self) -> int:
+        """Tokens of a batch, at most; a longer text is a batch of its own."""
+        return TOKENS if self.task.kind == "text" else AT_ONCE
+
     def batches(self, lengths: "np.ndarray[Any, Any]") -> list[list[int]]:
-        """Rows of like length together, the longest first; no batch has more than `TOKENS` unless a single row has."""
+        """Rows of like length together, the longest first; none has more tokens than `at_once` unless one row has."""
         batches: list[list[int]] = []
-        longest = 0
+        longest, most = 0, self.at_once
         for row in np.argsort(-lengths, kind="stable").tolist():
-            if not batches or len(batches[-1]) >= self.batch_size or longest * (len(batches[-1]) + 1) > TOKENS:
+            if not batches or len(batches[-1]) >= self.batch_size or longest * (len(batches[-1]) + 1) > most:
                 batches.append([])
                 longest = int(lengths[row])
             batches[-1].append(row)

@@ -97,6 +97,11 @@ class Predictor(Answering[EncodedSplit]):
         """The encoder's."""
         return load_tokenizer(self.model.encoder_config, words=self.task.worded)
 
+    @property
+    def at_once(self) -> int:
+        """Tokens of a batch, at most; on a GPU many."""
+        return super().at_once if self.model.device.type == "cpu" else TOKENS
+
     def encode(self, columns: Mapping[str, Sequence[Any]]) -> tuple[EncodedSplit, "np.ndarray[Any, Any]"]:
         """Tokenises texts, for tagging words; returns them, and the number of tokens of each."""
         source = replace(self.source, text=self.text)

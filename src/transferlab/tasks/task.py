@@ -80,16 +80,9 @@ class Task(Added):
             per_class=per_class,
             validation_examples=validation_examples,
         )
-        self.unused: tuple[str, ...] = ()
         if windows and truncation != "windows":
             raise TransferlabError(f"data.windows: {windows} has no effect with data.truncation: {truncation}.")
-        if source is None:
-            source = lookup(task)
-        else:
-            source = splits.complete(source)
-            splits.refuse_idle(source, protocol, test_examples)
-            task = task or splits.name_of(source)
-            self.unused = splits.unused(source)
+        task, source, self.unused = _found(task, source, protocol, test_examples)
         if folds is not None or fold is not None:
             protocol = splits.folded(protocol, folds, fold, test_examples)
             source = replace(source, test=(source.train,), predict=source.predict or source.test)
@@ -102,23 +95,24 @@ class Task(Added):
         settings = with_case(settings, source.kind, case)
         self.augment, self.unlabelled = augment, unlabelled
         Added.__init__(self, task, source, encoder, settings, protocol, test_examples, predict, max_unknown)
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.max_tokens = max_tokens
-        self.packed = packed
-        self.bucket = bucket
-        self.static_shape = static_shape
-        self.num_workers = num_workers
-        self.sampling = sampling
-        # what is put into batches, and where training stands
+        self.batch_size, self.eval_batch_size, self.max_tokens = batch_size, eval_batch_size, max_tokens
+        self.packed, self.static_shape, self.bucket = packed, static_shape, bucket
+        self.sampling, self.num_workers = sampling, num_workers
+        self._begin()
+        self._check_numbers()
+        self._check_sampling()
+        self._check_budget()
+        self._check_packed()
+
+    def _begin(self) -> None:
+        """What is put into batches, and where training stands."""
         self.attached: dict[str, dict[str, Attached]] = {}
         self.validated: int | None = None
         """Examples of the validation set that are validated on; None: all."""
         self.single_step = False
         """Whether an epoch is one step over all training examples, of which no features are read."""
-        self._check_batches()
 
-    def _check_batches(self) -> None:
+    def _check_numbers(self) -> None:
         at_least(1, data__batch_size=self.batch_size, data__eval_batch_size=self.eval_batch_size)
         at_least(1, data__bucket=self.bucket)
         if self.bucket and self.packed:
@@ -128,6 +122,8 @@ class Task(Added):
         at_least(1, data__per_class=self.protocol.per_class)
         if isinstance(few := self.protocol.validation_examples, int):
             at_least(2, data__validation_examples=few)
+
+    def _check_sampling(self) -> None:
         if self.protocol.per_class is not None and self.source.kind not in OF_ONE_CLASS:
             raise TransferlabError(
                 f"data.per_class: examples of a {self.source.kind} task are in no single class; set "
@@ -138,22 +134,28 @@ class Task(Added):
                 f"data.sampling: {self.sampling} is not for {self.source.kind}: {why}. (strategy/contrastive, which "
                 "sets it, is for classification.)"
             )
+
+    def _check_budget(self) -> None:
         budget, longest = self.max_tokens, self.settings.max_length
-        if budget is not None and budget < longest:
+        if budget is None:
+            return
+        if budget < longest:
             raise TransferlabError(
                 f"data.max_tokens: {budget} is less than data.max_length ({longest}), so a long example would fit into "
                 "no batch; raise the first or lower the second."
             )
-        if budget is not None and self.settings.truncation == "windows":
+        if self.settings.truncation == "windows":
             raise TransferlabError(
                 "data.max_tokens: with data.truncation: windows all windows of a document share a batch, however many "
                 "they are; leave data.max_tokens out and set data.batch_size."
             )
-        if budget is not None and self.settings.apart:
+        if self.settings.apart:
             raise TransferlabError(
                 "data.max_tokens: with data.pairs: apart the two texts of an example share a batch, however long they "
                 "are; leave data.max_tokens out and set data.batch_size."
             )
+
+    def _check_packed(self) -> None:
         if self.packed and self.source.kind == "text":
             raise TransferlabError(
                 "data.packed: prompts and targets are padded, each on its own side; set data.packed: false."
@@ -163,3 +165,14 @@ class Task(Added):
                 "data.packed: a BiLSTM reads its rows one token after the other, so it cannot read packed rows; set "
                 "data.packed: false."
             )
+
+
+def _found(
+    task: str, source: Source | None, protocol: Protocol, test_examples: int | None
+) -> tuple[str, Source, tuple[str, ...]]:
+    """Name and place of the examples, and the splits there that nothing reads: of the table, or of the user's own."""
+    if source is None:
+        return task, lookup(task), ()
+    source = splits.complete(source)
+    splits.refuse_idle(source, protocol, test_examples)
+    return task or splits.name_of(source), source, splits.unused(source)

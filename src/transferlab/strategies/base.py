@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from transferlab.encoders import Encoder, EncoderConfig, boundary, build_encoder
+from transferlab.encoders import Encoder, EncoderConfig, build_encoder
 from transferlab.encoders.language import refuse_half
 from transferlab.encoders.layers import layer_groups
 from transferlab.encoders.loading import resolved
@@ -19,23 +18,16 @@ from transferlab.learning.cache import Work
 from transferlab.learning.heads import Head, HeadConfig
 from transferlab.learning.imbalance import LossForm
 from transferlab.learning.kinds import KINDS
-from transferlab.learning.losses import task_loss
 from transferlab.learning.optim import Schedule, apply_scales, parameter_groups
 from transferlab.learning.steady import Steady
-from transferlab.strategies import content, effects, frozen, head_start, occurring
-from transferlab.strategies.forward import (
-    COMPARED,
-    compared,
-    document_mean,
-    encoder_inputs,
-    first_pieces,
-    range_means,
-)
+from transferlab.strategies import content, effects, head_start, occurring
+from transferlab.strategies.based import Based
+from transferlab.strategies.lower import LowerFrozen
 from transferlab.strategies.sharding import shard
-from transferlab.strategies.steadied import MOVED, READ_WHOLE
+from transferlab.strategies.steadied import READ_WHOLE
 from transferlab.strategies.step import StepMean
 from transferlab.strategies.unlabelled import ReadsUnlabelled
-from transferlab.strategies.writing import logits_of
+from transferlab.strategies.weighted import Weighted
 from transferlab.tasks import Batch, TaskDataModule, TaskSpec
 from transferlab.tasks.capitals import SHAPES
 
@@ -45,7 +37,7 @@ def adamw(parameters: Iterable[Any]) -> AdamW:
     return AdamW(parameters, lr=1e-4, weight_decay=0.01)
 
 
-class Strategy(Remembered, ReadsUnlabelled):
+class Strategy(Remembered, Based, LowerFrozen, Weighted, ReadsUnlabelled):
     """A way to transfer an encoder to a task. A subclass says which parameters learn.
 
     Args:
@@ -67,7 +59,6 @@ class Strategy(Remembered, ReadsUnlabelled):
     """Why the head is not one that starts at random; empty where it is."""
     own_layout = ""
     """What the strategy does with tokens before the encoder reads them; empty where it reads a batch as it is."""
-    label_weights: Tensor | None
 
     def __init__(
         self,
@@ -117,24 +108,13 @@ class Strategy(Remembered, ReadsUnlabelled):
         self.measure(task)
         # a checkpoint holds only what was trained; on_load_checkpoint checks that nothing of that is missing
         self.strict_loading = False
-        self.accept_changed_base = False
-        """Whether a checkpoint is loaded though base weights or tokenizer are other ones by content."""
-        self.accepted: list[str] = []
-        """What was accepted, in words."""
-        self._cut = 0
+        self.accepted = []
         self._step = StepMean(self.judged.per_example)
         self._solved_first = False
         self._occurring: Tensor | None = None
         self._rows: occurring.Training | None = None
         self._resumed: occurring.Resumed | None = None
-        self.frozen_work: list[str] = []
-        """What of the work is done once, in words."""
-
-    @property
-    def reads(self) -> int:
-        """Width of the vectors that the head reads."""
-        hidden = self.encoder.hidden_size
-        return COMPARED * hidden + 1 if self.task.apart else hidden * max(self.task.ranges, 1)
+        self.frozen_work = []
 
     @property
     def starts_solved(self) -> bool:
@@ -183,44 +163,8 @@ class Strategy(Remembered, ReadsUnlabelled):
         """
         self.check_steady()
         data.single_step = False
-        depth, layers = self.frozen_layers, len(layer_groups(self.encoder.backbone)) - 1
-        parts = data.settings.truncation == "windows" or self.task.apart
-        # embeddings that move are read in every step
-        moved = any(name in self.steady.chosen for name in MOVED)
-        plain = self.encoder_config.layers == "last" and not parts and not moved and self.task.kind != "text"
-        if plain and boundary.can_be_cut(self.encoder.backbone) and frozen.pays(depth, layers, work.epochs):
-            values = frozen.Values(
-                field="states",
-                width=self.encoder.width,
-                lengths=lambda split: split.ids.lengths,
-                key=(depth, *boundary.frozen_modules(self.encoder.backbone, depth)),
-                compute=lambda batch: self.encoder.below(depth, encoder_inputs(batch)),
-            )
-            self.keep_frozen(data, work, values, [data.training_rows(), data.part_rows("validation")])
-            self._cut = depth
+        self.keep_states(data, work)
         return data
-
-    def keep_frozen(
-        self, data: TaskDataModule, work: Work, values: frozen.Values, parts: list[tuple[str, Any]]
-    ) -> None:
-        """Computes values for some rows, or reads them, and attaches them to the data; notes what was done."""
-        self.encoder.eval()
-        # not inside inference mode, where the moved head would be barred from training
-        self.to(work.device)
-        self.frozen_work.append(frozen.keep(data, work, values, parts))
-
-    def loss(self, logits: Tensor, batch: Batch, last: bool = False) -> Tensor:
-        """Training loss of a batch, a scalar: a mean over its examples, for tagging over its words, and constants.
-
-        Args:
-            logits: What the model says of the batch.
-            batch: The batch.
-            last: Whether nobody reads the logits afterwards, so that they may be overwritten.
-        """
-        assert batch.labels is not None
-        smoothing = self.steady.label_smoothing or 0.0
-        mask, weights = self._reachable(batch), self.weights()
-        return task_loss(self.judged, logits, batch.labels, mask, self.loss_form, weights, smoothing, last)
 
     def take_data(self, data: TaskDataModule, work: Work = Work()) -> TaskDataModule:  # noqa: B008  immutable
         """Takes from the data all that training wants before its first step, and does frozen work once."""
@@ -234,116 +178,6 @@ class Strategy(Remembered, ReadsUnlabelled):
             self.frozen_work.append(head_start.solve(self, data, work))
             self._solved_first = True
         return self.wrap_data(data, work)
-
-    def weigh(self, data: TaskDataModule) -> None:
-        """Takes the weights of the labels from the training examples, where the loss is weighted.
-
-        Raises:
-            TransferlabError: The examples are drawn in equal numbers already.
-        """
-        if self.loss_form != "weighted":
-            return
-        if data.sampling:
-            raise TransferlabError(
-                "model.loss: weighted and data.sampling: balanced both make up for rare classes, twice as much as "
-                "needed together; set one of them."
-            )
-        self.label_weights = self.judged.weights(data.part_labels(), len(self.task.labels)).to(self.device)
-
-    def weights(self) -> Tensor | None:
-        """The weights of a weighted loss; None for another one.
-
-        Raises:
-            TransferlabError: They were not taken from the data.
-        """
-        if self.loss_form == "weighted" and self.label_weights is None:
-            raise TransferlabError(
-                "model.loss: the weights of the labels are missing: train with callbacks=transferlab.run_callbacks(), "
-                "or with transferlab.FrozenWork() among them."
-            )
-        return self.label_weights
-
-    # frozen layers ------------------------------------------------------------------------------------------------
-
-    @property
-    def frozen_layers(self) -> int:
-        """Layers from the bottom without a parameter that learns; 0 also where the embeddings learn."""
-        if self.task.kind == "text":
-            # outputs are generated through all layers, so none is computed once
-            return 0
-        learned = self.learned()
-        depth = -1
-        for group in layer_groups(self.encoder.backbone):
-            if any(f"encoder.backbone.{name}" in learned for name, _ in group):
-                break
-            depth += 1
-        return max(depth, 0)
-
-    def train(self, mode: bool = True) -> "Strategy":
-        """Keeps frozen layers in evaluation mode: without dropout their output is the same every time."""
-        super().train(mode)
-        if mode and (depth := self.frozen_layers):
-            for module in boundary.frozen_modules(self.encoder.backbone, depth):
-                module.eval()
-        return self
-
-    # forward ------------------------------------------------------------------------------------------------------
-
-    def represent(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """What the head reads, and the mask of real positions.
-
-        Returns:
-            ``[batch, hidden]`` and None; for tagging ``[batch, words, hidden]`` and ``[batch, words]``; for heads that
-            read tokens ``[rows, length, hidden]`` and ``[rows, length]``; for pairs apart what `compared` gives.
-        """
-        vectors, mask = self.vectors(batch)
-        return (compared(vectors), None) if self.task.apart else (vectors, mask)
-
-    def vectors(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """What `represent` gives, but for pairs apart the vectors of both texts ``[batch, 2, hidden]``."""
-        if batch.features is not None:
-            return batch.features, batch.word_mask if batch.words is not None else batch.attention_mask
-        if batch.states is None:
-            tokens = self.encoder(**encoder_inputs(batch))
-        else:
-            tokens = self.encoder.above(self._cut, batch.states, encoder_inputs(batch))
-        return self.read(tokens, batch)
-
-    def read(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """What `vectors` gives, from the token vectors of a batch."""
-        if batch.words is not None:
-            # the windows of a question lie one after the other
-            tokens = tokens if batch.documents is None else tokens.flatten(0, 1).unsqueeze(0)
-            vectors = first_pieces(tokens, batch.words)
-            if self.task.intents:
-                # the place of the intent stands for the whole text
-                whole = self.encoder.pool(tokens, batch.attention_mask, batch.packing)[: batch.rows]
-                vectors = torch.cat([whole.unsqueeze(1).to(vectors.dtype), vectors[:, 1:]], 1)
-            return vectors, batch.word_mask
-        if batch.ranges is not None:
-            return range_means(tokens, batch.ranges), None
-        packing = batch.packing
-        if self.head.reads_tokens:
-            if packing is None:
-                return tokens, batch.attention_mask
-            return packing.pad(tokens[0])[: batch.rows], packing.mask[: batch.rows]
-        pooled = self.encoder.pool(tokens, batch.attention_mask, packing)[: batch.rows]
-        if self.task.apart:
-            return pooled.view(-1, 2, pooled.shape[-1]), None
-        return (pooled if batch.documents is None else document_mean(pooled, batch.documents, batch.weights)), None
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Logits ``[batch, classes]``, for regression ``[batch]``, for tagging ``[batch, words, classes]``.
-
-        For texts those of the tokens of the targets ``[batch, length, vocabulary]``.
-        """
-        if batch.targets is not None:
-            return logits_of(self.encoder.backbone, batch)
-        vectors, mask = self.represent(batch)
-        logits: Tensor = self.head(vectors, mask)
-        if batch.documents is not None and self.head.reads_tokens and batch.words is None:
-            logits = document_mean(logits, batch.documents, batch.weights)
-        return logits
 
     @property
     def cannot_be_sharded(self) -> str:
@@ -444,31 +278,3 @@ class Strategy(Remembered, ReadsUnlabelled):
         self.check_base(checkpoint.get("transferlab", {}))
         self.load_steady(checkpoint)
         self._resumed = occurring.load(checkpoint)
-
-    def check_base(self, facts: dict[str, Any]) -> None:
-        """Checks that a checkpoint was trained on these base weights and this tokenizer.
-
-        Args:
-            facts: What the checkpoint says of itself.
-
-        Raises:
-            TransferlabError: Others by content, and `accept_changed_base` is false.
-        """
-        leans = content.leans_on_base(self.state_dict(), self.learned())
-        if not self.accept_changed_base:
-            content.check_base(facts, self.belongs, leans)
-        elif changed := content.changed_base(facts, self.belongs, leans):
-            self.accepted = list(dict.fromkeys([*self.accepted, changed]))
-
-    def check_resumed(self, facts: dict[str, Any]) -> None:
-        """Checks that training can go on from a checkpoint as it began; `facts` as for `check_base`.
-
-        Raises:
-            TransferlabError: What it is trained with changed by content.
-        """
-        self.check_base(facts)
-
-    @property
-    def belongs(self) -> content.Belongs:
-        """What a checkpoint of this model belongs to."""
-        return content.Belongs(self.encoder_config, self.encoder.content, self.task)

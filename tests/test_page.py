@@ -23,7 +23,7 @@ from transferlab.analysis.page import calibration, gather, overview, placing
 from transferlab.analysis.page.command import main as report
 from transferlab.analysis.page.entities import KINDS, classify, errors
 from transferlab.analysis.page.lengths import by_length, cuts, wilson
-from transferlab.analysis.page.markup import Html, table, tag
+from transferlab.analysis.page.markup import Html, escape, table, tag
 from transferlab.analysis.page.scales import Scale, amount, around
 from transferlab.baselines import main as baseline
 from transferlab.ground.errors import TransferlabError
@@ -264,6 +264,11 @@ def test_where_less_is_better_the_least_comes_first_and_makes_the_frontier(tmp_p
     assert [s.name for s in task.settings] == ["slow", "fast", "bad"]
     points = overview._points([(s, {"slow": 90, "fast": 30, "bad": 60}[s.name]) for s in task.settings], "time")
     assert [point.fence for point in points] == [True, True, False]
+
+
+def test_text_is_escaped_as_the_standard_library_does():
+    for text in ("", "plain", "<a href=\"x\" title='y'>&amp; &lt;", "é ▼ \x00", "&&<<>>''\"\""):
+        assert escape(text) == html.escape(text)
 
 
 # pictures -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -50,6 +49,9 @@ def choose(root: Path, experiment: str, seed: int) -> Path:
 
 def new_id(seed: int) -> str:
     """A run id that no other run has, not even one that began in the same second."""
+    # who only reads runs does without it
+    import secrets
+
     return f"{time.strftime('%Y%m%d-%H%M%S')}-s{seed}-{secrets.token_hex(2)}"
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from transferlab.analysis.comparison import software
@@ -32,7 +31,7 @@ def page(summaries: Sequence[Summary], root: Path, hidden: Sequence[str] = (), w
     started = [software.environment_of(str(run.get("folder"))) for run in summaries]
     runs = tag("section", tag("h2", "Environment"), overview.environments(started), id="environment")
     listed = tag("section", tag("h2", "Runs"), overview.folders(summaries, started, root), id="runs")
-    style = files("transferlab.analysis.page").joinpath("sheet.css").read_text(encoding="utf-8")
+    style = Path(__file__).with_name("sheet.css").read_text(encoding="utf-8")
     hiding = "".join(
         f".task:has(.t{n}:not(:checked)) svg .s{n}{{display:none}}"
         for n in range(1, max((len(task.settings) for task in found), default=0) + 1)

@@ -8,6 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from transferlab.analysis.comparison import kept, naming
 from transferlab.analysis.comparison.groups import Group, Summary, group, value
 from transferlab.analysis.comparison.standing import Row, block_of, standing
@@ -22,7 +24,7 @@ LONGEST = 50
 LOGS = (history.NAME, "metrics.csv")
 DRAWN = ("train/loss", "val/primary")
 """Names of the logged values that have a curve."""
-VERSION = 2
+VERSION = 3
 """Of kept curves; to be raised when they are made otherwise."""
 
 
@@ -169,7 +171,7 @@ def curves(run: Summary) -> dict[str, Curve]:
     """
     folder, total = str(run.get("folder")), value(run, "perf", "steps") or math.inf
     payload = kept.kept(folder, "curves", LOGS, json.dumps([VERSION, total]), lambda sources: _curves(sources, total))
-    return {name: list(map(tuple, curve)) for name, curve in json.loads(payload).items()}
+    return {name: list(map(tuple, curve.tolist())) for name, curve in kept.unpack(payload)[1].items()}
 
 
 def _curves(sources: kept.Sources, total: float) -> bytes:
@@ -180,7 +182,7 @@ def _curves(sources: kept.Sources, total: float) -> bytes:
             number = _number(row.get(name))
             if step is not None and number is not None and not (name.startswith("val/") and step >= total):
                 found[name].append((step, number))
-    return json.dumps({name: _thin(curve) for name, curve in found.items()}).encode()
+    return kept.pack(None, **{name: np.array(_thin(curve)) for name, curve in found.items()})
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:

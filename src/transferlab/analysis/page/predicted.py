@@ -194,7 +194,10 @@ def hardest(task: Task, found: Found) -> Html:
                     setting_of[setting.number] = setting
     if not seen:
         return note("No hardest.jsonl in these folders: older runs did not keep texts.")
-    ranked = sorted(seen, key=lambda i: (-len(seen[i]), -_mean_loss(seen[i].values()), i))[:HARD]
+    # those that are among the hardest of too few settings need no mean
+    fewest = sorted(map(len, seen.values()), reverse=True)[:HARD][-1]
+    hard = [i for i, lines in seen.items() if len(lines) >= fewest]
+    ranked = sorted(hard, key=lambda i: (-len(seen[i]), -_mean_loss(seen[i].values()), i))[:HARD]
     rows, scheme, asked = [], task.scheme, task.known("kind") == "qa"
     for number in ranked:
         lines = seen[number]

@@ -88,7 +88,11 @@ class AdaLoRA(Injected):
         return module
 
     def plan(self, module: "nn.Module", total_steps: int) -> None:
-        """Spreads the budget over the run; see `Method.plan`."""
+        """Spreads the budget over the run; see `Method.plan`.
+
+        Raises:
+            TransferlabError: The number of steps is below 1.
+        """
         if total_steps < 1:
             raise TransferlabError(
                 f"model.method: AdaLoRA spreads its ranks over the run, and {total_steps} is not a number of steps; "
@@ -109,7 +113,11 @@ class AdaLoRA(Injected):
         return self.orthogonality * torch.stack([(gram - identity).norm() for gram in grams]).mean()
 
     def after_step(self, module: "nn.Module", step: int) -> None:
-        """Updates the importances and, when it is time, the ranks."""
+        """Updates the importances and, when it is time, the ranks.
+
+        Raises:
+            RuntimeError: `plan` was not called before.
+        """
         layers = list(_svd_layers(module))
         if layers[0].total_steps is None:
             raise RuntimeError("AdaLoRA.after_step needs the length of the run: call plan first")

@@ -79,7 +79,11 @@ class Tuner(Injected):
             )
 
     def apply(self, backbone: "PreTrainedModel", total_steps: int | None = None) -> "nn.Module":
-        """Puts the method's layers in the place of each target; see `Method.apply`."""
+        """Puts the method's layers in the place of each target; see `Method.apply`.
+
+        Raises:
+            TransferlabError: peft refuses the method or its arguments, or no weight would learn.
+        """
         from peft import PeftType, get_peft_model
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 

@@ -106,7 +106,11 @@ def _step(kind: Any, arguments: Mapping[str, Any]) -> None:
 
 @contextmanager
 def explained(settings: Any) -> Iterator[None]:
-    """Explains what constructors refuse, those of the classes that a configuration names."""
+    """Explains what constructors refuse, those of the classes that a configuration names.
+
+    Raises:
+        TransferlabError: Names the key whose value was refused.
+    """
     try:
         yield
     except REFUSALS as error:

@@ -28,6 +28,9 @@ def expand_arguments(arguments: list[str], command: str = "fit") -> list[str]:
     Args:
         arguments: ``fit``, ``test`` and so on, and what follows.
         command: What trains: ``fit``, ``pretrain`` or ``multitask``.
+
+    Raises:
+        TransferlabError: An option without a value, one of another command, or no such experiment, file or run.
     """
     expanded: list[str] = []
     chosen, arguments = experiments.take_choices(arguments)

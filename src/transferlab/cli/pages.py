@@ -167,7 +167,11 @@ def whole_catalog() -> Catalog:
 
 
 def page(command: str, topic: str) -> str:
-    """All keys of a topic; see `print_help`."""
+    """All keys of a topic; see `print_help`.
+
+    Raises:
+        TransferlabError: No such topic.
+    """
     catalog, name = whole_catalog(), topic.lstrip("-")
     keys = catalog.of(command if command in TRAINING else "fit")
     writer = _Writer(catalog)

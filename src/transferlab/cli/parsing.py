@@ -103,6 +103,9 @@ class ExperimentCLI(LightningCLI):
         """Replaces each experiment file by itself laid over its bases; ``--run RUN`` by that run's config.
 
         ``sys.argv`` stays as it is, since the DDP launcher runs it again.
+
+        Raises:
+            TransferlabError: A key or a value that the parser refuses, in the words of this package.
         """
         given = expand_arguments(list(sys.argv[1:] if args is None else args), self.command)
         self.check_line(given)
@@ -200,7 +203,11 @@ class _Whole(_Parsed):
         return {"fit": LightningCLI.subcommands()["fit"]}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Reads it."""
+        """Reads it.
+
+        Raises:
+            TransferlabError: A key or a value that the parser refuses, in the words of this package.
+        """
         try:
             self.config = parser.parse_args(["fit", "--config", str(args)])
         except ArgumentError as error:

@@ -51,7 +51,11 @@ class TransferCLI(ExperimentCLI):
     datamodule: Any
 
     def before_instantiate_classes(self) -> None:
-        """Names the run directory and points loggers and checkpoints at it."""
+        """Names the run directory and points loggers and checkpoints at it.
+
+        Raises:
+            TransferlabError: A group of keys holds a single value.
+        """
         settings = self.settings
         for group in ("trainer", "encoder", "run", "cache", "checkpoint", "early_stopping"):
             if group in settings and not hasattr(settings.get(group), "as_dict"):
@@ -204,7 +208,11 @@ class TransferCLI(ExperimentCLI):
             raise blame.trainer(error, config, self.trainer_defaults) from error
 
     def before_fit(self) -> None:
-        """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
+        """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists.
+
+        Raises:
+            TransferlabError: Weights that cannot be split and should be, or data that is not that of the checkpoint.
+        """
         if isinstance(self.trainer.strategy, Sharded) and (reason := self.model.cannot_be_sharded):
             raise TransferlabError(f"trainer.strategy: {reason}, so it cannot be split; use trainer/ddp instead.")
         with endings.keeping(self.folder) if self.checkpoint else nullcontext():

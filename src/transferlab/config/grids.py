@@ -94,7 +94,11 @@ def read(path: Path, root: Path | None = None) -> Sweep:
 
 
 def parse(tree: dict[str, Any], name: str, origin: str, root: Path | None = None) -> Sweep:
-    """Checks what a sweep file holds; see `read`."""
+    """Checks what a sweep file holds; see `read`.
+
+    Raises:
+        TransferlabError: Names the file, the key and what is wrong with it.
+    """
     if not NAME.fullmatch(name):
         raise TransferlabError(f"{origin}: {name!r} is no name of a sweep; {NAMES}.")
     for key in tree:

@@ -48,6 +48,9 @@ def locate(name: str, revision: str | None, unpack: bool = True) -> Place:
         name: A folder, a GGUF file, a run, or a name on the Hub.
         revision: Commit on the Hub.
         unpack: Whether a GGUF file is read where it was not yet, which takes a minute; else the file is named.
+
+    Raises:
+        TransferlabError: Neither a folder nor a name that the Hub could have, or a run that left no encoder.
     """
     if made := _made(name, unpack):
         return made

@@ -19,14 +19,22 @@ def at_least(low: float, **values: float | None) -> None:
 
 
 def above(low: float, **values: float | None) -> None:
-    """Checks settings that are None or above a bound; see `at_least`."""
+    """Checks settings that are None or above a bound; see `at_least`.
+
+    Raises:
+        TransferlabError: One is not above it.
+    """
     for name, value in values.items():
         if value is not None and not value > low:
             raise TransferlabError(f"{_key(name)}: {value} is not above {low}.")
 
 
 def probability(**values: float | None) -> None:
-    """Checks settings that are None or in [0, 1), such as dropout; see `at_least`."""
+    """Checks settings that are None or in [0, 1), such as dropout; see `at_least`.
+
+    Raises:
+        TransferlabError: One is outside.
+    """
     for name, value in values.items():
         if value is not None and not 0 <= value < 1:
             raise TransferlabError(f"{_key(name)}: {value} is not in [0, 1).")

@@ -53,6 +53,9 @@ def reweighted(losses: Tensor, form: LossForm, weights: Tensor | None) -> Tensor
         losses: ``-log p``, of any shape.
         form: Which factor.
         weights: That of each label, for ``weighted``; shaped as `losses`.
+
+    Raises:
+        ValueError: A weighted loss without weights.
     """
     if form == "focal":
         # 1 - p, without losing digits where p is near 1

@@ -104,6 +104,9 @@ def distillation_loss(
 
     Returns:
         A scalar in float32.
+
+    Raises:
+        TransferlabError: The teacher counts and is not there, or a weight or temperature has no meaning.
     """
     if alpha == 1:
         return task_loss(kind, student, labels, mask, form, weights, smoothing)
@@ -129,6 +132,9 @@ def representation_loss(student: Tensor, teacher: Tensor, mask: Tensor | None = 
 
     Returns:
         A scalar in float32.
+
+    Raises:
+        ValueError: Student and teacher differ in shape.
     """
     if student.shape != teacher.shape:
         raise ValueError(f"student and teacher differ in shape: {list(student.shape)} and {list(teacher.shape)}")

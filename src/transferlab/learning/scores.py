@@ -54,6 +54,9 @@ class SpanF1(Metric):
         Args:
             predictions: Class numbers, `[batch, words]`; anything where `labels` is padding.
             labels: Class numbers, -100 for padding, `[batch, words]`.
+
+        Raises:
+            ValueError: Predictions and labels differ in shape.
         """
         if predictions.shape != labels.shape:
             raise ValueError(f"predictions {list(predictions.shape)} and labels {list(labels.shape)} differ in shape")

@@ -88,7 +88,11 @@ class PretrainCLI(OtherCLI):
         return PretrainingRecorder(self.folder, identity)
 
     def before_fit(self) -> None:
-        """Reads the text, then opens the run: whatever is wrong with the input shows before a folder exists."""
+        """Reads the text, then opens the run: whatever is wrong with the input shows before a folder exists.
+
+        Raises:
+            TransferlabError: Too little text, or none that pairs of segments can be cut from.
+        """
         model, data = self.model, self.datamodule
         with endings.keeping(self.folder) if self.checkpoint else nullcontext():
             rows = len(data.rows.lengths), len(data.held.lengths)

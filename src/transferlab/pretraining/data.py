@@ -130,7 +130,11 @@ class PretrainingData(Placed, Remembered, L.LightningDataModule):
         return rows
 
     def train_dataloader(self) -> DataLoader[TextBatch]:
-        """Training batches; after a restart without those that are done."""
+        """Training batches; after a restart without those that are done.
+
+        Raises:
+            TransferlabError: There are fewer rows than a step reads.
+        """
         trainer: Any = self.trainer
         accumulate, rank, world = (
             (trainer.accumulate_grad_batches, trainer.global_rank, trainer.world_size) if trainer else (1, 0, 1)

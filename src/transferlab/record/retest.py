@@ -160,7 +160,11 @@ def compare(folder: Path, metrics: dict[str, float], record: dict[str, float], l
 
 
 def place(folder: Path, command: str) -> Path:
-    """The folder of a new entry, made."""
+    """The folder of a new entry, made.
+
+    Raises:
+        FileExistsError: A hundred names that were tried are taken.
+    """
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for suffix in ("", *(f"-{secrets.token_hex(2)}" for _ in range(100))):
         found = folder / run_folder.RETESTS / f"{stamp}-{command}{suffix}"

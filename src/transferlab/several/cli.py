@@ -63,7 +63,11 @@ class SeveralCLI(OtherCLI):
         return SeveralRecorder(self.folder, identity)
 
     def before_fit(self) -> None:
-        """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists."""
+        """Prepares the data, then opens the run: whatever is wrong with the input shows before a folder exists.
+
+        Raises:
+            TransferlabError: Several processes, or data that is not that of the checkpoint.
+        """
         model, data, trainer = self.model, self.datamodule, self.trainer
         if trainer.world_size > 1:
             raise TransferlabError("trainer.devices: several tasks train on one process; set it to 1.")

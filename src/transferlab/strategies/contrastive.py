@@ -134,7 +134,11 @@ class Contrastive(Strategy):
         return pair_loss(self._vectors, batch.labels)
 
     def on_validation_start(self) -> None:
-        """Solves the head for the encoder as it is, without a random number, so a resumed run does the same."""
+        """Solves the head for the encoder as it is, without a random number, so a resumed run does the same.
+
+        Raises:
+            TransferlabError: The Trainer was given no data module, whose training examples the head is solved on.
+        """
         if self.trainer.state.fn != "fit":
             return
         data = cast(Any, self.trainer).datamodule

@@ -196,7 +196,11 @@ class Distillation(ComparedInside):
         checkpoint["transferlab"]["teacher"] = self._teacher_content
 
     def check_resumed(self, facts: dict[str, Any]) -> None:
-        """Checks that the teacher is the one of the earlier steps too; it need not be there if its answers are kept."""
+        """Checks that the teacher is the one of the earlier steps too; it need not be there if its answers are kept.
+
+        Raises:
+            TransferlabError: The teacher, or what else it is trained with, changed by content.
+        """
         super().check_resumed(facts)
         known, now = facts.get("teacher"), self._content() if self.is_taught else ""
         if known and now and known != now:
@@ -310,7 +314,11 @@ class Distillation(ComparedInside):
         return loss + (1 - self.alpha) * imitation
 
     def check_steady(self) -> None:
-        """Refuses what cannot work: vectors that are mixed are not those that the teacher's are compared with."""
+        """Refuses what cannot work: vectors that are mixed are not those that the teacher's are compared with.
+
+        Raises:
+            TransferlabError: `model.steady.mixup` beside `model.beta`.
+        """
         super().check_steady()
         if self.steady.mixup is not None and self.beta:
             raise TransferlabError("model.steady.mixup: mixed vectors are not the teacher's; set model.beta: 0.")
@@ -323,7 +331,11 @@ class Distillation(ComparedInside):
         return batch
 
     def loss(self, logits: Tensor, batch: Batch, last: bool = False) -> Tensor:
-        """The distillation loss of the batch that went through the student last, a scalar."""
+        """The distillation loss of the batch that went through the student last, a scalar.
+
+        Raises:
+            TransferlabError: The teacher was not asked.
+        """
         batch = self.answered(batch)
         assert batch.labels is not None
         if self.alpha < 1 and batch.teacher is None:

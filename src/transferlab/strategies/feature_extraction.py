@@ -224,7 +224,11 @@ class FeatureExtraction(Strategy):
         return found
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """A step of the optimizer; or the one step that solves the head, whose loss has no gradient to follow."""
+        """A step of the optimizer; or the one step that solves the head, whose loss has no gradient to follow.
+
+        Raises:
+            TransferlabError: The head is to be solved and no features were computed.
+        """
         if not self.is_solved:
             return super().training_step(batch, batch_idx)
         if self._solve is None:

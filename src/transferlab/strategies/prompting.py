@@ -205,7 +205,11 @@ class Prompting(Strategy):
         return logits if batch.documents is None else document_mean(logits, batch.documents, batch.weights)
 
     def asked(self, batch: Batch) -> Tensor:
-        """Vectors at the gap ``[rows, sets, hidden]``; there is a single set in training and without demonstrations."""
+        """Vectors at the gap ``[rows, sets, hidden]``; there is a single set in training and without demonstrations.
+
+        Raises:
+            TransferlabError: The rows are packed.
+        """
         if batch.packing is not None:
             raise TransferlabError("data.packed: Prompting lays out rows of its own; set false.")
         lengths = batch.attention_mask.sum(1).tolist()

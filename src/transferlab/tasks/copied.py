@@ -242,7 +242,11 @@ def _present(file: str, key: str) -> Path:
 
 
 def read_texts(file: str, source: Source, key: str) -> Rows:
-    """The rows of a file of texts without labels."""
+    """The rows of a file of texts without labels.
+
+    Raises:
+        TransferlabError: Names `key`: no such file, or one that cannot be read.
+    """
     path = _present(file, key)
     try:
         return read_path(source, path, labelled=False)

@@ -106,7 +106,11 @@ class TaskRows:
 
     @cached_property
     def new_tokens(self) -> tuple[str, ...]:
-        """Names of the tokens around entities that no vocabulary has; reads the training examples for their types."""
+        """Names of the tokens around entities that no vocabulary has; reads the training examples for their types.
+
+        Raises:
+            TransferlabError: Typed markers, and no training example has a type.
+        """
         markers = self.settings.markers
         if markers != "typed":
             return new_tokens(markers) if markers else ()

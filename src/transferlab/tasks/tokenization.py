@@ -241,7 +241,11 @@ def _encoder_of(
 
 
 def pair_form(tokenizer: "PreTrainedTokenizerFast", settings: Settings) -> Form:
-    """How a text with two entities becomes tokens; new tokens have the numbers behind the vocabulary."""
+    """How a text with two entities becomes tokens; new tokens have the numbers behind the vocabulary.
+
+    Raises:
+        TransferlabError: The tokenizer knows too few signs to mark the entities by.
+    """
     before, after = special_affixes(tokenizer)
     new = {name: len(tokenizer) + number for number, name in enumerate(settings.new_tokens)}
     markers, pooled = settings.markers or "punctuation", settings.pooled or "start"

@@ -29,7 +29,11 @@ def main(arguments: list[str]) -> None:
 
 
 def newest(folder: Path) -> Path:
-    """The W&B file of the newest start of a run, which holds all before it."""
+    """The W&B file of the newest start of a run, which holds all before it.
+
+    Raises:
+        TransferlabError: There is none.
+    """
     found = sorted(folder.glob("wandb/*run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise TransferlabError(f"{folder} holds no W&B files; was it trained with `--trainer.logger false`?")

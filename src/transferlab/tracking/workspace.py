@@ -45,7 +45,11 @@ def main(arguments: list[str]) -> None:
 
 
 def push(entity: str, project: str, task: str) -> str:
-    """Saves the workspace as a new view of the project, and returns its address."""
+    """Saves the workspace as a new view of the project, and returns its address.
+
+    Raises:
+        TransferlabError: No key of W&B, or W&B refuses.
+    """
     from transferlab.ground.keys import has_key
 
     if not has_key():
@@ -66,6 +70,9 @@ def build(entity: str, project: str, task: str = "") -> Any:
         entity: User or team.
         project: Project of the runs.
         task: Runs of this task only; all where empty.
+
+    Raises:
+        TransferlabError: The package for workspaces is not installed.
     """
     try:
         panels: Any = import_module("wandb_workspaces.reports.v2")

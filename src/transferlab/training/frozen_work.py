@@ -56,7 +56,11 @@ class FrozenWork(Callback):
         self.cache = cache
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Computes them, or reads them."""
+        """Computes them, or reads them.
+
+        Raises:
+            TransferlabError: `wrap_data` of the strategy returns another data module.
+        """
         if stage != "fit":
             return
         model, data = parts(trainer, pl_module)

@@ -136,7 +136,11 @@ class Predictor(Answering[EncodedSplit]):
 
     @torch.inference_mode()
     def answer(self, encoded: EncodedSplit, rows: list[int]) -> list[Record]:
-        """``id`` (row), ``prediction`` and where there are any ``scores`` of some rows."""
+        """``id`` (row), ``prediction`` and where there are any ``scores`` of some rows.
+
+        Raises:
+            TransferlabError: The task answers questions.
+        """
         if self.task.kind == "qa":
             raise TransferlabError(f"{self.task.name}: questions have no classes, which this command reads.")
         outputs = self.model.predict_step(encoded.collate(rows).to(self.model.device), 0)

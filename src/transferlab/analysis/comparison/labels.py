@@ -32,6 +32,9 @@ def monotone(sizes: Sequence[int], means: Sequence[float], weights: Sequence[flo
     """The non-decreasing values nearest to `means` in weighted squares: more labels do no harm but by chance.
 
     Isotonic regression by pooling adjacent violators (Barlow et al. 1972).
+
+    Raises:
+        ValueError: The sizes do not ascend.
     """
     from scipy.optimize import isotonic_regression
 

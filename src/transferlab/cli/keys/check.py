@@ -72,7 +72,11 @@ class Checker:
         self._walk(self.root, tree, self.tree, "")
 
     def option(self, name: str, value: str | None) -> None:
-        """Checks an option and sets its value."""
+        """Checks an option and sets its value.
+
+        Raises:
+            TransferlabError: No such key, or no value behind it.
+        """
         dotted = name.lstrip("-").removesuffix("+")
         if name.startswith("--print_config") or dotted.split(".")[-1] == "help":
             return

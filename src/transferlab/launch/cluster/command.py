@@ -82,7 +82,11 @@ def _named(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Takes ``--cluster.KEY VALUE`` out of a command line."""
+    """Takes ``--cluster.KEY VALUE`` out of a command line.
+
+    Raises:
+        TransferlabError: A key without a value.
+    """
     rest: list[str] = []
     overrides: dict[str, str] = {}
     given = iter(arguments)

@@ -133,7 +133,11 @@ def prepare(command: Command, settings: Slurm) -> Job:
 
 
 def read_experiment(arguments: Sequence[str]) -> tuple[Tree | None, list[str]]:
-    """Takes the experiment out of a command line, as a tree with all its bases; None where there is none."""
+    """Takes the experiment out of a command line, as a tree with all its bases; None where there is none.
+
+    Raises:
+        TransferlabError: Several experiments, or none behind the option.
+    """
     tree, rest = None, []
     chosen, arguments = experiments.take_choices(arguments)
     given = iter(arguments)

@@ -231,7 +231,11 @@ def _pairs(arguments: list[str]) -> dict[str, str]:
 
 
 def note(cell: Cell) -> None:
-    """Makes the run directory of a cell, and writes down with what it is started."""
+    """Makes the run directory of a cell, and writes down with what it is started.
+
+    Raises:
+        TransferlabError: It cannot be written.
+    """
     try:
         cell.folder.mkdir(parents=True, exist_ok=True)
         run_folder.write_json(cell.folder / RECORD, {"arguments": list(cell.arguments)})

@@ -56,6 +56,9 @@ class Multilabel(Learned):
 
         The teacher's probabilities are ``p = sigmoid(t / T)``. Taking off their entropy ``H(p)``, which no gradient
         sees, makes it 0 where both agree, as it is for the other kinds.
+
+        Raises:
+            ValueError: Student and teacher differ in shape.
         """
         if student.shape != teacher.shape:
             raise ValueError(f"student and teacher differ in shape: {list(student.shape)} and {list(teacher.shape)}")

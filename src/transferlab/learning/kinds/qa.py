@@ -84,7 +84,11 @@ class Questions(Learned):
     def imitation(
         self, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, mask: Tensor | None
     ) -> Tensor:
-        """``T^2`` times the mean of ``KL(p || q)`` over the tokens of a window, over windows and both ends."""
+        """``T^2`` times the mean of ``KL(p || q)`` over the tokens of a window, over windows and both ends.
+
+        Raises:
+            ValueError: Student and teacher differ in shape.
+        """
         if student.shape != teacher.shape:
             raise ValueError(f"student and teacher differ in shape: {list(student.shape)} and {list(teacher.shape)}")
         real, unit = _units(labels)

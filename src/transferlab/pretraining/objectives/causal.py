@@ -55,7 +55,11 @@ class CausalLM(Pretraining):
         return AutoModelForCausalLM
 
     def terms(self, batch: TextBatch) -> dict[str, Term]:
-        """The next tokens."""
+        """The next tokens.
+
+        Raises:
+            TransferlabError: The rows are packed.
+        """
         if batch.packing is not None:
             raise TransferlabError("data.packed: decoders cannot read packed rows; set data.packed: false.")
         vectors = self.token_vectors(batch).flatten(0, 1)[batch.places]

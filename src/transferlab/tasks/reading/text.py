@@ -51,7 +51,11 @@ def decode(path: Path, encoding: str | None) -> tuple[str, str]:
 
 
 def decode_bytes(content: bytes, encoding: str | None, path: Path | str) -> tuple[str, str]:
-    """The same for what was read already; `path` names it."""
+    """The same for what was read already; `path` names it.
+
+    Raises:
+        TransferlabError: Another kind of file, or bytes that are no text in this encoding; names the line.
+    """
     begin = content.lstrip()[:40].lower()
     for mark, what in OTHERS:
         if begin.startswith(mark.lower()):

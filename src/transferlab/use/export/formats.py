@@ -40,7 +40,11 @@ Write = Callable[[Strategy, Form, tuple[torch.Tensor, ...], Path], Made]
 
 
 def onnx(model: Strategy, form: Form, example: tuple[torch.Tensor, ...], folder: Path) -> Made:
-    """``model.onnx``: encoder, pooling and head as one graph, batch and length of any size."""
+    """``model.onnx``: encoder, pooling and head as one graph, batch and length of any size.
+
+    Raises:
+        TransferlabError: A package is missing.
+    """
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  torch's exporter is built on it
@@ -87,7 +91,11 @@ def program(model: Strategy, form: Form, example: tuple[torch.Tensor, ...], fold
 def sentence_transformers(
     model: Strategy, form: Form, example: tuple[torch.Tensor, ...], folder: Path, max_length: int = 128
 ) -> Made:
-    """The tuned encoder with its pooling, as sentence-transformers loads it; the head is not part of it."""
+    """The tuned encoder with its pooling, as sentence-transformers loads it; the head is not part of it.
+
+    Raises:
+        TransferlabError: The run has no single vector of a text from the last layer.
+    """
     import json
 
     from transformers import AutoModel
@@ -127,7 +135,11 @@ def _pooled(backbone: nn.Module, how: Any) -> Ask:
 
 
 def peft(model: Strategy, form: Form, example: tuple[torch.Tensor, ...], folder: Path) -> Made:
-    """The update alone, as ``PeftModel.from_pretrained`` loads it onto the pretrained encoder; without the head."""
+    """The update alone, as ``PeftModel.from_pretrained`` loads it onto the pretrained encoder; without the head.
+
+    Raises:
+        TransferlabError: The update is none that peft can load onto the pretrained encoder.
+    """
     from peft import LoraConfig, PeftModel, get_peft_model
 
     backbone: Any = model.encoder.backbone

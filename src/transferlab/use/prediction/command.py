@@ -94,7 +94,11 @@ def _load(run: Path, asked: argparse.Namespace) -> Answering[Any]:
 
 
 def answer_all(predictor: Answering[Any], given: Input, lines: Lines, output: Output | None, meter: Meter) -> int:
-    """Answers all rows, in their order; returns how many had no text."""
+    """Answers all rows, in their order; returns how many had no text.
+
+    Raises:
+        TransferlabError: A row cannot be answered; names its line.
+    """
     done = output.done if output else 0
     rows = iter(given.rows)
     # what was answered before is passed over first, so that the time left counts what is read now

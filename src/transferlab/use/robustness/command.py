@@ -69,7 +69,11 @@ def added(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_run(folder: Path, changes: Sequence[Perturbation], asked: argparse.Namespace) -> dict[str, Any]:
-    """What all perturbations do to a run."""
+    """What all perturbations do to a run.
+
+    Raises:
+        TransferlabError: No change is left that keeps the right answers what they are.
+    """
     predictor = Predictor.load(folder, False, asked.device, asked.batch_size, asked.root)
     refuse_texts(predictor.task, "robustness")
     examples = own_test(predictor, data_of(folder), asked.examples)

@@ -64,7 +64,11 @@ class Service:
         return Guard(_paths(self), self.metrics, self.ending)
 
     def allow(self, given: HTTPAuthorizationCredentials | None) -> None:
-        """Refuses whoever has no token."""
+        """Refuses whoever has no token.
+
+        Raises:
+            HTTPException: With status 401: no token, or one that is not known.
+        """
         if not self.tokens.allow(given.credentials if given else None):
             raise HTTPException(401, "a known bearer token is needed", {"WWW-Authenticate": "Bearer"})
 

@@ -5,12 +5,16 @@ import copy
 import lightning as L
 import pytest
 import torch
+from test_encoders import FAMILIES, MASK, backbone_of
+from test_encoders import IDS as TEXTS
 from torch import nn
 
 from transferlab import FrozenWork
+from transferlab.encoders import EncoderConfig
+from transferlab.encoders.recurrent import RecurrentBackbone
 from transferlab.learning.cache import CacheConfig
 from transferlab.learning.steady import Steady
-from transferlab.strategies import FromScratch, FullFineTuning, occurring
+from transferlab.strategies import FromScratch, FullFineTuning, Prompting, occurring
 
 IDS = torch.tensor([0, 2, 3])
 BATCHES = [torch.tensor(ids) for ids in ([0, 2, 2], [3, 0, 2], [2, 2, 2], [3, 3, 0])]
@@ -175,3 +179,45 @@ def test_a_run_ends_with_the_same_weights(tmp_path, data, tiny_encoder, monkeypa
             torch.testing.assert_close(value, expected[name], rtol=2e-6, atol=0)
         else:
             assert torch.equal(value, expected[name]), name
+
+
+FEW = torch.unique(torch.cat([TEXTS.flatten(), torch.tensor([0])]))
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "bilstm"])
+def test_every_family_of_encoders(family):
+    def trained(occur):
+        backbone = RecurrentBackbone(60, 8) if family == "bilstm" else backbone_of(family)
+        torch.manual_seed(0)
+        backbone.train()
+        for part in backbone.modules():
+            if isinstance(part, nn.Dropout):
+                part.p = 0.0
+        optimizer = torch.optim.AdamW(backbone.parameters(), lr=1e-3, weight_decay=0.1)
+        assert occurring.obstacle(backbone, [optimizer], FEW) == ""
+        rows = occurring.Training(backbone, optimizer, FEW, None) if occur else None
+        for number in range(3):
+            torch.manual_seed(number)
+            optimizer.zero_grad()
+            backbone(input_ids=TEXTS, attention_mask=MASK).last_hidden_state.square().mean().backward()
+            optimizer.step()
+        if rows:
+            rows.end()
+        return backbone
+
+    torch.manual_seed(1)
+    few = trained(True)
+    torch.manual_seed(1)
+    expected = trained(False).state_dict()
+    words = few.get_input_embeddings().weight
+    for name, value in few.state_dict().items():
+        if value.shape == words.shape and torch.equal(value, words):
+            assert torch.equal(value[FEW], expected[name][FEW])
+        torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=0)
+
+
+def test_a_pattern_has_tokens_of_its_own(data, language_folder):
+    encoder = EncoderConfig(name=str(language_folder))
+    task = data(encoder=encoder).spec
+    model = Prompting(task, encoder, words={label: ("great", "terrible")[n % 2] for n, label in enumerate(task.labels)})
+    assert "pattern" in model.trains_all_rows

@@ -189,6 +189,8 @@ class Strategy(Remembered, Based, LowerFrozen, Weighted, ReadsUnlabelled):
         """Why word embeddings are trained that no training example has; empty where those that occur suffice."""
         if self.task.kind == "text":
             return "the embeddings also write"
+        if self.own_layout:
+            return "texts are laid into a pattern, whose tokens no example has"
         if self.encoder_config.compile:
             return "a compiled encoder is not changed"
         averaged = [name for name in self.steady.chosen if name in READ_WHOLE]
@@ -217,6 +219,11 @@ class Strategy(Remembered, Based, LowerFrozen, Weighted, ReadsUnlabelled):
             )
         super().on_fit_start()
 
+    def setup(self, stage: str) -> None:
+        """Puts all word embeddings back, where a run before was stopped."""
+        super().setup(stage)
+        self._end_occurring()
+
     def on_train_start(self) -> None:
         """Leaves to the optimizer only the word embeddings that occur, see `transferlab.strategies.occurring`."""
         super().on_train_start()
@@ -230,6 +237,9 @@ class Strategy(Remembered, Based, LowerFrozen, Weighted, ReadsUnlabelled):
     def on_train_end(self) -> None:
         """Puts all word embeddings back."""
         super().on_train_end()
+        self._end_occurring()
+
+    def _end_occurring(self) -> None:
         if self._rows is not None:
             self._rows.end()
             self._rows = None

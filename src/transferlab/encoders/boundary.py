@@ -68,7 +68,7 @@ def lower(backbone: nn.Module, depth: int) -> Iterator[None]:
 
 @contextmanager
 def upper(backbone: nn.Module, depth: int, states: Tensor) -> Iterator[None]:
-    """Within it the backbone starts above its layer `depth` with the given hidden states."""
+    """Within it the backbone starts above its layer `depth` with these hidden states ``[batch, length, hidden]``."""
     others: dict[str, nn.Module] = {name: nn.Identity() for name in BEHIND} | {name: Nothing() for name in POSITIONS}
     above = range(depth, backbone.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
     with _swapped(backbone, above, others | {name: Given(states) for name in EMBEDDINGS}):

@@ -111,7 +111,13 @@ class Steady:
 
 
 def mixed(weight: Tensor, pretrained: Tensor, p: float) -> Tensor:
-    """Mixout: ``((1 - m) w + m u - p u) / (1 - p)`` with m 1 at each element with probability p; its mean is w."""
+    """Mixout: ``((1 - m) w + m u - p u) / (1 - p)`` with m 1 at each element with probability p; its mean is w.
+
+    Args:
+        weight: w, of any shape.
+        pretrained: u, shaped as w.
+        p: At least 0, below 1.
+    """
     taken = torch.rand_like(weight) < p
     return (torch.where(taken, pretrained, weight) - p * pretrained) / (1 - p)
 
@@ -156,12 +162,18 @@ def lengths(vectors: Tensor, packing: Packing | None) -> Tensor:
 
 
 def along(gradient: Tensor, size: float, packing: Packing | None) -> Tensor:
-    """A step of this length along the gradient in each row, ``size g / ||g||``; 0 where the gradient is 0."""
+    """A step of this length along the gradient in each row, ``size g / ||g||``; 0 where the gradient is 0.
+
+    Args:
+        gradient: ``[batch, length, width]``, packed ``[1, tokens, width]``.
+        size: Length of the step.
+        packing: Where the sequences of a packed row lie.
+    """
     return size * gradient / lengths(gradient, packing).clamp(min=1e-30).to(gradient)
 
 
 def within(move: Tensor, size: float, packing: Packing | None) -> Tensor:
-    """Moves of each row, shortened to a length of at most `size`."""
+    """Moves of each row, shortened to a length of at most `size`; shapes as for `along`."""
     return move * (size / lengths(move, packing).clamp(min=1e-30)).clamp(max=1).to(move)
 
 
@@ -186,6 +198,9 @@ def fgm(loss_at: Callable[[Tensor | None], tuple[Tensor, Tensor]], size: float, 
         loss_at: The loss at a move of the embeddings, None for none, and the move as a leaf that has a gradient.
         size: Length of the step of a row.
         packing: Where the sequences of a packed row lie.
+
+    Returns:
+        A scalar.
     """
     loss, move = loss_at(None)
     (gradient,) = torch.autograd.grad(loss, move, retain_graph=True)
@@ -195,7 +210,7 @@ def fgm(loss_at: Callable[[Tensor | None], tuple[Tensor, Tensor]], size: float, 
 def freelb(
     loss_at: Callable[[Tensor | None], tuple[Tensor, Tensor]], size: float, steps: int, packing: Packing | None
 ) -> Tensor:
-    """The mean loss over so many moves; arguments as for `fgm`, `loss_at` of None starts at random."""
+    """The mean loss over so many moves; arguments as for `fgm`, `loss_at` of None starts at random. A scalar."""
     loss, move = loss_at(None)
     losses = [loss]
     for _ in range(steps - 1):

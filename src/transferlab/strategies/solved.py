@@ -126,6 +126,9 @@ def mixes(layers: int) -> dict[str, Tensor]:
 
     Args:
         layers: Number of hidden states, the embeddings included.
+
+    Returns:
+        Shares ``[layers]``, which add up to 1.
     """
     single = {f"layer {number} of {layers - 1}": row for number, row in enumerate(torch.eye(layers))}
     single["the embeddings"] = single.pop(f"layer 0 of {layers - 1}")

@@ -260,6 +260,9 @@ def flags_of(piece: Piece, known: Sequence[tuple[int, int]]) -> Array:
     Args:
         piece: The window.
         known: First and last token of each gold answer.
+
+    Returns:
+        `FIRST`, `LAST` or their sum ``[tokens]``; 0 for any other token.
     """
     flags = np.zeros(len(piece.words), dtype=np.int64)
     inside = [span for span in known if piece.first <= span[0] and span[1] < piece.first + piece.length]

@@ -58,7 +58,7 @@ class Chosen(NamedTuple):
 
 
 def chosen(rows: Array, count: int, seed: int) -> Chosen:
-    """That many of some rows, drawn by a seed; all of them where there are no more."""
+    """That many of some row numbers ``[rows]``, drawn by a seed; all of them where there are no more."""
     if len(rows) <= count:
         return Chosen(rows)
     return Chosen(np.random.default_rng(seed).choice(rows, count, replace=False))

@@ -80,7 +80,7 @@ def own_test(predictor: Predictor, data: TaskDataModule, most: int | None = None
 
 
 def sample(numbers: Array, most: int | None) -> Array:
-    """Some of the row numbers, in order; the same ones every time."""
+    """At most so many of the row numbers ``[rows]``, in order; the same ones every time."""
     if most is None or most >= len(numbers):
         return numbers
     return np.sort(np.random.default_rng(0).permutation(numbers)[:most])

@@ -33,6 +33,9 @@ def monotone(sizes: Sequence[int], means: Sequence[float], weights: Sequence[flo
 
     Isotonic regression by pooling adjacent violators (Barlow et al. 1972).
 
+    Returns:
+        ``[sizes]``.
+
     Raises:
         ValueError: The sizes do not ascend.
     """

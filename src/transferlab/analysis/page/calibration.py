@@ -72,27 +72,35 @@ def bins(scores: Array, labels: Array, count: int = BINS) -> list[Bin]:
 
 
 def ece(scores: Array, labels: Array, count: int = BINS) -> float:
-    """Expected calibration error ``sum_m |B_m| / n * |accuracy(B_m) - confidence(B_m)|``."""
+    """Expected calibration error ``sum_m |B_m| / n * |accuracy(B_m) - confidence(B_m)|``, arguments as for `bins`."""
     found = bins(scores, labels, count)
     return sum(b.examples * abs(b.accuracy - b.confidence) for b in found) / max(len(labels), 1)
 
 
 def scaled(scores: Array, temperature: float) -> Array:
-    """``softmax(log(p) / T)``, which is ``softmax(z / T)`` for logits z, as those differ from log(p) by a constant."""
+    """``softmax(log(p) / T)``, which is ``softmax(z / T)`` for logits z, as those differ from log(p) by a constant.
+
+    Args:
+        scores: p, probabilities ``[examples, classes]``.
+        temperature: T, above 0.
+
+    Returns:
+        Probabilities ``[examples, classes]``.
+    """
     logits = np.log(np.maximum(scores, 1e-38)) / temperature
     raised = np.exp(logits - logits.max(1, keepdims=True))
     return np.asarray(raised / raised.sum(1, keepdims=True))
 
 
 def nll(scores: Array, labels: Array) -> float:
-    """Mean negative log-likelihood."""
+    """Mean negative log-likelihood in nats, arguments as for `bins`."""
     return float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-38)).mean())
 
 
 def fit(scores: Array, labels: Array) -> float:
     """The temperature of the least negative log-likelihood, within `LIMITS`.
 
-    The likelihood is convex in 1/T, so there is a single minimum along log T.
+    The likelihood is convex in 1/T, so there is a single minimum along log T. Arguments as for `bins`.
     """
     import_scipy()
     from scipy.optimize import minimize_scalar
@@ -105,7 +113,13 @@ def fit(scores: Array, labels: Array) -> float:
 
 
 def doubt(scores: Array, labels: Array, found: float) -> str:
-    """Why a temperature is not to be trusted, from what it was fitted on; empty where nothing speaks against it."""
+    """Why a temperature is not to be trusted, from what it was fitted on; empty where nothing speaks against it.
+
+    Args:
+        scores: Probabilities of the validation set ``[examples, classes]``.
+        labels: Its class numbers ``[examples]``.
+        found: The temperature.
+    """
     count, right = len(labels), int((scores.argmax(1) == labels).sum())
     if count < FEWEST:
         return f"only {count} validation examples"
@@ -120,7 +134,7 @@ def doubt(scores: Array, labels: Array, found: float) -> str:
 
 
 def temperature(validation: tuple[Array, Array], test: tuple[Array, Array]) -> Temperature:
-    """Fits on validation, judges on the test; each is scores and labels."""
+    """Fits on validation, judges on the test; each is scores ``[examples, classes]`` and labels ``[examples]``."""
     best = fit(*validation)
     scores, labels = test
     after = scaled(scores, best)

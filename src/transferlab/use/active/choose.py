@@ -65,6 +65,15 @@ def badge(scores: Array, vectors: Array, count: int, generator: np.random.Genera
     ``g_i = (p_i - onehot(argmax p_i)) (x) h_i``. The first text has the longest one; each next one is drawn with a
     chance in proportion to its squared distance to the nearest that was chosen (k-means++). The products are never laid
     out: ``<g_i, g_j> = <a_i, a_j> <h_i, h_j>``.
+
+    Args:
+        scores: p, probabilities ``[texts, classes]``.
+        vectors: h, what the head reads ``[texts, hidden]``.
+        count: How many texts.
+        generator: Draws.
+
+    Returns:
+        Places of the chosen texts ``[count]``.
     """
     residues = scores.astype(float).copy()
     residues[np.arange(len(scores)), scores.argmax(1)] -= 1
@@ -92,6 +101,15 @@ def core_set(vectors: Array, known: Array, count: int, generator: np.random.Gene
     """A batch that covers the pool: each next text is the farthest from all labelled and chosen ones (greedy k-center).
 
     Distances are of vectors at length one. Without a labelled text the first one is drawn.
+
+    Args:
+        vectors: Of the pool ``[texts, hidden]``.
+        known: Of the labelled texts ``[labelled, hidden]``.
+        count: How many texts.
+        generator: Draws the order of equals.
+
+    Returns:
+        Places of the chosen texts in the pool ``[count]``.
     """
     unit, labelled = (_unit(part) for part in (vectors, known))
     nearest = np.full(len(unit), np.inf)

@@ -170,7 +170,7 @@ def _confidence(task: TaskSpec, lines: Records) -> Array:
 
 
 def features(one: Array, other: Array, seed: int = 0) -> list[Result]:
-    """Compares the features of texts by `samples.mmd` and `samples.classifier`."""
+    """Compares the features of texts ``[texts, hidden]`` by `samples.mmd` and `samples.classifier`."""
     return [
         check("features (MMD)", "MMD^2", samples.mmd(one, other, seed=seed)),
         check("features (classifier)", "accuracy", samples.classifier(one, other, seed)),

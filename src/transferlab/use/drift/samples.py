@@ -68,7 +68,7 @@ def _divisions(first: int, examples: int, permutations: int, seed: int) -> Any:
 
 
 def numbers(one: Array, other: Array) -> Compared:
-    """Compares two samples of numbers by the test of Kolmogorov and Smirnov.
+    """Compares two samples of numbers ``[numbers]`` by the test of Kolmogorov and Smirnov.
 
     Returns:
         `value` is the difference of the means, other minus one, with its interval by Welch.

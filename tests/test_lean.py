@@ -55,6 +55,27 @@ def test_a_model_is_imported_without_what_object_detection_reads():
     subprocess.run([sys.executable, "-c", LOSSES], check=True)
 
 
+ARRAYS = """
+import sys
+from transferlab.ground.lean import import_numpy
+import_numpy()
+assert "numpy._typing" not in sys.modules
+import numpy as np
+assert np.linalg.svd(np.diag([3.0, 2.0])).S.tolist() == [3, 2]
+from numpy.typing import NDArray
+assert NDArray[np.float64].__origin__ is np.ndarray
+# and where numpy is there already nothing changes
+types = sys.modules["numpy._typing"]
+import_numpy.cache_clear()
+import_numpy()
+assert sys.modules["numpy._typing"] is types
+"""
+
+
+def test_numpy_is_imported_without_its_types():
+    subprocess.run([sys.executable, "-c", ARRAYS], check=True)
+
+
 LEARNING = """
 import json, sys
 import numpy as np

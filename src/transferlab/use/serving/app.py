@@ -67,7 +67,7 @@ class Service:
         """Refuses whoever has no token.
 
         Raises:
-            HTTPException: With status 401: no token, or one that is not known.
+            HTTPException: HTTP 401: no token, or one that is not known.
         """
         if not self.tokens.allow(given.credentials if given else None):
             raise HTTPException(401, "a known bearer token is needed", {"WWW-Authenticate": "Bearer"})

@@ -107,14 +107,16 @@ TREE = _tree()
 def _right(node: Mapping[str, Any], shape: "dict[str, _Form]") -> bool:
     """Whether nothing is wrong, in one walk: a thousand summaries are read at a time."""
     every = shape.get("*")
-    for name, value in node.items():
-        for form in (shape.get(name), every):
-            if form is None or (value is None and form.optional):
-                continue
-            if form.right is not None and not form.right(value):
-                return False
-            if form.below and isinstance(value, dict) and not _right(value, form.below):
-                return False
+    asked = [(form, node[name]) for name, form in shape.items() if name in node and name != "*"]
+    if every is not None:
+        asked += [(every, value) for value in node.values()]
+    for form, value in asked:
+        if value is None and form.optional:
+            continue
+        if form.right is not None and not form.right(value):
+            return False
+        if form.below and isinstance(value, dict) and not _right(value, form.below):
+            return False
     return True
 
 

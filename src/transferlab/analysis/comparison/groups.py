@@ -209,14 +209,17 @@ def is_baseline(summary: Summary) -> bool:
 def _group(key: Key, runs: list[Summary]) -> Group:
     ordered = sorted(runs, key=lambda run: str(run.get("run", "")))
     by_seed: dict[tuple[int, int], Summary] = {}
+    wrong: dict[int, list[str]] = {}
     for run in ordered:
-        if run.get("status") == "finished" and score_of(run) is not None and not _is_nan(run):
-            by_seed[drawn(run)] = run
+        if run.get("status") == "finished" and score_of(run) is not None:
+            wrong[id(run)] = faults(run)
+            if "NaN" not in wrong[id(run)]:
+                by_seed[drawn(run)] = run
     places = sorted(by_seed)
     counted = tuple(by_seed[place] for place in places)
     seeds = tuple(dict.fromkeys(seed for seed, _ in places))
     scores = [(run, score) for run in counted if (score := score_of(run)) is not None]
-    sound = [score for run, score in scores if not faults(run)]
+    sound = [score for run, score in scores if not wrong[id(run)]]
     whole = _estimate(counted, [score for _, score in scores])
     return Group(
         key, tuple(ordered), counted, seeds, whole, whole if len(sound) == len(scores) else _estimate(counted, sound)
@@ -235,10 +238,6 @@ def _estimate(counted: Sequence[Summary], values: Sequence[float]) -> Estimate |
         return plain
     half = folds.half_of_interval(values, fold_ratio(counted))
     return plain._replace(low=plain.mean - half, high=plain.mean + half)
-
-
-def _is_nan(summary: Summary) -> bool:
-    return "NaN" in faults(summary)
 
 
 def _collapsed(summary: Summary) -> bool:

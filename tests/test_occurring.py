@@ -14,7 +14,8 @@ from transferlab.encoders import EncoderConfig
 from transferlab.encoders.recurrent import RecurrentBackbone
 from transferlab.learning.cache import CacheConfig
 from transferlab.learning.steady import Steady
-from transferlab.strategies import FromScratch, FullFineTuning, Prompting, occurring
+from transferlab.strategies import Contrastive, Distillation, FromScratch, FullFineTuning, Prompting, occurring
+from transferlab.tasks.augmentation import Augment
 
 IDS = torch.tensor([0, 2, 3])
 BATCHES = [torch.tensor(ids) for ids in ([0, 2, 2], [3, 0, 2], [2, 2, 2], [3, 3, 0])]
@@ -144,14 +145,36 @@ def test_where_all_rows_are_trained(model, optimizer, ids, why):
     assert found == why if not why else why in found
 
 
-@pytest.mark.parametrize("steady", [Steady(), Steady(ema=0.9)], ids=["plain", "average"])
-@pytest.mark.parametrize("strategy", [FullFineTuning, FromScratch])
-def test_a_run_ends_with_the_same_weights(tmp_path, data, tiny_encoder, monkeypatch, strategy, steady):
+AUGMENTED = {"augment": Augment(copies=1)}
+RUNS = {
+    "plain": (FullFineTuning, "classification", {}, {}),
+    "average": (FullFineTuning, "classification", {}, {"steady": Steady(ema=0.9)}),
+    "from_scratch": (FromScratch, "classification", {}, {}),
+    "pairs": (FullFineTuning, "pairs", {}, {}),
+    "pairs apart": (FullFineTuning, "pairs", {"pairs": "apart"}, {}),
+    "regression": (FullFineTuning, "regression", {}, {}),
+    "tagging": (FullFineTuning, "tagging", {}, {}),
+    "windows": (FullFineTuning, "windows", {"truncation": "windows", "max_length": 16}, {}),
+    "multilabel": (FullFineTuning, "multilabel", {}, {}),
+    "few of the examples": (FullFineTuning, "classification", {"train_examples": 8}, {}),
+    "copies": (FullFineTuning, "classification", AUGMENTED, {}),
+    "moved embeddings": (FullFineTuning, "classification", {}, {"steady": Steady(freelb=0.1)}),
+    "two passes": (FullFineTuning, "classification", {}, {"steady": Steady(r_drop=1.0)}),
+    "falling rates": (FullFineTuning, "classification", {}, {"layer_decay": 0.5}),
+    "contrastive": (Contrastive, "classification", {}, {"tune_embeddings": True}),
+    "distillation": (Distillation, "classification", {}, {"alpha": 1.0}),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_ends_with_the_same_weights(tmp_path, data, tiny_encoder, monkeypatch, name):
+    strategy, kind, options, arguments = RUNS[name]
+
     def run(most):
         monkeypatch.setattr(occurring, "MOST", most)
         L.seed_everything(0)
-        module = data()
-        model = strategy(task=module.spec, encoder=tiny_encoder, steady=steady)
+        module = data(kind, **options)
+        model = strategy(task=module.spec, encoder=tiny_encoder, **arguments)
         seen = []
 
         class Look(L.Callback):
@@ -164,21 +187,22 @@ def test_a_run_ends_with_the_same_weights(tmp_path, data, tiny_encoder, monkeypa
             callbacks=[FrozenWork(CacheConfig(enabled=False)), Look()],
         )  # fmt: skip
         trainer.fit(model, datamodule=module)
-        return model, seen
+        return model, seen, occurring.ids_of(module)
 
-    (few, counts), (all_rows, full) = run(1.0), run(0.0)
-    vocabulary = len(all_rows.encoder.backbone.get_input_embeddings().weight)
+    (few, counts, occur), (every, full, _) = run(1.0), run(0.0)
+    vocabulary = len(every.encoder.backbone.get_input_embeddings().weight)
     assert set(full) == {vocabulary}
-    assert (max(counts) < vocabulary) == (not steady.chosen)
+    averaged = "ema" in arguments.get("steady", Steady()).chosen
+    assert set(counts) == {vocabulary if averaged else len(occur)}
+    assert len(occur) < vocabulary
     assert type(few.encoder.backbone.get_input_embeddings()) is nn.Embedding
-    expected = all_rows.state_dict()
-    for name, value in few.state_dict().items():
-        if name.endswith("word_embeddings.weight") and not steady.chosen:
-            occur = occurring.ids_of(data())
-            assert torch.equal(value[occur], expected[name][occur])
-            torch.testing.assert_close(value, expected[name], rtol=2e-6, atol=0)
+    expected = every.state_dict()
+    for key, value in few.state_dict().items():
+        if key.endswith("word_embeddings.weight") and not averaged:
+            assert torch.equal(value[occur], expected[key][occur])
+            torch.testing.assert_close(value, expected[key], rtol=2e-6, atol=0)
         else:
-            assert torch.equal(value, expected[name]), name
+            assert torch.equal(value, expected[key]), key
 
 
 FEW = torch.unique(torch.cat([TEXTS.flatten(), torch.tensor([0])]))

@@ -276,7 +276,7 @@ class Strategy(Remembered, Based, LowerFrozen, Weighted, ReadsUnlabelled):
         content.keep_learned(checkpoint, self.kept(), self.belongs)
         self.save_steady(checkpoint)
         if self._rows is not None and "optimizer_states" in checkpoint:
-            checkpoint[occurring.KEY] = self._rows.save()
+            self._rows.save(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Checks that a checkpoint fits.

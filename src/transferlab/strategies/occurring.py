@@ -146,18 +146,30 @@ class Training:
     def _unfolded(self, moment: Tensor) -> Tensor:
         return unfold(moment, self.rows.ids, len(self.rows.place))
 
-    def save(self) -> dict[str, Any]:
-        """What `load` needs beside the weights and the moments of the rows that occur."""
-        everything = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        number = next(place for place, parameter in enumerate(everything) if parameter is self.rows.weight)
-        others = None if self.rows.decayed == 1 else self.rows.others
-        return {
-            "ids": self.rows.ids,
-            "vocabulary": len(self.rows.place),
-            "number": number,
-            "decayed": self.rows.decayed,
-            "others": others,
-        }
+    def save(self, checkpoint: dict[str, Any]) -> None:
+        """Adds to a checkpoint what `load` needs beside the weights and the moments of the rows that occur.
+
+        The optimizer's state there does without the embeddings: a version that does not know of rows that occur is to
+        refuse it, since torch looks at no shape and its fused steps would write beyond a moment.
+        """
+        number = 0
+        for at, group in enumerate(self.optimizer.param_groups):
+            place = next((n for n, parameter in enumerate(group["params"]) if parameter is self.rows.weight), None)
+            if place is None:
+                number += len(group["params"])
+                continue
+            state = checkpoint["optimizer_states"][0]
+            state["param_groups"][at]["params"].remove(number + place)
+            checkpoint[KEY] = {
+                "ids": self.rows.ids,
+                "vocabulary": len(self.rows.place),
+                "group": at,
+                "number": number + place,
+                "moments": state["state"].pop(number + place, {}),
+                "decayed": self.rows.decayed,
+                "others": None if self.rows.decayed == 1 else self.rows.others,
+            }
+            return
 
 
 def unfold(moment: Tensor, ids: Tensor, vocabulary: int) -> Tensor:
@@ -174,10 +186,16 @@ def load(checkpoint: dict[str, Any]) -> Resumed | None:
     kept = checkpoint.get(KEY)
     if kept is None:
         return None
-    state = checkpoint["optimizer_states"][0]["state"].get(kept["number"], {})
-    for name, value in state.items():
-        if value.ndim > 1 and len(value) == len(kept["ids"]):
-            state[name] = unfold(value, kept["ids"], kept["vocabulary"])
+    state, number = checkpoint["optimizer_states"][0], kept["number"]
+    moments = {
+        name: unfold(value, kept["ids"], kept["vocabulary"]) if value.ndim > 1 else value
+        for name, value in kept["moments"].items()
+    }
+    places = state["param_groups"][kept["group"]]["params"]
+    if number not in places:
+        places[:] = sorted([*places, number])
+        if moments:
+            state["state"][number] = moments
     return Resumed(kept["others"], kept["decayed"])
 
 

@@ -149,8 +149,8 @@ class Training:
     def save(self, checkpoint: dict[str, Any]) -> None:
         """Adds to a checkpoint what `load` needs beside the weights and the moments of the rows that occur.
 
-        The optimizer's state there does without the embeddings: a version that does not know of rows that occur is to
-        refuse it, since torch looks at no shape and its fused steps would write beyond a moment.
+        The optimizer's state there does without the embeddings, so that a version which does not know of rows that
+        occur refuses it.
         """
         number = 0
         for at, group in enumerate(self.optimizer.param_groups):

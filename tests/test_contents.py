@@ -1,5 +1,7 @@
 """What small files hold, and which folders hold runs."""
 
+import os
+
 import pytest
 
 from transferlab.ground.contents import CHUNK, content
@@ -11,6 +13,13 @@ def test_a_file_is_read_whole(tmp_path, size):
     text = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     (tmp_path / "file").write_bytes(text)
     assert content(str(tmp_path / "file")) == text
+
+
+def test_a_short_part_is_not_the_end(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 1000)
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda handle, size: read(handle, min(size, 1000)))
+    assert content(str(tmp_path / "file")) == bytes(range(256)) * 1000
 
 
 def test_what_is_no_file_is_told(tmp_path):

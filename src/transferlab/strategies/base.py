@@ -170,7 +170,7 @@ class Strategy(Remembered, Based, LowerFrozen, Weighted, ReadsUnlabelled):
         """Takes from the data all that training wants before its first step, and does frozen work once."""
         self.weigh(data)
         self.take_unlabelled(data)
-        if not self.frozen_layers and not self.trains_all_rows:
+        if not (self.trains_all_rows or occurring.unfit(self.encoder.backbone)):
             self._occurring = occurring.ids_of(data)
         if self.starts_solved:
             self.encoder.eval()

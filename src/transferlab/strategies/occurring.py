@@ -26,7 +26,7 @@ def ids_of(data: TaskDataModule) -> Tensor:
     if data.unlabelled is not None:
         parts.append(data.encoded(UNLABELLED).ids.values)
     # 0 fills what nobody reads
-    return torch.from_numpy(np.unique(np.concatenate([*parts, [0, encoded.pad_id]])).astype(np.int64))
+    return torch.from_numpy(np.flatnonzero(np.bincount(np.concatenate([*parts, [0, encoded.pad_id]]))))
 
 
 class OccurringRows(nn.Module):
@@ -199,10 +199,8 @@ def load(checkpoint: dict[str, Any]) -> Resumed | None:
     return Resumed(kept["others"], kept["decayed"])
 
 
-def obstacle(backbone: Any, optimizers: list[Optimizer], ids: Tensor) -> str:
-    """Why all rows have to be trained; empty where those that occur do."""
-    if len(optimizers) != 1 or type(optimizers[0]) is not AdamW:
-        return "only with AdamW a row without gradient does nothing but decay"
+def unfit(backbone: Any) -> str:
+    """Why the embeddings of an encoder have to be trained whole, if at all; empty where some rows suffice."""
     if not hasattr(backbone, "get_input_embeddings"):
         return "the encoder names no embeddings"
     words = backbone.get_input_embeddings()
@@ -212,6 +210,14 @@ def obstacle(backbone: Any, optimizers: list[Optimizer], ids: Tensor) -> str:
         return "the embeddings do not learn"
     if sum(each is words.weight for _, each in backbone.named_parameters(remove_duplicate=False)) != 1:
         return "the embeddings are used twice"
-    if int(ids[-1]) >= len(words.weight) or len(ids) > MOST * len(words.weight):
-        return "most rows occur"
     return ""
+
+
+def obstacle(backbone: Any, optimizers: list[Optimizer], ids: Tensor) -> str:
+    """Why all rows have to be trained; empty where those that occur do."""
+    if len(optimizers) != 1 or type(optimizers[0]) is not AdamW:
+        return "only with AdamW a row without gradient does nothing but decay"
+    if why := unfit(backbone):
+        return why
+    vocabulary = len(backbone.get_input_embeddings().weight)
+    return "most rows occur" if int(ids[-1]) >= vocabulary or len(ids) > MOST * vocabulary else ""
